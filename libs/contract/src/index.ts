@@ -1,0 +1,6 @@
+/** What all parts agree on: subjects, streams, consumers, buckets, headers, limits, errors. Data, no input or output. */
+export * from './errors.ts';
+export * from './headers.ts';
+export * from './limits.ts';
+export * from './streams.ts';
+export * from './subjects.ts';

@@ -1,0 +1,15 @@
+/** The limits that both sides of a wire must agree on. What only one side needs is in its configuration. */
+
+export const LIMITS = {
+  /** Bytes of one message's body. */
+  bodyBytes: 1024 * 1024,
+  /** Bytes of one published pack: stops a pack from growing, though a single message may be larger. */
+  packBytes: 256 * 1024,
+  packMessages: 64,
+  /** What the NATS servers must accept at least; checked at start. */
+  serverMaxPayload: 2 * 1024 * 1024,
+  addressChars: 256,
+  contentTypeChars: 128,
+  /** A gRPC message in either direction. */
+  rpcMessageBytes: 8 * 1024 * 1024,
+} as const;

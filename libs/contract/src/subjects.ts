@@ -1,0 +1,164 @@
+/** Every subject of the fabric, built and read here and nowhere else: type first, tenant next, the variable last. */
+
+const ROOT = 'fw.v1';
+const TOKEN = /^[a-z0-9_-]{1,64}$/;
+
+/** Stands for the recipient when a message led to nobody. */
+export const UNKNOWN_RECIPIENT = '_unknown';
+
+export interface IngressSubject {
+  readonly partition: number;
+  readonly org: string;
+  readonly node: string;
+}
+export interface InboxSubject {
+  readonly shard: number;
+  readonly org: string;
+  readonly node: string;
+  readonly agent: string;
+}
+export interface ReceiptSubject {
+  readonly org: string;
+  /** The node whose agent sent the message. */
+  readonly toNode: string;
+  /** Who says so: a node id, or the name of a service. */
+  readonly from: string;
+}
+export interface DeadSubject {
+  readonly org: string;
+  readonly agent: string;
+}
+export interface EventSubject {
+  readonly org: string;
+  readonly service: string;
+  readonly name: string;
+}
+export interface HeartbeatSubject {
+  readonly org: string;
+  readonly node: string;
+}
+export interface PeerSubject {
+  readonly org: string;
+  readonly to: string;
+  readonly from: string;
+}
+export interface LiveSubject {
+  readonly org: string;
+  readonly agent: string;
+}
+
+/** Builds a subject from its parts, reads it back (undefined when it is another), and names the filters in use. */
+interface SubjectType<T> {
+  build(parts: T): string;
+  parse(subject: string): T | undefined;
+}
+
+type Kind<V> = { readonly [K in keyof V]: V[K] extends number ? 'number' : 'token' };
+
+function subjectType<T extends object>(
+  type: string,
+  order: readonly (keyof T)[],
+  kinds: Kind<T>,
+): SubjectType<T> {
+  const prefix = `${ROOT}.${type}.`;
+  return {
+    build(parts) {
+      let subject = prefix.slice(0, -1);
+      for (const key of order) subject += `.${checkToken(key as string, parts[key], kinds[key])}`;
+      return subject;
+    },
+    parse(subject) {
+      if (!subject.startsWith(prefix)) return undefined;
+      const tokens = subject.slice(prefix.length).split('.');
+      if (tokens.length !== order.length) return undefined;
+      const parts: Record<string, unknown> = {};
+      for (const [i, key] of order.entries()) {
+        const token = tokens[i]!;
+        if (kinds[key] === 'number') {
+          if (!/^(0|[1-9]\d{0,8})$/.test(token)) return undefined;
+          parts[key as string] = Number(token);
+        } else {
+          if (!TOKEN.test(token)) return undefined;
+          parts[key as string] = token;
+        }
+      }
+      return parts as T;
+    },
+  };
+}
+
+function checkToken(name: string, value: unknown, kind: 'number' | 'token'): string {
+  if (kind === 'number') {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 1e9)
+      return String(value);
+  } else if (typeof value === 'string' && TOKEN.test(value)) return value;
+  throw new RangeError(`subject token ${name} is not usable: ${JSON.stringify(value)}`);
+}
+
+/** A node's way in: one partition each, pinned in its credentials. */
+export const ingressSubject = subjectType<IngressSubject>('ingress', ['partition', 'org', 'node'], {
+  partition: 'number',
+  org: 'token',
+  node: 'token',
+});
+/** One agent's waiting mail, on its node. */
+export const inboxSubject = subjectType<InboxSubject>('inbox', ['shard', 'org', 'node', 'agent'], {
+  shard: 'number',
+  org: 'token',
+  node: 'token',
+  agent: 'token',
+});
+/** What became of messages, told to the sending node. */
+export const receiptSubject = subjectType<ReceiptSubject>('receipt', ['org', 'toNode', 'from'], {
+  org: 'token',
+  toNode: 'token',
+  from: 'token',
+});
+export const deadSubject = subjectType<DeadSubject>('dead', ['org', 'agent'], {
+  org: 'token',
+  agent: 'token',
+});
+export const eventSubject = subjectType<EventSubject>('event', ['org', 'service', 'name'], {
+  org: 'token',
+  service: 'token',
+  name: 'token',
+});
+/** Core NATS request: answered by a registry. */
+export const heartbeatSubject = subjectType<HeartbeatSubject>('heartbeat', ['org', 'node'], {
+  org: 'token',
+  node: 'token',
+});
+/** Core NATS: PEER_BUSY, PEER_READY. */
+export const peerSubject = subjectType<PeerSubject>('peer', ['org', 'to', 'from'], {
+  org: 'token',
+  to: 'token',
+  from: 'token',
+});
+/** Core NATS: streamed tokens. */
+export const liveSubject = subjectType<LiveSubject>('live', ['org', 'agent'], {
+  org: 'token',
+  agent: 'token',
+});
+
+/** Filters with wildcards, for consumers, subscriptions and permissions. */
+export const filters = {
+  allIngress: `${ROOT}.ingress.>`,
+  ingressOfPartition: (partition: number) =>
+    `${ROOT}.ingress.${checkToken('partition', partition, 'number')}.>`,
+  ingressOfOrg: (org: string) => `${ROOT}.ingress.*.${checkToken('org', org, 'token')}.>`,
+  allInbox: `${ROOT}.inbox.>`,
+  inboxOfNode: (shard: number, org: string, node: string) =>
+    `${ROOT}.inbox.${checkToken('shard', shard, 'number')}.${checkToken('org', org, 'token')}.${checkToken('node', node, 'token')}.>`,
+  allReceipts: `${ROOT}.receipt.>`,
+  receiptsOfOrg: (org: string) => `${ROOT}.receipt.${checkToken('org', org, 'token')}.>`,
+  /** All receipts about what agents of `node` sent. */
+  receiptsToNode: (org: string, node: string) =>
+    `${ROOT}.receipt.${checkToken('org', org, 'token')}.${checkToken('node', node, 'token')}.*`,
+  /** What `from` may publish as receipts, to whichever node. */
+  receiptsFrom: (org: string, from: string) =>
+    `${ROOT}.receipt.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
+  allDead: `${ROOT}.dead.>`,
+  allEvents: `${ROOT}.event.>`,
+  allHeartbeats: `${ROOT}.heartbeat.>`,
+  heartbeatsOfOrg: (org: string) => `${ROOT}.heartbeat.${checkToken('org', org, 'token')}.*`,
+} as const;

@@ -1,0 +1,75 @@
+/** The one error type of the fabric: a kind that machines act on, a stable reason, and help for people. */
+
+/** Kinds in use; `libs/contract/src/errors.ts` maps each to gRPC, JetStream and HTTP. */
+export const ERROR_KINDS = [
+  'invalid_argument',
+  'unauthenticated',
+  'permission_denied',
+  'not_found',
+  'already_exists',
+  'failed_precondition',
+  'resource_exhausted',
+  'aborted',
+  'cancelled',
+  'deadline_exceeded',
+  'unimplemented',
+  'unavailable',
+  'data_loss',
+  'internal',
+] as const;
+
+export type ErrorKind = (typeof ERROR_KINDS)[number];
+
+export interface ErrorExtras {
+  /** What the reader should do, as one imperative sentence. */
+  readonly help?: string;
+  /** Facts for machines, all strings; never secrets. */
+  readonly details?: Readonly<Record<string, string>>;
+  /** Milliseconds after which a retry makes sense. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/** `reason` is the API (UPPER_SNAKE_CASE, stable); `message` may change at any time. */
+export class FleetwireError extends Error {
+  override readonly name = 'FleetwireError';
+  readonly kind: ErrorKind;
+  readonly reason: string;
+  readonly help: string | undefined;
+  readonly details: Readonly<Record<string, string>>;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(kind: ErrorKind, reason: string, message: string, extras: ErrorExtras = {}) {
+    super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
+    this.kind = kind;
+    this.reason = reason;
+    this.help = extras.help;
+    this.details = extras.details ?? {};
+    this.retryAfterMs = extras.retryAfterMs;
+  }
+}
+
+/** Takes anything thrown and gives a FleetwireError; what was none becomes `internal` / `INTERNAL` with its cause. */
+export function asFleetwireError(thrown: unknown): FleetwireError {
+  if (thrown instanceof FleetwireError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new FleetwireError('internal', 'INTERNAL', message, { cause: thrown });
+}
+
+/** The whole cause chain as one line, outermost first, for the log. */
+export function causeChain(thrown: unknown): string {
+  const parts: string[] = [];
+  let current: unknown = thrown;
+  while (current !== undefined && current !== null && parts.length < 8) {
+    if (current instanceof FleetwireError) parts.push(`${current.reason}: ${current.message}`);
+    else if (current instanceof Error) parts.push(`${current.name}: ${current.message}`);
+    else parts.push(String(current));
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return parts.join(' <- ');
+}
+
+/** Throws when a thing that cannot be is: a fault of ours, never of the input. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`invariant broken: ${message}`);
+}

@@ -1,0 +1,60 @@
+/** Identifiers: message ids are lowercase ULIDs (https://github.com/ulid/spec), the rest a type letter and 80 random bits. */
+
+import type { Clock, Random } from './ports.ts';
+import { systemClock, systemRandom } from './ports.ts';
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+const ULID = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+/** Letters that tell the type of an id: org, node, agent, user, API key, join token. */
+export const ID_PREFIXES = { org: 'o', node: 'n', agent: 'a', user: 'u', key: 'k', join: 'j' } as const;
+export type IdType = keyof typeof ID_PREFIXES;
+
+/** 26 characters, lowercase, sortable by time (milliseconds); 80 random bits. */
+export function newMessageId(clock: Clock = systemClock, random: Random = systemRandom): string {
+  let time = Math.floor(clock.nowUs() / 1000);
+  let head = '';
+  for (let i = 0; i < 10; i++) {
+    head = ALPHABET[time % 32] + head;
+    time = Math.floor(time / 32);
+  }
+  return head + base32(random.bytes(10));
+}
+
+export function isMessageId(value: string): boolean {
+  return ULID.test(value);
+}
+
+/** The eight characters of a message id that a pane is searched for: from its random part. */
+export function messageMarker(id: string): string {
+  return id.slice(-8);
+}
+
+/** For example `a_k3v9q0m2x8r4t6wz`: safe as a subject token, in file names and in URLs. */
+export function newId(type: IdType, random: Random = systemRandom): string {
+  return `${ID_PREFIXES[type]}_${base32(random.bytes(10))}`;
+}
+
+export function isId(type: IdType, value: string): boolean {
+  return value.startsWith(`${ID_PREFIXES[type]}_`) && /^[a-z]_[0-9a-hjkmnp-tv-z]{16}$/.test(value);
+}
+
+/** Crockford base32, lowercase, five bits a character; the length must be a multiple of five bytes. */
+function base32(bytes: Uint8Array): string {
+  let out = '';
+  for (let i = 0; i < bytes.length; i += 5) {
+    let high = (bytes[i]! << 12) | (bytes[i + 1]! << 4) | (bytes[i + 2]! >> 4);
+    let low = ((bytes[i + 2]! & 0x0f) << 16) | (bytes[i + 3]! << 8) | bytes[i + 4]!;
+    let text = '';
+    for (let k = 0; k < 4; k++) {
+      text = ALPHABET[low & 31] + text;
+      low >>= 5;
+    }
+    for (let k = 0; k < 4; k++) {
+      text = ALPHABET[high & 31] + text;
+      high >>= 5;
+    }
+    out += text;
+  }
+  return out;
+}

@@ -1,0 +1,6 @@
+/** The ground floor: errors, identifiers, names, clocks; pure, imports nothing. */
+export * from './backoff.ts';
+export * from './errors.ts';
+export * from './ids.ts';
+export * from './names.ts';
+export * from './ports.ts';

@@ -1,0 +1,86 @@
+/** Names of agents and nodes, the addresses that are built of them, and what to suggest for a mistyped one. */
+
+import { FleetwireError } from './errors.ts';
+
+const NAME = /^[a-zA-Z0-9-]{1,50}$/;
+
+/** 1 to 50 letters, digits and hyphens; compared without regard to case. */
+export function isName(value: string): boolean {
+  return NAME.test(value);
+}
+
+/** The form in which names are compared and kept unique. */
+export function foldName(name: string): string {
+  return name.toLowerCase();
+}
+
+/** Throws `INVALID_NAME` when `value` is none. */
+export function checkName(value: string, what: 'agent' | 'node'): void {
+  if (isName(value)) return;
+  throw new FleetwireError(
+    'invalid_argument',
+    'INVALID_NAME',
+    `"${printable(value)}" is not a valid ${what} name`,
+    {
+      help: 'Use 1 to 50 letters, digits and hyphens.',
+      details: { what },
+    },
+  );
+}
+
+/** Who a message is for: an agent by name, or by name on one node. */
+export interface Address {
+  readonly name: string;
+  /** Undefined: wherever it lives. */
+  readonly node: string | undefined;
+}
+
+/** Reads `alice` or `alice@laptop`; throws `INVALID_ADDRESS` for anything else. */
+export function parseAddress(text: string): Address {
+  const at = text.indexOf('@');
+  const name = at === -1 ? text : text.slice(0, at);
+  const node = at === -1 ? undefined : text.slice(at + 1);
+  if (isName(name) && (node === undefined || isName(node))) return { name, node };
+  throw new FleetwireError('invalid_argument', 'INVALID_ADDRESS', `"${printable(text)}" is not an address`, {
+    help: 'Write the name of an agent, like alice, or of an agent on a node, like alice@laptop.',
+  });
+}
+
+/** Up to `limit` of `names` that are a typing error or two away from `wanted`, nearest first. */
+export function nearestNames(wanted: string, names: Iterable<string>, limit = 3): string[] {
+  const folded = foldName(wanted);
+  const allowed = Math.max(1, Math.floor(folded.length / 3));
+  const found: { name: string; distance: number }[] = [];
+  for (const name of names) {
+    if (Math.abs(name.length - folded.length) > allowed) continue;
+    const distance = editDistance(folded, foldName(name));
+    if (distance <= allowed) found.push({ name, distance });
+  }
+  found.sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1));
+  return found.slice(0, limit).map((f) => f.name);
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      let best = Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + cost);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        best = Math.min(best, before[j - 2]! + 1);
+      row.push(best);
+    }
+    before = previous;
+    previous = row;
+  }
+  return previous[b.length]!;
+}
+
+/** Input as it may be shown in a terminal: control characters made visible, at most 60 characters. */
+export function printable(text: string): string {
+  const shown = text.replace(/\p{C}/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return shown.length > 60 ? `${shown.slice(0, 57)}...` : shown;
+}

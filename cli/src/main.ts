@@ -1,2 +1,3 @@
 #!/usr/bin/env node
+/** The command line: `fleetwire`. */
 console.log(process.version);

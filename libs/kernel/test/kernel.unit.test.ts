@@ -1,0 +1,117 @@
+// Goal: ids sort and round-trip, names and addresses are exact, suggestions are near.
+// Method: laws by property tests, edges by examples.
+
+import { strict as assert } from 'node:assert';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import {
+  asFleetwireError,
+  backoffMs,
+  causeChain,
+  FleetwireError,
+  isId,
+  isMessageId,
+  isName,
+  messageMarker,
+  nearestNames,
+  newId,
+  newMessageId,
+  parseAddress,
+  pause,
+  printable,
+} from '../src/index.ts';
+
+const reasonOf = (fn: () => unknown): string => {
+  try {
+    fn();
+  } catch (error) {
+    if (error instanceof FleetwireError) return error.reason;
+    throw error;
+  }
+  return 'none';
+};
+
+describe('ids', () => {
+  it('message ids are unique, 26 characters, and sort by time', () => {
+    const at = (ms: number) => newMessageId({ nowUs: () => ms * 1000, monotonicMs: () => 0 });
+    fc.assert(
+      fc.property(fc.nat(2 ** 40), fc.integer({ min: 1, max: 2 ** 30 }), (ms, later) => {
+        const [a, b] = [at(ms), at(ms + later)];
+        assert.ok(isMessageId(a) && isMessageId(b) && a < b);
+      }),
+    );
+    assert.equal(new Set(Array.from({ length: 1000 }, () => newMessageId())).size, 1000);
+  });
+  it('the marker is in the random part', () => {
+    const id = newMessageId();
+    assert.equal(messageMarker(id).length, 8);
+    assert.ok(id.slice(10).endsWith(messageMarker(id)));
+  });
+  it('ids tell their type', () => {
+    assert.ok(isId('agent', newId('agent')));
+    assert.ok(!isId('node', newId('agent')));
+    assert.ok(!isId('agent', `${newId('agent')}x`));
+  });
+});
+
+describe('names and addresses', () => {
+  it('take letters, digits and hyphens, 1 to 50', () => {
+    for (const good of ['a', 'Alice-2', 'x'.repeat(50)]) assert.ok(isName(good));
+    for (const bad of ['', 'x'.repeat(51), 'a b', 'a.b', 'a_b', 'é', 'a\n', '*', '>'])
+      assert.ok(!isName(bad), bad);
+  });
+  it('addresses name an agent, and perhaps its node', () => {
+    assert.deepEqual(parseAddress('alice'), { name: 'alice', node: undefined });
+    assert.deepEqual(parseAddress('alice@laptop'), { name: 'alice', node: 'laptop' });
+    for (const bad of ['', '@', 'alice@', '@laptop', 'a@b@c', '#x', 'a b', '*', 'alice\u0000'])
+      assert.equal(
+        reasonOf(() => parseAddress(bad)),
+        'INVALID_ADDRESS',
+      );
+  });
+  it('any text is an address or refused with INVALID_ADDRESS', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const reason = reasonOf(() => parseAddress(text));
+        assert.ok(reason === 'none' || reason === 'INVALID_ADDRESS');
+      }),
+    );
+  });
+  it('suggests what is a slip away, nearest first', () => {
+    const names = ['alice', 'alicia', 'bob', 'malice', 'carol'];
+    assert.deepEqual(nearestNames('alcie', names), ['alice']);
+    assert.deepEqual(nearestNames('Alise', names), ['alice']);
+    assert.deepEqual(nearestNames('zed', names), []);
+    assert.deepEqual(nearestNames('bbo', names), ['bob']);
+  });
+  it('shows control characters harmlessly', () => {
+    assert.equal(printable('a\u001b[31mb'), 'a\\u{1b}[31mb');
+  });
+});
+
+describe('errors', () => {
+  it('keep their reason through wrapping and tell the whole chain', () => {
+    const inner = new FleetwireError('unavailable', 'X_AWAY', 'x is away');
+    assert.equal(asFleetwireError(inner), inner);
+    const outer = new FleetwireError('internal', 'Y', 'y failed', { cause: inner });
+    assert.equal(causeChain(outer), 'Y: y failed <- X_AWAY: x is away');
+    assert.equal(asFleetwireError('text').reason, 'INTERNAL');
+  });
+});
+
+describe('waiting', () => {
+  it('backs off within its bounds', () => {
+    fc.assert(
+      fc.property(fc.nat(100), (attempt) => {
+        const ms = backoffMs({ initialMs: 1000, maxMs: 30_000 }, attempt);
+        assert.ok(ms >= 500 && ms <= 30_000);
+      }),
+    );
+  });
+  it('a pause ends at once when aborted', async () => {
+    const abort = new AbortController();
+    const paused = pause(60_000, abort.signal);
+    abort.abort();
+    await paused;
+  });
+});

@@ -1,0 +1,71 @@
+/** Runs the test groups one after the other and closes with one line that counts them all. */
+
+import { spawn } from 'node:child_process';
+import { glob } from 'node:fs/promises';
+
+interface Group {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** Quick first. Tests that start servers share two cores, so only the pure ones run side by side. */
+const GROUPS: readonly Group[] = [
+  { name: 'tidy', files: ['test/tidy/*.test.ts'], options: ['--timeout', '120000'] },
+  {
+    name: 'unit',
+    files: ['{libs,services}/*/test/**/*.unit.test.ts', '{cli,bench}/test/**/*.unit.test.ts'],
+    options: [],
+  },
+  {
+    name: 'service',
+    files: ['{libs,services}/*/test/**/*.service.test.ts', 'cli/test/**/*.service.test.ts'],
+    options: ['--timeout', '60000', '--parallel', '--jobs', '2'],
+  },
+  { name: 'fabric', files: ['test/fabric/*.test.ts'], options: ['--timeout', '180000'] },
+  { name: 'chaos', files: ['test/chaos/*.test.ts'], options: ['--timeout', '300000'] },
+];
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+async function runGroup(group: Group, total: Counts): Promise<void> {
+  const files: string[] = [];
+  for await (const file of glob([...group.files], { exclude: (name) => name.includes('node_modules') }))
+    files.push(file);
+  if (files.length === 0) return;
+  files.sort();
+  process.stdout.write(`\n== ${group.name}: ${files.length} files\n`);
+  const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...group.options, ...files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let tail = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (text: string) => {
+    process.stdout.write(text);
+    tail = (tail + text).slice(-200_000);
+  });
+  const code = await new Promise<number>((resolve) => child.once('close', (c) => resolve(c ?? 1)));
+  const count = (word: string) => Number(new RegExp(`^\\s+(\\d+) ${word}`, 'm').exec(tail)?.[1] ?? 0);
+  const failed = count('failing');
+  total.passed += count('passing');
+  total.skipped += count('pending');
+  // A runner that dies without a verdict is a failure too.
+  total.failed += code !== 0 && failed === 0 ? 1 : failed;
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !GROUPS.some((group) => group.name === name));
+if (unknown.length > 0) {
+  console.error(`no such group: ${unknown.join(', ')}; there are ${GROUPS.map((g) => g.name).join(', ')}`);
+  process.exit(64);
+}
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+for (const group of GROUPS)
+  if (wanted.length === 0 || wanted.includes(group.name)) await runGroup(group, total);
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

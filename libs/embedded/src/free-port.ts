@@ -1,0 +1,18 @@
+/** Finding a port that nobody listens on. */
+
+import { createServer } from 'node:net';
+
+/** A TCP port of 127.0.0.1 that was free a moment ago; someone else can still be quicker, so callers handle PORT_IN_USE. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => {
+        if (address !== null && typeof address === 'object') resolve(address.port);
+        else reject(new Error('the listener has no port'));
+      });
+    });
+  });
+}

@@ -1,0 +1,9 @@
+/** For tests only: real servers that leave nothing behind, folders, and waiting without sleeping. */
+export type { EventuallyOptions } from './eventually.ts';
+export { eventually } from './eventually.ts';
+export type { TestNats, TestNatsOptions } from './nats.ts';
+export { plainConfig, startTestNats } from './nats.ts';
+export type { TestPostgres } from './postgres.ts';
+export { startOwnPostgres, startTestPostgres } from './postgres.ts';
+export type { TempFolder } from './temp-folder.ts';
+export { tempFolder } from './temp-folder.ts';

@@ -1,0 +1,208 @@
+/** A typed gRPC client: deadlines, tokens, traces, and errors as the server threw them. */
+
+import { HEADERS, LIMITS } from '@fleetwire/contract';
+import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
+import { type Channel, ChannelCredentials, connectivityState } from '@grpc/grpc-js';
+import { type CompatServiceDefinition, createChannel, createClientFactory, Metadata } from 'nice-grpc';
+import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
+import { deadlineExceeded, fromClientError, peerUnreachable } from './errors.ts';
+import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
+import { callScope } from './scope.ts';
+import { untilAborted } from './stream.ts';
+import type { RpcCallOptions, RpcClient, RpcDefinition } from './types.ts';
+
+export interface RpcClientOptions {
+  /** `host:port` or `unix:/path`. */
+  readonly address: string;
+  /** Asked before every call. */
+  readonly token?: (() => string | undefined | Promise<string | undefined>) | undefined;
+  /** Of single calls; default 10,000. Streams have none unless the call sets it. */
+  readonly deadlineMs?: number | undefined;
+  /** How often a single call is tried again when the peer was unreachable, within its deadline; default 0. */
+  readonly retries?: number | undefined;
+  /** The trace of the moment, for calls made outside a handler. */
+  readonly traceparent?: (() => string) | undefined;
+  readonly maxMessageBytes?: number | undefined;
+  /** TLS, by the given authorities (PEM) or the system's. */
+  readonly tls?: { readonly ca?: Uint8Array | undefined } | undefined;
+}
+
+interface Port {
+  readonly name: string;
+  readonly address: string;
+  readonly channel: Channel;
+  readonly options: RpcClientOptions;
+}
+
+interface NiceOptions {
+  readonly metadata: Metadata;
+  readonly signal: AbortSignal;
+}
+type SingleCall = (request: unknown, options: NiceOptions) => Promise<unknown>;
+type StreamCall = (request: unknown, options: NiceOptions) => AsyncIterable<unknown>;
+
+/** Connects on the first call; after a loss at most 2 s pass between tries, so that a restarted server is found soon. */
+export function createRpcClient<D extends RpcDefinition>(
+  definition: D,
+  options: RpcClientOptions,
+): RpcClient<D> {
+  const channel = openChannel(options);
+  const port: Port = { name: definition.name, address: options.address, channel, options };
+  const inner = createClientFactory()
+    .use(errorDetailsClientMiddleware)
+    .create(definition as unknown as CompatServiceDefinition, channel) as Record<string, unknown>;
+  const client: Record<string, unknown> = { close: () => channel.close() };
+  for (const [key, method] of Object.entries(definition.methods)) {
+    const call = inner[key];
+    client[key] = method.responseStream
+      ? streamingCall(port, call as StreamCall, method.requestStream)
+      : singleCall(port, call as SingleCall, method.name, method.requestStream);
+  }
+  return client as RpcClient<D>;
+}
+
+function openChannel(options: RpcClientOptions): Channel {
+  const bytes = options.maxMessageBytes ?? LIMITS.rpcMessageBytes;
+  const credentials = options.tls
+    ? ChannelCredentials.createSsl(options.tls.ca ? Buffer.from(options.tls.ca) : null)
+    : ChannelCredentials.createInsecure();
+  return createChannel(options.address, credentials, {
+    ...BASE_CHANNEL_OPTIONS,
+    'grpc.initial_reconnect_backoff_ms': RPC_DEFAULTS.reconnectInitialMs,
+    'grpc.min_reconnect_backoff_ms': RPC_DEFAULTS.reconnectInitialMs,
+    'grpc.max_reconnect_backoff_ms': RPC_DEFAULTS.reconnectMaxMs,
+    'grpc.max_receive_message_length': bytes,
+    'grpc.max_send_message_length': bytes,
+    'grpc.service_config_disable_resolution': 1,
+    'grpc.enable_retries': 0,
+  });
+}
+
+function singleCall(port: Port, call: SingleCall, method: string, streaming: boolean) {
+  return async (request: unknown, given: RpcCallOptions = {}): Promise<unknown> => {
+    const budget = given.deadlineMs ?? port.options.deadlineMs ?? RPC_DEFAULTS.deadlineMs;
+    const until = Math.min(Date.now() + budget, callScope.getStore()?.deadlineAt ?? Number.POSITIVE_INFINITY);
+    const retries = streaming ? 0 : (port.options.retries ?? 0);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await tryOnce(port, call, method, request, streaming, given, until);
+      } catch (error) {
+        const wait = backoffMs(
+          { initialMs: RPC_DEFAULTS.reconnectInitialMs, maxMs: RPC_DEFAULTS.reconnectMaxMs },
+          attempt,
+        );
+        const unreachable = error instanceof FleetwireError && error.reason === 'PEER_UNREACHABLE';
+        if (!unreachable || attempt >= retries || Date.now() + wait >= until) throw error;
+        await pause(wait, given.signal);
+      }
+    }
+  };
+}
+
+async function tryOnce(
+  port: Port,
+  call: SingleCall,
+  method: string,
+  request: unknown,
+  streaming: boolean,
+  given: RpcCallOptions,
+  until: number,
+): Promise<unknown> {
+  const cancel = cancellation(port, `${port.name}/${method}`, given.signal, until);
+  try {
+    const metadata = await metadataOf(port, given, until);
+    cancel.signal.throwIfAborted();
+    const body = streaming ? untilAborted(request as AsyncIterable<unknown>, cancel.signal) : request;
+    return await call(body, { metadata, signal: cancel.signal });
+  } catch (error) {
+    throw cancel.why() ?? fromClientError(error, port.name, port.address);
+  } finally {
+    cancel.stop();
+  }
+}
+
+function streamingCall(port: Port, call: StreamCall, streamsRequests: boolean) {
+  return async function* (request: unknown, given: RpcCallOptions = {}): AsyncGenerator<unknown, void> {
+    const until = given.deadlineMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + given.deadlineMs;
+    const cancel = cancellation(port, port.name, given.signal, until);
+    try {
+      const metadata = await metadataOf(port, given, until);
+      cancel.signal.throwIfAborted();
+      const body = streamsRequests ? untilAborted(request as AsyncIterable<unknown>, cancel.signal) : request;
+      yield* call(body, { metadata, signal: cancel.signal });
+    } catch (error) {
+      throw cancel.why() ?? fromClientError(error, port.name, port.address);
+    } finally {
+      cancel.finish();
+    }
+  };
+}
+
+async function metadataOf(port: Port, given: RpcCallOptions, until: number): Promise<Metadata> {
+  const metadata = Metadata(given.metadata);
+  const token = given.token ?? (await port.options.token?.());
+  if (token) metadata.set('authorization', `Bearer ${token}`);
+  const traceparent =
+    given.traceparent ?? (callScope.getStore()?.traceparent || port.options.traceparent?.());
+  if (traceparent) metadata.set(HEADERS.traceparent, traceparent);
+  if (Number.isFinite(until)) metadata.set('grpc-timeout', grpcTimeout(until - Date.now()));
+  return metadata;
+}
+
+/** At most eight digits and a unit, https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. */
+function grpcTimeout(ms: number): string {
+  const whole = Math.max(1, Math.ceil(ms));
+  return whole < 1e8 ? `${whole}m` : `${Math.ceil(whole / 1000)}S`;
+}
+
+interface Cancellation {
+  readonly signal: AbortSignal;
+  /** Why this call was ended from this side; undefined when it was not. */
+  why(): FleetwireError | undefined;
+  stop(): void;
+  /** Stops, and aborts what still waits, such as the iterable of requests. */
+  finish(): void;
+}
+
+function cancellation(
+  port: Port,
+  method: string,
+  outer: AbortSignal | undefined,
+  until: number,
+): Cancellation {
+  const controller = new AbortController();
+  let why: FleetwireError | undefined;
+  const end = (error: FleetwireError) => {
+    why ??= error;
+    controller.abort(error);
+  };
+  const budget = until - Date.now();
+  const onAbort = () =>
+    end(new FleetwireError('cancelled', 'CANCELLED', `${method} was cancelled`, { cause: outer?.reason }));
+  const onDeadline = () => end(lateError(port, method, budget));
+  if (outer?.aborted) onAbort();
+  outer?.addEventListener('abort', onAbort, { once: true });
+  let timer: NodeJS.Timeout | undefined;
+  if (budget <= 0) onDeadline();
+  else if (budget < 2 ** 31) timer = setTimeout(onDeadline, budget);
+  const stop = () => {
+    clearTimeout(timer);
+    outer?.removeEventListener('abort', onAbort);
+  };
+  return {
+    signal: controller.signal,
+    why: () => why,
+    stop,
+    finish() {
+      stop();
+      controller.abort();
+    },
+  };
+}
+
+/** A deadline that passed without a connection says more about the peer than about the call. */
+function lateError(port: Port, method: string, budget: number): FleetwireError {
+  if (budget <= 0 || port.channel.getConnectivityState(false) === connectivityState.READY)
+    return deadlineExceeded(method, Math.max(0, budget));
+  return peerUnreachable(port.name, port.address, `no connection within ${Math.round(budget)} ms`);
+}

@@ -1,0 +1,218 @@
+/** What happens around every handler: deadline, caller, trace, and errors made fit for the wire. */
+
+import { HEADERS } from '@fleetwire/contract';
+import { asFleetwireError, causeChain, FleetwireError } from '@fleetwire/kernel';
+import type { CallContext } from 'nice-grpc-common';
+import { type BoundService, tokenMissing } from './bind.ts';
+import { deadlineExceeded, toServerError } from './errors.ts';
+import { RPC_DEFAULTS } from './limits.ts';
+import { type CallScope, callScope } from './scope.ts';
+import type { RpcContext } from './types.ts';
+
+/** The part of a pino logger that is used here. */
+export interface RpcLog {
+  debug(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What the server does the same for all of its services. */
+export interface ServerPolicy {
+  readonly authenticate: ((bearer: string) => Promise<unknown>) | undefined;
+  readonly log: RpcLog;
+  readonly hop:
+    | ((name: string, parent: string) => { readonly traceparent: string; end(error?: unknown): void })
+    | undefined;
+  readonly runWithTrace: (<T>(traceparent: string, fn: () => T) => T) | undefined;
+  readonly draining: AbortSignal;
+}
+
+/** Metadata in which the deadline interceptor tells the call's absolute deadline; what a client sends by this name is dropped. */
+export const DEADLINE_KEY = 'fw-deadline-at';
+
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+interface Entered {
+  readonly context: RpcContext;
+  run<T>(fn: () => T): T;
+  /** Rejects shortly after the shaved deadline; undefined when there is none. */
+  readonly late: Promise<never> | undefined;
+  /** Ends timers and the span; gives the error to throw, if any. */
+  leave(): void;
+  fail(thrown: unknown): unknown;
+}
+
+/** One answer: unary and client-streaming methods. */
+export function singleHandler(policy: ServerPolicy, service: BoundService, method: string) {
+  return async (request: unknown, call: CallContext): Promise<unknown> => {
+    const entered = begin(policy, service, method, call, true);
+    try {
+      const context = await authenticated(policy, service, method, call, entered.context);
+      const work = entered.run(() => service.handlers[method]!(request, context)) as Promise<unknown>;
+      const answer = await (entered.late ? Promise.race([work, entered.late]) : work);
+      entered.leave();
+      return answer;
+    } catch (thrown) {
+      throw entered.fail(thrown);
+    }
+  };
+}
+
+/** Many answers: the handler is asked for the next one only when the last one is on its way. */
+export function streamHandler(policy: ServerPolicy, service: BoundService, method: string) {
+  return async function* (request: unknown, call: CallContext): AsyncGenerator<unknown, void> {
+    const entered = begin(policy, service, method, call, false);
+    let answers: AsyncIterator<unknown> | undefined;
+    let ended = false;
+    try {
+      const context = await authenticated(policy, service, method, call, entered.context);
+      answers = entered.run(() =>
+        (service.handlers[method]!(request, context) as AsyncIterable<unknown>)[Symbol.asyncIterator](),
+      );
+      while (true) {
+        const next: IteratorResult<unknown> = await entered.run(() => answers!.next());
+        if (next.done) break;
+        yield next.value;
+      }
+      ended = true;
+      entered.leave();
+    } catch (thrown) {
+      ended = true;
+      throw entered.fail(thrown);
+    } finally {
+      if (!ended) {
+        await answers?.return?.(undefined);
+        entered.leave();
+      }
+    }
+  };
+}
+
+async function authenticated(
+  policy: ServerPolicy,
+  service: BoundService,
+  method: string,
+  call: CallContext,
+  context: RpcContext,
+): Promise<RpcContext> {
+  const mode = service.auth(method);
+  if (mode === 'none') return context;
+  const header = call.metadata.get('authorization') ?? '';
+  const bearer = /^bearer /i.test(header) ? header.slice(7).trim() : '';
+  if (bearer === '') {
+    if (mode === 'optional') return context;
+    throw tokenMissing();
+  }
+  if (!policy.authenticate)
+    throw new FleetwireError('unauthenticated', 'TOKEN_INVALID', 'no tokens are known here');
+  return { ...context, caller: await policy.authenticate(bearer) };
+}
+
+function begin(
+  policy: ServerPolicy,
+  service: BoundService,
+  method: string,
+  call: CallContext,
+  single: boolean,
+): Entered {
+  const name = `${service.definition.fullName}/${service.definition.methods[method]!.name}`;
+  const parent = call.metadata.get(HEADERS.traceparent) ?? '';
+  const valid = TRACEPARENT.test(parent) ? parent : '';
+  // A session may last for days: a span for it would never be seen.
+  const span = single ? policy.hop?.(name, valid) : undefined;
+  const traceparent = span?.traceparent ?? valid;
+  const clock = deadlineClock(name, call, single);
+  const scope: CallScope = { deadlineAt: clock.deadlineAt, traceparent };
+  const { runWithTrace } = policy;
+  return {
+    context: {
+      caller: undefined,
+      traceparent,
+      deadlineMs: clock.leftMs,
+      signal: clock.signal,
+      draining: policy.draining,
+      peer: call.peer,
+      metadata: (key) => call.metadata.get(key)?.toString() ?? '',
+    },
+    late: clock.late,
+    run: (fn) => callScope.run(scope, () => (runWithTrace ? runWithTrace(traceparent, fn) : fn())),
+    leave() {
+      clock.stop();
+      span?.end();
+    },
+    fail(thrown) {
+      clock.stop();
+      span?.end(thrown);
+      return errorToThrow(policy, name, traceparent, call, thrown);
+    },
+  };
+}
+
+interface DeadlineClock {
+  readonly leftMs: number | undefined;
+  readonly deadlineAt: number | undefined;
+  readonly signal: AbortSignal;
+  readonly late: Promise<never> | undefined;
+  stop(): void;
+}
+
+function deadlineClock(name: string, call: CallContext, single: boolean): DeadlineClock {
+  const told = Number(call.metadata.get(DEADLINE_KEY) ?? Number.NaN);
+  if (!Number.isFinite(told))
+    return {
+      leftMs: undefined,
+      deadlineAt: undefined,
+      signal: call.signal,
+      late: undefined,
+      stop: () => undefined,
+    };
+  const left = Math.max(0, told - Date.now());
+  const leftMs = left - Math.min(RPC_DEFAULTS.shaveMs, left / 2);
+  const controller = new AbortController();
+  const follow = () => controller.abort(call.signal.reason);
+  if (call.signal.aborted) follow();
+  else call.signal.addEventListener('abort', follow, { once: true });
+  let giveUp: NodeJS.Timeout | undefined;
+  let rejectLate: (error: unknown) => void = () => undefined;
+  const late = single
+    ? new Promise<never>((_, reject) => {
+        rejectLate = reject;
+      })
+    : undefined;
+  const timer = setTimeout(
+    () => {
+      const error = deadlineExceeded(name, left);
+      controller.abort(error);
+      giveUp = setTimeout(rejectLate, Math.min(RPC_DEFAULTS.lateMs, leftMs / 2), error);
+    },
+    Math.min(leftMs, 2 ** 31 - 1),
+  );
+  return {
+    leftMs,
+    deadlineAt: Date.now() + leftMs,
+    signal: controller.signal,
+    late,
+    stop() {
+      clearTimeout(timer);
+      clearTimeout(giveUp);
+      call.signal.removeEventListener('abort', follow);
+    },
+  };
+}
+
+/** The outermost layer of a call: unexpected errors are logged here, once, with their causes. */
+function errorToThrow(
+  policy: ServerPolicy,
+  name: string,
+  traceparent: string,
+  call: CallContext,
+  thrown: unknown,
+): unknown {
+  // The caller has gone: nobody reads the answer, and nothing went wrong here.
+  if (call.signal.aborted) return Object.assign(new Error('the caller has gone'), { name: 'AbortError' });
+  const error = asFleetwireError(thrown);
+  const fields = { method: name, reason: error.reason, traceparent, cause: causeChain(thrown) };
+  if (error.kind === 'internal' || error.kind === 'data_loss')
+    policy.log.error({ ...fields, stack: (thrown as Error)?.stack }, 'a call failed unexpectedly');
+  else policy.log.debug(fields, 'a call was refused');
+  return toServerError(thrown);
+}

@@ -1,0 +1,180 @@
+/** A gRPC server: bound services, health, reflection, deadlines, and an end that lets calls finish. */
+
+import { chmod, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { LIMITS } from '@fleetwire/contract';
+import { FleetwireError, invariant } from '@fleetwire/kernel';
+import { ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
+import { type CompatServiceDefinition, createServer, type Server } from 'nice-grpc';
+import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
+import type { BoundService } from './bind.ts';
+import { DEADLINE_KEY, type RpcLog, type ServerPolicy, singleHandler, streamHandler } from './enter.ts';
+import { createHealth } from './health.ts';
+import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
+import { addReflection } from './reflection.ts';
+
+export interface RpcServerOptions {
+  /** `host:port` (port 0: a free one) or `unix:/path`. */
+  readonly listen: string;
+  readonly services: readonly BoundService[];
+  /** Gives the caller of a bearer token, or rejects with `unauthenticated`. */
+  readonly authenticate?: ((bearer: string) => Promise<unknown>) | undefined;
+  readonly log: RpcLog;
+  /** Begins a span for each single call. */
+  readonly hop?: ServerPolicy['hop'];
+  readonly runWithTrace?: ServerPolicy['runWithTrace'];
+  readonly maxMessageBytes?: number | undefined;
+  /** PEM; without it the server speaks plain text. */
+  readonly tls?: { readonly cert: Uint8Array; readonly key: Uint8Array } | undefined;
+}
+
+export interface RpcServer {
+  /** What clients connect to: the real port, or `unix:/path`. */
+  readonly address: string;
+  /** Health by name; the empty name stands for the whole process. Everything begins as not serving. */
+  setServing(service: string, serving: boolean): void;
+  /** Takes no new calls, lets those under way finish, and cuts them off after `graceMs`. */
+  stopAccepting(graceMs: number): Promise<void>;
+  /** Ends everything at once. */
+  close(): Promise<void>;
+}
+
+/** Throws `failed_precondition` LISTEN_FAILED when the address cannot be had. */
+export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+  const health = createHealth();
+  const draining = new AbortController();
+  const policy: ServerPolicy = {
+    authenticate: options.authenticate,
+    log: options.log,
+    hop: options.hop,
+    runWithTrace: options.runWithTrace,
+    draining: draining.signal,
+  };
+  const server = createServer(serverOptions(options)).use(errorDetailsServerMiddleware);
+  for (const service of [...options.services, health.service]) addService(server, policy, service);
+  addReflection(
+    server,
+    options.services.map((service) => service.definition.fullName),
+  );
+  health.set('', false);
+  for (const { definition } of options.services) health.set(definition.fullName, false);
+  const address = await listen(server, options);
+  let closed: Promise<void> | undefined;
+  return {
+    address,
+    setServing: (service, serving) => health.set(service, serving),
+    stopAccepting(graceMs) {
+      closed ??= shutDown(server, draining, graceMs).then(() => removeSocket(address));
+      return closed;
+    },
+    async close() {
+      draining.abort();
+      server.forceShutdown();
+      await removeSocket(address);
+    },
+  };
+}
+
+function addService(server: Server, policy: ServerPolicy, service: BoundService): void {
+  const implementation: Record<string, unknown> = {};
+  for (const [method, { responseStream }] of Object.entries(service.definition.methods)) {
+    const wrap = responseStream ? streamHandler : singleHandler;
+    implementation[method] = wrap(policy, service, method);
+  }
+  server.add(service.definition as CompatServiceDefinition, implementation as never);
+}
+
+function serverOptions(options: RpcServerOptions): object {
+  const bytes = options.maxMessageBytes ?? LIMITS.rpcMessageBytes;
+  return {
+    ...BASE_CHANNEL_OPTIONS,
+    'grpc.max_receive_message_length': bytes,
+    'grpc.max_send_message_length': bytes,
+    'grpc.max_concurrent_streams': RPC_DEFAULTS.concurrentStreams,
+    interceptors: [tellDeadline],
+  };
+}
+
+/** grpc-js keeps the deadline to itself: this puts it where the handler's wrapper can read it. */
+const tellDeadline: ServerInterceptor = (_method, call) =>
+  new ServerInterceptingCall(call, {
+    start: (next) =>
+      next({
+        onReceiveMetadata(metadata, forward) {
+          const deadline = call.getDeadline();
+          const at = deadline instanceof Date ? deadline.getTime() : deadline;
+          metadata.remove(DEADLINE_KEY);
+          if (Number.isFinite(at)) metadata.set(DEADLINE_KEY, String(at));
+          forward(metadata);
+        },
+        onReceiveMessage: (message, forward) => forward(message),
+        onReceiveHalfClose: (forward) => forward(),
+        onCancel: () => undefined,
+      }),
+  });
+
+async function listen(server: Server, options: RpcServerOptions): Promise<string> {
+  const unixPath = socketPath(options.listen);
+  if (unixPath !== undefined) await removeStaleSocket(unixPath);
+  const credentials = options.tls
+    ? ServerCredentials.createSsl(null, [
+        { cert_chain: Buffer.from(options.tls.cert), private_key: Buffer.from(options.tls.key) },
+      ])
+    : ServerCredentials.createInsecure();
+  try {
+    const port = await server.listen(options.listen, credentials);
+    if (unixPath !== undefined) {
+      await chmod(unixPath, 0o600);
+      return options.listen;
+    }
+    return `${options.listen.slice(0, options.listen.lastIndexOf(':'))}:${port}`;
+  } catch (cause) {
+    server.forceShutdown();
+    throw listenFailed(options.listen, cause);
+  }
+}
+
+function listenFailed(address: string, cause: unknown): FleetwireError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new FleetwireError('failed_precondition', 'LISTEN_FAILED', `cannot listen on ${address}: ${why}`, {
+    help: 'Free the address, or choose another by FLEETWIRE_RPC_LISTEN.',
+    details: { address },
+    cause,
+  });
+}
+
+function socketPath(address: string): string | undefined {
+  return address.startsWith('unix:') ? address.slice(5).replace(/^\/\/(?=\/)/, '') : undefined;
+}
+
+/** A socket that nobody answers on was left by a process that was killed; one that answers belongs to somebody. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const answers = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (answers) throw listenFailed(`unix:${path}`, new Error('another process listens there'));
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw listenFailed(`unix:${path}`, error);
+  });
+}
+
+async function removeSocket(address: string): Promise<void> {
+  const path = socketPath(address);
+  if (path !== undefined) await unlink(path).catch(() => undefined);
+}
+
+async function shutDown(server: Server, draining: AbortController, graceMs: number): Promise<void> {
+  invariant(graceMs >= 0, 'a grace time is not negative');
+  draining.abort();
+  const timer = setTimeout(() => server.forceShutdown(), graceMs);
+  try {
+    await server.shutdown();
+  } finally {
+    clearTimeout(timer);
+  }
+}

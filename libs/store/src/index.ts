@@ -1,0 +1,8 @@
+/** The only door to PostgreSQL: one schema per service, guarded migrations, bounded connections, typed errors. */
+export type { InferEntity, RequiredEntityData } from '@mikro-orm/core';
+export { defineEntity, p } from '@mikro-orm/core';
+export { Migration } from '@mikro-orm/migrations';
+export type { EntityManager } from '@mikro-orm/postgresql';
+export type { MigrationEntry } from './migrate.ts';
+export { openStore, type Store, type StoreOptions, type StoreTransaction } from './store.ts';
+export { asStoreError, isConflict, isStoreAway } from './store-errors.ts';

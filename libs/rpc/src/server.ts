@@ -33,6 +33,8 @@ export interface RpcServer {
   readonly address: string;
   /** Health by name; the empty name stands for the whole process. Everything begins as not serving. */
   setServing(service: string, serving: boolean): void;
+  /** Tells the handlers of long streams that the end is near; calls are still taken. */
+  drain(): void;
   /** Takes no new calls, lets those under way finish, and cuts them off after `graceMs`. */
   stopAccepting(graceMs: number): Promise<void>;
   /** Ends everything at once. */
@@ -63,6 +65,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   return {
     address,
     setServing: (service, serving) => health.set(service, serving),
+    drain: () => draining.abort(),
     stopAccepting(graceMs) {
       closed ??= shutDown(server, draining, graceMs).then(() => removeSocket(address));
       return closed;

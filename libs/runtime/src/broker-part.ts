@@ -1,0 +1,53 @@
+/** The broker as a part of a service's life: connected, verified, its clock measured, drained at the end. */
+
+import type { Broker } from '@fleetwire/broker';
+import { causeChain, FleetwireError } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import { brokerAccess, type DependencyOptions, openServiceBroker } from './dependencies.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { BrokerNeeds } from './service.ts';
+
+/** Between two measurements of the offset to the broker's clock. */
+const CLOCK_MS = 60_000;
+
+export async function brokerPart(
+  needs: BrokerNeeds,
+  keysDir: string | undefined,
+  nats: Parameters<typeof brokerAccess>[2],
+  options: DependencyOptions,
+  life: Lifecycle,
+): Promise<Broker> {
+  const access = brokerAccess(options.name, keysDir, nats);
+  const broker = await life.open(
+    'broker',
+    () => openServiceBroker(needs, access, options),
+    (opened, how) => (how.forced ? opened.close() : opened.drain()),
+  );
+  broker.onClosed((error) => {
+    if (!life.leaving.aborted) life.fail(connectionClosed(error));
+  });
+  await life.open(
+    'clock',
+    async () => {
+      await broker.clock.measure();
+      return setInterval(() => measure(broker, options.log), CLOCK_MS);
+    },
+    (timer) => clearInterval(timer),
+  );
+  return broker;
+}
+
+/** A measurement that fails leaves the offset as it was: clocks drift by microseconds a minute. */
+function measure(broker: Broker, log: Logger): void {
+  if (!broker.connected()) return;
+  broker.clock
+    .measure()
+    .catch((error) => log.debug({ cause: causeChain(error) }, 'the broker’s clock was not measured'));
+}
+
+function connectionClosed(cause: unknown): FleetwireError {
+  return new FleetwireError('unavailable', 'BROKER_CLOSED', 'the connection to NATS ended for good', {
+    help: 'Look at the cause in the log; credentials may have been revoked.',
+    cause,
+  });
+}

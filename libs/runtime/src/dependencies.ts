@@ -1,0 +1,112 @@
+/** Opens what services stand on: the store and the broker, each waited for at start. */
+
+import { join } from 'node:path';
+import { type Broker, connectBroker } from '@fleetwire/broker';
+import { type BucketSpec, streamSpecs } from '@fleetwire/contract';
+import type { FleetwireError } from '@fleetwire/kernel';
+import { openStore, type Store } from '@fleetwire/store';
+import type { Logger } from '@fleetwire/telemetry';
+import type { BrokerNeeds, ServiceDefinition } from './service.ts';
+import { type WaitOptions, waitFor } from './wait-for.ts';
+
+export interface DependencyOptions {
+  readonly name: string;
+  readonly instance: string;
+  readonly waitMs: number;
+  readonly leaving: AbortSignal;
+  readonly log: Logger;
+}
+
+/** Reasons of a fabric that is not bootstrapped yet: it may happen while we wait. */
+const NOT_YET = new Set(['STREAM_MISSING', 'CONSUMER_MISSING', 'BUCKET_MISSING']);
+
+/** The service's schema, migrated. Throws unavailable DATABASE_AWAY when PostgreSQL does not come. */
+export function openServiceStore(
+  needs: NonNullable<ServiceDefinition['store']>,
+  database: { readonly url: string; readonly pool_max: number },
+  options: DependencyOptions,
+): Promise<Store> {
+  const open = () =>
+    openStore({
+      ...needs,
+      url: database.url,
+      schema: options.name,
+      poolMax: database.pool_max,
+      applicationName: `fleetwire-${options.instance}`,
+      createDatabase: true,
+      waitMs: 0,
+    });
+  return waitFor(open, {
+    ...waiting(options, 'PostgreSQL'),
+    help: 'Start PostgreSQL, or correct FLEETWIRE_DATABASE_URL.',
+    worthWaiting: (error) => error.kind === 'unavailable',
+  });
+}
+
+export interface BrokerAccess {
+  readonly urls: readonly string[];
+  /** Undefined: a server without accounts. */
+  readonly credsFile: string | undefined;
+}
+
+/** The credentials of a service: as configured, else those of the keys folder. */
+export function brokerAccess(
+  name: string,
+  keysDir: string | undefined,
+  nats: { readonly url: string; readonly single_tenant: boolean; readonly creds_file?: string | undefined },
+): BrokerAccess {
+  const urls = nats.url.split(',').map((url) => url.trim());
+  const own =
+    nats.single_tenant || keysDir === undefined ? undefined : join(keysDir, 'nats', `${name}.creds`);
+  return { urls, credsFile: nats.creds_file ?? own };
+}
+
+/** A connection on which all that the service needs is known to be there. */
+export async function openServiceBroker(
+  needs: BrokerNeeds,
+  access: BrokerAccess,
+  options: DependencyOptions,
+): Promise<Broker> {
+  const connect = () =>
+    connectBroker({
+      urls: [...access.urls],
+      name: `fleetwire-${options.instance}`,
+      waitMs: 0,
+      ...(access.credsFile === undefined ? {} : { credsFile: access.credsFile }),
+    });
+  const broker = await waitFor(connect, {
+    ...waiting(options, 'NATS'),
+    help: 'Start nats-server, or correct FLEETWIRE_NATS_URL.',
+    worthWaiting: (error) => error.kind === 'unavailable' || error.kind === 'unauthenticated',
+  });
+  try {
+    await waitFor(() => verifyNeeds(broker, needs), {
+      ...waiting(options, 'the streams of the fabric'),
+      help: 'Run `fleetwire bootstrap` against these servers.',
+      worthWaiting: (error: FleetwireError) => error.kind === 'unavailable' || NOT_YET.has(error.reason),
+    });
+    return broker;
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+}
+
+async function verifyNeeds(broker: Broker, needs: BrokerNeeds): Promise<void> {
+  const specs = streamSpecs().filter((spec) => needs.streams.includes(spec.name));
+  if (specs.length > 0) await broker.streams.verify(specs);
+  for (const consumer of needs.consumers ?? []) await broker.consumers.verify(consumer);
+  for (const bucket of needs.buckets ?? []) await openBucket(broker, bucket);
+}
+
+async function openBucket(broker: Broker, spec: BucketSpec): Promise<void> {
+  await broker.bucket(spec);
+}
+
+function waiting(
+  options: DependencyOptions,
+  what: string,
+): Pick<WaitOptions, 'what' | 'waitMs' | 'leaving' | 'report'> {
+  const { waitMs, leaving, log } = options;
+  return { what, waitMs, leaving, report: (line, fields) => log.info(fields, line) };
+}

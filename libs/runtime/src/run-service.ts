@@ -1,0 +1,158 @@
+/** Runs a service: opens its parts in order, serves, and closes them in reverse; several can share a process. */
+
+import {
+  type Environment,
+  keysFolder,
+  loadConfig,
+  type Overrides,
+  otelSettings,
+  type Sections,
+} from '@fleetwire/config';
+import { type DestinationStream, startTelemetry, type Telemetry } from '@fleetwire/telemetry';
+import { brokerPart } from './broker-part.ts';
+import { createContext, type Opened } from './context.ts';
+import { openServiceStore } from './dependencies.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { type ProcessHandle, takeProcess } from './process.ts';
+import { rpcPart } from './rpc-part.ts';
+import type { Component, ServiceConfig, ServiceDefinition, StandardSections, Wiring } from './service.ts';
+import { standardSections } from './service.ts';
+import { openIdentity } from './service-identity.ts';
+import { instanceName, VERSION } from './version.ts';
+
+export interface RunOptions<C extends Sections = Sections> {
+  /** The process's environment unless given. */
+  readonly env?: Environment | undefined;
+  readonly overrides?: Overrides<StandardSections & C> | undefined;
+  /** For `main.ts`: react to SIGTERM and SIGINT, report a failed start on stderr, and exit. Default false. */
+  readonly handleSignals?: boolean | undefined;
+  /** Where log lines go; standard output unless given. */
+  readonly logStream?: DestinationStream | undefined;
+}
+
+export interface RunningService {
+  readonly name: string;
+  /** What clients connect to. */
+  readonly address: string;
+  /** Figures of the service, for status pages. */
+  health(): Record<string, unknown>;
+  /** Ends the service in good order within the grace and force times; rejects with its fault if it has one. */
+  stop(): Promise<void>;
+  /** Resolves when the service was stopped, rejects with FleetwireError when it failed. */
+  readonly stopped: Promise<void>;
+}
+
+/**
+ * Resolves when the service is ready. When the start fails, everything that was opened is closed before it rejects;
+ * with `handleSignals` the process then exits instead, with the code of the error's kind.
+ */
+export async function runService<C extends Sections>(
+  definition: ServiceDefinition<C>,
+  options: RunOptions<C> = {},
+): Promise<RunningService> {
+  const handle = options.handleSignals === true ? takeProcess(definition.name) : undefined;
+  try {
+    return await start(definition, options, handle);
+  } catch (error) {
+    if (handle) return handle.exitWith(error);
+    throw error;
+  }
+}
+
+async function start<C extends Sections>(
+  definition: ServiceDefinition<C>,
+  options: RunOptions<C>,
+  handle: ProcessHandle | undefined,
+): Promise<RunningService> {
+  const { env } = options;
+  const sections = { ...standardSections, ...definition.config };
+  const config = loadConfig(sections, { env, overrides: options.overrides as never }) as ServiceConfig<C>;
+  const instance = instanceName(definition.name, config.common.instance);
+  const telemetry = startTelemetry({
+    service: definition.name,
+    instance,
+    version: VERSION,
+    level: config.common.log_level,
+    stream: options.logStream,
+    otlp: { ...otelSettings(env), metricsIntervalMs: config.telemetry.metrics_interval_ms },
+  });
+  const { log } = telemetry;
+  const life = new Lifecycle({
+    graceMs: config.lifecycle.grace_ms,
+    forceMs: config.lifecycle.force_ms,
+    report: (line, fields) => log.info(fields, line),
+  });
+  handle?.attach(life, log);
+  try {
+    await life.open(
+      'telemetry',
+      () => telemetry,
+      (opened) => opened.shutdown(),
+    );
+    const running = await openParts(definition, config, telemetry, life, instance, env);
+    life.serve();
+    log.info({ address: running.address }, 'ready');
+    handle?.exitWhenEnded(life);
+    return running;
+  } catch (error) {
+    life.fail(error);
+    await life.ended.catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openParts<C extends Sections>(
+  definition: ServiceDefinition<C>,
+  config: ServiceConfig<C>,
+  telemetry: Telemetry,
+  life: Lifecycle,
+  instance: string,
+  env: Environment | undefined,
+): Promise<RunningService> {
+  const { name } = definition;
+  const { log } = telemetry;
+  const wait = { name, instance, waitMs: config.lifecycle.wait_ms, leaving: life.leaving, log };
+  const opened: Opened = { telemetry, instance, life };
+  const keysDir = definition.identity === 'none' ? undefined : keysFolder(config, env);
+  if (keysDir !== undefined) opened.identity = await openIdentity(keysDir, name);
+  const { store } = definition;
+  if (store)
+    opened.store = await life.open(
+      'store',
+      () => openServiceStore(store, config.database, wait),
+      (it) => it.close(),
+    );
+  if (definition.broker !== undefined && definition.broker !== 'none')
+    opened.broker = await brokerPart(definition.broker, keysDir, config.nats, wait, life);
+  const context = createContext<C>(name, config, opened);
+  const wiring = await definition.wire(context);
+  const server = await rpcPart(name, wiring, config, opened);
+  opened.address = config.rpc.advertise ?? server.address;
+  for (const component of wiring.components ?? []) await openComponent(life, component);
+  await life.open(
+    'readiness',
+    () => server.setServing(true),
+    () => server.setServing(false),
+  );
+  return runningService(name, opened.address, wiring, life);
+}
+
+function openComponent(life: Lifecycle, component: Component): Promise<void> {
+  return life.open(
+    component.name,
+    async () => {
+      await component.start();
+    },
+    () => component.stop(),
+  );
+}
+
+function runningService(name: string, address: string, wiring: Wiring, life: Lifecycle): RunningService {
+  return {
+    name,
+    address,
+    health: () => ({ state: life.state, ...wiring.health?.() }),
+    stop: () => life.stop('stop was called'),
+    stopped: life.ended,
+  };
+}

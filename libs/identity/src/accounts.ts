@@ -1,0 +1,126 @@
+/**
+ * The NATS accounts: SYS, FABRIC (which alone has JetStream), and one for each org that imports exactly what its nodes
+ * need. Across accounts the servers replace reply subjects, so a node cannot make an answer land in another org.
+ */
+
+import { filters } from '@fleetwire/contract';
+import type { Account, Export, Import } from '@nats-io/jwt';
+import { Algorithms, decode, encodeAccount, encodeOperator } from '@nats-io/jwt';
+import { fromPublic, fromSeed } from '@nats-io/nkeys';
+import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
+
+/** Services that publish receipts from within the fabric's account. */
+export const RECEIPT_SERVICES = ['router', 'delivery'] as const;
+
+/** Seeds of an account (or of the operator): its identity, and the key that signs in its name. */
+export interface KeySeeds {
+  readonly seed: string;
+  readonly signingSeed: string;
+}
+
+/** Public key (or `*`) to Unix seconds: users of that key whose JWT was issued until then are refused. */
+export type Revocations = Readonly<Record<string, number>>;
+
+const NO_LIMIT = {
+  subs: -1,
+  data: -1,
+  payload: -1,
+  imports: -1,
+  exports: -1,
+  wildcards: true,
+  conn: -1,
+  leaf: -1,
+};
+const ALL_JETSTREAM = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
+const V2 = { algorithm: Algorithms.v2 };
+
+export const keyPair = (seed: string) => fromSeed(new TextEncoder().encode(seed));
+export const publicKeyOf = (seed: string): string => keyPair(seed).getPublicKey();
+
+export function operatorJwt(operator: KeySeeds, systemAccount: string): Promise<string> {
+  const claims = { system_account: systemAccount, signing_keys: [publicKeyOf(operator.signingSeed)] };
+  return encodeOperator('FLEETWIRE', keyPair(operator.seed), claims, V2);
+}
+
+export function systemAccountClaims(system: KeySeeds): Partial<Account> {
+  return { limits: { ...NO_LIMIT }, signing_keys: [publicKeyOf(system.signingSeed)] };
+}
+
+export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
+  const exports: Export[] = [
+    service(filters.allIngress, 'Singleton'),
+    service(filters.allReceipts, 'Singleton'),
+    service(filters.allHeartbeats, 'Singleton'),
+    service(inboxPulls, 'Stream'), // one request, many messages
+    service(inboxAcks, 'Singleton'),
+    { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
+  ];
+  return {
+    limits: { ...NO_LIMIT, ...ALL_JETSTREAM },
+    exports,
+    signing_keys: [publicKeyOf(fabric.signingSeed)],
+  };
+}
+
+/**
+ * Receipts of other nodes are heard within the org's account; those of services come in by the stream imports. With
+ * nats-server 2.9 such a receipt also runs out again through the service import and reaches its stream twice, where
+ * the dedupe id drops it: receipts are always stored with one.
+ */
+export function orgAccountClaims(
+  org: { readonly id: string; readonly keys: KeySeeds },
+  fabricAccount: string,
+  revocations: Revocations = {},
+): Partial<Account> {
+  const services = [
+    filters.ingressOfOrg(org.id),
+    filters.receiptsOfOrg(org.id),
+    filters.heartbeatsOfOrg(org.id),
+    inboxPulls,
+    inboxAcks,
+  ].map(
+    (subject): Import => ({
+      name: subject,
+      subject,
+      type: 'service',
+      account: fabricAccount,
+      local_subject: subject,
+    }),
+  );
+  const streams = RECEIPT_SERVICES.map((from): Import => {
+    const subject = filters.receiptsFrom(org.id, from);
+    return { name: `receipts of ${from}`, subject, type: 'stream', account: fabricAccount };
+  });
+  return {
+    limits: { ...NO_LIMIT, mem_storage: 0, disk_storage: 0 },
+    imports: [...services, ...streams],
+    signing_keys: [publicKeyOf(org.keys.signingSeed)],
+    ...(Object.keys(revocations).length === 0 ? {} : { revocations: { ...revocations } }),
+  };
+}
+
+/** An account's JWT, signed by the operator's signing key; issued now. */
+export function accountJwt(
+  name: string,
+  account: KeySeeds,
+  claims: Partial<Account>,
+  operator: KeySeeds,
+): Promise<string> {
+  const subject = fromPublic(publicKeyOf(account.seed));
+  return encodeAccount(name, subject, claims, { ...V2, signer: keyPair(operator.signingSeed) });
+}
+
+/** Does `jwt` already say all of `claims`? Then it need not be issued anew. */
+export function saysAlready(jwt: string, claims: Partial<Account>): boolean {
+  const held = decode<Account>(jwt).nats as Record<string, unknown>;
+  return Object.entries(claims).every(([key, value]) => JSON.stringify(held[key]) === JSON.stringify(value));
+}
+
+/** The revocations in an account's JWT. */
+export function revocationsIn(jwt: string): Revocations {
+  return decode<Account>(jwt).nats.revocations ?? {};
+}
+
+function service(subject: string, response_type: 'Singleton' | 'Stream'): Export {
+  return { name: subject, subject, type: 'service', response_type };
+}

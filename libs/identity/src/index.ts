@@ -1,0 +1,19 @@
+/** Who is who: NATS accounts and users, signed tokens, API keys, and the folder that holds the keys. */
+export type { KeySeeds, Revocations } from './accounts.ts';
+export { revocationsIn } from './accounts.ts';
+export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './api-keys.ts';
+export { CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
+export type { EnsureKeysOptions } from './keys-folder.ts';
+export { ensureKeys } from './keys-folder.ts';
+export type { NatsConfigOptions } from './nats-config.ts';
+export { natsServerConfig } from './nats-config.ts';
+export { createNodeKey, isNodePublicKey, signWithNodeKey, verifyNodeSignature } from './node-key.ts';
+export type { NodeUserOptions } from './node-user.ts';
+export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
+export { orgAccountJwt } from './org-account.ts';
+export type { TokenClaims, TokenSigner } from './token-signer.ts';
+export { createTokenSigner, TOKEN_AUDIENCE, TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
+export type { Caller, TokenVerifier, VerifierOptions } from './token-verifier.ts';
+export { createTokenVerifier } from './token-verifier.ts';
+export type { OrgSigning, Secrets, Trust, TrustedOrg } from './trust.ts';
+export { keyFiles, loadFirstApiKey, loadOrgSigning, loadSecrets, loadTrust } from './trust.ts';

@@ -1,0 +1,74 @@
+/** The NATS user of one node: exactly its own subjects, for a limited time. */
+
+import { filters, heartbeatSubject, ingressSubject } from '@fleetwire/contract';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { User } from '@nats-io/jwt';
+import { Algorithms, encodeUser } from '@nats-io/jwt';
+import { fromPublic } from '@nats-io/nkeys';
+import { keyPair } from './accounts.ts';
+import { acksOfNode, pullOfNode } from './jetstream-subjects.ts';
+import { isNodePublicKey } from './node-key.ts';
+import type { OrgSigning } from './trust.ts';
+
+export interface NodeUserOptions {
+  /** Of the node's org. */
+  readonly signing: OrgSigning;
+  readonly org: string;
+  readonly node: string;
+  /** The node's NKEY. */
+  readonly publicKey: string;
+  /** The only one it may publish to. */
+  readonly partition: number;
+  /** Of the inbox stream. */
+  readonly shard: number;
+  readonly lifetimeMs: number;
+  /** Milliseconds since the epoch; default: now by this machine. */
+  readonly nowMs?: number;
+}
+
+/** Prefix of the reply subjects of a node's connection; its permissions cover no other. */
+export const nodeInboxPrefix = (node: string): string => `_INBOX_${node}`;
+
+/** Subscriptions of one node: its receipts, its reply inboxes, and some room. */
+const NODE_SUBSCRIPTIONS_MAX = 64;
+
+export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'partition' | 'shard'>): {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+} {
+  const { org, node, partition, shard } = o;
+  return {
+    publish: [
+      ingressSubject.build({ partition, org, node }),
+      filters.receiptsFrom(org, node),
+      heartbeatSubject.build({ org, node }),
+      pullOfNode(shard, org, node),
+      acksOfNode(shard, org, node),
+    ],
+    subscribe: [`${nodeInboxPrefix(node)}.>`, filters.receiptsToNode(org, node)],
+  };
+}
+
+/**
+ * A user JWT for the holder of the node's private key; whole seconds, never longer than asked for. It has no
+ * not-before date, so a slow clock on the servers does no harm. Throws NODE_KEY_INVALID.
+ */
+export async function mintNodeUser(o: NodeUserOptions): Promise<{ jwt: string; expiresAtMs: number }> {
+  if (!isNodePublicKey(o.publicKey)) {
+    throw new FleetwireError('invalid_argument', 'NODE_KEY_INVALID', 'the public key is not a NATS user key');
+  }
+  const exp = Math.floor(((o.nowMs ?? Date.now()) + o.lifetimeMs) / 1000);
+  const { publish, subscribe } = nodePermissions(o);
+  const claims: Partial<User> = {
+    pub: { allow: [...publish] },
+    sub: { allow: [...subscribe] },
+    subs: NODE_SUBSCRIPTIONS_MAX,
+    allowed_connection_types: ['STANDARD'],
+  };
+  const jwt = await encodeUser(o.node, fromPublic(o.publicKey), fromPublic(o.signing.account), claims, {
+    algorithm: Algorithms.v2,
+    signer: keyPair(o.signing.signingSeed),
+    exp,
+  });
+  return { jwt, expiresAtMs: exp * 1000 };
+}

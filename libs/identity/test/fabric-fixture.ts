@@ -1,0 +1,140 @@
+/** A nats-server in operator mode with two orgs, and clients in it; for the tests of this package. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeConsumer, partitionOf, streamSpecs } from '@fleetwire/contract';
+import type { TestNats } from '@fleetwire/testkit';
+import { startTestNats, tempFolder } from '@fleetwire/testkit';
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { connect, credsAuthenticator, jwtAuthenticator } from '@nats-io/transport-node';
+import {
+  CLAIMS_UPDATE,
+  createNodeKey,
+  ensureKeys,
+  keyFiles,
+  loadOrgSigning,
+  loadSecrets,
+  mintNodeUser,
+  natsServerConfig,
+  nodeInboxPrefix,
+  orgAccountJwt,
+} from '../src/index.ts';
+import type { Trust } from '../src/trust.ts';
+
+export const SERVICES = ['org', 'registry', 'router', 'delivery'] as const;
+
+export interface FabricFixture extends AsyncDisposable {
+  readonly nats: TestNats;
+  readonly keysDir: string;
+  readonly trust: Trust;
+  /** Ids of the two orgs. */
+  readonly orgs: readonly [string, string];
+  /** As `router`, `bootstrap` or `sys`. */
+  service(name: string): Promise<NatsConnection>;
+  node(org: string, node: string, o?: { lifetimeMs?: number }): Promise<NodeClient>;
+}
+
+export interface NodeClient {
+  readonly connection: NatsConnection;
+  /** Errors that the server reported, as text. */
+  readonly faults: string[];
+}
+
+export async function startFabric(binary?: string): Promise<FabricFixture> {
+  await using cleanup = new AsyncDisposableStack();
+  const folder = cleanup.use(tempFolder('keys'));
+  const keysDir = join(folder.path, 'keys');
+  await ensureKeys(keysDir, { orgSlug: 'one', services: SERVICES });
+  const trust = await ensureKeys(keysDir, { orgSlug: 'two', services: SERVICES });
+  const nats = cleanup.use(
+    await startTestNats({
+      binary,
+      config: ({ dir, port }) =>
+        natsServerConfig(keysDir, {
+          host: '127.0.0.1',
+          port,
+          serverName: 'test',
+          storeDir: join(dir, 'jetstream'),
+          resolverDir: join(dir, 'accounts'),
+          maxPayload: 2 * 1024 * 1024,
+        }),
+    }),
+  );
+  const connections = cleanup.adopt([] as NatsConnection[], async (all) => {
+    for (const one of all) await one.close();
+  });
+  const service = async (name: string) => {
+    const connection = await connect({
+      servers: nats.url,
+      authenticator: credsAuthenticator(readFileSync(keyFiles.natsCreds(keysDir, name))),
+      reconnect: false,
+    });
+    connections.push(connection);
+    return connection;
+  };
+  const signing = await loadOrgSigning(keysDir);
+  const node = async (org: string, id: string, o: { lifetimeMs?: number } = {}) => {
+    const key = createNodeKey();
+    const { jwt } = await mintNodeUser({
+      signing: signing.get(org)!,
+      org,
+      node: id,
+      publicKey: key.publicKey,
+      partition: partitionOf(org, id, 8),
+      shard: 0,
+      lifetimeMs: o.lifetimeMs ?? 60_000,
+    });
+    const connection = await connect({
+      servers: nats.url,
+      authenticator: jwtAuthenticator(jwt, new TextEncoder().encode(key.seed)),
+      inboxPrefix: nodeInboxPrefix(id),
+      reconnect: false,
+    });
+    connections.push(connection);
+    return { connection, faults: watchFaults(connection) };
+  };
+  await pushAccounts(await service('sys'), keysDir, trust);
+  await makeStreams(await service('bootstrap'));
+  const kept = cleanup.move();
+  return {
+    nats,
+    keysDir,
+    trust,
+    orgs: [trust.orgs[0]!.id, trust.orgs[1]!.id],
+    service,
+    node,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function pushAccounts(sys: NatsConnection, keysDir: string, trust: Trust): Promise<void> {
+  const secrets = await loadSecrets(keysDir);
+  for (const { id } of trust.orgs) await sys.request(CLAIMS_UPDATE, await orgAccountJwt(secrets, id));
+}
+
+async function makeStreams(connection: NatsConnection): Promise<void> {
+  const manager = await jetstreamManager(connection);
+  for (const spec of streamSpecs()) {
+    const limits = {
+      max_bytes: 64 * 1024 * 1024,
+      ...(spec.name === 'INGRESS' ? { retention: 'limits' } : {}),
+    };
+    await manager.streams.add({ ...spec, ...limits } as Parameters<typeof manager.streams.add>[0]);
+  }
+}
+
+export async function makeNodeConsumer(connection: NatsConnection, org: string, node: string): Promise<void> {
+  const manager = await jetstreamManager(connection);
+  const { stream, ...spec } = nodeConsumer(0, org, node);
+  await manager.consumers.add(stream, spec as Parameters<typeof manager.consumers.add>[1]);
+}
+
+function watchFaults(connection: NatsConnection): string[] {
+  const faults: string[] = [];
+  void (async () => {
+    for await (const status of connection.status())
+      if (status.type === 'error') faults.push(status.error.message);
+  })();
+  return faults;
+}

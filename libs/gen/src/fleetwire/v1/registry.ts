@@ -106,6 +106,8 @@ export interface DeregisterAgentResponse {
 export interface LookupAgentRequest {
   /** A name; an agent id is taken as well. */
   name: string;
+  /** Empty: the caller's own org. Only a service may name one, and must. */
+  org: string;
 }
 
 export interface LookupAgentResponse {
@@ -1523,13 +1525,16 @@ export const DeregisterAgentResponse: MessageFns<DeregisterAgentResponse> = {
 };
 
 function createBaseLookupAgentRequest(): LookupAgentRequest {
-  return { name: "" };
+  return { name: "", org: "" };
 }
 
 export const LookupAgentRequest: MessageFns<LookupAgentRequest> = {
   encode(message: LookupAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    if (message.org !== "") {
+      writer.uint32(18).string(message.org);
     }
     return writer;
   },
@@ -1555,6 +1560,14 @@ export const LookupAgentRequest: MessageFns<LookupAgentRequest> = {
             message.name = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1568,13 +1581,19 @@ export const LookupAgentRequest: MessageFns<LookupAgentRequest> = {
   },
 
   fromJSON(object: any): LookupAgentRequest {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+    };
   },
 
   toJSON(message: LookupAgentRequest): unknown {
     const obj: any = {};
     if (message.name !== "") {
       obj.name = message.name;
+    }
+    if (message.org !== "") {
+      obj.org = message.org;
     }
     return obj;
   },
@@ -1585,6 +1604,7 @@ export const LookupAgentRequest: MessageFns<LookupAgentRequest> = {
   fromPartial(object: DeepPartial<LookupAgentRequest>): LookupAgentRequest {
     const message = createBaseLookupAgentRequest();
     message.name = object.name ?? "";
+    message.org = object.org ?? "";
     return message;
   },
 };

@@ -1,7 +1,7 @@
 /** The sections that more than one part reads. A service's own section is in its folder. */
 
+import { LIMITS } from '@fleetwire/contract';
 import { z } from 'zod';
-import { LIMIT_DEFAULTS } from './limits.ts';
 import { defineSection, secretText } from './section.ts';
 
 const ms = (initial: number, max = 3_600_000) => z.number().int().min(0).max(max).default(initial);
@@ -49,13 +49,13 @@ const rpc = defineSection('rpc', {
     .min(1)
     .optional()
     .describe('Address that others are told, when it is not the one listened on'),
-  deadline_ms: ms(LIMIT_DEFAULTS.deadlineMs).describe('Deadline of a call that sets none'),
+  deadline_ms: ms(10_000).describe('Deadline of a call that sets none'),
   max_message_bytes: z
     .number()
     .int()
     .min(65_536)
     .max(67_108_864)
-    .default(LIMIT_DEFAULTS.rpcMessageBytes)
+    .default(LIMITS.rpcMessageBytes)
     .describe('One gRPC message in either direction'),
   tls_cert_file: file().describe('PEM certificate chain; with it the server speaks TLS only'),
   tls_key_file: file().describe('PEM private key that belongs to it'),

@@ -1,0 +1,42 @@
+/** The configuration of delivery: every limit of its ingest, its answers and its sweep. */
+
+import { defineSection, z } from '@fleetwire/config';
+
+const whole = (min: number, max: number, initial: number) =>
+  z.number().int().min(min).max(max).default(initial);
+
+export const deliveryConfig = defineSection('delivery', {
+  flush_ms: whole(1, 5000, 60).describe(
+    'Milliseconds that what has arrived may wait for more before it is written',
+  ),
+  flush_rows: whole(1, 20_000, 1500).describe('Rows from which on they are written at once'),
+  pull_messages: whole(1, 4096, 256).describe('Messages (packs) asked for in one pull, of each stream'),
+  pull_bytes: whole(2_200_000, 64_000_000, 4_194_304).describe(
+    'Bytes asked for in one pull; bounds the memory',
+  ),
+  retry_initial_ms: whole(1, 10_000, 100).describe('Wait before the second try while PostgreSQL is away'),
+  retry_max_ms: whole(10, 60_000, 5000).describe('Longest wait between two tries while PostgreSQL is away'),
+  recipients_max: whole(1, 20_000, 10_000).describe(
+    'Recipients of one message shown by GetMessage and TraceMessage',
+  ),
+  recipients_listed: whole(1, 1000, 20).describe('Recipients of one message shown by ListMessages'),
+  page_bytes: whole(1, 7_000_000, 4_194_304).describe(
+    'Bytes of messages on one page, unless a single one has more',
+  ),
+  sweep_interval_ms: whole(10, 600_000, 5000).describe('Milliseconds between two runs of the sweep'),
+  sweep_read_max: whole(1, 100_000, 2000).describe(
+    'Waiting messages (packs) that one run of the sweep reads',
+  ),
+  sweep_settle_max: whole(1, 100_000, 1000).describe(
+    'Waiting messages (packs) that one run of the sweep ends',
+  ),
+  sweep_watch_max: whole(1, 5_000_000, 200_000).describe(
+    'Waiting messages (packs) whose deadline is remembered',
+  ),
+  sweep_margin_ms: whole(0, 600_000, 5000).describe(
+    'How long after its deadline a message is left to a node that may just have taken it',
+  ),
+  sweep_rewind_ms: whole(1000, 86_400_000, 3_600_000).describe(
+    'Milliseconds until the sweep reads the stream anew',
+  ),
+});

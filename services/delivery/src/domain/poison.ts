@@ -1,0 +1,21 @@
+/** Tells a row that PostgreSQL can never take from a database that cannot take anything just now. */
+
+/**
+ * Classes of SQLSTATE that are the fault of a value: data exception, integrity constraint, program limit exceeded
+ * (https://www.postgresql.org/docs/17/errcodes-appendix.html). Everything else may pass: a missing table or a full
+ * disk must never turn good rows into dead letters.
+ */
+const VALUE_CLASSES: ReadonlySet<string> = new Set(['22', '23', '54']);
+/** Causes looked through. */
+const DEPTH_MAX = 8;
+
+/** True when trying the same rows again cannot work, whatever else happens. */
+export function isPoison(thrown: unknown): boolean {
+  let current: unknown = thrown;
+  for (let depth = 0; depth < DEPTH_MAX && current instanceof Error; depth++) {
+    const { code } = current as { readonly code?: unknown };
+    if (typeof code === 'string' && code.length === 5 && VALUE_CLASSES.has(code.slice(0, 2))) return true;
+    current = current.cause;
+  }
+  return false;
+}

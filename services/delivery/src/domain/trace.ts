@@ -1,0 +1,62 @@
+/** The trace of a message: its acceptance and, recipient by recipient, every hop with the time since the one before. */
+
+import type { TraceHop } from '@fleetwire/gen/delivery';
+import type { Hop } from '@fleetwire/gen/message';
+import { Stage } from '@fleetwire/gen/message';
+import { compareHops, compareText } from './hops.ts';
+
+/** What history knows of the acceptance; undefined while it has not arrived. */
+export interface Acceptance {
+  readonly node: string;
+  readonly acceptedAtUs: number;
+  /** When the broker had it in ingress. */
+  readonly ingressAtUs: number;
+}
+
+export interface RecipientWay {
+  readonly recipient: string;
+  /** In order, as `uniteHops` gives them. */
+  readonly hops: readonly Hop[];
+}
+
+/**
+ * The acceptance comes once, for no recipient in particular; then the way to each recipient, in the order of the
+ * ids. The time since the hop before is never negative: clocks may be a little apart.
+ */
+export function assembleTrace(acceptance: Acceptance | undefined, ways: readonly RecipientWay[]): TraceHop[] {
+  const accept = acceptHop(acceptance, ways);
+  const trace: TraceHop[] = [];
+  const add = (recipient: string, hop: Hop, before: Hop | undefined) => {
+    const sincePreviousUs = before === undefined ? 0 : Math.max(0, hop.atUs - before.atUs);
+    trace.push({ sequence: trace.length + 1, recipient, hop, sincePreviousUs });
+  };
+  if (accept !== undefined) add('', accept, undefined);
+  for (const way of [...ways].sort((a, b) => compareText(a.recipient, b.recipient))) {
+    let before = accept;
+    for (const hop of way.hops) {
+      if (hop.stage === Stage.ACCEPTED) continue;
+      add(way.recipient, hop, before);
+      before = hop;
+    }
+  }
+  return trace;
+}
+
+function acceptHop(acceptance: Acceptance | undefined, ways: readonly RecipientWay[]): Hop | undefined {
+  if (acceptance !== undefined)
+    return {
+      stage: Stage.ACCEPTED,
+      service: 'node',
+      instance: acceptance.node,
+      atUs: acceptance.acceptedAtUs,
+      reason: '',
+      detail: ingressDetail(acceptance),
+    };
+  const told = ways.flatMap((way) => way.hops.filter((hop) => hop.stage === Stage.ACCEPTED));
+  return told.sort(compareHops)[0];
+}
+
+function ingressDetail({ acceptedAtUs, ingressAtUs }: Acceptance): string {
+  if (ingressAtUs === 0) return '';
+  return `in ingress ${(Math.max(0, ingressAtUs - acceptedAtUs) / 1000).toFixed(1)} ms later`;
+}

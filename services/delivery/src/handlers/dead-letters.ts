@@ -1,0 +1,85 @@
+/** Dead letters: kept as they were published, and, where they carry their own last hop, settled as dead. */
+
+import type { PulledMessage } from '@fleetwire/broker';
+import { DELIVERY_DEAD, deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { DeadLetter, Envelope, Stage } from '@fleetwire/gen/message';
+import { causeChain } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import { isKeyText } from '../domain/column-text.ts';
+import { settlementOf } from '../domain/settlement.ts';
+import type { DeadLetterRow } from '../store/dead-letter-table.ts';
+import { saveDeadLetters } from '../store/dead-letter-table.ts';
+import type { SettlementRow } from '../store/settlement-table.ts';
+import { saveSettlements } from '../store/settlement-table.ts';
+import type { IngestSource, Intake } from './ingest-loop.ts';
+import { combineSettlements } from './receipts.ts';
+import type { Rejected } from './reject-desk.ts';
+
+export interface LetterRow extends DeadLetterRow {
+  /** Undefined when the letter does not say where and when the message died: its receipt does. */
+  readonly settled: SettlementRow | undefined;
+  readonly message: PulledMessage;
+}
+
+export function deadLetterSource(store: Store): IngestSource<LetterRow> {
+  return {
+    consumer: DELIVERY_DEAD,
+    read: readDeadLetter,
+    combine: (rows) => rows.sort((a, b) => a.sequence - b.sequence),
+    save: (rows) =>
+      store.transaction(async (tx) => {
+        await saveDeadLetters(tx, rows);
+        await saveSettlements(tx, combineSettlements(rows.flatMap((row) => row.settled ?? [])));
+      }),
+    refuse: (row, why) => rejection(row.message, 'DEAD_LETTER_REFUSED', why),
+  };
+}
+
+export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
+  const subject = deadSubject.parse(message.subject);
+  if (subject === undefined) return { rows: [], rejected: [rejection(message, 'NOT_A_DEAD_LETTER', '')] };
+  try {
+    const letter = DeadLetter.decode(message.data);
+    const envelope = letter.decoded ? Envelope.decode(letter.envelope) : undefined;
+    const { org, agent } = subject;
+    const row: LetterRow = {
+      storedAtUs: message.storedAtUs,
+      sequence: message.sequence,
+      org,
+      agent,
+      messageId: envelope !== undefined && envelope.org === org ? envelope.id : '',
+      reason: letter.reason,
+      letter: message.data,
+      settled: envelope === undefined ? undefined : settled(letter, envelope, org, agent),
+      message,
+    };
+    return { rows: [row], rejected: [] };
+  } catch (error) {
+    return { rows: [], rejected: [rejection(message, 'DEAD_LETTER_UNDECODABLE', causeChain(error))] };
+  }
+}
+
+function settled(
+  letter: DeadLetter,
+  envelope: Envelope,
+  org: string,
+  agent: string,
+): SettlementRow | undefined {
+  const death = letter.hops.findLast((hop) => hop.stage === Stage.DEAD);
+  if (death === undefined || envelope.org !== org || !isKeyText(envelope.id)) return undefined;
+  const { id: messageId, to, fromAgent, correlationId, traceparent } = envelope;
+  const { reason, detail, hops } = letter;
+  const recipient = agent === UNKNOWN_RECIPIENT ? '' : agent;
+  const about = { messageId, recipient, to, fromAgent, correlationId, traceparent, recipientName: '' };
+  const receipt = { ...about, stage: Stage.DEAD, final: true, reason, detail, hops };
+  const publisher = death.service === 'node' ? death.instance : death.service;
+  const settlement = settlementOf(receipt, isKeyText(publisher) ? publisher : 'router', death.atUs);
+  return settlement && { org, messageId, recipient, settlement, encoded: undefined };
+}
+
+/** A dead letter that fails is not kept as another one. */
+function rejection(message: PulledMessage, reason: string, detail: string): Rejected {
+  const { subject, sequence, data: bytes } = message;
+  const org = deadSubject.parse(subject)?.org ?? '';
+  return { org, reason, detail, stream: 'DEAD', sequence, part: 0, subject, bytes, keep: false };
+}

@@ -1,0 +1,210 @@
+/**
+ * One ingest loop: pulls what a consumer has, gathers it for a moment, writes it in one transaction, and only then
+ * acknowledges. While it cannot write it stops pulling, so what is in memory stays bounded.
+ */
+
+import type { Broker, PulledBatch, PulledMessage, PullSession } from '@fleetwire/broker';
+import type { ConsumerSpec } from '@fleetwire/contract';
+import type { BackoffPolicy } from '@fleetwire/kernel';
+import { causeChain } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import { Persister } from './persist.ts';
+import type { RejectDesk, Rejected } from './reject-desk.ts';
+
+/** What one pulled message holds. */
+export interface Intake<Row> {
+  readonly rows: readonly Row[];
+  /** What of it can never be a row. */
+  readonly rejected: readonly Rejected[];
+}
+
+export interface IngestSource<Row> {
+  readonly consumer: ConsumerSpec;
+  /** Never throws: what cannot be read is in `rejected`. */
+  read(message: PulledMessage): Intake<Row>;
+  /** Makes one row of those with the same key, in the order in which they are to be locked. */
+  combine(rows: Row[]): Row[];
+  /** One transaction, all or nothing, safe to repeat. */
+  save(rows: readonly Row[]): Promise<void>;
+  /** A row that PostgreSQL refuses, for the dead letters. */
+  refuse(row: Row, why: string): Rejected;
+}
+
+export interface IngestLimits {
+  /** How long what has arrived may wait for more. */
+  readonly flushMs: number;
+  /** From so many rows, or from `pullBytes` on, they are written at once. */
+  readonly flushRows: number;
+  readonly pullMessages: number;
+  readonly pullBytes: number;
+  readonly backoff: BackoffPolicy;
+}
+
+export interface IngestStats {
+  messages: number;
+  rows: number;
+  /** Rows sent to the database, after those with the same key became one. */
+  written: number;
+  rejected: number;
+  flushes: number;
+}
+
+interface Waiting<Row> {
+  readonly message: PulledMessage;
+  readonly intake: Intake<Row>;
+}
+
+export class IngestLoop<Row> {
+  readonly name: string;
+  readonly stats: IngestStats = { messages: 0, rows: 0, written: 0, rejected: 0, flushes: 0 };
+  readonly #broker: Broker;
+  readonly #source: IngestSource<Row>;
+  readonly #limits: IngestLimits;
+  readonly #desk: RejectDesk;
+  readonly #log: Logger;
+  readonly #persister: Persister<Row>;
+  readonly #stopping = new AbortController();
+  #session: PullSession | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(
+    broker: Broker,
+    source: IngestSource<Row>,
+    limits: IngestLimits,
+    desk: RejectDesk,
+    log: Logger,
+  ) {
+    this.name = source.consumer.durable_name;
+    this.#broker = broker;
+    this.#source = source;
+    this.#limits = limits;
+    this.#desk = desk;
+    this.#log = log;
+    this.#persister = new Persister({
+      what: this.name,
+      save: (rows) => source.save(rows),
+      backoff: limits.backoff,
+      log,
+      stopping: this.#stopping.signal,
+    });
+  }
+
+  /** True while what was pulled cannot be written. */
+  get waiting(): boolean {
+    return this.#persister.waiting;
+  }
+
+  async start(): Promise<void> {
+    const { stream, durable_name } = this.#source.consumer;
+    const { pullMessages: batch, pullBytes: maxBytes } = this.#limits;
+    this.#session = this.#broker.pull(stream, durable_name, { batch, maxBytes });
+    this.#ended = this.#run(this.#session).catch((error: unknown) => {
+      this.#log.error({ what: this.name, cause: causeChain(error) }, 'ingest has ended');
+    });
+  }
+
+  /** Writes what has been pulled when PostgreSQL is there; what cannot be written now comes again later. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#session?.stop();
+    await this.#ended;
+  }
+
+  async #run(session: PullSession): Promise<void> {
+    const batches = session[Symbol.asyncIterator]();
+    let next = nextOf(batches);
+    for (;;) {
+      const first = await next;
+      if (first.done === true) return;
+      const waiting = this.#readBatch(first.value);
+      ({ next } = await this.#gather(waiting, batches, nextOf(batches)));
+      for (const part of this.#parts(waiting)) await this.#flush(part);
+    }
+  }
+
+  /** Adds what arrives within the time and the number of rows; gives the pull that is still open. */
+  async #gather(
+    waiting: Waiting<Row>[],
+    batches: AsyncIterator<PulledBatch>,
+    open: Promise<IteratorResult<PulledBatch>>,
+  ): Promise<{ next: Promise<IteratorResult<PulledBatch>> }> {
+    let next = open;
+    const until = performance.now() + this.#limits.flushMs;
+    while (countRows(waiting) < this.#limits.flushRows && countBytes(waiting) < this.#limits.pullBytes) {
+      const more = await within(next, until - performance.now());
+      if (more === undefined || more.done === true) break;
+      waiting.push(...this.#readBatch(more.value));
+      next = nextOf(batches);
+    }
+    return { next };
+  }
+
+  #readBatch(batch: PulledBatch): Waiting<Row>[] {
+    return batch.map((message) => ({ message, intake: this.#source.read(message) }));
+  }
+
+  /** Cut at messages, so that each is acknowledged after the one transaction that holds all of it. */
+  *#parts(waiting: readonly Waiting<Row>[]): Iterable<Waiting<Row>[]> {
+    let part: Waiting<Row>[] = [];
+    let rows = 0;
+    for (const item of waiting) {
+      part.push(item);
+      rows += item.intake.rows.length;
+      if (rows < this.#limits.flushRows) continue;
+      yield part;
+      part = [];
+      rows = 0;
+    }
+    if (part.length > 0) yield part;
+  }
+
+  async #flush(part: readonly Waiting<Row>[]): Promise<void> {
+    const rows = this.#source.combine(part.flatMap((item) => item.intake.rows));
+    const refused = await this.#persister.write(rows);
+    if (refused === undefined) return;
+    const rejected = [
+      ...part.flatMap((item) => item.intake.rejected),
+      ...refused.map(({ row, error }) => this.#source.refuse(row, causeChain(error))),
+    ];
+    if (rejected.length > 0 && !(await this.#desk.take(this.name, rejected, this.#stopping.signal))) return;
+    for (const { message } of part) message.ack();
+    this.#count(part, rows.length, rejected.length);
+  }
+
+  #count(part: readonly Waiting<Row>[], written: number, rejected: number): void {
+    this.stats.flushes++;
+    this.stats.messages += part.length;
+    this.stats.rows += countRows(part);
+    this.stats.written += written;
+    this.stats.rejected += rejected;
+  }
+}
+
+function countRows(waiting: readonly Waiting<unknown>[]): number {
+  return waiting.reduce((sum, item) => sum + item.intake.rows.length, 0);
+}
+
+function countBytes(waiting: readonly Waiting<unknown>[]): number {
+  return waiting.reduce((sum, item) => sum + item.message.data.length, 0);
+}
+
+/** Pulls ahead; a fault surfaces where it is awaited, not as an unhandled one. */
+function nextOf(batches: AsyncIterator<PulledBatch>): Promise<IteratorResult<PulledBatch>> {
+  const next = batches.next();
+  next.catch(() => undefined);
+  return next;
+}
+
+/** What the promise gives, or undefined when that takes longer. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  if (ms <= 0) return undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

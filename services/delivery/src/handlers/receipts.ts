@@ -1,0 +1,109 @@
+/** Receipts: what became of messages, merged by message and recipient before they reach the database. */
+
+import type { PulledMessage } from '@fleetwire/broker';
+import { DELIVERY_RECEIPTS, receiptSubject } from '@fleetwire/contract';
+import { IngressPack, Receipt } from '@fleetwire/gen/message';
+import { causeChain } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import { isKeyText } from '../domain/column-text.ts';
+import { mergeSettlements, settlementOf } from '../domain/settlement.ts';
+import type { SettlementRow } from '../store/settlement-table.ts';
+import { compareSettlementRows, saveSettlements } from '../store/settlement-table.ts';
+import type { IngestSource, Intake } from './ingest-loop.ts';
+import type { Rejected } from './reject-desk.ts';
+
+export interface ReceiptRow extends SettlementRow {
+  /** One of the messages that it came with. */
+  readonly message: PulledMessage;
+  readonly part: number;
+  readonly bytes: Uint8Array;
+}
+
+export function receiptSource(store: Store): IngestSource<ReceiptRow> {
+  return {
+    consumer: DELIVERY_RECEIPTS,
+    read: readReceipts,
+    combine: combineSettlements,
+    save: (rows) =>
+      rows.length > 0 ? store.transaction((tx) => saveSettlements(tx, rows)) : Promise.resolve(),
+    refuse: (row, why) => rejection(row.message, row.part, row.bytes, 'RECEIPT_REFUSED', why),
+  };
+}
+
+/** One row for each message and recipient, in the order in which rows are locked. */
+export function combineSettlements<Row extends SettlementRow>(rows: Row[]): Row[] {
+  const sorted = rows.sort(compareSettlementRows);
+  const combined: Row[] = [];
+  for (const row of sorted) {
+    const last = combined.at(-1);
+    if (last === undefined || compareSettlementRows(last, row) !== 0) combined.push(row);
+    else {
+      const settlement = mergeSettlements(last.settlement, row.settlement);
+      combined[combined.length - 1] = { ...last, settlement, encoded: undefined };
+    }
+  }
+  return combined;
+}
+
+/**
+ * A receipt is filed under the org in its subject, which the broker enforces: about another org's message it says
+ * nothing. Who published it is the subject's last token, a node or a service, and is kept with the settlement.
+ */
+export function readReceipts(message: PulledMessage): Intake<ReceiptRow> {
+  const subject = receiptSubject.parse(message.subject);
+  if (subject === undefined) return refused(message, 'NOT_A_RECEIPT', '');
+  let parts: readonly Uint8Array[];
+  try {
+    // A list of receipts and a list of byte strings are the same on the wire: so each keeps its bytes, and one that
+    // cannot be read does not take the others with it (https://protobuf.dev/programming-guides/proto3/#updating).
+    parts = IngressPack.decode(message.data).envelopes;
+  } catch (error) {
+    return refused(message, 'RECEIPTS_UNDECODABLE', causeChain(error));
+  }
+  const rows: ReceiptRow[] = [];
+  const rejected: Rejected[] = [];
+  for (const [part, bytes] of parts.entries()) {
+    const row = readReceipt(message, part, bytes, subject.org, subject.from);
+    if ('reason' in row) rejected.push(row);
+    else rows.push(row);
+  }
+  return { rows, rejected };
+}
+
+function readReceipt(
+  message: PulledMessage,
+  part: number,
+  bytes: Uint8Array,
+  org: string,
+  publisher: string,
+): ReceiptRow | Rejected {
+  let receipt: Receipt;
+  try {
+    receipt = Receipt.decode(bytes);
+  } catch (error) {
+    return rejection(message, part, bytes, 'RECEIPT_UNDECODABLE', causeChain(error));
+  }
+  const { messageId, recipient } = receipt;
+  if (!isKeyText(messageId) || (recipient !== '' && !isKeyText(recipient)))
+    return rejection(message, part, bytes, 'RECEIPT_WITHOUT_ID', '');
+  const settlement = settlementOf(receipt, publisher, message.storedAtUs);
+  if (settlement === undefined) return rejection(message, part, bytes, 'RECEIPT_STAGE_UNKNOWN', '');
+  const encoded = settlement.hops === receipt.hops ? bytes : undefined;
+  return { org, messageId, recipient, settlement, encoded, message, part, bytes };
+}
+
+function refused(message: PulledMessage, reason: string, detail: string): Intake<ReceiptRow> {
+  return { rows: [], rejected: [rejection(message, 0, message.data, reason, detail)] };
+}
+
+function rejection(
+  message: PulledMessage,
+  part: number,
+  bytes: Uint8Array,
+  reason: string,
+  detail: string,
+): Rejected {
+  const org = receiptSubject.parse(message.subject)?.org ?? '';
+  const { subject, sequence } = message;
+  return { org, reason, detail, stream: 'RECEIPTS', sequence, part, subject, bytes, keep: org !== '' };
+}

@@ -1,0 +1,79 @@
+/** The wiring of delivery: three ingest loops, the answers, and the sweep. */
+
+import type { Sections } from '@fleetwire/config';
+import { DELIVERY_DEAD, DELIVERY_HISTORY, DELIVERY_RECEIPTS, LEASES_BUCKET } from '@fleetwire/contract';
+import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
+import type { Caller } from '@fleetwire/identity';
+import { bindService } from '@fleetwire/rpc';
+import type { RunningService, RunOptions, ServiceContext } from '@fleetwire/runtime';
+import { defineService, runService } from '@fleetwire/runtime';
+import { deliveryConfig } from './config.ts';
+import { deadLetterSource } from './handlers/dead-letters.ts';
+import { historySource } from './handlers/history.ts';
+import type { IngestLimits, IngestSource } from './handlers/ingest-loop.ts';
+import { IngestLoop } from './handlers/ingest-loop.ts';
+import { messageHandlers } from './handlers/message-rpc.ts';
+import { receiptSource } from './handlers/receipts.ts';
+import { createRejectDesk } from './handlers/reject-desk.ts';
+import { SweepTask } from './handlers/sweep-task.ts';
+import { measureIngest } from './metrics.ts';
+import { entities } from './store/entities.ts';
+import { migrations } from './store/migrations.ts';
+
+const config = { delivery: deliveryConfig } satisfies Sections;
+type Context = ServiceContext<typeof config>;
+
+export const delivery = defineService({
+  name: 'delivery',
+  config,
+  store: { entities, migrations },
+  broker: {
+    streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD'],
+    consumers: [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD],
+    buckets: [LEASES_BUCKET],
+  },
+  wire: (context: Context) => {
+    const loops = ingestLoops(context);
+    const sweep = new SweepTask(context, context.config.delivery);
+    const { recipients_max, recipients_listed, page_bytes } = context.config.delivery;
+    const limits = {
+      recipientsMax: recipients_max,
+      recipientsListed: recipients_listed,
+      pageBytes: page_bytes,
+    };
+    const handlers = messageHandlers(context.store, limits);
+    return {
+      rpc: [bindService<DeliveryServiceDefinition, Caller>(DeliveryServiceDefinition, handlers)],
+      components: [...loops, sweep],
+      health: () => ({
+        ingest: Object.fromEntries(
+          loops.map((loop) => [loop.name, { ...loop.stats, waiting: loop.waiting }]),
+        ),
+        sweep: sweep.stats,
+      }),
+    };
+  },
+});
+
+/** Runs delivery in this process; resolves when it serves. */
+export function start(options: RunOptions<typeof config> = {}): Promise<RunningService> {
+  return runService(delivery, options);
+}
+
+function ingestLoops(context: Context): IngestLoop<never>[] {
+  const { broker, store, log, meter } = context;
+  const values = context.config.delivery;
+  const limits: IngestLimits = {
+    flushMs: values.flush_ms,
+    flushRows: values.flush_rows,
+    pullMessages: values.pull_messages,
+    pullBytes: values.pull_bytes,
+    backoff: { initialMs: values.retry_initial_ms, maxMs: values.retry_max_ms },
+  };
+  const rejected = meter.createCounter('fleetwire.delivery.rejected');
+  const desk = createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }));
+  const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
+  const loops = [loop(historySource(store)), loop(receiptSource(store)), loop(deadLetterSource(store))];
+  measureIngest(meter, loops as IngestLoop<unknown>[]);
+  return loops as unknown as IngestLoop<never>[];
+}

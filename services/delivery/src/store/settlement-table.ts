@@ -1,0 +1,154 @@
+/** Settlements: the first receipt of a message is a bulk insert without reads; a later one is merged under a row lock. */
+
+import { Receipt } from '@fleetwire/gen/message';
+import type { Store, StoreTransaction } from '@fleetwire/store';
+import { columnText } from '../domain/column-text.ts';
+import { compareHops } from '../domain/hops.ts';
+import type { Settlement, SettlementSubject } from '../domain/settlement.ts';
+import { mergedReceipt, mergeSettlements, restoreSettlement } from '../domain/settlement.ts';
+import { booleanArray, numberArray, packBytes, textArray } from './array-literal.ts';
+
+export interface SettlementRow {
+  readonly org: string;
+  readonly messageId: string;
+  /** Empty when the address led to nobody. */
+  readonly recipient: string;
+  readonly settlement: Settlement;
+  /** The receipt as it came, when that says all that the settlement does; undefined: encoded anew. */
+  readonly encoded: Uint8Array | undefined;
+}
+
+const UNNEST = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::int[], $6::int[], $7::text[],
+    $8::bigint[], $9::text[], $11::int[], $12::int[])
+    as r (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, start, size)`;
+
+const INSERT = `
+  with inserted as (
+    insert into settlements
+      (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, receipt)
+    select r.org, r.message_id, r.recipient, r.stage, r.final <> 0, r.delivered_ends <> 0, r.reason, r.at_us,
+      r.publishers, substring($10::bytea from r.start for r.size)
+    from ${UNNEST}
+    on conflict do nothing
+    returning 1)
+  select count(*)::int as count from inserted`;
+
+const UPDATE = `
+  update settlements s set stage = r.stage, final = r.final <> 0, delivered_ends = r.delivered_ends <> 0,
+    reason = r.reason, at_us = r.at_us, publishers = r.publishers,
+    receipt = substring($10::bytea from r.start for r.size)
+  from ${UNNEST}
+  where s.org = r.org and s.message_id = r.message_id and s.recipient = r.recipient`;
+
+/** Rows that this very transaction has inserted need no merge: xmin tells them from the ones that were there. */
+const LOCK_EARLIER = `
+  select k.position::int - 1 as position, s.delivered_ends as "deliveredEnds", s.publishers, s.receipt
+  from unnest($1::text[], $2::text[], $3::text[]) with ordinality
+    as k (org, message_id, recipient, position)
+  join settlements s on s.org = k.org and s.message_id = k.message_id and s.recipient = k.recipient
+  where s.xmin <> pg_current_xact_id()::xid
+  order by k.position
+  for update of s`;
+
+interface KeptSettlement {
+  readonly deliveredEnds: boolean;
+  readonly publishers: string;
+  readonly receipt: Uint8Array;
+}
+
+/**
+ * Merges the rows into the table within `tx`. The rows must be unique by (org, message, recipient) and in
+ * `compareSettlementRows` order: replicas that write the same rows then wait for each other in one direction.
+ */
+export async function saveSettlements(tx: StoreTransaction, rows: readonly SettlementRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const [inserted] = await tx.query<{ count: number }>(INSERT, columns(rows));
+  if (inserted!.count === rows.length) return;
+  const keys = columns(rows).slice(0, 3);
+  const earlier = await tx.query<KeptSettlement & { position: number }>(LOCK_EARLIER, keys);
+  const changed: SettlementRow[] = [];
+  for (const kept of earlier) {
+    const row = rows[kept.position]!;
+    const before = restore(kept);
+    const merged = mergeSettlements(before, row.settlement);
+    if (!isSame(before, merged)) changed.push({ ...row, settlement: merged, encoded: undefined });
+  }
+  if (changed.length > 0) await tx.query(UPDATE, columns(changed));
+}
+
+/** The order in which rows are locked. */
+export function compareSettlementRows(a: SettlementRow, b: SettlementRow): number {
+  if (a.messageId !== b.messageId) return a.messageId < b.messageId ? -1 : 1;
+  if (a.recipient !== b.recipient) return a.recipient < b.recipient ? -1 : 1;
+  if (a.org !== b.org) return a.org < b.org ? -1 : 1;
+  return 0;
+}
+
+function columns(rows: readonly SettlementRow[]): unknown[] {
+  const receipts = packBytes(rows, encodeRow);
+  return [
+    textArray(rows, (row) => row.org),
+    textArray(rows, (row) => row.messageId),
+    textArray(rows, (row) => row.recipient),
+    numberArray(rows, (row) => row.settlement.stage),
+    booleanArray(rows, (row) => row.settlement.final),
+    booleanArray(rows, (row) => row.settlement.deliveredEnds),
+    textArray(rows, (row) => columnText(row.settlement.reason)),
+    numberArray(rows, (row) => row.settlement.atUs),
+    textArray(rows, (row) => row.settlement.publishers.join(',')),
+    receipts.bytes,
+    receipts.starts,
+    receipts.sizes,
+  ];
+}
+
+function encodeRow(row: SettlementRow): Uint8Array {
+  if (row.encoded !== undefined) return row.encoded;
+  return Receipt.encode(mergedReceipt(row.messageId, row.recipient, row.settlement)).finish();
+}
+
+function restore(kept: KeptSettlement): Settlement {
+  return restoreSettlement(Receipt.decode(kept.receipt), kept.deliveredEnds, kept.publishers.split(','));
+}
+
+/** A repeat changes nothing and costs no write. */
+function isSame(before: Settlement, after: Settlement): boolean {
+  const hopsSame =
+    before.hops.length === after.hops.length &&
+    before.hops.every((hop, i) => compareHops(hop, after.hops[i]!) === 0);
+  if (!hopsSame || before.deliveredEnds !== after.deliveredEnds) return false;
+  if (before.publishers.length !== after.publishers.length) return false;
+  const keys = Object.keys(after.about) as (keyof SettlementSubject)[];
+  return keys.every((key) => before.about[key] === after.about[key]);
+}
+
+export interface StoredSettlement {
+  readonly messageId: string;
+  readonly recipient: string;
+  readonly settlement: Settlement;
+}
+
+/** Of each of the messages at most `limitEach` settlements, by recipient. */
+export async function findSettlements(
+  store: Store,
+  org: string,
+  messageIds: readonly string[],
+  limitEach: number,
+): Promise<StoredSettlement[]> {
+  const sql = `
+    select k.id as "messageId", s.recipient, s.delivered_ends as "deliveredEnds", s.publishers, s.receipt
+    from unnest($2::text[]) as k (id)
+    cross join lateral (select * from settlements
+      where org = $1 and message_id = k.id order by recipient limit $3) s`;
+  const ids = textArray(messageIds, columnText);
+  const rows = await store.query<KeptSettlement & { messageId: string; recipient: string }>(sql, [
+    org,
+    ids,
+    limitEach,
+  ]);
+  return rows.map((row) => ({
+    messageId: row.messageId,
+    recipient: row.recipient,
+    settlement: restore(row),
+  }));
+}

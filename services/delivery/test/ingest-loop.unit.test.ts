@@ -1,0 +1,172 @@
+/**
+ * Goal: acknowledged means committed; one bad row harms no other; an outage is waited out in bounded memory.
+ * Method: the loop on a fake broker and a fake table that fails as told; every acknowledgement is checked against
+ * what was committed at that moment.
+ */
+
+import assert from 'node:assert/strict';
+import type { PulledMessage } from '@fleetwire/broker';
+import { DELIVERY_RECEIPTS, deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { DeadLetter } from '@fleetwire/gen/message';
+import { createLog } from '@fleetwire/telemetry';
+import { eventually } from '@fleetwire/testkit';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import type { IngestSource } from '../src/handlers/ingest-loop.ts';
+import { IngestLoop } from '../src/handlers/ingest-loop.ts';
+import { createRejectDesk } from '../src/handlers/reject-desk.ts';
+import { FakeBroker } from './fake-broker.ts';
+import { ORG, RECEIPT_SUBJECT } from './sample-traffic.ts';
+
+interface TextRow {
+  readonly text: string;
+  readonly message: PulledMessage;
+}
+
+const log = createLog({ service: 'test', instance: 'test', version: '0', level: 'silent' });
+const limits = {
+  flushMs: 5,
+  flushRows: 4,
+  pullMessages: 4,
+  pullBytes: 4_000_000,
+  backoff: { initialMs: 1, maxMs: 2 },
+};
+
+class Table {
+  readonly committed: string[] = [];
+  readonly transactions: number[] = [];
+  /** Thrown instead of committing while it is set. */
+  fault: Error | undefined;
+
+  async save(rows: readonly TextRow[]): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.fault !== undefined) throw this.fault;
+    if (rows.some((row) => row.text.startsWith('poison')))
+      throw Object.assign(new Error('invalid byte sequence'), { code: '22021' });
+    this.committed.push(...rows.map((row) => row.text));
+    this.transactions.push(rows.length);
+  }
+}
+
+describe('ingest loop', () => {
+  let broker: FakeBroker;
+  let table: Table;
+  let loop: IngestLoop<TextRow>;
+  let counted: string[];
+
+  beforeEach(async () => {
+    broker = new FakeBroker();
+    table = new Table();
+    counted = [];
+    const desk = createRejectDesk(broker.asBroker(), log, (reason) => counted.push(reason));
+    loop = new IngestLoop(broker.asBroker(), textSource(table), limits, desk, log);
+    await loop.start();
+  });
+
+  afterEach(() => loop.stop());
+
+  function put(...texts: string[]): number {
+    return broker.put(RECEIPT_SUBJECT, new TextEncoder().encode(texts.join(',')));
+  }
+
+  it('acknowledges a message only once all its rows are committed', async () => {
+    table.fault = new Error('away');
+    const sequence = put('a', 'b');
+    await eventually(() => loop.waiting);
+    assert.deepEqual(broker.acknowledged, []);
+    table.fault = undefined;
+    await eventually(() => broker.acknowledged.includes(sequence));
+    assert.deepEqual(table.committed, ['a', 'b']);
+  });
+
+  it('stops pulling during an outage, then catches up with nothing lost', async () => {
+    table.fault = new Error('away');
+    for (let i = 0; i < 100; i++) put(`m${i}`);
+    await eventually(() => loop.waiting);
+    const pulls = broker.pulls;
+    assert.ok(pulls <= 3, `${pulls} batches were pulled`);
+    table.fault = undefined;
+    await eventually(() => broker.acknowledged.length === 100);
+    assert.equal(new Set(table.committed).size, 100);
+  });
+
+  it('isolates a poison row, keeps it as a dead letter, and commits its neighbours', async () => {
+    put('a', 'poison-1', 'b');
+    put('c');
+    put('d', 'e', 'poison-2');
+    await eventually(() => broker.acknowledged.length === 3);
+    assert.deepEqual([...table.committed].sort(), ['a', 'b', 'c', 'd', 'e']);
+    assert.deepEqual(counted, ['REFUSED', 'REFUSED']);
+    const letters = broker.published.map((p) => DeadLetter.decode(p.payload));
+    const kept = letters.map((letter) => new TextDecoder().decode(letter.envelope)).sort();
+    assert.deepEqual(kept, ['poison-1', 'poison-2']);
+    const subject = deadSubject.build({ org: ORG, agent: UNKNOWN_RECIPIENT });
+    assert.ok(broker.published.every((p) => p.subject === subject));
+  });
+
+  it('never takes a fault of the database for a fault of a row', async () => {
+    for (const code of ['42P01', '53100', '42501', '40P01', '57P03']) {
+      table.fault = Object.assign(new Error('not now'), { code });
+      const text = `row-${code}`;
+      const sequence = put(text);
+      await eventually(() => loop.waiting);
+      assert.deepEqual(broker.published, []);
+      table.fault = undefined;
+      await eventually(() => broker.acknowledged.includes(sequence));
+      assert.ok(table.committed.includes(text));
+    }
+  });
+
+  it('acknowledges what cannot be read after it has been counted', async () => {
+    const sequence = put('unreadable');
+    put('a');
+    await eventually(() => broker.acknowledged.length === 2);
+    assert.ok(broker.acknowledged.includes(sequence));
+    assert.deepEqual(counted, ['UNREADABLE']);
+    assert.deepEqual(table.committed, ['a']);
+  });
+
+  it('gathers what arrives together, but keeps a transaction within its bound', async () => {
+    for (let i = 0; i < 40; i++) put(`m${i}`);
+    await eventually(() => broker.acknowledged.length === 40);
+    assert.ok(Math.max(...table.transactions) <= limits.flushRows);
+    assert.ok(table.transactions.length <= 20, `${table.transactions.length} transactions`);
+  });
+
+  it('ends while the database is away, without acknowledging', async () => {
+    table.fault = new Error('away');
+    put('a');
+    await eventually(() => loop.waiting);
+    await loop.stop();
+    assert.deepEqual(broker.acknowledged, []);
+  });
+});
+
+function textSource(table: Table): IngestSource<TextRow> {
+  const rejected = (message: PulledMessage, text: string, reason: string) => ({
+    org: ORG,
+    reason,
+    detail: '',
+    stream: 'RECEIPTS' as const,
+    sequence: message.sequence,
+    part: 0,
+    subject: message.subject,
+    bytes: new TextEncoder().encode(text),
+    keep: true,
+  });
+  return {
+    consumer: DELIVERY_RECEIPTS,
+    read: (message) => {
+      const texts = new TextDecoder().decode(message.data).split(',');
+      const good = texts.filter((text) => text !== 'unreadable');
+      return {
+        rows: good.map((text) => ({ text, message })),
+        rejected: texts
+          .filter((text) => text === 'unreadable')
+          .map((text) => rejected(message, text, 'UNREADABLE')),
+      };
+    },
+    combine: (rows) => rows,
+    save: (rows) => table.save(rows),
+    refuse: (row) => rejected(row.message, row.text, 'REFUSED'),
+  };
+}

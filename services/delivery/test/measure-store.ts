@@ -1,0 +1,89 @@
+/**
+ * Measures reading, merging and writing without a broker: `node services/delivery/test/measure-store.ts [rows]`.
+ * Prints rows a second and microseconds of this process's CPU a row; PostgreSQL runs with its default durability.
+ */
+
+import type { PulledMessage } from '@fleetwire/broker';
+import { Stage } from '@fleetwire/gen/message';
+import { openStore } from '@fleetwire/store';
+import { startOwnPostgres } from '@fleetwire/testkit';
+import { historySource } from '../src/handlers/history.ts';
+import type { IngestSource } from '../src/handlers/ingest-loop.ts';
+import { receiptSource } from '../src/handlers/receipts.ts';
+import { entities } from '../src/store/entities.ts';
+import { migrations } from '../src/store/migrations.ts';
+import * as sample from './sample-traffic.ts';
+
+const ROWS = Number(process.argv[2] ?? 60_000);
+const PACK = 32;
+const FLUSH = 1500;
+
+await using postgres = await startOwnPostgres({});
+const url = postgres.url;
+const store = await openStore({
+  url,
+  schema: 'delivery',
+  entities,
+  migrations,
+  poolMax: 4,
+  applicationName: 'measure',
+});
+
+function pulled(subject: string, data: Uint8Array, sequence: number): PulledMessage {
+  const message = { subject, data, sequence, deliverySequence: sequence, deliveries: 1, storedAtUs: 1 };
+  return { ...message, header: () => '', ack: () => undefined, nak: () => undefined } as PulledMessage;
+}
+
+async function measure<Row>(
+  name: string,
+  source: IngestSource<Row>,
+  messages: PulledMessage[],
+): Promise<void> {
+  const cpu = process.cpuUsage();
+  const started = performance.now();
+  let rows = 0;
+  let readMs = 0;
+  let waiting: Row[] = [];
+  const flush = async () => {
+    await source.save(source.combine(waiting));
+    waiting = [];
+  };
+  for (const message of messages) {
+    const begun = performance.now();
+    const intake = source.read(message);
+    readMs += performance.now() - begun;
+    rows += intake.rows.length;
+    waiting.push(...intake.rows);
+    if (waiting.length >= FLUSH) await flush();
+  }
+  if (waiting.length > 0) await flush();
+  const ms = performance.now() - started;
+  const { user, system } = process.cpuUsage(cpu);
+  const perSecond = Math.round((rows / ms) * 1000);
+  const cpuUs = ((user + system) / rows).toFixed(1);
+  const readUs = ((readMs * 1000) / rows).toFixed(1);
+  console.log(
+    `${name.padEnd(34)} ${String(perSecond).padStart(7)} rows/s  ${cpuUs} us CPU a row, of which reading ${readUs}`,
+  );
+}
+
+for (const round of [1, 2]) {
+  const packs: PulledMessage[] = [];
+  const receipts: PulledMessage[] = [];
+  const held: PulledMessage[] = [];
+  for (let i = 0; i < ROWS; i += PACK) {
+    const messages = Array.from({ length: PACK }, () => sample.envelope());
+    packs.push(pulled(sample.INGRESS_SUBJECT, sample.ingressPack(messages), i + 1));
+    const all = messages.map((m) => sample.receiptFor(m, Stage.CONFIRMED));
+    receipts.push(pulled(sample.RECEIPT_SUBJECT, sample.receiptBatch(all), i + 1));
+    const early = messages.map((m) => sample.receiptFor(m, Stage.HELD));
+    held.push(pulled(sample.RECEIPT_SUBJECT, sample.receiptBatch(early), i + 1));
+  }
+  console.log(`round ${round}: ${ROWS} messages of 256 bytes, packs of ${PACK}, flushes of ${FLUSH}`);
+  await measure('history', historySource(store), packs);
+  await measure('receipts, first and only', receiptSource(store), receipts);
+  await measure('receipts, repeated', receiptSource(store), receipts);
+  await measure('history, repeated', historySource(store), packs);
+  await measure('receipts, late and earlier stage', receiptSource(store), held);
+}
+await store.close();

@@ -1,5 +1,6 @@
 /** Writing secrets to disk: whole or not at all, for their owner only, and never over what is there. */
 
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -39,8 +40,7 @@ export async function replace(file: string, text: string): Promise<void> {
 }
 
 async function writeBeside(file: string, text: string): Promise<string> {
-  const fresh = `${file}.${process.pid}.new`;
-  await rm(fresh, { force: true });
+  const fresh = `${file}.${randomUUID()}.new`;
   const handle = await open(fresh, 'wx', 0o600);
   try {
     await handle.writeFile(text);

@@ -10,7 +10,7 @@ export function createNodeKey(): { seed: string; publicKey: string } {
 
 export function isNodePublicKey(text: string): boolean {
   try {
-    return text.startsWith('U') && fromPublic(text).getPublicKey() === text;
+    return /^U[A-Z2-7]{55}$/.test(text) && fromPublic(text).getPublicKey() === text;
   } catch {
     return false;
   }

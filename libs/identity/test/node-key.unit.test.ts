@@ -1,0 +1,75 @@
+// Goal: a node's signature holds for its bytes and key only; its permissions name nothing but itself.
+// Method: sign and verify with fresh keys; look at the permission lists of two nodes.
+
+import { strict as assert } from 'node:assert';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import {
+  createNodeKey,
+  isApiKey,
+  isJoinToken,
+  isNodePublicKey,
+  mintNodeUser,
+  newApiKey,
+  newJoinToken,
+  nodePermissions,
+  signWithNodeKey,
+  verifyNodeSignature,
+} from '../src/index.ts';
+
+describe('node key', () => {
+  const key = createNodeKey();
+  it('verifies its own signatures and no others', () => {
+    const other = createNodeKey();
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
+        const signature = signWithNodeKey(key.seed, bytes);
+        const touched = bytes.slice();
+        touched[0]! ^= 1;
+        return (
+          verifyNodeSignature(key.publicKey, bytes, signature) &&
+          !verifyNodeSignature(key.publicKey, touched, signature) &&
+          !verifyNodeSignature(other.publicKey, bytes, signature)
+        );
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('takes nonsense for what it is', () => {
+    assert.ok(isNodePublicKey(key.publicKey));
+    for (const text of ['', 'U', key.seed, `${key.publicKey}A`, key.publicKey.replace(/^U/, 'A')]) {
+      assert.ok(!isNodePublicKey(text), text);
+      assert.ok(!verifyNodeSignature(text, new Uint8Array(1), new Uint8Array(64)));
+    }
+    assert.ok(!verifyNodeSignature(key.publicKey, new Uint8Array(1), new Uint8Array(3)));
+  });
+
+  it('is needed for a user', async () => {
+    const signing = { account: 'A', signingSeed: 'S' };
+    const mint = mintNodeUser({ ...place('n_a'), signing, publicKey: 'no', lifetimeMs: 1 });
+    await assert.rejects(mint, (e) => (e as { reason?: string }).reason === 'NODE_KEY_INVALID');
+  });
+
+  it('permissions of two nodes share no subject to publish to', () => {
+    const a = nodePermissions(place('n_a'));
+    const b = nodePermissions(place('n_b'));
+    for (const list of [a.publish, a.subscribe])
+      for (const subject of list)
+        assert.ok(!b.publish.includes(subject) && !b.subscribe.includes(subject), subject);
+    for (const subject of a.publish) assert.match(subject, /n_a/);
+    for (const subject of a.subscribe) assert.match(subject, /n_a/);
+  });
+});
+
+describe('secrets', () => {
+  it('are long, never the same, and tell what they are', () => {
+    const keys = new Set(Array.from({ length: 100 }, newApiKey));
+    assert.equal(keys.size, 100);
+    for (const secret of keys) assert.ok(isApiKey(secret) && !isJoinToken(secret) && secret.length === 47);
+    assert.ok(isJoinToken(newJoinToken()));
+    assert.ok(!isApiKey('fwk_short') && !isApiKey(''));
+  });
+});
+
+const place = (node: string) => ({ org: 'o_1', node, partition: 3, shard: 0 });

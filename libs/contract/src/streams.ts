@@ -200,6 +200,17 @@ export const LEASES_BUCKET: BucketSpec = {
   max_bytes: 16 * MiB,
 };
 
+/** What bootstrap decided for all time; see FabricRecord. */
+export const FABRIC_BUCKET: BucketSpec = { name: 'fw-fabric', history: 1, ttl_ms: 0, max_bytes: MiB };
+export const FABRIC_RECORD_KEY = 'record';
+
+/** Kept as JSON next to the streams, so that every service and every later bootstrap goes by the same numbers. */
+export interface FabricRecord {
+  readonly format: 1;
+  readonly partitions: number;
+  readonly sizing: StreamSizing;
+}
+
 export const LEASE_KEYS = {
   partition: (partition: number) => `router.p${partition}`,
   /** Presence of a router replica, for sharing the partitions out. */

@@ -51,7 +51,8 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
     service(filters.allIngress, 'Singleton'),
     service(filters.allReceipts, 'Singleton'),
     service(filters.allHeartbeats, 'Singleton'),
-    service(inboxPulls, 'Stream'), // one request, many messages
+    // One request, many messages. The servers keep the way back of each pull for two minutes: pulls must be shorter.
+    service(inboxPulls, 'Stream'),
     service(inboxAcks, 'Singleton'),
     { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
   ];
@@ -110,15 +111,19 @@ export function accountJwt(
   return encodeAccount(name, subject, claims, { ...V2, signer: keyPair(operator.signingSeed) });
 }
 
+export function claimsIn(jwt: string): Partial<Account> {
+  return decode<Account>(jwt).nats;
+}
+
 /** Does `jwt` already say all of `claims`? Then it need not be issued anew. */
 export function saysAlready(jwt: string, claims: Partial<Account>): boolean {
-  const held = decode<Account>(jwt).nats as Record<string, unknown>;
+  const held = claimsIn(jwt) as Record<string, unknown>;
   return Object.entries(claims).every(([key, value]) => JSON.stringify(held[key]) === JSON.stringify(value));
 }
 
 /** The revocations in an account's JWT. */
 export function revocationsIn(jwt: string): Revocations {
-  return decode<Account>(jwt).nats.revocations ?? {};
+  return claimsIn(jwt).revocations ?? {};
 }
 
 function service(subject: string, response_type: 'Singleton' | 'Stream'): Export {

@@ -10,7 +10,7 @@ export { natsServerConfig } from './nats-config.ts';
 export { createNodeKey, isNodePublicKey, signWithNodeKey, verifyNodeSignature } from './node-key.ts';
 export type { NodeUserOptions } from './node-user.ts';
 export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
-export { orgAccountJwt } from './org-account.ts';
+export { orgAccountJwt, renewedOrgAccountJwt } from './org-account.ts';
 export type { TokenClaims, TokenSigner } from './token-signer.ts';
 export { createTokenSigner, TOKEN_AUDIENCE, TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
 export type { Caller, TokenVerifier, VerifierOptions } from './token-verifier.ts';

@@ -2,7 +2,14 @@
 
 import { FleetwireError } from '@fleetwire/kernel';
 import type { Revocations } from './accounts.ts';
-import { accountJwt, orgAccountClaims, publicKeyOf } from './accounts.ts';
+import {
+  accountJwt,
+  claimsIn,
+  orgAccountClaims,
+  publicKeyOf,
+  revocationsIn,
+  saysAlready,
+} from './accounts.ts';
 import type { Secrets } from './trust.ts';
 
 /**
@@ -19,4 +26,23 @@ export async function orgAccountJwt(
     throw new FleetwireError('not_found', 'ORG_UNKNOWN', `no org ${orgId} in this keys folder`);
   const claims = orgAccountClaims(org, publicKeyOf(secrets.fabric.seed), revocations);
   return accountJwt(`ORG ${org.slug}`, org.keys, claims, secrets.operator);
+}
+
+/**
+ * The JWT to give to servers that hold `held` of this org ('' or undefined: nothing), or undefined when theirs says
+ * all there is to say. Revocations they know of stay.
+ */
+export async function renewedOrgAccountJwt(
+  secrets: Secrets,
+  orgId: string,
+  held: string | undefined,
+): Promise<string | undefined> {
+  const revocations = held ? revocationsIn(held) : {};
+  const jwt = await orgAccountJwt(secrets, orgId, revocations);
+  return held && sameClaims(jwt, held) ? undefined : jwt;
+}
+
+/** Apart from when they were issued. */
+function sameClaims(jwt: string, held: string): boolean {
+  return saysAlready(held, claimsIn(jwt)) && saysAlready(jwt, claimsIn(held));
 }

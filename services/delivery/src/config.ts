@@ -36,6 +36,11 @@ export const deliveryConfig = defineSection('delivery', {
   sweep_margin_ms: whole(0, 600_000, 5000).describe(
     'How long after its deadline a message is left to a node that may just have taken it',
   ),
+  history_days: whole(0, 36_500, 30).describe('Days that history is kept; 0: for ever'),
+  retention_interval_ms: whole(100, 86_400_000, 600_000).describe(
+    'Milliseconds between two deletions of old history',
+  ),
+  retention_rows: whole(1, 100_000, 5000).describe('Rows of each table that one statement deletes'),
   sweep_rewind_ms: whole(1000, 86_400_000, 3_600_000).describe(
     'Milliseconds until the sweep reads the stream anew',
   ),

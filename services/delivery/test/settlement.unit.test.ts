@@ -81,17 +81,14 @@ const anySettlement = fc
 
 describe('settlement: laws of the merge', () => {
   it('any order and any repetition of the same receipts ends the same', () => {
-    const cases = fc
-      .array(anySettlement, { minLength: 1, maxLength: 6 })
-      .chain((all) =>
-        fc.tuple(
-          fc.constant(all),
-          fc.shuffledSubarray([...all, ...all], { minLength: all.length, maxLength: 2 * all.length }),
-        ),
-      );
+    const cases = fc.array(anySettlement, { minLength: 1, maxLength: 6 }).chain((all) => {
+      const twice = [...all, ...all];
+      const shuffled = fc.shuffledSubarray(twice, { minLength: twice.length, maxLength: twice.length });
+      return fc.tuple(fc.constant(all), shuffled);
+    });
     fc.assert(
       fc.property(cases, ([all, shuffled]) => {
-        assert.deepEqual(merge(...shuffled, ...all), merge(...all));
+        assert.deepEqual(merge(...shuffled), merge(...all));
       }),
       { numRuns: 3000 },
     );

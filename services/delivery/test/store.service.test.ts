@@ -11,7 +11,7 @@ import { newId, newMessageId } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { openStore } from '@fleetwire/store';
 import type { TestPostgres } from '@fleetwire/testkit';
-import { startTestPostgres } from '@fleetwire/testkit';
+import { eventually, startTestPostgres } from '@fleetwire/testkit';
 import fc from 'fast-check';
 import { after, before, describe, it } from 'mocha';
 import { settlementOf } from '../src/domain/settlement.ts';
@@ -109,6 +109,37 @@ describe('delivery store', function () {
       assert.deepEqual(columns, wanted);
     });
     await fc.assert(law, { numRuns: 40 });
+  });
+
+  it('a replica that merges the same row waits for the other, and loses nothing of it', async () => {
+    const org = newId('org');
+    const message = envelope({ org });
+    const rows = (stage: Stage) => [rowOf(org, receiptFor(message, stage))];
+    await store.transaction((tx) => saveSettlements(tx, rows(Stage.HELD)));
+    let other: Promise<void> | undefined;
+    let otherDone = false;
+    const otherWaits = async () => {
+      const sql = `select 1 as one from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`;
+      return otherDone || (await store.query(sql, [postgres.database])).length === 1;
+    };
+    await store.transaction((tx) => {
+      const query: typeof tx.query = async (sql, params) => {
+        if (/^\s*update/.test(sql)) {
+          // Read and about to write: the moment in which another writer would be overwritten.
+          other = replica.transaction((second) => saveSettlements(second, rows(Stage.CONFIRMED)));
+          void other.then(() => {
+            otherDone = true;
+          });
+          await eventually(otherWaits);
+        }
+        return tx.query(sql, params);
+      };
+      return saveSettlements({ em: tx.em, query }, rows(Stage.UNCONFIRMED));
+    });
+    await other;
+    const [found] = await findSettlements(store, org, [message.id], 10);
+    assert.equal(found?.settlement.stage, Stage.CONFIRMED);
+    assert.ok(found.settlement.hops.some((h) => h.stage === Stage.UNCONFIRMED));
   });
 
   it('a first receipt is one statement, and a repeat writes nothing', async () => {

@@ -20,7 +20,9 @@ class InitialTables extends Migration {
     this.addSql(`create index messages_by_time on messages (org, accepted_at_us, id)`);
     this.addSql(`create index messages_by_sender on messages (org, from_agent, accepted_at_us)`);
     this.addSql(`create index messages_by_correlation on messages (org, correlation_id)`);
-    this.addSql(`create index messages_by_age on messages using brin (ingress_at_us)`);
+    this.addSql(
+      `create index messages_by_age on messages using brin (ingress_at_us) with (autosummarize = on)`,
+    );
     this.addSql(`
       create table settlements (
         org text not null,
@@ -36,7 +38,9 @@ class InitialTables extends Migration {
         primary key (org, message_id, recipient)
       ) with (fillfactor = 90)`);
     this.addSql(`create index settlements_by_recipient on settlements (org, recipient, message_id)`);
-    this.addSql(`create index settlements_by_age on settlements using brin (at_us)`);
+    this.addSql(
+      `create index settlements_by_age on settlements using brin (at_us) with (autosummarize = on)`,
+    );
     this.addSql(`
       create table dead_letters (
         stored_at_us bigint not null,

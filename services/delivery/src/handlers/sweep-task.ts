@@ -1,0 +1,126 @@
+/** The periodic work that one replica does for all: the sweep and the end of old history, under a lease. */
+
+import type { Broker, Lease } from '@fleetwire/broker';
+import type { Clock } from '@fleetwire/kernel';
+import { causeChain, pause } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import type { Logger } from '@fleetwire/telemetry';
+import { SweepPlan } from '../domain/sweep-plan.ts';
+import { deleteOlderThan } from '../store/retention.ts';
+import type { InboxStream, SweepLimits } from './sweep.ts';
+import { sweepInbox } from './sweep.ts';
+
+export interface SweepTaskLimits extends SweepLimits {
+  readonly intervalMs: number;
+  /** Waiting messages whose deadline is remembered. */
+  readonly watchMax: number;
+  /** After so long the stream is read from its front again. */
+  readonly rewindMs: number;
+  /** 0: history is kept for ever. */
+  readonly historyDays: number;
+  readonly retentionIntervalMs: number;
+  readonly retentionRows: number;
+}
+
+export interface SweepTaskOptions {
+  /** Undefined while another replica holds the lease. */
+  readonly acquire: () => Promise<Lease | undefined>;
+  readonly inbox: InboxStream;
+  readonly publish: Broker['store'];
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly instance: string;
+  readonly limits: SweepTaskLimits;
+  readonly log: Logger;
+}
+
+const DAY_US = 86_400_000_000;
+/** Statements of one run of the retention: the rest waits for the next run. */
+const DELETES_MAX = 200;
+
+export class SweepTask {
+  readonly name = 'sweep';
+  readonly stats = { runs: 0, read: 0, expired: 0, deleted: 0, watched: 0, leading: false };
+  readonly #o: SweepTaskOptions;
+  readonly #stopping = new AbortController();
+  #plan: SweepPlan;
+  #rewoundAtMs = 0;
+  #retainedAtMs: number | undefined;
+  #lease: Lease | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: SweepTaskOptions) {
+    this.#o = options;
+    this.#plan = new SweepPlan(options.limits.watchMax);
+  }
+
+  start(): void {
+    this.#ended = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#ended;
+    await this.#lease?.release();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (;;) {
+      await pause(this.#o.limits.intervalMs, signal);
+      if (signal.aborted) return;
+      try {
+        if (!(await this.#lead())) continue;
+        await this.#sweep();
+        await this.#retain();
+        this.stats.runs++;
+      } catch (error) {
+        if (!signal.aborted) this.#o.log.warn({ cause: causeChain(error) }, 'the sweep failed, trying on');
+      }
+    }
+  }
+
+  /** A new leader knows nothing of what waits: it reads the stream from its front. */
+  async #lead(): Promise<boolean> {
+    if (this.#lease?.valid() !== true) {
+      this.#lease = await this.#o.acquire();
+      this.#plan = new SweepPlan(this.#o.limits.watchMax);
+      this.#rewoundAtMs = this.#o.clock.monotonicMs();
+    }
+    this.stats.leading = this.#lease !== undefined;
+    return this.stats.leading;
+  }
+
+  async #sweep(): Promise<void> {
+    const { inbox, publish, clock, instance, limits } = this.#o;
+    if (clock.monotonicMs() - this.#rewoundAtMs > limits.rewindMs) {
+      this.#plan.rewind();
+      this.#rewoundAtMs = clock.monotonicMs();
+    }
+    const options = { inbox, store: publish, clock, instance, limits };
+    const { read, expired } = await sweepInbox(this.#plan, options, () => this.#mayGoOn());
+    this.stats.read += read;
+    this.stats.expired += expired;
+    this.stats.watched = this.#plan.watched;
+    if (expired > 0) this.#o.log.info({ expired }, 'waiting messages have expired');
+  }
+
+  async #retain(): Promise<void> {
+    const { store, clock, limits } = this.#o;
+    const due =
+      this.#retainedAtMs === undefined ||
+      clock.monotonicMs() - this.#retainedAtMs >= limits.retentionIntervalMs;
+    if (limits.historyDays === 0 || !due) return;
+    const beforeUs = clock.nowUs() - limits.historyDays * DAY_US;
+    for (let i = 0; i < DELETES_MAX && this.#mayGoOn(); i++) {
+      const deleted = await deleteOlderThan(store, beforeUs, limits.retentionRows);
+      this.stats.deleted += deleted;
+      if (deleted < limits.retentionRows) break;
+    }
+    this.#retainedAtMs = clock.monotonicMs();
+  }
+
+  #mayGoOn(): boolean {
+    return !this.#stopping.signal.aborted && this.#lease?.valid() === true;
+  }
+}

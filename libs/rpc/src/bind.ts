@@ -13,10 +13,11 @@ export interface BoundService {
   auth(method: string): AuthMode;
 }
 
-/** Methods not named in `auth` require a token. */
-export function bindService<D extends RpcDefinition, C = unknown>(
+/** Methods not named in `auth` require a token. Handlers annotate their context with the type of their caller. */
+export function bindService<D extends RpcDefinition>(
   definition: D,
-  implementation: RpcHandlers<D, C>,
+  // biome-ignore lint/suspicious/noExplicitAny: a handler says itself which caller its server's authenticate gives
+  implementation: RpcHandlers<D, any>,
   options: { readonly auth?: AuthMode | { readonly [M in keyof D['methods']]?: AuthMode } } = {},
 ): BoundService {
   const { auth = 'required' } = options;

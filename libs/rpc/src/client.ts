@@ -2,8 +2,8 @@
 
 import { HEADERS, LIMITS } from '@fleetwire/contract';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
-import { type Channel, ChannelCredentials, connectivityState } from '@grpc/grpc-js';
-import { type CompatServiceDefinition, createChannel, createClientFactory, Metadata } from 'nice-grpc';
+import { Channel, ChannelCredentials, connectivityState } from '@grpc/grpc-js';
+import { type CompatServiceDefinition, createClientFactory, Metadata } from 'nice-grpc';
 import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
 import { deadlineExceeded, fromClientError, peerUnreachable } from './errors.ts';
 import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
@@ -66,7 +66,8 @@ function openChannel(options: RpcClientOptions): Channel {
   const credentials = options.tls
     ? ChannelCredentials.createSsl(options.tls.ca ? Buffer.from(options.tls.ca) : null)
     : ChannelCredentials.createInsecure();
-  return createChannel(options.address, credentials, {
+  // Not nice-grpc's createChannel: it would add a port to the path of a unix socket.
+  return new Channel(options.address, credentials, {
     ...BASE_CHANNEL_OPTIONS,
     'grpc.initial_reconnect_backoff_ms': RPC_DEFAULTS.reconnectInitialMs,
     'grpc.min_reconnect_backoff_ms': RPC_DEFAULTS.reconnectInitialMs,

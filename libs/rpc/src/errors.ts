@@ -56,7 +56,9 @@ export function fromClientError(thrown: unknown, service: string, address: strin
 
 /** What came from the transport rather than from a handler. */
 function fromBareStatus(error: ClientError, service: string, address: string): FleetwireError {
-  if (error.code === Status.UNAVAILABLE) return peerUnreachable(service, address, error.details, error);
+  // A server that is ended by force resets its calls: for the caller that is a lost connection.
+  if (error.code === Status.UNAVAILABLE || error.code === Status.CANCELLED)
+    return peerUnreachable(service, address, error.details, error);
   const kind = kindOfGrpcCode(error.code);
   const reason = error.code === Status.UNKNOWN ? 'UNKNOWN_STATUS' : kind.toUpperCase();
   return new FleetwireError(kind, reason, `${error.path}: ${error.details}`, { cause: error });

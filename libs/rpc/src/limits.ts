@@ -1,5 +1,10 @@
 /** Limits and times of the transport; those that operators may change are options with these defaults. */
 
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+
+// What it would write to stderr comes as an error all the same.
+setLogVerbosity(logVerbosity.NONE);
+
 export const RPC_DEFAULTS = {
   /** Of a single call that sets none. */
   deadlineMs: 10_000,

@@ -1,6 +1,6 @@
 /** A gRPC server: bound services, health, reflection, deadlines, and an end that lets calls finish. */
 
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { LIMITS } from '@fleetwire/contract';
 import { FleetwireError, invariant } from '@fleetwire/kernel';
@@ -150,19 +150,23 @@ function socketPath(address: string): string | undefined {
   return address.startsWith('unix:') ? address.slice(5).replace(/^\/\/(?=\/)/, '') : undefined;
 }
 
-/** A socket that nobody answers on was left by a process that was killed; one that answers belongs to somebody. */
+/** A socket that nobody answers on was left by a process that was killed; anything else belongs to somebody. */
 async function removeStaleSocket(path: string): Promise<void> {
-  const answers = await new Promise<boolean>((resolve) => {
+  const found = await lstat(path).catch(() => undefined);
+  if (!found) return;
+  if (!found.isSocket()) throw listenFailed(`unix:${path}`, new Error('there is a file that is no socket'));
+  if (await answers(path)) throw listenFailed(`unix:${path}`, new Error('another process listens there'));
+  await unlink(path).catch(() => undefined);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => {
       probe.destroy();
       resolve(true);
     });
     probe.once('error', () => resolve(false));
-  });
-  if (answers) throw listenFailed(`unix:${path}`, new Error('another process listens there'));
-  await unlink(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw listenFailed(`unix:${path}`, error);
   });
 }
 

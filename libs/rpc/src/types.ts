@@ -36,7 +36,10 @@ export interface RpcContext<C = unknown> {
   readonly traceparent: string;
   /** Milliseconds left when the call arrived, 20 less than the caller gave, so that the inner time-out is what surfaces. */
   readonly deadlineMs: number | undefined;
-  /** Aborts when the caller has gone or the deadline is over: a handler that waits must stop then. */
+  /**
+   * Aborts when the caller has gone or the deadline is over: a handler that waits must stop then. A caller that
+   * goes also ends its stream of requests, as one that has said all.
+   */
   readonly signal: AbortSignal;
   /** Aborts when this server begins to close: a handler of a long stream should end it. */
   readonly draining: AbortSignal;

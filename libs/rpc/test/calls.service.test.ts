@@ -1,0 +1,242 @@
+// Goal: deadlines, callers, traces and health do what the contract says.
+// Method: real servers and clients; handlers that tell what they saw, and handlers that never answer.
+
+import { strict as assert } from 'node:assert';
+import { FleetwireError } from '@fleetwire/kernel';
+import { callerOf, checkHealth, createRpcClient, RPC_DEFAULTS } from '@fleetwire/rpc';
+import { newTraceparent } from '@fleetwire/telemetry';
+import { describe, it } from 'mocha';
+import { HealthDefinition } from 'nice-grpc-server-health';
+import { clientOf, serve } from './serve.ts';
+
+const never = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+
+describe('deadlines', () => {
+  it('reach the handler, shaved; its signal aborts when they are over', async () => {
+    let told: number | undefined;
+    let aborted = false;
+    await using server = await serve({
+      send: async (_request, context) => {
+        told = context.deadlineMs;
+        await never(context.signal).catch(() => {
+          aborted = true;
+        });
+        throw new FleetwireError('deadline_exceeded', 'INNER_TIMEOUT', 'the inner one');
+      },
+    });
+    using client = clientOf(server.address, { deadlineMs: 300 });
+    await assert.rejects(client.send({}), { reason: 'INNER_TIMEOUT' });
+    assert.ok(aborted);
+    assert.ok(told !== undefined && told <= 300 - RPC_DEFAULTS.shaveMs && told > 100, `${told}`);
+  });
+
+  it('end a handler that does not listen', async () => {
+    await using server = await serve({ send: () => new Promise(() => undefined) });
+    using client = clientOf(server.address);
+    await assert.rejects(client.send({}, { deadlineMs: 100 }), {
+      kind: 'deadline_exceeded',
+      reason: 'DEADLINE_EXCEEDED',
+    });
+  });
+
+  it('are inherited by the calls a handler makes, so that the inner time-out surfaces', async () => {
+    await using inner = await serve({ send: (_request, context) => never(context.signal) });
+    using toInner = clientOf(inner.address);
+    let innerError: FleetwireError | undefined;
+    await using outer = await serve({
+      send: async () => {
+        try {
+          return await toInner.send({});
+        } catch (error) {
+          innerError = error as FleetwireError;
+          throw new FleetwireError('unavailable', 'INNER_SLOW', 'the inner service is slow');
+        }
+      },
+    });
+    using client = clientOf(outer.address);
+    await assert.rejects(client.send({}, { deadlineMs: 300 }), { reason: 'INNER_SLOW' });
+    assert.equal(innerError?.kind, 'deadline_exceeded');
+  });
+
+  it('that are over already make no call', async () => {
+    let calls = 0;
+    await using server = await serve({
+      send: async () => {
+        calls += 1;
+        return {};
+      },
+    });
+    using client = clientOf(server.address);
+    await assert.rejects(client.send({}, { deadlineMs: 0 }), { kind: 'deadline_exceeded' });
+    assert.equal(calls, 0);
+  });
+
+  it('do not exist for streams', async () => {
+    let told: number | undefined = 1;
+    await using server = await serve({
+      async *attach(_requests, context) {
+        told = context.deadlineMs;
+        yield {};
+      },
+    });
+    using client = clientOf(server.address, { deadlineMs: 50 });
+    for await (const _ of client.attach((async function* () {})()));
+    assert.equal(told, undefined);
+  });
+
+  it('of a caller that cancels: both sides stop', async () => {
+    let stopped: () => void = () => undefined;
+    const handlerStopped = new Promise<void>((resolve) => {
+      stopped = resolve;
+    });
+    await using server = await serve({
+      send: async (_request, context) => {
+        await never(context.signal).catch(stopped);
+        return {};
+      },
+    });
+    using client = clientOf(server.address);
+    const cancel = new AbortController();
+    const call = client.send({}, { signal: cancel.signal });
+    setImmediate(() => cancel.abort());
+    await assert.rejects(call, { kind: 'cancelled', reason: 'CANCELLED' });
+    // The call may have been cancelled before it left: then there is no handler to stop.
+    void handlerStopped;
+  });
+});
+
+describe('callers', () => {
+  const authenticate = async (token: string) => {
+    if (token === 'good') return 'alice';
+    throw new FleetwireError('unauthenticated', 'TOKEN_INVALID', 'no');
+  };
+  const auth = { send: 'required', readInbox: 'optional', nodeStatus: 'none' } as const;
+  const who = async (_request: unknown, context: { caller: string | undefined }) => ({
+    id: context.caller ?? '-',
+  });
+  const whoNode = async (_request: unknown, context: { caller: string | undefined }) => ({
+    node: context.caller ?? '-',
+  });
+
+  it('need a valid token where it is required', async () => {
+    await using server = await serve({ send: who }, { auth, authenticate });
+    using stranger = clientOf(server.address);
+    await assert.rejects(stranger.send({}), { kind: 'unauthenticated', reason: 'TOKEN_MISSING' });
+    await assert.rejects(stranger.send({}, { token: 'bad' }), { reason: 'TOKEN_INVALID' });
+    using alice = clientOf(server.address, { token: () => Promise.resolve('good') });
+    assert.equal((await alice.send({})).id, 'alice');
+  });
+
+  it('may have one where it is optional, and are not looked at where there is none', async () => {
+    await using server = await serve(
+      { readInbox: async (_r, c) => ({ remaining: c.caller === 'alice' ? 1 : 0 }), nodeStatus: whoNode },
+      { auth, authenticate },
+    );
+    using client = clientOf(server.address);
+    assert.equal((await client.readInbox({})).remaining, 0);
+    assert.equal((await client.readInbox({}, { token: 'good' })).remaining, 1);
+    await assert.rejects(client.readInbox({}, { token: 'bad' }), { reason: 'TOKEN_INVALID' });
+    assert.equal((await client.nodeStatus({}, { token: 'bad' })).node, '-');
+  });
+
+  it('are refused where nobody can tell who they are', async () => {
+    await using server = await serve({ send: who }, { auth: 'required' });
+    using client = clientOf(server.address, { token: () => 'good' });
+    await assert.rejects(client.send({}), { kind: 'unauthenticated' });
+    assert.throws(() => callerOf({ caller: undefined } as never), { reason: 'TOKEN_MISSING' });
+  });
+
+  it('of streams are checked before the handler starts', async () => {
+    let started = false;
+    await using server = await serve(
+      {
+        async *attach() {
+          started = true;
+          yield {};
+        },
+      },
+      { auth: 'required', authenticate },
+    );
+    using client = clientOf(server.address);
+    await assert.rejects(
+      async () => {
+        for await (const _ of client.attach((async function* () {})()));
+      },
+      { reason: 'TOKEN_MISSING' },
+    );
+    assert.equal(started, false);
+  });
+});
+
+describe('traces', () => {
+  it('go in by metadata, through handlers, and out again', async () => {
+    const seen: string[] = [];
+    await using inner = await serve({
+      send: async (_request, context) => {
+        seen.push(context.traceparent);
+        return {};
+      },
+    });
+    using toInner = clientOf(inner.address);
+    await using outer = await serve({
+      send: async (_request, context) => {
+        seen.push(context.traceparent);
+        return toInner.send({});
+      },
+    });
+    using client = clientOf(outer.address);
+    const traceparent = newTraceparent();
+    await client.send({}, { traceparent });
+    assert.deepEqual(seen, [traceparent, traceparent]);
+    await client.send({}, { traceparent: 'not one' });
+    assert.equal(seen[2], '');
+  });
+
+  it('get a span for each single call', async () => {
+    const spans: string[] = [];
+    const hop = (name: string, parent: string) => ({
+      traceparent: `${parent}-child`,
+      end: (error?: unknown) => spans.push(`${name} ${error === undefined ? 'ok' : 'failed'}`),
+    });
+    await using server = await serve({ nodeStatus: async (_r, c) => ({ node: c.traceparent }) }, { hop });
+    using client = clientOf(server.address);
+    const traceparent = newTraceparent();
+    assert.equal((await client.nodeStatus({}, { traceparent })).node, `${traceparent}-child`);
+    await assert.rejects(client.send({}));
+    assert.deepEqual(spans, [
+      'fleetwire.v1.NodeService/NodeStatus ok',
+      'fleetwire.v1.NodeService/Send failed',
+    ]);
+  });
+});
+
+describe('health', () => {
+  it('begins as not serving, changes by name, and does not know others', async () => {
+    await using it = await serve({});
+    const { address, server } = it;
+    const name = 'fleetwire.v1.NodeService';
+    assert.deepEqual([await checkHealth({ address }), await checkHealth({ address }, name)], [false, false]);
+    server.setServing('', true);
+    assert.deepEqual([await checkHealth({ address }), await checkHealth({ address }, name)], [true, false]);
+    await assert.rejects(checkHealth({ address }, 'other'), { kind: 'not_found', reason: 'UNKNOWN_SERVICE' });
+  });
+
+  it('is told to watchers until the server drains', async () => {
+    await using it = await serve({});
+    const client = createRpcClient(HealthDefinition, { address: it.address });
+    const seen: number[] = [];
+    for await (const { status } of client.watch({ service: '' })) {
+      seen.push(status);
+      if (seen.length === 1) it.server.setServing('', true);
+      if (seen.length === 2) {
+        it.server.setServing('', false);
+        it.server.drain();
+      }
+    }
+    assert.deepEqual(seen, [2, 1, 2]);
+    client.close();
+  });
+});

@@ -70,7 +70,7 @@ export async function spawnChild(o: SpawnOptions): Promise<SpawnedChild> {
     env: { ...o.env },
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
-    ...(o.user ?? {}),
+    ...(o.user === undefined ? {} : { uid: o.user.uid, gid: o.user.gid }),
   });
   closeSync(log.fd);
   const pid = child.pid;

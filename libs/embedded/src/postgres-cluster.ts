@@ -70,10 +70,9 @@ async function initdb(
   passwordFile: string,
   user: UnixUser | undefined,
 ): Promise<void> {
-  const args = [
-    ...['--pgdata', dataDir, '--username', SUPERUSER, '--pwfile', passwordFile],
-    ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--lc-messages=C', `--locale=${UTF8_LOCALE}`],
-  ];
+  const login = ['--username', SUPERUSER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'];
+  const language = ['--encoding', 'UTF8', '--lc-messages=C', `--locale=${UTF8_LOCALE}`];
+  const args = ['--pgdata', dataDir, ...login, ...language];
   const ids = user === undefined ? {} : { uid: user.uid, gid: user.gid };
   const child = spawn(binary, args, { cwd: dataDir, env: {}, stdio: ['ignore', 'pipe', 'pipe'], ...ids });
   let output = '';

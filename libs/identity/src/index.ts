@@ -2,7 +2,7 @@
 export type { KeySeeds, Revocations } from './accounts.ts';
 export { revocationsIn } from './accounts.ts';
 export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './api-keys.ts';
-export { CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
+export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';
 export { ensureKeys } from './keys-folder.ts';
 export type { NatsConfigOptions } from './nats-config.ts';

@@ -17,5 +17,7 @@ export const acksOfNode = (shard: number, org: string, node: string): string =>
 
 /** System account request that gives every server an account's new claims. */
 export const CLAIMS_UPDATE = '$SYS.REQ.CLAIMS.UPDATE';
-/** System account request for the claims that the servers hold of an account. */
+/** System account request for the accounts that a server holds: `{data: [public key]}`. */
+export const CLAIMS_LIST = '$SYS.REQ.CLAIMS.LIST';
+/** System account request for the claims that the servers hold of an account; of one they do not hold, nobody answers. */
 export const claimsLookup = (account: string): string => `$SYS.REQ.ACCOUNT.${account}.CLAIMS.LOOKUP`;

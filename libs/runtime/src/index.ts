@@ -1,5 +1,6 @@
 /** What every service is run by: its life, its parts. */
 
+export { type BootstrapOptions, bootstrapFabric, readFabricRecord } from './bootstrap.ts';
 export { Lifecycle, type LifecycleState, nextState } from './lifecycle.ts';
 export { type RunningService, type RunOptions, runService } from './run-service.ts';
 export {

@@ -1,0 +1,191 @@
+/** Preparing NATS for the fabric, once and again: accounts, streams, consumers, buckets, and the record of the numbers. */
+
+import type { Broker } from '@fleetwire/broker';
+import { connectBroker } from '@fleetwire/broker';
+import type { ConsumerSpec, FabricRecord, StreamSizing } from '@fleetwire/contract';
+import {
+  bootstrapConsumers,
+  DEFAULT_PARTITIONS,
+  DEFAULT_SIZING,
+  FABRIC_BUCKET,
+  FABRIC_RECORD_KEY,
+  LEASES_BUCKET,
+  LIMITS,
+  parseRouterConsumer,
+  ROUTES_BUCKET,
+  streamSpecs,
+} from '@fleetwire/contract';
+import { keyFiles } from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
+import { pushAccounts } from './push-accounts.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface BootstrapOptions {
+  /** Made by `ensureKeys`; not needed with `singleTenant`. */
+  readonly keysDir?: string | undefined;
+  readonly natsUrls: readonly string[];
+  /** Only for a new fabric; asking for other numbers later is refused. */
+  readonly sizing?: Partial<StreamSizing> | undefined;
+  /** As `sizing`. Default 8. */
+  readonly partitions?: number | undefined;
+  /** A plain server without accounts. */
+  readonly singleTenant?: boolean | undefined;
+  /** How long to wait for the servers and their JetStream. Default 30,000. */
+  readonly waitMs?: number | undefined;
+}
+
+const PARTITIONS_MAX = 1024;
+
+/**
+ * Makes what is missing and alters nothing that is there, so it can run at every start and on a working fabric.
+ * Rejects failed_precondition: PARTITIONS_FIXED, SIZING_FIXED, STREAM_DRIFT, MAX_PAYLOAD_TOO_SMALL, KEYS_MISSING;
+ * unavailable when the servers stay away; permission_denied ACCOUNT_REFUSED.
+ */
+export async function bootstrapFabric(o: BootstrapOptions): Promise<FabricRecord> {
+  const { partitions } = o;
+  if (
+    partitions !== undefined &&
+    !(Number.isInteger(partitions) && partitions > 0 && partitions <= PARTITIONS_MAX)
+  ) {
+    throw new FleetwireError(
+      'invalid_argument',
+      'INVALID_PARTITIONS',
+      `${partitions} partitions are not possible`,
+      {
+        help: `Choose a whole number from 1 to ${PARTITIONS_MAX}.`,
+      },
+    );
+  }
+  if (!o.singleTenant)
+    await waiting(o, 'the system account of NATS', () =>
+      withBroker(o, 'sys', (broker) => pushAccounts(broker, keysDirOf(o))),
+    );
+  return waiting(o, 'JetStream', () => withBroker(o, 'bootstrap', (broker) => prepare(broker, o)));
+}
+
+/** What bootstrap decided. Rejects failed_precondition FABRIC_NOT_BOOTSTRAPPED, or BUCKET_MISSING from the broker. */
+export async function readFabricRecord(broker: Broker): Promise<FabricRecord> {
+  const bucket = await broker.bucket(FABRIC_BUCKET);
+  const entry = await bucket.get(FABRIC_RECORD_KEY);
+  if (entry !== undefined) return JSON.parse(new TextDecoder().decode(entry.value)) as FabricRecord;
+  throw new FleetwireError(
+    'failed_precondition',
+    'FABRIC_NOT_BOOTSTRAPPED',
+    'these servers hold no fabric yet',
+    {
+      help: 'Run `fleetwire bootstrap` against them.',
+    },
+  );
+}
+
+async function prepare(broker: Broker, o: BootstrapOptions): Promise<FabricRecord> {
+  if (broker.maxPayload < LIMITS.serverMaxPayload) {
+    const message = `the servers accept ${broker.maxPayload} bytes, but bodies need ${LIMITS.serverMaxPayload}`;
+    throw new FleetwireError('failed_precondition', 'MAX_PAYLOAD_TOO_SMALL', message, {
+      help: `Set max_payload: ${LIMITS.serverMaxPayload} in the configuration of every nats-server.`,
+    });
+  }
+  const record = await ensureRecord(broker, o);
+  const { replicas } = record.sizing;
+  const specs = streamSpecs(record.sizing);
+  await broker.streams.ensure(specs, replicas);
+  await broker.streams.verify(specs, replicas);
+  await ensureConsumers(broker, record.partitions);
+  for (const bucket of [ROUTES_BUCKET, LEASES_BUCKET]) await broker.ensureBucket(bucket, replicas);
+  return record;
+}
+
+/** Written before the streams are made: a bootstrap that follows a crash goes on with the same numbers. */
+async function ensureRecord(broker: Broker, o: BootstrapOptions): Promise<FabricRecord> {
+  const sizing = { ...DEFAULT_SIZING, ...o.sizing };
+  const wanted: FabricRecord = { format: 1, partitions: o.partitions ?? DEFAULT_PARTITIONS, sizing };
+  await broker.ensureBucket(FABRIC_BUCKET, sizing.replicas);
+  const bucket = await broker.bucket(FABRIC_BUCKET);
+  if ((await bucket.get(FABRIC_RECORD_KEY)) === undefined) {
+    try {
+      await bucket.create(FABRIC_RECORD_KEY, new TextEncoder().encode(JSON.stringify(wanted)));
+    } catch (error) {
+      // Another bootstrap was quicker; what it wrote is compared like any other record.
+      if ((await bucket.get(FABRIC_RECORD_KEY)) === undefined) throw error;
+    }
+  }
+  const record = await readFabricRecord(broker);
+  checkRecord(record, o);
+  return record;
+}
+
+function checkRecord(record: FabricRecord, o: BootstrapOptions): void {
+  if (o.partitions !== undefined && o.partitions !== record.partitions) {
+    const message = `this fabric has ${record.partitions} partitions, not ${o.partitions}`;
+    throw new FleetwireError('failed_precondition', 'PARTITIONS_FIXED', message, {
+      help: 'Leave the number out; it is fixed when a fabric is made, because order depends on it.',
+      details: { partitions: String(record.partitions) },
+    });
+  }
+  const held: Record<string, number | undefined> = { ...record.sizing };
+  const other = Object.entries(o.sizing ?? {}).filter(
+    ([key, value]) => value !== undefined && held[key] !== value,
+  );
+  if (other.length === 0) return;
+  const list = other.map(([key, value]) => `${key} is ${held[key]}, not ${value}`).join('; ');
+  throw new FleetwireError('failed_precondition', 'SIZING_FIXED', `this fabric was made otherwise: ${list}`, {
+    help: 'Leave these numbers out, or change the streams and the record by hand.',
+  });
+}
+
+/**
+ * A partition that already has a router's consumer, of whatever epoch, gets none: bootstrap's own would never be read
+ * again, and under interest retention it would keep every message for ever.
+ */
+async function ensureConsumers(broker: Broker, partitions: number): Promise<void> {
+  const routed = new Set<number | undefined>();
+  for (const name of await broker.consumers.list('INGRESS')) routed.add(parseRouterConsumer(name)?.partition);
+  for (const spec of bootstrapConsumers(partitions)) {
+    const router = parseRouterConsumer(spec.durable_name);
+    if (router === undefined) await ensureConsumer(broker, spec);
+    else if (!routed.has(router.partition)) await broker.consumers.create(spec);
+  }
+}
+
+/** Never created over an existing one, which servers before 2.10 would silently alter. */
+async function ensureConsumer(broker: Broker, spec: ConsumerSpec): Promise<void> {
+  const there = await broker.consumers.info(spec.stream, spec.durable_name);
+  await (there === undefined ? broker.consumers.create(spec) : broker.consumers.verify(spec));
+}
+
+async function withBroker<T>(
+  o: BootstrapOptions,
+  user: 'sys' | 'bootstrap',
+  work: (broker: Broker) => Promise<T>,
+): Promise<T> {
+  const credentials = o.singleTenant ? {} : { credsFile: keyFiles.natsCreds(keysDirOf(o), user) };
+  const broker = await connectBroker({
+    urls: [...o.natsUrls],
+    name: `fleetwire-${user}`,
+    waitMs: 0,
+    ...credentials,
+  });
+  try {
+    return await work(broker);
+  } finally {
+    await broker.close();
+  }
+}
+
+function keysDirOf(o: BootstrapOptions): string {
+  if (o.keysDir !== undefined) return o.keysDir;
+  throw new FleetwireError('invalid_argument', 'KEYS_DIR_MISSING', 'bootstrap needs the keys folder', {
+    help: 'Name it in FLEETWIRE_KEYS_DIR, or set FLEETWIRE_NATS_SINGLE_TENANT=true for a server without accounts.',
+  });
+}
+
+function waiting<T>(o: BootstrapOptions, what: string, attempt: () => Promise<T>): Promise<T> {
+  return waitFor(attempt, {
+    what,
+    waitMs: o.waitMs ?? 30_000,
+    leaving: new AbortController().signal,
+    help: 'Start nats-server, or correct FLEETWIRE_NATS_URL.',
+    worthWaiting: (error) => error.kind === 'unavailable' || error.kind === 'deadline_exceeded',
+    report: () => undefined,
+  });
+}

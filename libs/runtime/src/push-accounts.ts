@@ -1,0 +1,54 @@
+/** Giving the servers the claims of accounts, through the system account. */
+
+import type { Broker } from '@fleetwire/broker';
+import {
+  CLAIMS_LIST,
+  CLAIMS_UPDATE,
+  claimsLookup,
+  loadSecrets,
+  loadTrust,
+  renewedOrgAccountJwt,
+} from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
+
+const REQUEST_MS = 5_000;
+
+/** Tells the servers of each org's account, and of a fabric account whose exports have grown since they started. */
+export async function pushAccounts(broker: Broker, keysDir: string): Promise<void> {
+  const [trust, secrets] = [await loadTrust(keysDir), await loadSecrets(keysDir)];
+  const held = await heldAccounts(broker);
+  const claimsOf = (account: string) => (held.has(account) ? heldClaims(broker, account) : undefined);
+  if ((await claimsOf(trust.fabric.account)) !== trust.fabric.jwt)
+    await push(broker, trust.fabric.jwt, 'FABRIC');
+  for (const org of trust.orgs) {
+    const jwt = await renewedOrgAccountJwt(secrets, org.id, await claimsOf(org.account));
+    if (jwt !== undefined) await push(broker, jwt, org.slug);
+  }
+}
+
+async function heldAccounts(broker: Broker): Promise<ReadonlySet<string>> {
+  const reply = await broker.request(CLAIMS_LIST, new Uint8Array(), REQUEST_MS);
+  return new Set((JSON.parse(new TextDecoder().decode(reply)) as { data?: string[] }).data);
+}
+
+async function heldClaims(broker: Broker, account: string): Promise<string> {
+  return new TextDecoder().decode(await broker.request(claimsLookup(account), new Uint8Array(), REQUEST_MS));
+}
+
+async function push(broker: Broker, jwt: string, name: string): Promise<void> {
+  const reply = await broker.request(CLAIMS_UPDATE, new TextEncoder().encode(jwt), REQUEST_MS);
+  const answer = JSON.parse(new TextDecoder().decode(reply)) as {
+    data?: { code?: number };
+    error?: { description?: string };
+  };
+  if (answer.data?.code === 200) return;
+  const why = answer.error?.description ?? 'no reason given';
+  throw new FleetwireError(
+    'permission_denied',
+    'ACCOUNT_REFUSED',
+    `NATS refused the account ${name}: ${why}`,
+    {
+      help: 'Check that these servers run with the operator of this keys folder and the full resolver.',
+    },
+  );
+}

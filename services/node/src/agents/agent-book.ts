@@ -1,0 +1,85 @@
+/** The agents of this node by id, name and number. */
+
+import { FleetwireError, foldName, nearestNames } from '@fleetwire/kernel';
+import type { QueueBounds } from '../domain/queue.ts';
+import type { AgentRow } from '../store/agent-table.ts';
+import { HostedAgent } from './hosted-agent.ts';
+
+export class AgentBook {
+  readonly #bounds: QueueBounds;
+  readonly #byNum = new Map<number, HostedAgent>();
+  readonly #byId = new Map<string, HostedAgent>();
+  readonly #byName = new Map<string, HostedAgent>();
+
+  constructor(rows: readonly AgentRow[], bounds: QueueBounds) {
+    this.#bounds = bounds;
+    for (const row of rows) this.add(row);
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  add(row: AgentRow): HostedAgent {
+    const agent = new HostedAgent(row, this.#bounds);
+    this.#byNum.set(agent.num, agent);
+    if (agent.removed) return agent;
+    this.#byId.set(agent.id, agent);
+    this.#byName.set(foldName(agent.name), agent);
+    return agent;
+  }
+
+  /** Removed ones are found by number only, until the registry knows. */
+  byNum(num: number): HostedAgent | undefined {
+    return this.#byNum.get(num);
+  }
+
+  byId(id: string): HostedAgent | undefined {
+    return this.#byId.get(id);
+  }
+
+  byName(name: string): HostedAgent | undefined {
+    return this.#byName.get(foldName(name));
+  }
+
+  /** As `byName`; throws AGENT_NOT_HERE with the nearest names. */
+  named(name: string): HostedAgent {
+    const agent = this.byName(name);
+    if (agent !== undefined) return agent;
+    const near = nearestNames(
+      name,
+      [...this.present()].map((a) => a.name),
+    );
+    throw new FleetwireError('not_found', 'AGENT_NOT_HERE', `no agent "${name}" lives on this node`, {
+      help:
+        near.length > 0
+          ? `Did you mean ${near.join(' or ')}?`
+          : 'See `fleetwire agents` for who lives where.',
+    });
+  }
+
+  present(): IterableIterator<HostedAgent> {
+    return this.#byName.values();
+  }
+
+  removed(): HostedAgent[] {
+    return [...this.#byNum.values()].filter((agent) => agent.removed);
+  }
+
+  rename(agent: HostedAgent, id: string): void {
+    this.#byId.delete(agent.id);
+    agent.id = id;
+    this.#byId.set(id, agent);
+  }
+
+  /** Its name is free again; its number stays known until `forget`. */
+  markRemoved(agent: HostedAgent): void {
+    agent.removed = true;
+    this.#byId.delete(agent.id);
+    this.#byName.delete(foldName(agent.name));
+  }
+
+  forget(agent: HostedAgent): void {
+    this.#byNum.delete(agent.num);
+  }
+}

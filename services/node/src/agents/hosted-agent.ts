@@ -1,0 +1,54 @@
+/** One agent that lives on this node, with its queue and with whoever takes its mail at the moment. */
+
+import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
+import type { AdapterKind, AgentRow, ProgramSpec } from '../store/agent-table.ts';
+
+/** A session or a program that mail is handed to. */
+export interface Taker {
+  /** Inside a turn: may `entry` be attempted now, besides what is already? */
+  hasRoom(agent: HostedAgent, entry: Entry): boolean;
+  /** After the commit that records the attempt; in order. */
+  deliver(entries: readonly Entry[]): void;
+}
+
+const UNPROVEN_MAX = 10_000;
+
+export class HostedAgent {
+  readonly num: number;
+  id: string;
+  readonly name: string;
+  adapter: AdapterKind;
+  spec: ProgramSpec;
+  handle: string;
+  tokenEpoch: number;
+  attemptedUpTo: number;
+  resuming: boolean;
+  removed: boolean;
+  readonly queue: AgentQueue;
+  taker: Taker | undefined;
+  /** Sequences of messages that ended unconfirmed and may still be proved; the newest UNPROVEN_MAX. */
+  readonly unproven = new Set<number>();
+  /** Monotonic milliseconds until which nobody is held up for this agent's full queue. */
+  slowUntilMs = 0;
+  /** Registered at the registry since the last start or the registry's forgetting. */
+  registered = false;
+
+  constructor(row: AgentRow, bounds: QueueBounds) {
+    this.num = row.num;
+    this.id = row.id;
+    this.name = row.name;
+    this.adapter = row.adapter;
+    this.spec = row.spec;
+    this.handle = row.handle;
+    this.tokenEpoch = row.tokenEpoch;
+    this.attemptedUpTo = row.attemptedUpTo;
+    this.resuming = row.resuming;
+    this.removed = row.removed;
+    this.queue = new AgentQueue(bounds);
+  }
+
+  addUnproven(seq: number): void {
+    this.unproven.add(seq);
+    if (this.unproven.size > UNPROVEN_MAX) this.unproven.delete(this.unproven.values().next().value!);
+  }
+}

@@ -1,0 +1,164 @@
+/** Programs of this node's agents: started, found again after a restart, handed their mail, ended. */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { asFleetwireError, type Clock, FleetwireError } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { Adapter, AdapterFactory, ProgramOutgoing } from '../adapters/port.ts';
+import type { Entry } from '../domain/queue.ts';
+import type { Custody } from '../mail/custody.ts';
+import { ProgramRunner } from '../mail/program-runner.ts';
+import type { AgentTable, ProgramSpec } from '../store/agent-table.ts';
+import type { Turns } from '../store/turns.ts';
+import type { AgentBook } from './agent-book.ts';
+import { agentToken } from './agent-token.ts';
+import type { HostedAgent } from './hosted-agent.ts';
+import type { Registration } from './registration.ts';
+
+export type ProgramKind = 'tmux' | 'stdio' | 'mailbox';
+
+export interface ProgramsParts {
+  readonly dir: string;
+  readonly agentSecret: string;
+  readonly observeMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly factories: Readonly<Record<'tmux' | 'stdio', AdapterFactory>>;
+  readonly book: AgentBook;
+  readonly table: AgentTable;
+  readonly turns: Turns;
+  readonly custody: Custody;
+  readonly registration: Registration;
+  /** Where this node answers. */
+  address(): string;
+  send(agent: HostedAgent, outgoing: ProgramOutgoing): Promise<{ id: string }>;
+  injected(entry: Entry): void;
+}
+
+export class Programs {
+  readonly #parts: ProgramsParts;
+  readonly #runners = new Map<number, ProgramRunner>();
+
+  constructor(parts: ProgramsParts) {
+    this.#parts = parts;
+  }
+
+  runnerOf(agent: HostedAgent): ProgramRunner | undefined {
+    return this.#runners.get(agent.num);
+  }
+
+  /** At start: finds the programs again; one that cannot be found or started leaves its agent's mail waiting. */
+  async startAll(): Promise<void> {
+    for (const agent of this.#parts.book.present()) {
+      if (agent.adapter !== 'tmux' && agent.adapter !== 'stdio') continue;
+      await this.#start(agent).catch((error) =>
+        this.#parts.log.warn({ err: asFleetwireError(error), agent: agent.name }, 'program not started'),
+      );
+    }
+  }
+
+  /** Registers an agent and starts its program; the same name again once that has ended. */
+  async run(name: string, kind: ProgramKind, spec: ProgramSpec): Promise<HostedAgent> {
+    if (kind !== 'mailbox' && spec.command.length === 0) {
+      throw new FleetwireError('invalid_argument', 'COMMAND_MISSING', 'an agent needs a command to run');
+    }
+    const known = this.#parts.book.byName(name);
+    if (known !== undefined) this.#refuseRunning(known, kind);
+    const agent = known ?? (await this.#parts.registration.ensure(name, kind, spec));
+    if (known !== undefined) await this.#renew(known, kind, spec);
+    if (kind === 'mailbox') return agent;
+    try {
+      await this.#start(agent);
+    } catch (error) {
+      if (known === undefined) await this.remove(agent);
+      throw error;
+    }
+    return agent;
+  }
+
+  /** Ends the program, returns the mail that waits, and removes the agent. */
+  async remove(agent: HostedAgent): Promise<void> {
+    const { turns, custody, book, table, registration } = this.#parts;
+    const runner = this.#runners.get(agent.num);
+    this.#runners.delete(agent.num);
+    await runner?.adapter.stop();
+    await runner?.end();
+    await turns.run(() => {
+      custody.endRemoved(agent);
+      table.markRemoved(agent.num);
+      book.markRemoved(agent);
+    });
+    await registration.remove(agent);
+  }
+
+  /** Ends with the node: programs in panes go on, those on pipes could not and are ended. */
+  async stop(): Promise<void> {
+    await Promise.all(
+      [...this.#runners.values()].map(async (runner) => {
+        if (runner.adapter.kind === 'stdio') await runner.adapter.stop();
+        await runner.end();
+      }),
+    );
+  }
+
+  #refuseRunning(agent: HostedAgent, kind: ProgramKind): void {
+    const running = this.#runners.get(agent.num)?.adapter.programState().state === 'running';
+    if (!running && agent.taker === undefined && agent.adapter === kind) return;
+    if (!running && agent.adapter !== 'stream' && agent.adapter !== 'mailbox') return;
+    throw new FleetwireError('already_exists', 'AGENT_EXISTS', `${agent.name} is here already`, {
+      help: 'Stop it first, or choose another name.',
+    });
+  }
+
+  async #renew(agent: HostedAgent, kind: ProgramKind, spec: ProgramSpec): Promise<void> {
+    const before = this.#runners.get(agent.num);
+    this.#runners.delete(agent.num);
+    await before?.end();
+    await this.#parts.turns.run(() => {
+      this.#parts.table.setProgram(agent.num, spec, kind);
+      agent.spec = spec;
+      agent.adapter = kind;
+      agent.handle = '';
+      agent.tokenEpoch++;
+    });
+  }
+
+  async #start(agent: HostedAgent): Promise<void> {
+    const { custody, turns, clock, observeMs, injected } = this.#parts;
+    const log = this.#parts.log.child({ agent: agent.name });
+    const adapter = this.#adapter(agent, log);
+    adapter.onExit((state) => log.info({ exitCode: state.exitCode }, 'program has ended'));
+    await adapter.start();
+    const runner = new ProgramRunner({ agent, adapter, observeMs, clock, custody, turns, log, injected });
+    this.#runners.set(agent.num, runner);
+    runner.begin();
+  }
+
+  #adapter(agent: HostedAgent, log: Logger): Adapter {
+    const { factories, dir, table, agentSecret, address, send } = this.#parts;
+    const stateDir = join(dir, 'agents', agent.id);
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const env = {
+      ...agent.spec.env,
+      FLEETWIRE_NODE_ADDRESS: address(),
+      FLEETWIRE_AGENT: agent.name,
+      FLEETWIRE_AGENT_ID: agent.id,
+      FLEETWIRE_AGENT_TOKEN: agentToken(agentSecret, agent),
+    };
+    return factories[agent.adapter as 'tmux' | 'stdio']({
+      agent: agent.id,
+      name: agent.name,
+      command: agent.spec.command,
+      cwd: agent.spec.cwd,
+      env,
+      stateDir,
+      handle: agent.handle,
+      saveHandle: (handle) => {
+        agent.handle = handle;
+        table.setHandle(agent.num, handle);
+      },
+      send: (outgoing) => send(agent, outgoing),
+      log,
+    });
+  }
+}

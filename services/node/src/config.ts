@@ -1,0 +1,52 @@
+/** What of a node can be set, with defaults; every bound of the node has its name here. */
+
+import { defineSection, secretText, z } from '@fleetwire/config';
+import { TTL_CAP_MS } from '@fleetwire/contract';
+
+const count = (initial: number, max = 1_000_000) => z.number().int().min(1).max(max).default(initial);
+const ms = (initial: number, max = 86_400_000) => z.number().int().min(1).max(max).default(initial);
+const bytes = (initial: number) => z.number().int().min(1024).max(68_719_476_736).default(initial);
+const MiB = 1024 * 1024;
+
+export const nodeSection = defineSection('node', {
+  name: z.string().default('').describe('Name of this node in its org; the machine’s host name when empty'),
+  data_dir: z.string().default('').describe('Folder of this node; `node` in the data folder when empty'),
+  registry: z.string().default('').describe('Address of the registry, host:port'),
+  join_token: secretText().default('').describe('Single-use token by which this machine joins its org'),
+  nats_url: z
+    .string()
+    .default('')
+    .describe('NATS servers, comma-separated; what the registry says when empty'),
+  sync: z
+    .enum(['normal', 'always'])
+    .default('normal')
+    .describe('`always`: a power cut loses nothing accepted either; slower'),
+  join_wait_ms: ms(60_000).describe('At the first start: how long to wait for the registry'),
+  outbox_messages: count(1000).describe('Messages of one agent that may wait for the hub'),
+  outbox_bytes: bytes(64 * MiB).describe('Bytes of all messages that may wait for the hub'),
+  outbox_wait_ms: ms(2000, 60_000).describe('How long a session is slowed down before a full outbox refuses'),
+  history_messages: count(20_000).describe('Local messages whose copy for history may wait for the hub'),
+  queue_messages: count(1000).describe('Messages that may wait for one agent'),
+  queue_bytes: bytes(16 * MiB).describe('Bytes that may wait for one agent'),
+  queue_wait_ms: z
+    .number()
+    .int()
+    .min(0)
+    .max(5000)
+    .default(250)
+    .describe('How long new mail is held up for the full queue of an agent that is taking it up'),
+  memory_bytes: bytes(128 * MiB).describe('Bytes of waiting mail kept in memory besides the disk'),
+  window_bytes: bytes(4 * MiB).describe('Bytes of unacknowledged deliveries of one session'),
+  observe_ms: ms(5000, 600_000).describe('How long proof of a delivery is looked for'),
+  announce_ms: ms(100, 60_000).describe('A message that has not ended after this long is reported as held'),
+  dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
+  sessions: count(4096).describe('Sessions of agents at the same time'),
+  agents: count(4096).describe('Agents of this node'),
+  waits: count(10_000).describe('Calls that wait for a message at the same time'),
+  progress_messages: count(20_000).describe('Sent messages whose receipts are kept in memory'),
+  pull_batch: count(8, 256).describe('Packs taken from the broker at once'),
+  heartbeat_ms: ms(10_000, 60_000).describe('Time between two signs of life'),
+  hub_timeout_ms: ms(5000, 60_000).describe('How long an answer of the hub is waited for'),
+});
+
+export type NodeConfig = z.output<z.ZodObject<typeof nodeSection.shape>>;

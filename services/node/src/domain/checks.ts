@@ -1,0 +1,52 @@
+/** What a message must be like to be accepted; each fault has its reason. */
+
+import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
+import type { Outgoing } from '@fleetwire/gen/node';
+import { type Address, FleetwireError, foldName, isMessageId, parseAddress } from '@fleetwire/kernel';
+
+/** Visible ASCII, as a media type or a W3C traceparent consists of. */
+const PLAIN = /^[\x20-\x7e]*$/;
+
+/** Gives the address read, or throws what is wrong with the message. */
+export function checkOutgoing(message: Outgoing): Address {
+  if (message.id !== '' && !isMessageId(message.id)) throw badField('id', 'is not a lowercase ULID');
+  if (message.replyTo !== '' && !isMessageId(message.replyTo)) throw badField('reply_to', 'is no message id');
+  if (message.body.length > LIMITS.bodyBytes) {
+    throw new FleetwireError(
+      'invalid_argument',
+      'BODY_TOO_LARGE',
+      `the body has ${message.body.length} bytes; ${LIMITS.bodyBytes} are allowed`,
+      { help: 'Store large content elsewhere and send its address.' },
+    );
+  }
+  if (message.ttlMs > TTL_CAP_MS) {
+    throw new FleetwireError('invalid_argument', 'TTL_TOO_LONG', `ttl_ms is above ${TTL_CAP_MS}`, {
+      help: `Use at most ${TTL_CAP_MS} ms, or none for ${TTL_DEFAULT_MS} ms.`,
+    });
+  }
+  checkText('content_type', message.contentType, LIMITS.contentTypeChars);
+  checkText('correlation_id', message.correlationId, LIMITS.addressChars);
+  if (message.to.length > LIMITS.addressChars) throw badField('to', 'is too long');
+  return parseAddress(message.to);
+}
+
+/** Milliseconds a message may wait, with the default filled in. */
+export function ttlOf(message: Pick<Outgoing, 'ttlMs'>): number {
+  return message.ttlMs === 0 ? TTL_DEFAULT_MS : message.ttlMs;
+}
+
+/** Does the address mean this node, whatever the agent's name? */
+export function namesThisNode(address: Address, nodeName: string): boolean {
+  return address.node === undefined || foldName(address.node) === foldName(nodeName);
+}
+
+function checkText(field: string, text: string, limit: number): void {
+  if (text.length > limit) throw badField(field, `has more than ${limit} characters`);
+  if (!PLAIN.test(text)) throw badField(field, 'has characters beyond printable ASCII');
+}
+
+function badField(field: string, fault: string): FleetwireError {
+  return new FleetwireError('invalid_argument', 'INVALID_MESSAGE', `${field} ${fault}`, {
+    details: { field },
+  });
+}

@@ -1,0 +1,152 @@
+/** The node's inner works over one database: everything that handlers and the hub link act on, and how it is joined. */
+
+import type { DatabaseSync } from 'node:sqlite';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { HopTracer, Logger } from '@fleetwire/telemetry';
+import { AgentBook } from './agents/agent-book.ts';
+import type { NodeConfig } from './config.ts';
+import { Outbox } from './domain/outbox.ts';
+import type { NodeIdentity } from './hub/identity-file.ts';
+import type { NodeClock } from './hub/node-clock.ts';
+import { Acceptance } from './mail/acceptance.ts';
+import { Custody } from './mail/custody.ts';
+import { Mailbox } from './mail/mailbox.ts';
+import { Progress } from './mail/progress.ts';
+import { ReceiptDesk } from './mail/receipt-desk.ts';
+import { Ticker } from './mail/ticker.ts';
+import { AgentTable } from './store/agent-table.ts';
+import { InboxTable } from './store/inbox-table.ts';
+import { OutboxTable } from './store/outbox-table.ts';
+import { ReceiptTable } from './store/receipt-table.ts';
+import { Turns } from './store/turns.ts';
+
+export interface EngineParts {
+  readonly db: DatabaseSync;
+  readonly config: NodeConfig;
+  readonly identity: Pick<NodeIdentity, 'node' | 'org' | 'name'>;
+  readonly clock: NodeClock;
+  readonly tracer: HopTracer;
+  readonly log: Logger;
+  /** The disk refused: memory and disk may differ, so the node has to start anew. */
+  broken(error: FleetwireError): void;
+}
+
+/** What the engine has for the broker; the hub link, when there is one, fills these in. */
+export interface Outgoings {
+  outbox(): void;
+  receipts(toNode: string): void;
+}
+
+export type Engine = ReturnType<typeof createEngine>;
+
+export function createEngine(parts: EngineParts) {
+  const { db, config, identity, clock, tracer, log } = parts;
+  const tables = {
+    agents: new AgentTable(db),
+    outbox: new OutboxTable(db),
+    inbox: new InboxTable(db),
+    receipts: new ReceiptTable(db),
+  };
+  const outgoings: { current: Outgoings } = { current: { outbox: () => {}, receipts: () => {} } };
+  const queueBounds = { messages: config.queue_messages, bytes: config.queue_bytes };
+  const book = new AgentBook(tables.agents.load(), queueBounds);
+  const turns: Turns = new Turns(db, {
+    beforeCommit: () => {
+      custody.dispatch();
+      desk.write();
+    },
+    rolledBack: parts.broken,
+  });
+  const bounds = { messages: config.progress_messages, waits: config.waits };
+  const progress = new Progress(bounds, (agent) => book.byId(agent)?.num);
+  const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
+    publish: (row) => outgoings.current.receipts(row.toNode),
+    own: (receipts) => progress.absorb(receipts),
+  });
+  const custody: Custody = new Custody({
+    node: identity.node,
+    clock,
+    book,
+    agents: tables.agents,
+    inbox: tables.inbox,
+    desk,
+    turns,
+    memoryBytes: config.memory_bytes,
+    taken: (entry) => ticker.watch(entry),
+  });
+  const ticker: Ticker = new Ticker({
+    clock,
+    book,
+    custody,
+    inbox: tables.inbox,
+    outbox: tables.outbox,
+    turns,
+    announceMs: config.announce_ms,
+    observeMs: config.observe_ms,
+    dedupeMs: config.dedupe_ms,
+  });
+  const outbox = new Outbox({
+    messagesPerAgent: config.outbox_messages,
+    bytes: config.outbox_bytes,
+    historyMessages: config.history_messages,
+  });
+  const acceptance = new Acceptance({
+    node: identity.node,
+    nodeName: identity.name,
+    org: identity.org,
+    clock,
+    tracer,
+    book,
+    outbox,
+    table: tables.outbox,
+    custody,
+    turns,
+    publish: () => outgoings.current.outbox(),
+    historySkipped: onceIn(60_000, () =>
+      log.warn('too many local messages wait for history; some are left out'),
+    ),
+  });
+  const mailbox = new Mailbox(custody, turns);
+  return {
+    config,
+    identity,
+    clock,
+    tables,
+    outgoings,
+    book,
+    turns,
+    progress,
+    custody,
+    ticker,
+    outbox,
+    acceptance,
+    mailbox,
+  };
+}
+
+/** At start: memory as the disk has it. What non-resuming sessions of an earlier run had taken ends unconfirmed. */
+export async function loadEngine(engine: Engine): Promise<void> {
+  for (const row of engine.tables.outbox.load()) engine.outbox.push(row);
+  engine.custody.load();
+  await engine.turns.run(() => {
+    for (const agent of engine.book.present()) {
+      const stream = agent.adapter === 'stream' || agent.adapter === 'mailbox';
+      if (stream && !agent.resuming) engine.custody.endLostSession(agent);
+    }
+    // An agent whose removal was cut short.
+    for (const agent of engine.book.removed()) engine.custody.endRemoved(agent);
+  });
+}
+
+function onceIn(ms: number, act: () => void): () => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (performance.now() - last < ms) return;
+    last = performance.now();
+    act();
+  };
+}
+
+export function closing(): FleetwireError {
+  return new FleetwireError('unavailable', 'NODE_CLOSING', 'this node is shutting down');
+}

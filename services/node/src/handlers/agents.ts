@@ -1,0 +1,97 @@
+/** RunAgent, StopAgent, ListLocalAgents and NodeStatus. */
+
+import type {
+  ListLocalAgentsResponse,
+  LocalAgent,
+  NodeStatusResponse,
+  RunAgentRequest,
+  RunAgentResponse,
+  StopAgentRequest,
+  StopAgentResponse,
+} from '@fleetwire/gen/node';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
+import type { ProgramKind, Programs } from '../agents/programs.ts';
+import type { Engine } from '../engine.ts';
+import type { LinkState } from '../hub/hub-link.ts';
+import { StreamSession } from '../mail/stream-session.ts';
+import type { Callers, NodeContext } from './callers.ts';
+
+export interface AgentHandlerParts {
+  readonly engine: Engine;
+  readonly callers: Callers;
+  readonly programs: Programs;
+  readonly version: string;
+  link(): { readonly state: LinkState; readonly error: string };
+}
+
+const KINDS: readonly string[] = ['tmux', 'stdio', 'mailbox'] satisfies ProgramKind[];
+
+export class AgentHandlers {
+  readonly #parts: AgentHandlerParts;
+
+  constructor(parts: AgentHandlerParts) {
+    this.#parts = parts;
+  }
+
+  async runAgent(request: RunAgentRequest, context: NodeContext): Promise<RunAgentResponse> {
+    const { callers, programs } = this.#parts;
+    callers.allowed(context, 'admin');
+    const { name, adapter, command, cwd, env } = request;
+    if (!KINDS.includes(adapter)) {
+      throw new FleetwireError('invalid_argument', 'UNKNOWN_ADAPTER', `there is no adapter "${adapter}"`, {
+        help: `Use ${KINDS.join(', ')}.`,
+      });
+    }
+    const agent = await programs.run(name, adapter as ProgramKind, {
+      command,
+      cwd: cwd || process.cwd(),
+      env,
+    });
+    return { agent: this.#describe(agent) };
+  }
+
+  async stopAgent(request: StopAgentRequest, context: NodeContext): Promise<StopAgentResponse> {
+    const { callers, engine, programs } = this.#parts;
+    callers.allowed(context, 'admin');
+    const agent = engine.book.named(request.name);
+    const { taker } = agent;
+    if (taker instanceof StreamSession) taker.goodbye('AGENT_REMOVED', 'the agent was removed');
+    await programs.remove(agent);
+    return {};
+  }
+
+  async listLocalAgents(_request: unknown, context: NodeContext): Promise<ListLocalAgentsResponse> {
+    this.#parts.callers.allowed(context, 'send');
+    return { agents: [...this.#parts.engine.book.present()].map((agent) => this.#describe(agent)) };
+  }
+
+  async nodeStatus(_request: unknown, context: NodeContext): Promise<NodeStatusResponse> {
+    const { callers, engine, version, link } = this.#parts;
+    callers.allowed(context, 'send');
+    const { state, error } = link();
+    const { node, name, org } = engine.identity;
+    const hub = state === 'ACTIVE' ? 'active' : state === 'DISCONNECTED' ? 'disconnected' : 'connecting';
+    const depths = {
+      outboxDepth: engine.outbox.depth,
+      inboxDepth: engine.custody.depth,
+      receiptsWaiting: engine.tables.receipts.count(),
+    };
+    return { node, name, org, hub, agents: engine.book.size, ...depths, version, hubError: error };
+  }
+
+  #describe(agent: HostedAgent): LocalAgent {
+    const program = this.#parts.programs.runnerOf(agent)?.adapter.programState();
+    const attached = agent.taker instanceof StreamSession ? 'attached' : '';
+    const hasProgram = agent.adapter === 'tmux' || agent.adapter === 'stdio';
+    return {
+      id: agent.id,
+      name: agent.name,
+      adapter: agent.adapter,
+      state: hasProgram ? (program?.state ?? 'exited') : attached,
+      pid: program?.pid ?? 0,
+      pane: program?.pane ?? '',
+      queueDepth: agent.queue.depth,
+    };
+  }
+}

@@ -1,0 +1,229 @@
+/** Attach: an agent's session. Sends are accepted in order, deliveries and receipts flow back on the same stream. */
+
+import type { AttachHello, AttachRequest, AttachResponse, Outgoing, SendRefused } from '@fleetwire/gen/node';
+import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
+import type { Registration } from '../agents/registration.ts';
+import { closing, type Engine } from '../engine.ts';
+import { Outflow } from '../mail/outflow.ts';
+import { StreamSession } from '../mail/stream-session.ts';
+import type { Callers, NodeContext } from './callers.ts';
+
+export interface AttachParts {
+  readonly engine: Engine;
+  readonly callers: Callers;
+  readonly registration: Registration;
+  /** True while the outbox empties itself: then a full one is worth a short wait. */
+  hubActive(): boolean;
+}
+
+/** Turns of one session that may be uncommitted before it is read on. */
+const TURNS_MAX = 16;
+/** Answers that may wait to be sent before the session is read on. */
+const ANSWERS_MAX = 1024;
+const LOOK_MS = 2;
+
+export class AttachHandler {
+  readonly #parts: AttachParts;
+  readonly #open = new Set<Outflow>();
+  #sessions = 0;
+
+  constructor(parts: AttachParts) {
+    this.#parts = parts;
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  async *attach(
+    requests: AsyncIterable<AttachRequest>,
+    context: NodeContext,
+  ): AsyncGenerator<AttachResponse> {
+    if (this.#open.size >= this.#parts.engine.config.sessions) throw tooManySessions(this.#open.size);
+    const iterator = requests[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    const hello = first.done ? undefined : first.value.hello;
+    if (hello === undefined) throw protocolFault('the first message of a session must be hello');
+    const agent = await this.#agentOf(hello, context);
+    const outflow = new Outflow();
+    this.#open.add(outflow);
+    const call = new SessionCall(this.#parts, agent, hello, outflow, ++this.#sessions);
+    const over = () => outflow.end();
+    const drain = () => call.close();
+    context.signal.addEventListener('abort', over, { once: true });
+    context.draining.addEventListener('abort', drain, { once: true });
+    try {
+      await call.begin();
+      if (context.signal.aborted) over();
+      if (context.draining.aborted) drain();
+      call.follow(iterator);
+      yield* outflow.responses();
+      if (call.fault !== undefined) throw call.fault;
+    } finally {
+      context.signal.removeEventListener('abort', over);
+      context.draining.removeEventListener('abort', drain);
+      this.#open.delete(outflow);
+      await call.end();
+    }
+  }
+
+  async #agentOf(hello: AttachHello, context: NodeContext): Promise<HostedAgent> {
+    const { callers, registration } = this.#parts;
+    const caller = callers.allowed(context, 'send');
+    if (caller.kind === 'agent') return callers.actsAs(context, hello.name);
+    if (hello.name === '') throw protocolFault('hello names no agent');
+    return registration.ensure(hello.name, 'stream');
+  }
+}
+
+/** One stream from hello to its end. */
+class SessionCall {
+  fault: FleetwireError | undefined;
+  readonly #parts: AttachParts;
+  readonly #agent: HostedAgent;
+  readonly #hello: AttachHello;
+  readonly #outflow: Outflow;
+  readonly #session: StreamSession;
+  #uncommitted = 0;
+  #unlisten: () => void = () => {};
+
+  constructor(parts: AttachParts, agent: HostedAgent, hello: AttachHello, outflow: Outflow, number: number) {
+    this.#parts = parts;
+    this.#agent = agent;
+    this.#hello = hello;
+    this.#outflow = outflow;
+    const { clock, custody, tables, turns, config } = parts.engine;
+    const windowBytes = config.window_bytes;
+    const agents = tables.agents;
+    this.#session = new StreamSession({
+      agent,
+      number,
+      hello,
+      windowBytes,
+      clock,
+      custody,
+      agents,
+      turns,
+      outflow,
+    });
+  }
+
+  async begin(): Promise<void> {
+    const { turns, progress, identity } = this.#parts.engine;
+    const { id: agent, name } = this.#agent;
+    const welcome = {
+      agent,
+      name,
+      node: identity.node,
+      nodeName: identity.name,
+      session: this.#session.number,
+    };
+    await turns.run(() => {
+      turns.after(() => this.#outflow.push({ welcome }));
+      this.#session.begin();
+    });
+    if (!this.#hello.receipts) return;
+    this.#unlisten = progress.listen(this.#agent.num, (receipts) => {
+      this.#outflow.push({ receipts: { receipts: [...receipts] } });
+    });
+  }
+
+  /** Reads requests until the client ends its side or the session is over. */
+  follow(requests: AsyncIterator<AttachRequest>): void {
+    this.#read(requests).then(
+      () => this.#outflow.end(),
+      (thrown) => {
+        this.fault = asFleetwireError(thrown);
+        this.#outflow.end();
+      },
+    );
+  }
+
+  /** The node shuts down. */
+  close(): void {
+    const error = closing();
+    this.#session.goodbye(error.reason, error.message);
+  }
+
+  async end(): Promise<void> {
+    this.#unlisten();
+    await this.#parts.engine.turns.run(() => this.#session.end()).catch(() => undefined);
+  }
+
+  async #read(requests: AsyncIterator<AttachRequest>): Promise<void> {
+    for (;;) {
+      const next = await requests.next();
+      if (next.done || this.#outflow.ended) break;
+      const { send, ack, hello } = next.value;
+      if (ack !== undefined) this.#parts.engine.turns.add(() => this.#session.acknowledge(ack));
+      else if (send !== undefined) await this.#send(send.messages);
+      else if (hello !== undefined) throw protocolFault('a session has one hello');
+      while (this.#uncommitted >= TURNS_MAX || this.#outflow.length >= ANSWERS_MAX) {
+        if (this.#outflow.ended) return;
+        await pause(LOOK_MS);
+      }
+    }
+    // What was sent last is answered before the stream ends.
+    while (this.#uncommitted > 0) await pause(LOOK_MS);
+  }
+
+  async #send(messages: readonly Outgoing[]): Promise<void> {
+    await this.#waitForRoom(messages.length);
+    const { turns, acceptance } = this.#parts.engine;
+    const accepted: { ref: number; id: string }[] = [];
+    const refused: SendRefused[] = [];
+    this.#uncommitted++;
+    turns.add(
+      () => {
+        let full: FleetwireError | undefined;
+        for (const message of messages) {
+          try {
+            // Once one is refused for want of room, no later one of the batch may overtake it.
+            if (full !== undefined) throw full;
+            accepted.push({ ref: message.ref, id: acceptance.accept(this.#agent, message).id });
+          } catch (thrown) {
+            if (!(thrown instanceof FleetwireError)) throw thrown;
+            if (thrown.kind === 'resource_exhausted') full = thrown;
+            refused.push(refusalOf(message.ref, thrown));
+          }
+        }
+      },
+      (error) => {
+        this.#uncommitted--;
+        if (error !== undefined) {
+          for (const { ref } of messages) this.#outflow.push({ refused: refusalOf(ref, error) });
+          return;
+        }
+        if (accepted.length > 0) this.#outflow.accepted(accepted);
+        for (const refusal of refused) this.#outflow.push({ refused: refusal });
+      },
+    );
+  }
+
+  /** While the outbox empties itself, a session is slowed down rather than refused. */
+  async #waitForRoom(count: number): Promise<void> {
+    const { outbox, config } = this.#parts.engine;
+    const until = performance.now() + config.outbox_wait_ms;
+    while (!outbox.hasRoomFor(this.#agent.num, count + this.#uncommitted * count)) {
+      if (!this.#parts.hubActive() || performance.now() > until || this.#outflow.ended) return;
+      await pause(LOOK_MS);
+    }
+  }
+}
+
+function refusalOf(ref: number, error: FleetwireError): SendRefused {
+  const { kind, reason, message, retryAfterMs = 0, help = '' } = error;
+  return { ref, kind, reason, message, retryAfterMs, help };
+}
+
+function protocolFault(message: string): FleetwireError {
+  return new FleetwireError('invalid_argument', 'SESSION_PROTOCOL', message);
+}
+
+function tooManySessions(open: number): FleetwireError {
+  return new FleetwireError('resource_exhausted', 'TOO_MANY_SESSIONS', `${open} sessions are open`, {
+    help: 'End some, or raise FLEETWIRE_NODE_SESSIONS.',
+    retryAfterMs: 1000,
+  });
+}

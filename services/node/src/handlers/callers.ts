@@ -1,0 +1,86 @@
+/** Who calls this node, and as which agents they may act. */
+
+import { createTokenVerifier } from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
+import { callerOf, type RpcContext } from '@fleetwire/rpc';
+import type { AgentBook } from '../agents/agent-book.ts';
+import { agentOfToken, isAgentToken, sameSecret, tokenInvalid } from '../agents/agent-token.ts';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
+
+export type NodeCaller =
+  | { readonly kind: 'admin' }
+  | { readonly kind: 'agent'; readonly id: string }
+  | { readonly kind: 'user'; readonly subject: string; readonly scopes: readonly string[] };
+
+export type NodeContext = RpcContext<NodeCaller>;
+
+export interface CallersParts {
+  readonly org: string;
+  readonly adminToken: string;
+  readonly agentSecret: string;
+  readonly book: AgentBook;
+  /** JSON Web Key Set of the org's token signers; '' before the first HELLO. */
+  trust(): string;
+}
+
+export class Callers {
+  readonly #parts: CallersParts;
+  #verifier: ReturnType<typeof createTokenVerifier> | undefined;
+  #verifierOf = '';
+
+  constructor(parts: CallersParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws unauthenticated TOKEN_INVALID or TOKEN_EXPIRED. */
+  async authenticate(bearer: string): Promise<NodeCaller> {
+    if (sameSecret(bearer, this.#parts.adminToken)) return { kind: 'admin' };
+    if (isAgentToken(bearer)) {
+      return { kind: 'agent', id: agentOfToken(this.#parts.agentSecret, bearer, this.#parts.book).id };
+    }
+    const trust = this.#parts.trust();
+    if (trust === '') throw tokenInvalid();
+    if (this.#verifier === undefined || this.#verifierOf !== trust) {
+      this.#verifier = createTokenVerifier(JSON.parse(trust));
+      this.#verifierOf = trust;
+    }
+    const caller = await this.#verifier.verify(bearer);
+    if (caller.kind !== 'user' || caller.org !== this.#parts.org) throw tokenInvalid();
+    return { kind: 'user', subject: caller.subject, scopes: caller.scopes };
+  }
+
+  /** The agent that this call acts as; agents as themselves only. Throws PERMISSION_DENIED or AGENT_NOT_HERE. */
+  actsAs(context: NodeContext, name: string): HostedAgent {
+    const caller = this.allowed(context, 'send');
+    if (caller.kind !== 'agent') return this.#parts.book.named(name);
+    const agent = this.self(caller);
+    const other = name !== '' && this.#parts.book.byName(name) !== agent;
+    if (other) throw denied(`agent ${agent.name} cannot act as another one`);
+    return agent;
+  }
+
+  /** The agent of an agent's token. */
+  self(caller: NodeCaller & { kind: 'agent' }): HostedAgent {
+    const agent = this.#parts.book.byId(caller.id);
+    if (agent === undefined) throw tokenInvalid();
+    return agent;
+  }
+
+  /** Throws unless the caller may do what needs `scope`. */
+  allowed(context: NodeContext, scope: 'send' | 'admin'): NodeCaller {
+    const caller = callerOf(context);
+    if (caller.kind === 'admin') return caller;
+    if (caller.kind === 'agent') {
+      if (scope === 'send') return caller;
+      throw denied('agents cannot do this');
+    }
+    if (caller.scopes.includes(scope) || caller.scopes.includes('admin')) return caller;
+    throw denied(`the token lacks the scope ${scope}`);
+  }
+}
+
+function denied(message: string): FleetwireError {
+  return new FleetwireError('permission_denied', 'PERMISSION_DENIED', message, {
+    help: 'Use a token that may, such as the admin token in the folder of the node.',
+  });
+}

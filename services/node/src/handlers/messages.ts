@@ -1,0 +1,66 @@
+/** Send, WaitMessage and ReadInbox: one call each. */
+
+import type {
+  ReadInboxRequest,
+  ReadInboxResponse,
+  SendRequest,
+  SendResponse,
+  WaitMessageRequest,
+  WaitMessageResponse,
+} from '@fleetwire/gen/node';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { Engine } from '../engine.ts';
+import { sendOnce } from '../mail/send-once.ts';
+import type { Callers, NodeContext } from './callers.ts';
+
+const WAIT_MAX_MS = 3_600_000;
+
+export class MessageHandlers {
+  readonly #engine: Engine;
+  readonly #callers: Callers;
+
+  constructor(engine: Engine, callers: Callers) {
+    this.#engine = engine;
+    this.#callers = callers;
+  }
+
+  async send(request: SendRequest, context: NodeContext): Promise<SendResponse> {
+    const agent = this.#callers.actsAs(context, request.from);
+    const { message } = request;
+    if (message === undefined) throw new FleetwireError('invalid_argument', 'INVALID_MESSAGE', 'no message');
+    const outgoing = message.traceparent === '' ? { ...message, traceparent: context.traceparent } : message;
+    const { id, correlationId, traceparent } = await sendOnce(this.#engine, agent, outgoing);
+    return { id, correlationId, traceparent };
+  }
+
+  async waitMessage(request: WaitMessageRequest, context: NodeContext): Promise<WaitMessageResponse> {
+    const caller = this.#callers.allowed(context, 'send');
+    const sent = this.#engine.tables.outbox.findSent(request.id);
+    const own = caller.kind !== 'agent' || sent?.agent === this.#callers.self(caller).num;
+    if (sent === undefined || !own) {
+      throw new FleetwireError('not_found', 'MESSAGE_UNKNOWN', 'this node knows no such message of yours', {
+        help: 'Ask on the node that sent it, or use `fleetwire trace`.',
+      });
+    }
+    const waiting = this.#engine.progress.wait(
+      request.id,
+      Math.min(request.timeoutMs, WAIT_MAX_MS, context.deadlineMs ?? WAIT_MAX_MS),
+      AbortSignal.any([context.signal, context.draining]),
+    );
+    if (waiting === undefined) {
+      throw new FleetwireError('resource_exhausted', 'TOO_MANY_WAITS', 'too many calls wait already', {
+        retryAfterMs: 1000,
+      });
+    }
+    await waiting;
+    return this.#engine.progress.of(request.id);
+  }
+
+  readInbox(request: ReadInboxRequest, context: NodeContext): Promise<ReadInboxResponse> {
+    const agent = this.#callers.actsAs(context, request.agent);
+    const { limit, peek } = request;
+    const waitMs = Math.min(request.waitMs, context.deadlineMs ?? request.waitMs);
+    const signal = AbortSignal.any([context.signal, context.draining]);
+    return this.#engine.mailbox.read(agent, { limit, waitMs, peek }, signal);
+  }
+}

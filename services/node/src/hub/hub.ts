@@ -1,0 +1,108 @@
+/** What flows between the node and its hub: the link, the two publishers and the intake, joined. */
+
+import { type Broker, connectBroker } from '@fleetwire/broker';
+import { asFleetwireError } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { Registration } from '../agents/registration.ts';
+import type { Engine } from '../engine.ts';
+import { HubLink } from './hub-link.ts';
+import type { NodeIdentity, Welcome } from './identity-file.ts';
+import { Intake } from './intake.ts';
+import type { NodeClock } from './node-clock.ts';
+import { outboxPublisher } from './outbox-publisher.ts';
+import { ReceiptPublisher } from './receipt-publisher.ts';
+import type { RegistryDoor } from './registry-door.ts';
+
+export interface HubParts {
+  readonly engine: Engine;
+  readonly identity: NodeIdentity;
+  readonly door: RegistryDoor;
+  readonly registration: Registration;
+  readonly clock: NodeClock;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+export interface Hub {
+  readonly link: HubLink;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** At stop, how long what was accepted last is given to reach the broker; the rest waits on the disk. */
+const FLUSH_MS = 2000;
+
+export function createHub(parts: HubParts): Hub {
+  const { engine, identity, door, registration, clock, log, version } = parts;
+  const { config, tables, turns, outbox, progress, book, custody } = engine;
+  const { org, node } = identity;
+  let intake: Intake | undefined;
+  const broker = () => link.broker;
+  const failed = (what: string) => (error: unknown) =>
+    log.warn({ err: asFleetwireError(error) }, `${what} not published; trying again`);
+  const outboxLine = outboxPublisher({
+    org,
+    node,
+    outbox,
+    table: tables.outbox,
+    turns,
+    broker,
+    partition: () => door.welcome?.partition,
+    failed: failed('messages'),
+  });
+  const receiptLines = new ReceiptPublisher({
+    org,
+    node,
+    table: tables.receipts,
+    turns,
+    broker,
+    failed: failed('receipts'),
+  });
+  const publishAll = () => {
+    outboxLine.hurry();
+    receiptLines.publishAll();
+  };
+  const active = (connection: Broker, welcome: Welcome, fresh: boolean) => {
+    publishAll();
+    if (fresh) {
+      void registration
+        .announceAll()
+        .catch((error) => log.warn({ err: asFleetwireError(error) }, 'agents not announced'));
+    }
+    if (intake !== undefined) return;
+    const { pull_batch: pullBatch, queue_wait_ms: queueWaitMs } = config;
+    const openInbox = () => door.openInbox();
+    const intakeParts = { org, node, book, custody, turns, clock, log, pullBatch, queueWaitMs, openInbox };
+    intake = new Intake(intakeParts, connection, welcome.shard);
+    intake.start();
+  };
+  const link: HubLink = new HubLink({
+    identity,
+    door,
+    clock,
+    log,
+    version,
+    connect: connectBroker,
+    heartbeatMs: config.heartbeat_ms,
+    timeoutMs: config.hub_timeout_ms,
+    natsUrls: config.nats_url === '' ? [] : config.nats_url.split(','),
+    agents: () => book.size,
+    receipts: (encoded) => progress.hear(encoded),
+    active,
+    reconnected: publishAll,
+    lost: async () => {
+      const ending = intake;
+      intake = undefined;
+      await ending?.stop();
+    },
+  });
+  engine.outgoings.current = {
+    outbox: () => outboxLine.kick(),
+    receipts: (toNode) => receiptLines.publish(toNode),
+  };
+  const stop = async () => {
+    await outboxLine.drain(FLUSH_MS);
+    await Promise.all([outboxLine.stop(), receiptLines.stop(), link.stop()]);
+  };
+  return { link, start: () => link.start(), stop };
+}

@@ -1,0 +1,101 @@
+/** Files of the node's folder, 0600: who the node is, what the hub last told it, and how local programs find it. */
+
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface NodeIdentity {
+  /** Empty until the node has joined. */
+  readonly node: string;
+  readonly org: string;
+  readonly name: string;
+  /** NKEY seed; never leaves this machine. */
+  readonly seed: string;
+  readonly publicKey: string;
+  /** From which the tokens of this node's agents are derived, base64url. */
+  readonly agentSecret: string;
+}
+
+/** What a HELLO brought, kept so that a restart can do without the registry. */
+export interface Welcome {
+  readonly userJwt: string;
+  readonly userJwtExpiresAtMs: number;
+  readonly natsUrls: readonly string[];
+  readonly partition: number;
+  readonly shard: number;
+  readonly nodeToken: string;
+  readonly nodeTokenExpiresAtMs: number;
+  readonly org: string;
+  readonly nodeName: string;
+  /** JSON Web Key Set. */
+  readonly trust: string;
+}
+
+/** Where local programs find the node. */
+export interface NodeAddressFile {
+  readonly address: string;
+  readonly pid: number;
+  readonly name: string;
+  readonly node: string;
+}
+
+const IDENTITY = 'identity.json';
+const WELCOME = 'welcome.json';
+const ADDRESS = 'node.json';
+const ADMIN_TOKEN = 'admin-token';
+
+export function readIdentity(dir: string): NodeIdentity | undefined {
+  return readJson<NodeIdentity>(join(dir, IDENTITY));
+}
+
+export function writeIdentity(dir: string, identity: NodeIdentity): void {
+  writePrivate(join(dir, IDENTITY), JSON.stringify(identity, null, 2));
+}
+
+export function readWelcome(dir: string): Welcome | undefined {
+  return readJson<Welcome>(join(dir, WELCOME));
+}
+
+export function writeWelcome(dir: string, welcome: Welcome): void {
+  writePrivate(join(dir, WELCOME), JSON.stringify(welcome, null, 2));
+}
+
+export function writeAddress(dir: string, address: NodeAddressFile): void {
+  writePrivate(join(dir, ADDRESS), JSON.stringify(address, null, 2));
+}
+
+export function removeAddress(dir: string): void {
+  rmSync(join(dir, ADDRESS), { force: true });
+}
+
+/** The admin token of this node: kept across starts, so that programs that hold it need not ask again. */
+export function adminToken(dir: string, fresh: () => string): string {
+  const file = join(dir, ADMIN_TOKEN);
+  const present = readText(file)?.trim();
+  if (present) return present;
+  const token = fresh();
+  writePrivate(file, `${token}\n`);
+  return token;
+}
+
+function readJson<T>(file: string): T | undefined {
+  const text = readText(file);
+  return text === undefined ? undefined : (JSON.parse(text) as T);
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whole or not at all: a crash leaves the file as it was. */
+function writePrivate(file: string, text: string): void {
+  mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
+  const draft = `${file}.draft`;
+  writeFileSync(draft, text, { mode: 0o600 });
+  chmodSync(draft, 0o600);
+  renameSync(draft, file);
+}

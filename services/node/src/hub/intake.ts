@@ -1,0 +1,199 @@
+/** Takes mail out of the inbox stream: a batch, one transaction, then the acknowledgements. */
+
+import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
+import { nodeConsumer } from '@fleetwire/contract';
+import { Envelope, type InboxEntry, InboxPack } from '@fleetwire/gen/message';
+import { asFleetwireError, backoffMs, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { AgentBook } from '../agents/agent-book.ts';
+import { returned } from '../domain/receipt.ts';
+import type { Custody } from '../mail/custody.ts';
+import type { Turns } from '../store/turns.ts';
+
+export interface IntakeParts {
+  readonly org: string;
+  readonly node: string;
+  readonly book: AgentBook;
+  readonly custody: Custody;
+  readonly turns: Turns;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly pullBatch: number;
+  /** How long new mail is held up for the full queue of an agent that is taking it up; 0: not at all. */
+  readonly queueWaitMs: number;
+  /** Makes the consumer anew, so that all that was not acknowledged comes again, in order. */
+  openInbox(): Promise<void>;
+}
+
+interface Pulled {
+  readonly message: PulledMessage;
+  readonly entries: readonly InboxEntry[];
+}
+
+const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
+/** Added to the consumer's ack_wait when the registry cannot make it anew. */
+const MARGIN_MS = 2000;
+const PULL_BYTES = 4 * 1024 * 1024;
+/** How long an agent that did not make room in time is not waited for again. */
+const SLOW_MS = 5000;
+
+export class Intake {
+  readonly #parts: IntakeParts;
+  readonly #broker: Broker;
+  readonly #shard: number;
+  readonly #stopping = new AbortController();
+  #doubt = new AbortController();
+  #session: PullSession | undefined;
+  #loop: Promise<void> = Promise.resolve();
+  readonly #offGeneration: () => void;
+
+  constructor(parts: IntakeParts, broker: Broker, shard: number) {
+    this.#parts = parts;
+    this.#broker = broker;
+    this.#shard = shard;
+    this.#offGeneration = broker.onGeneration(() => this.#doubtful('reconnected'));
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#offGeneration();
+    this.#stopping.abort();
+    this.#doubtful('stopping');
+    await this.#loop;
+  }
+
+  /** What was pulled and not yet committed may come again: nothing of it may be taken in after something newer. */
+  #doubtful(why: string): void {
+    if (why !== 'stopping') this.#parts.log.info({ why }, 'inbox is read anew');
+    this.#doubt.abort();
+    void this.#session?.stop();
+  }
+
+  async #run(): Promise<void> {
+    for (let attempt = 0; !this.#stopping.signal.aborted; ) {
+      try {
+        this.#doubt = new AbortController();
+        await this.#open(this.#doubt.signal);
+        if (this.#doubt.signal.aborted) continue;
+        attempt = 0;
+        await this.#pull(this.#doubt.signal);
+      } catch (error) {
+        this.#parts.log.warn({ err: asFleetwireError(error) }, 'inbox cannot be read; trying again');
+        await pause(backoffMs(RETRY, attempt++), this.#stopping.signal);
+      }
+    }
+  }
+
+  async #open(doubt: AbortSignal): Promise<void> {
+    try {
+      await this.#parts.openInbox();
+    } catch (error) {
+      if (!(error instanceof FleetwireError) || error.kind !== 'unavailable') throw error;
+      const { ack_wait } = nodeConsumer(this.#shard, this.#parts.org, this.#parts.node);
+      this.#parts.log.info('registry is away: waiting until unacknowledged mail comes again by itself');
+      await pause(ack_wait / 1e6 + MARGIN_MS, doubt);
+    }
+  }
+
+  async #pull(doubt: AbortSignal): Promise<void> {
+    const { durable_name, stream } = nodeConsumer(this.#shard, this.#parts.org, this.#parts.node);
+    const session = this.#broker.pull(stream, durable_name, {
+      batch: this.#parts.pullBatch,
+      maxBytes: PULL_BYTES,
+      onDoubt: (why) => this.#doubtful(why),
+    });
+    this.#session = session;
+    let next = 0;
+    try {
+      for await (const batch of session) {
+        const good: PulledMessage[] = [];
+        for (const message of batch) {
+          if (next !== 0 && message.deliverySequence !== next) this.#doubtful('gap in deliveries');
+          if (doubt.aborted) break;
+          next = message.deliverySequence + 1;
+          good.push(message);
+        }
+        if (good.length > 0) await this.#take(good, doubt);
+        if (doubt.aborted) break;
+      }
+    } finally {
+      this.#session = undefined;
+      await session.stop();
+    }
+  }
+
+  async #take(messages: readonly PulledMessage[], doubt: AbortSignal): Promise<void> {
+    const pulled = messages.map((message) => ({ message, entries: this.#decode(message) }));
+    if (this.#parts.queueWaitMs > 0) await this.#waitForRoom(pulled, doubt);
+    await this.#parts.turns.run(() => {
+      for (const { entries } of pulled) for (const entry of entries) this.#takeEntry(entry);
+    });
+    for (const { message } of pulled) message.ack();
+  }
+
+  #takeEntry(entry: InboxEntry): void {
+    const { book, custody } = this.#parts;
+    const { ingressAtUs, routedAtUs, router, deadlineUs } = entry;
+    const arrival = { ingressAtUs, routedAtUs, router, deadlineUs, history: true };
+    const envelope = this.#envelope(entry);
+    if (envelope === undefined) return;
+    for (const recipient of entry.recipients) {
+      const agent = book.byId(recipient);
+      if (agent !== undefined) custody.hold(agent, envelope, entry.envelope, arrival);
+      else {
+        const outcome = returned('AGENT_NOT_HERE', 'the agent does not live on this node any more');
+        custody.refuseStranger({ id: recipient, name: '' }, envelope, arrival, outcome);
+      }
+    }
+  }
+
+  /** An attached agent whose queue is full for a moment is given that moment, so that a burst is not returned. */
+  async #waitForRoom(pulled: readonly Pulled[], doubt: AbortSignal): Promise<void> {
+    const { book, clock, queueWaitMs } = this.#parts;
+    const wanted = new Map<string, number>();
+    for (const { entries } of pulled)
+      for (const entry of entries)
+        for (const recipient of entry.recipients) wanted.set(recipient, (wanted.get(recipient) ?? 0) + 1);
+    const until = clock.monotonicMs() + queueWaitMs;
+    for (const [recipient, count] of wanted) {
+      const agent = book.byId(recipient);
+      if (agent?.taker === undefined || clock.monotonicMs() < agent.slowUntilMs) continue;
+      while (!agent.queue.hasRoomFor(count) && !doubt.aborted && agent.taker !== undefined) {
+        if (clock.monotonicMs() >= until) {
+          agent.slowUntilMs = clock.monotonicMs() + SLOW_MS;
+          break;
+        }
+        await pause(2, doubt);
+      }
+    }
+  }
+
+  #decode(message: PulledMessage): readonly InboxEntry[] {
+    try {
+      return InboxPack.decode(message.data).entries;
+    } catch (cause) {
+      this.#poison(`pack ${message.sequence}`, cause);
+      return [];
+    }
+  }
+
+  #envelope(entry: InboxEntry): Envelope | undefined {
+    try {
+      return Envelope.decode(entry.envelope);
+    } catch (cause) {
+      this.#poison(`ingress ${entry.ingressSeq}`, cause);
+      return undefined;
+    }
+  }
+
+  /** Routers have decoded all of it: this is a fault of theirs, and nothing here could ever read it. */
+  #poison(what: string, cause: unknown): void {
+    const error = new FleetwireError('data_loss', 'MESSAGE_UNREADABLE', `${what} cannot be decoded`, {
+      cause,
+    });
+    this.#parts.log.error({ err: error }, 'unreadable mail was passed over');
+  }
+}

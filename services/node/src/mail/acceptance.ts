@@ -1,0 +1,121 @@
+/** Accepting mail of this node's agents: from then on it is on this node's disk. */
+
+import { LIMITS } from '@fleetwire/contract';
+import { Envelope } from '@fleetwire/gen/message';
+import type { Outgoing } from '@fleetwire/gen/node';
+import { type Clock, FleetwireError, newMessageId } from '@fleetwire/kernel';
+import type { HopTracer } from '@fleetwire/telemetry';
+import { isTraceparent, newTraceparent } from '@fleetwire/telemetry';
+import type { AgentBook } from '../agents/agent-book.ts';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
+import { checkOutgoing, namesThisNode, ttlOf } from '../domain/checks.ts';
+import type { Outbox } from '../domain/outbox.ts';
+import type { OutboxTable } from '../store/outbox-table.ts';
+import type { Turns } from '../store/turns.ts';
+import type { Custody } from './custody.ts';
+
+export interface AcceptanceParts {
+  readonly node: string;
+  readonly nodeName: string;
+  readonly org: string;
+  readonly clock: Clock;
+  readonly tracer: HopTracer;
+  readonly book: AgentBook;
+  readonly outbox: Outbox;
+  readonly table: OutboxTable;
+  readonly custody: Custody;
+  readonly turns: Turns;
+  /** There is something for the broker. */
+  publish(): void;
+  /** A copy for history was left out, because too many wait already. */
+  historySkipped(): void;
+}
+
+export interface Accepted {
+  readonly id: string;
+  readonly correlationId: string;
+  readonly traceparent: string;
+}
+
+export class Acceptance {
+  readonly #parts: AcceptanceParts;
+
+  constructor(parts: AcceptanceParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Inside a turn. Throws a FleetwireError, with nothing changed, for what is refused. An id accepted before is
+   * answered with the first acceptance and not sent again.
+   */
+  accept(agent: HostedAgent, message: Outgoing): Accepted {
+    const address = checkOutgoing(message);
+    const { table, outbox, turns } = this.#parts;
+    if (message.id !== '') {
+      const before = table.findSent(message.id);
+      if (before !== undefined) return this.#again(agent, before);
+    }
+    const local = namesThisNode(address, this.#parts.nodeName)
+      ? this.#parts.book.byName(address.name)
+      : undefined;
+    const size = message.body.length + LIMITS.addressChars;
+    if (local === undefined) {
+      const refusal = outbox.refusal(agent.num, size);
+      if (refusal !== undefined) throw refusal;
+    }
+    const envelope = this.#envelope(agent, message, local);
+    const encoded = Envelope.encode(envelope).finish();
+    const { id, correlationId, traceparent, acceptedAtUs } = envelope;
+    table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent);
+    const published = local === undefined || outbox.roomForHistory(size);
+    if (published) {
+      const seq = table.insert(id, agent.num, local !== undefined, encoded);
+      outbox.push({ seq, id, agent: agent.num, local: local !== undefined, envelope: encoded });
+      turns.after(this.#parts.publish);
+    } else this.#parts.historySkipped();
+    if (local !== undefined) this.#holdLocal(local, envelope, encoded, published);
+    return { id, correlationId, traceparent };
+  }
+
+  #holdLocal(agent: HostedAgent, envelope: Envelope, encoded: Uint8Array, history: boolean): void {
+    const deadlineUs = envelope.acceptedAtUs + envelope.ttlMs * 1000;
+    const arrival = { ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history };
+    this.#parts.custody.hold(agent, envelope, encoded, arrival);
+  }
+
+  #again(agent: HostedAgent, before: { agent: number } & Accepted): Accepted {
+    if (before.agent === agent.num) return before;
+    throw new FleetwireError('already_exists', 'MESSAGE_ID_TAKEN', `another agent has sent ${before.id}`, {
+      help: 'Make a new id for each message.',
+    });
+  }
+
+  #envelope(agent: HostedAgent, message: Outgoing, local: HostedAgent | undefined): Envelope {
+    const { clock, node, org, tracer } = this.#parts;
+    const id = message.id === '' ? newMessageId(clock) : message.id;
+    const parent = isTraceparent(message.traceparent) ? message.traceparent : newTraceparent();
+    const span = tracer.hop('fleetwire.accept', parent, () => ({
+      'messaging.system': 'fleetwire',
+      'messaging.operation.type': 'send',
+      'messaging.message.id': id,
+    }));
+    span.end();
+    return {
+      id,
+      org,
+      fromAgent: agent.id,
+      fromName: agent.name,
+      fromNode: node,
+      to: message.to,
+      correlationId: message.correlationId === '' ? id : message.correlationId,
+      replyTo: message.replyTo,
+      traceparent: span.traceparent,
+      acceptedAtUs: clock.nowUs(),
+      ttlMs: ttlOf(message),
+      contentType: message.contentType,
+      local: local !== undefined,
+      localAgent: local?.id ?? '',
+      body: message.body,
+    };
+  }
+}

@@ -1,0 +1,275 @@
+/** Mail in this node's custody: taken in once, handed over in order, ended with a receipt. Everything here is in a turn. */
+
+import { Envelope, Receipt, Stage } from '@fleetwire/gen/message';
+import type { Clock } from '@fleetwire/kernel';
+import type { AgentBook } from '../agents/agent-book.ts';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
+import type { Entry } from '../domain/queue.ts';
+import {
+  buildReceipt,
+  expired,
+  type Outcome,
+  type Recipient,
+  returned,
+  unconfirmed,
+  upgraded,
+} from '../domain/receipt.ts';
+import type { AgentTable } from '../store/agent-table.ts';
+import type { InboxMeta, InboxTable } from '../store/inbox-table.ts';
+import type { Turns } from '../store/turns.ts';
+import type { ReceiptDesk } from './receipt-desk.ts';
+
+export interface CustodyParts {
+  readonly node: string;
+  readonly clock: Clock;
+  readonly book: AgentBook;
+  readonly agents: AgentTable;
+  readonly inbox: InboxTable;
+  readonly desk: ReceiptDesk;
+  readonly turns: Turns;
+  /** Bytes of waiting mail that may stay in memory. */
+  readonly memoryBytes: number;
+  /** Told of each message taken in, for the announcement that it is held. */
+  taken(entry: Entry): void;
+}
+
+export const SESSION_LOST = unconfirmed(
+  'SESSION_LOST',
+  'the session ended before the agent had acknowledged it',
+);
+export const AGENT_REMOVED = returned('AGENT_REMOVED', 'the agent was removed');
+
+export type Held = 'held' | 'repeated' | 'ended';
+type Arrival = Omit<InboxMeta, 'seq' | 'heldAtUs'>;
+
+export class Custody {
+  readonly #parts: CustodyParts;
+  #memoryUsed = 0;
+  #dirty = new Set<HostedAgent>();
+  #depth = 0;
+
+  constructor(parts: CustodyParts) {
+    this.#parts = parts;
+  }
+
+  /** Messages in custody, all agents together. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** At start: what the disk has, bodies left where they are. */
+  load(): void {
+    for (const row of this.#parts.inbox.load()) {
+      const agent = this.#parts.book.byNum(row.agent);
+      if (agent === undefined) continue;
+      const entry = this.#entry(agent, row, row.size, undefined);
+      if (row.seq <= agent.attemptedUpTo) agent.queue.pushAttempted(entry);
+      else agent.queue.push(entry);
+      this.#depth++;
+      this.#parts.taken(entry);
+    }
+    for (const { agent, seq } of this.#parts.inbox.loadUnproven())
+      this.#parts.book.byNum(agent)?.addUnproven(seq);
+  }
+
+  /**
+   * Takes one message for one agent into custody: what was here before is passed over, what does not fit is returned,
+   * what is too late expires, each with its receipt.
+   */
+  hold(agent: HostedAgent, envelope: Envelope, encoded: Uint8Array, arrival: Arrival): Held {
+    const nowUs = this.#parts.clock.nowUs();
+    const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, nowUs);
+    if (seq === undefined) return 'repeated';
+    const meta = { ...arrival, seq, heldAtUs: nowUs };
+    if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
+    if (!agent.queue.hasRoom(encoded.length)) {
+      const detail = `${agent.queue.depth} messages wait for ${agent.name}`;
+      return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
+    }
+    this.#parts.inbox.insert(agent.num, meta, encoded);
+    const entry = this.#entry(agent, meta, encoded.length, this.#remember(envelope, encoded.length));
+    agent.queue.push(entry);
+    this.#depth++;
+    this.#dirty.add(agent);
+    this.#parts.taken(entry);
+    return 'held';
+  }
+
+  /** Ends a message that this node never took in, because the recipient is not here. */
+  refuseStranger(recipient: Recipient, envelope: Envelope, arrival: Arrival, outcome: Outcome): void {
+    const times = { ...arrival, heldAtUs: 0, deliveredAtUs: 0 };
+    const { node, clock, desk } = this.#parts;
+    const receipt = buildReceipt(node, envelope, recipient, times, outcome, clock.nowUs());
+    desk.add(envelope.fromNode, receipt, arrival.history);
+  }
+
+  /** There may be something to hand over to this agent. */
+  touch(agent: HostedAgent): void {
+    this.#dirty.add(agent);
+  }
+
+  /** At the end of a turn: records the attempts that can be made now, and makes them after the commit. */
+  dispatch(): void {
+    if (this.#dirty.size === 0) return;
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    for (const agent of dirty) {
+      const taker = agent.taker;
+      if (taker === undefined || agent.removed) continue;
+      const entries = this.#attempts(agent);
+      if (entries.length === 0) continue;
+      agent.attemptedUpTo = entries.at(-1)!.seq;
+      this.#parts.agents.setAttempted(agent.num, agent.attemptedUpTo);
+      this.#parts.turns.after(() => taker.deliver(entries));
+    }
+  }
+
+  /** Takes up to `limit` messages out of the queue as confirmed: a mailbox that is read. */
+  read(agent: HostedAgent, limit: number, outcome: Outcome): { entry: Entry; envelope: Envelope }[] {
+    const read: { entry: Entry; envelope: Envelope }[] = [];
+    const nowUs = this.#parts.clock.nowUs();
+    while (read.length < limit && agent.queue.waiting.length > 0) {
+      const entry = agent.queue.endHead();
+      if (entry.deadlineUs <= nowUs) {
+        this.#end(entry, expired());
+        continue;
+      }
+      const envelope = this.envelopeOf(entry);
+      entry.deliveredAtUs = nowUs;
+      read.push({ entry, envelope });
+      this.#end(entry, outcome);
+    }
+    return read;
+  }
+
+  /** Ends messages that were attempted; contiguous ones from the head cost one statement. */
+  end(entries: readonly Entry[], outcome: Outcome): void {
+    for (const entry of entries) {
+      if (entry.ended) continue;
+      entry.agent.queue.endAttempted(entry);
+      this.#end(entry, outcome);
+      this.#dirty.add(entry.agent);
+    }
+  }
+
+  /** A session whose client cannot tell what it has taken is over. */
+  endLostSession(agent: HostedAgent): void {
+    this.end([...agent.queue.attempted.values()], SESSION_LOST);
+  }
+
+  /** The agent is removed: what waits goes back to its senders. */
+  endRemoved(agent: HostedAgent): void {
+    this.endLostSession(agent);
+    while (agent.queue.waiting.length > 0) this.#end(agent.queue.endHead(), AGENT_REMOVED);
+  }
+
+  /** Ends what waited beyond its deadline. */
+  expire(agent: HostedAgent): void {
+    for (const entry of agent.queue.takeExpired(this.#parts.clock.nowUs())) this.#end(entry, expired());
+  }
+
+  /** A message that certainly did not reach the program waits again. Durable: it may then be attempted once more. */
+  putBack(entry: Entry): void {
+    if (entry.ended) return;
+    const agent = entry.agent;
+    agent.queue.putBack(entry);
+    agent.attemptedUpTo = entry.seq - 1;
+    this.#parts.agents.setAttempted(agent.num, agent.attemptedUpTo);
+  }
+
+  /** A receipt that does not end the custody: how far the message has come. */
+  report(entry: Entry, stage: Stage, reason = '', detail = ''): void {
+    const outcome = { stage, final: stage === Stage.UNCONFIRMED, reason, detail };
+    this.#receipt(entry, outcome);
+  }
+
+  /** Proof for a message that had ended unconfirmed; nothing happens when that is not known any more. */
+  prove(agent: HostedAgent, seq: number): void {
+    const { inbox, desk, node, clock } = this.#parts;
+    agent.unproven.delete(seq);
+    const row = inbox.takeUnproven(agent.num, seq);
+    if (row === undefined) return;
+    desk.add(row.toNode, upgraded(Receipt.decode(row.receipt), node, clock.nowUs()), true);
+  }
+
+  envelopeOf(entry: Entry): Envelope {
+    if (entry.envelope !== undefined) return entry.envelope;
+    const bytes = this.#parts.inbox.envelope(entry.agent.num, entry.seq);
+    if (bytes === undefined) throw new Error(`inbox: message ${entry.seq} is gone`);
+    return Envelope.decode(bytes);
+  }
+
+  #attempts(agent: HostedAgent): Entry[] {
+    const nowUs = this.#parts.clock.nowUs();
+    const entries: Entry[] = [];
+    for (let head = agent.queue.waiting.at(0); head !== undefined; head = agent.queue.waiting.at(0)) {
+      if (head.deadlineUs <= nowUs) this.#end(agent.queue.endHead(), expired());
+      else if (agent.taker!.hasRoom(agent, head)) entries.push(agent.queue.attempt());
+      else break;
+    }
+    return entries;
+  }
+
+  /** The entry is out of its queue. */
+  #end(entry: Entry, outcome: Outcome): void {
+    const receipt = this.#receipt(entry, outcome);
+    if (outcome.stage === Stage.UNCONFIRMED) {
+      const row = { seq: entry.seq, toNode: receipt.toNode, receipt: Receipt.encode(receipt.body).finish() };
+      this.#parts.inbox.insertUnproven(entry.agent.num, row, this.#parts.clock.nowUs());
+      entry.agent.addUnproven(entry.seq);
+    }
+    this.#parts.inbox.delete(entry.agent.num, entry.seq);
+    if (entry.envelope !== undefined) this.#memoryUsed -= entry.size;
+    entry.ended = true;
+    entry.envelope = undefined;
+    this.#depth--;
+  }
+
+  #receipt(entry: Entry, outcome: Outcome): { toNode: string; body: Receipt } {
+    const { node, clock, desk } = this.#parts;
+    const envelope = this.envelopeOf(entry);
+    const body = buildReceipt(node, envelope, entry.agent, entry, outcome, clock.nowUs());
+    const repeated = entry.unconfirmed && outcome.stage === Stage.UNCONFIRMED;
+    if (!repeated) desk.add(envelope.fromNode, body, entry.history);
+    return { toNode: envelope.fromNode, body };
+  }
+
+  #refuse(agent: HostedAgent, envelope: Envelope, meta: InboxMeta, outcome: Outcome): Held {
+    const { node, clock, desk } = this.#parts;
+    const receipt = buildReceipt(
+      node,
+      envelope,
+      agent,
+      { ...meta, deliveredAtUs: 0 },
+      outcome,
+      clock.nowUs(),
+    );
+    desk.add(envelope.fromNode, receipt, meta.history);
+    return 'ended';
+  }
+
+  /** A copy of its own, so that one small message does not keep the memory of its whole pack. */
+  #remember(envelope: Envelope, size: number): Envelope | undefined {
+    if (this.#memoryUsed + size > this.#parts.memoryBytes) return undefined;
+    this.#memoryUsed += size;
+    return { ...envelope, body: envelope.body.slice() };
+  }
+
+  #entry(agent: HostedAgent, meta: InboxMeta, size: number, envelope: Envelope | undefined): Entry {
+    const { seq, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
+    const state = { deliveredAtUs: 0, announced: false, unconfirmed: false, ended: false };
+    return {
+      seq,
+      heldAtUs,
+      ingressAtUs,
+      routedAtUs,
+      router,
+      deadlineUs,
+      history,
+      agent,
+      size,
+      envelope,
+      ...state,
+    };
+  }
+}

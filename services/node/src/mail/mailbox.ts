@@ -1,0 +1,83 @@
+/** Reading an agent's mailbox: what is read is confirmed; a reader may wait for a first message. */
+
+import type { Delivery, ReadInboxResponse } from '@fleetwire/gen/node';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
+import { confirmed } from '../domain/receipt.ts';
+import type { Turns } from '../store/turns.ts';
+import type { Custody } from './custody.ts';
+import { deliveryOf, StreamSession } from './stream-session.ts';
+
+const LIMIT_DEFAULT = 50;
+const LIMIT_MAX = 500;
+const WAIT_MAX_MS = 60_000;
+/** Bytes of one answer; a first message is always given. */
+const ANSWER_BYTES = 4 * 1024 * 1024;
+
+export interface ReadOptions {
+  readonly limit: number;
+  readonly waitMs: number;
+  readonly peek: boolean;
+}
+
+export class Mailbox {
+  readonly #custody: Custody;
+  readonly #turns: Turns;
+
+  constructor(custody: Custody, turns: Turns) {
+    this.#custody = custody;
+    this.#turns = turns;
+  }
+
+  async read(agent: HostedAgent, options: ReadOptions, signal: AbortSignal): Promise<ReadInboxResponse> {
+    if (!options.peek) refuseTaken(agent);
+    if (agent.queue.waiting.length === 0 && options.waitMs > 0) {
+      await agent.queue.arrival(Math.min(options.waitMs, WAIT_MAX_MS), signal);
+    }
+    const limit = Math.min(options.limit || LIMIT_DEFAULT, LIMIT_MAX);
+    return this.#turns.run(() => (options.peek ? this.#look(agent, limit) : this.#take(agent, limit)));
+  }
+
+  #look(agent: HostedAgent, limit: number): ReadInboxResponse {
+    const deliveries: Delivery[] = [];
+    for (let i = 0; i < fitting(agent, limit); i++) {
+      const entry = agent.queue.waiting.at(i)!;
+      deliveries.push(deliveryOf(entry, this.#custody.envelopeOf(entry)));
+    }
+    return { deliveries, remaining: agent.queue.waiting.length - deliveries.length };
+  }
+
+  #take(agent: HostedAgent, limit: number): ReadInboxResponse {
+    refuseTaken(agent);
+    this.#custody.expire(agent);
+    const read = this.#custody.read(agent, fitting(agent, limit), confirmed('read from the mailbox'));
+    const deliveries = read.map(({ entry, envelope }) => deliveryOf(entry, envelope));
+    return { deliveries, remaining: agent.queue.waiting.length };
+  }
+}
+
+/** How many from the head fit into one answer. */
+function fitting(agent: HostedAgent, limit: number): number {
+  let bytes = 0;
+  let count = 0;
+  for (; count < limit; count++) {
+    const entry = agent.queue.waiting.at(count);
+    if (entry === undefined) break;
+    bytes += entry.size;
+    if (count > 0 && bytes > ANSWER_BYTES) break;
+  }
+  return count;
+}
+
+function refuseTaken(agent: HostedAgent): void {
+  if (agent.taker === undefined) return;
+  const how = agent.taker instanceof StreamSession ? 'a session' : 'its program';
+  throw new FleetwireError(
+    'failed_precondition',
+    'MAIL_GOES_ELSEWHERE',
+    `${agent.name} gets its mail by ${how}`,
+    {
+      help: 'Look without taking (peek), or end the session first.',
+    },
+  );
+}

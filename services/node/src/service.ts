@@ -1,0 +1,204 @@
+/** The node as a service: the daemon of one machine, wired here and nowhere else. */
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { folders } from '@fleetwire/config';
+import { lockFolder } from '@fleetwire/embedded';
+import { NodeServiceDefinition } from '@fleetwire/gen/node';
+import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { bindService } from '@fleetwire/rpc';
+import {
+  defineService,
+  type RunningService,
+  type RunOptions,
+  runService,
+  type ServiceContext,
+} from '@fleetwire/runtime';
+import { ADAPTERS } from './adapters/index.ts';
+import { Programs } from './agents/programs.ts';
+import { Registration } from './agents/registration.ts';
+import { nodeSection } from './config.ts';
+import { createEngine, type Engine, loadEngine } from './engine.ts';
+import { AgentHandlers } from './handlers/agents.ts';
+import { AttachHandler } from './handlers/attach.ts';
+import { Callers, type NodeCaller } from './handlers/callers.ts';
+import { MessageHandlers } from './handlers/messages.ts';
+import { createHub } from './hub/hub.ts';
+import {
+  adminToken,
+  type NodeIdentity,
+  readWelcome,
+  removeAddress,
+  writeAddress,
+} from './hub/identity-file.ts';
+import { NodeClock } from './hub/node-clock.ts';
+import { joinOnce, RegistryDoor } from './hub/registry-door.ts';
+import { sendOnce } from './mail/send-once.ts';
+import { AgentTable } from './store/agent-table.ts';
+import { openDatabase } from './store/database.ts';
+
+const OFFSET_KEY = 'clock_offset_us';
+const config = { node: nodeSection };
+type Context = ServiceContext<typeof config>;
+
+export const node = defineService({
+  name: 'node',
+  config,
+  broker: 'none',
+  identity: 'none',
+  wire: async (context) => {
+    const dir = dataDir(context);
+    const lock = await lockFolder(dir);
+    try {
+      const identity = await joinOrg(context, dir);
+      return await wireNode(context, dir, identity, () => lock.release());
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  },
+});
+
+export function start(options: RunOptions<typeof config> = {}): Promise<RunningService> {
+  return runService(node, options);
+}
+
+/** The folder of a node with this configuration; also where programs find `node.json` and `admin-token`. */
+export function dataDir(context: Pick<Context, 'config'>): string {
+  return context.config.node.data_dir || join(folders(context.config).data, 'node');
+}
+
+function joinOrg(context: Context, dir: string): Promise<NodeIdentity> {
+  const { name, join_token: joinToken, registry, join_wait_ms: waitMs } = context.config.node;
+  return joinOnce({
+    dir,
+    name: name || hostName(),
+    joinToken,
+    registry,
+    waitMs,
+    client: (options) => context.client(RegistryServiceDefinition, options),
+  });
+}
+
+/** The machine's name in the letters that names have. */
+function hostName(): string {
+  return (
+    hostname()
+      .split('.')[0]!
+      .replace(/[^a-zA-Z0-9-]/g, '-')
+      .slice(0, 50) || 'node'
+  );
+}
+
+async function wireNode(context: Context, dir: string, identity: NodeIdentity, unlock: () => Promise<void>) {
+  const { log, tracer, version } = context;
+  const settings = context.config.node;
+  const db = openDatabase(dir, settings.sync);
+  const clock = new NodeClock(Number(new AgentTable(db).meta(OFFSET_KEY) ?? 0));
+  const broken = (error: Error) => context.fail(error);
+  const engine = createEngine({ db, config: settings, identity, clock, tracer, log, broken });
+  await loadEngine(engine);
+  const client: ConstructorParameters<typeof RegistryDoor>[0]['client'] = (options) =>
+    context.client(RegistryServiceDefinition, options);
+  const door = new RegistryDoor(
+    { dir, identity, registry: settings.registry, version, clock, client },
+    readWelcome(dir),
+  );
+  const registration = new Registration({
+    book: engine.book,
+    table: engine.tables.agents,
+    turns: engine.turns,
+    door,
+    log,
+    agentsMax: settings.agents,
+  });
+  const hub = createHub({ engine, identity, door, registration, clock, log, version });
+  const programs = createPrograms(context, engine, registration, dir, identity);
+  const callers = new Callers({
+    org: identity.org,
+    adminToken: adminToken(dir, () => `fwn_${randomBytes(32).toString('base64url')}`),
+    agentSecret: identity.agentSecret,
+    book: engine.book,
+    trust: () => door.welcome?.trust ?? '',
+  });
+  const hubActive = () => hub.link.state === 'ACTIVE';
+  const attach = new AttachHandler({ engine, callers, registration, hubActive });
+  const messages = new MessageHandlers(engine, callers);
+  const agents = new AgentHandlers({ engine, callers, programs, version, link: () => hub.link });
+  const store = {
+    name: 'node store',
+    start: () => engine.ticker.start(),
+    stop: async () => {
+      engine.ticker.stop();
+      engine.tables.agents.setMeta(OFFSET_KEY, String(clock.offsetUs));
+      engine.turns.close();
+      db.close();
+      await unlock();
+    },
+  };
+  const addressFile = {
+    name: 'address file',
+    start: () =>
+      writeAddress(dir, {
+        address: context.address(),
+        pid: process.pid,
+        name: identity.name,
+        node: identity.node,
+      }),
+    stop: () => removeAddress(dir),
+  };
+  return {
+    rpc: [
+      bindService<typeof NodeServiceDefinition, NodeCaller>(NodeServiceDefinition, {
+        attach: (requests, call) => attach.attach(requests, call),
+        send: (request, call) => messages.send(request, call),
+        waitMessage: (request, call) => messages.waitMessage(request, call),
+        readInbox: (request, call) => messages.readInbox(request, call),
+        runAgent: (request, call) => agents.runAgent(request, call),
+        stopAgent: (request, call) => agents.stopAgent(request, call),
+        listLocalAgents: (request, call) => agents.listLocalAgents(request, call),
+        nodeStatus: (request, call) => agents.nodeStatus(request, call),
+      }),
+    ],
+    authenticate: (bearer: string) => callers.authenticate(bearer),
+    components: [
+      store,
+      { name: 'hub link', start: () => hub.start(), stop: () => hub.stop() },
+      { name: 'programs', start: () => programs.startAll(), stop: () => programs.stop() },
+      addressFile,
+    ],
+    health: () => ({
+      node: identity.node,
+      hub: hub.link.state,
+      outbox: engine.outbox.depth,
+      inbox: engine.custody.depth,
+      sessions: attach.open,
+    }),
+  };
+}
+
+function createPrograms(
+  context: Context,
+  engine: Engine,
+  registration: Registration,
+  dir: string,
+  identity: NodeIdentity,
+): Programs {
+  return new Programs({
+    dir,
+    agentSecret: identity.agentSecret,
+    observeMs: context.config.node.observe_ms,
+    clock: engine.clock,
+    log: context.log,
+    factories: ADAPTERS,
+    book: engine.book,
+    table: engine.tables.agents,
+    turns: engine.turns,
+    custody: engine.custody,
+    registration,
+    address: () => context.address(),
+    send: (agent, outgoing) => sendOnce(engine, agent, outgoing),
+    injected: (entry) => engine.ticker.watch(entry),
+  });
+}

@@ -1,0 +1,100 @@
+/** Tables `agents` (whom this node hosts) and `meta` (a few facts about the node itself). */
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+export type AdapterKind = 'tmux' | 'stdio' | 'stream' | 'mailbox';
+
+/** What a program needs to be started (again). */
+export interface ProgramSpec {
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface AgentRow {
+  readonly num: number;
+  readonly id: string;
+  readonly name: string;
+  readonly adapter: AdapterKind;
+  readonly spec: ProgramSpec;
+  readonly handle: string;
+  /** Part of the agent's token: another one makes the tokens before it invalid. */
+  readonly tokenEpoch: number;
+  /** Deliveries up to this sequence were attempted: they are never attempted again unless the client can tell. */
+  readonly attemptedUpTo: number;
+  /** The last session's client remembers what it has taken. */
+  readonly resuming: boolean;
+  /** Removed here, not yet at the registry. */
+  readonly removed: boolean;
+}
+
+export class AgentTable {
+  readonly #db: DatabaseSync;
+  readonly #attempted: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#attempted = db.prepare('UPDATE agents SET attempted_up_to = ? WHERE num = ?');
+  }
+
+  insert(row: Pick<AgentRow, 'id' | 'name' | 'adapter' | 'spec'>, folded: string): AgentRow {
+    const sql = 'INSERT INTO agents (id, name, folded, adapter, spec) VALUES (?, ?, ?, ?, ?)';
+    const spec = JSON.stringify(row.spec);
+    const { lastInsertRowid } = this.#db.prepare(sql).run(row.id, row.name, folded, row.adapter, spec);
+    const fresh = { handle: '', tokenEpoch: 1, attemptedUpTo: 0, resuming: false, removed: false };
+    return { num: Number(lastInsertRowid), ...row, ...fresh };
+  }
+
+  load(): AgentRow[] {
+    const sql = `SELECT num, id, name, adapter, spec, handle, token_epoch AS tokenEpoch,
+      attempted_up_to AS attemptedUpTo, resuming, removed FROM agents ORDER BY num`;
+    return (this.#db.prepare(sql).all() as unknown as Record<string, unknown>[]).map(
+      (row) =>
+        ({
+          ...row,
+          spec: JSON.parse(row['spec'] as string),
+          resuming: row['resuming'] === 1,
+          removed: row['removed'] === 1,
+        }) as unknown as AgentRow,
+    );
+  }
+
+  setAttempted(num: number, seq: number): void {
+    this.#attempted.run(seq, num);
+  }
+
+  setResuming(num: number, resuming: boolean): void {
+    this.#db.prepare('UPDATE agents SET resuming = ? WHERE num = ?').run(resuming ? 1 : 0, num);
+  }
+
+  setHandle(num: number, handle: string): void {
+    this.#db.prepare('UPDATE agents SET handle = ? WHERE num = ?').run(handle, num);
+  }
+
+  /** Another program under the same agent: its own spec, no handle, earlier tokens invalid. */
+  setProgram(num: number, spec: ProgramSpec, adapter: AdapterKind): void {
+    const sql = `UPDATE agents SET spec = ?, adapter = ?, handle = '', token_epoch = token_epoch + 1 WHERE num = ?`;
+    this.#db.prepare(sql).run(JSON.stringify(spec), adapter, num);
+  }
+
+  setId(num: number, id: string): void {
+    this.#db.prepare('UPDATE agents SET id = ? WHERE num = ?').run(id, num);
+  }
+
+  markRemoved(num: number): void {
+    this.#db.prepare('UPDATE agents SET removed = 1 WHERE num = ?').run(num);
+  }
+
+  delete(num: number): void {
+    this.#db.prepare('DELETE FROM agents WHERE num = ?').run(num);
+  }
+
+  meta(key: string): string | undefined {
+    const row = this.#db.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+    return (row as { value: string } | undefined)?.value;
+  }
+
+  setMeta(key: string, value: string): void {
+    this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value);
+  }
+}

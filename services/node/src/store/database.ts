@@ -1,0 +1,119 @@
+/** The node's one database file: opened, checked and brought to the present schema; all that it promises is in here. */
+
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { FleetwireError } from '@fleetwire/kernel';
+
+/** Grows by one with each entry of MIGRATIONS. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE agents (
+    num INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    adapter TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    handle TEXT NOT NULL DEFAULT '',
+    token_epoch INTEGER NOT NULL DEFAULT 1,
+    attempted_up_to INTEGER NOT NULL DEFAULT 0,
+    resuming INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE UNIQUE INDEX agents_folded ON agents (folded) WHERE removed = 0;
+  CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL,
+    agent INTEGER NOT NULL,
+    local INTEGER NOT NULL,
+    envelope BLOB NOT NULL
+  );
+  CREATE TABLE sent (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    agent INTEGER NOT NULL,
+    accepted_at_us INTEGER NOT NULL,
+    correlation_id TEXT NOT NULL,
+    traceparent TEXT NOT NULL
+  );
+  CREATE TABLE seen (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL,
+    agent INTEGER NOT NULL,
+    at_us INTEGER NOT NULL
+  );
+  CREATE UNIQUE INDEX seen_message ON seen (id, agent);
+  CREATE TABLE inbox (
+    agent INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    envelope BLOB NOT NULL,
+    held_at_us INTEGER NOT NULL,
+    ingress_at_us INTEGER NOT NULL,
+    routed_at_us INTEGER NOT NULL,
+    router TEXT NOT NULL,
+    deadline_us INTEGER NOT NULL,
+    history INTEGER NOT NULL,
+    PRIMARY KEY (agent, seq)
+  ) WITHOUT ROWID;
+  CREATE TABLE unproven (
+    seq INTEGER PRIMARY KEY,
+    agent INTEGER NOT NULL,
+    to_node TEXT NOT NULL,
+    receipt BLOB NOT NULL,
+    at_us INTEGER NOT NULL
+  );
+  CREATE TABLE receipts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    to_node TEXT NOT NULL,
+    batch BLOB NOT NULL
+  );
+  `,
+];
+
+export type SyncMode = 'normal' | 'always';
+
+/**
+ * Opens `<dir>/node.db`, 0600. What a transaction committed survives the end of the process at any moment; with
+ * `sync: 'always'` also a power cut. Throws FOLDER_FROM_NEWER_VERSION for a file of a later version of the software.
+ */
+export function openDatabase(dir: string, sync: SyncMode): DatabaseSync {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const file = join(dir, 'node.db');
+  const db = new DatabaseSync(file);
+  chmodSync(file, 0o600);
+  try {
+    db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 2000');
+    db.exec(`PRAGMA synchronous = ${sync === 'always' ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -32768`);
+    migrate(db, file);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function migrate(db: DatabaseSync, file: string): void {
+  const row = db.prepare('PRAGMA user_version').get() as { user_version: number };
+  const version = row.user_version;
+  if (version > MIGRATIONS.length) {
+    throw new FleetwireError(
+      'failed_precondition',
+      'FOLDER_FROM_NEWER_VERSION',
+      `${file} has schema ${version}; this version knows ${MIGRATIONS.length}`,
+      { help: 'Start the newer version of Fleetwire on this folder, or use another folder.' },
+    );
+  }
+  for (let next = version; next < MIGRATIONS.length; next++) {
+    db.exec('BEGIN IMMEDIATE');
+    try {
+      db.exec(MIGRATIONS[next]!);
+      db.exec(`PRAGMA user_version = ${next + 1}`);
+      db.exec('COMMIT');
+    } catch (error) {
+      db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}

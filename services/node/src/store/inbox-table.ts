@@ -1,0 +1,115 @@
+/** Tables `seen` (decides "once"), `inbox` (messages in custody) and `unproven` (ended unconfirmed; proof may come). */
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+/** What the router and this node know of one message in custody, without its envelope. */
+export interface InboxMeta {
+  readonly seq: number;
+  readonly heldAtUs: number;
+  /** 0 for mail that never left this node. */
+  readonly ingressAtUs: number;
+  readonly routedAtUs: number;
+  readonly router: string;
+  readonly deadlineUs: number;
+  /** False for local mail of which no copy goes to history. */
+  readonly history: boolean;
+}
+
+export interface InboxRow extends InboxMeta {
+  readonly agent: number;
+  /** Bytes of the encoded envelope. */
+  readonly size: number;
+}
+
+export interface UnprovenRow {
+  readonly seq: number;
+  readonly toNode: string;
+  /** One encoded Receipt. */
+  readonly receipt: Uint8Array;
+}
+
+export class InboxTable {
+  readonly #seen: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #envelope: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #all: StatementSync;
+  readonly #insertUnproven: StatementSync;
+  readonly #takeUnproven: StatementSync;
+  readonly #unproven: StatementSync;
+  readonly #sweepSeen: StatementSync;
+  readonly #sweepUnproven: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#seen = db.prepare('INSERT OR IGNORE INTO seen (id, agent, at_us) VALUES (?, ?, ?)');
+    this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#envelope = db.prepare('SELECT envelope FROM inbox WHERE agent = ? AND seq = ?');
+    this.#delete = db.prepare('DELETE FROM inbox WHERE agent = ? AND seq = ?');
+    this.#all = db.prepare(
+      `SELECT agent, seq, length(envelope) AS size, held_at_us AS heldAtUs, ingress_at_us AS ingressAtUs,
+         routed_at_us AS routedAtUs, router, deadline_us AS deadlineUs, history FROM inbox ORDER BY agent, seq`,
+    );
+    this.#insertUnproven = db.prepare('INSERT OR REPLACE INTO unproven VALUES (?, ?, ?, ?, ?)');
+    this.#takeUnproven = db.prepare(
+      'DELETE FROM unproven WHERE agent = ? AND seq = ? RETURNING seq, to_node AS toNode, receipt',
+    );
+    this.#unproven = db.prepare('SELECT agent, seq FROM unproven ORDER BY seq');
+    this.#sweepSeen = db.prepare(
+      `DELETE FROM seen WHERE seq IN
+         (SELECT seq FROM (SELECT seq, at_us FROM seen ORDER BY seq LIMIT ?) WHERE at_us < ?)`,
+    );
+    this.#sweepUnproven = db.prepare(
+      `DELETE FROM unproven WHERE seq IN
+         (SELECT seq FROM (SELECT seq, at_us FROM unproven ORDER BY seq LIMIT ?) WHERE at_us < ?)`,
+    );
+  }
+
+  /** The sequence of a message for an agent that was never here before; undefined: it was, so this is a repetition. */
+  markSeen(id: string, agent: number, atUs: number): number | undefined {
+    const { changes, lastInsertRowid } = this.#seen.run(id, agent, atUs);
+    return Number(changes) === 0 ? undefined : Number(lastInsertRowid);
+  }
+
+  insert(agent: number, meta: InboxMeta, envelope: Uint8Array): void {
+    const { seq, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
+    const kept = history ? 1 : 0;
+    this.#insert.run(agent, seq, envelope, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, kept);
+  }
+
+  /** The encoded envelope of a message in custody. */
+  envelope(agent: number, seq: number): Uint8Array | undefined {
+    return (this.#envelope.get(agent, seq) as { envelope: Uint8Array } | undefined)?.envelope;
+  }
+
+  delete(agent: number, seq: number): void {
+    this.#delete.run(agent, seq);
+  }
+
+  /** Everything in custody, by agent, in order. */
+  load(): InboxRow[] {
+    return (this.#all.all() as unknown as (Omit<InboxRow, 'history'> & { history: number })[]).map((row) => ({
+      ...row,
+      history: row.history === 1,
+    }));
+  }
+
+  insertUnproven(agent: number, row: UnprovenRow, atUs: number): void {
+    this.#insertUnproven.run(row.seq, agent, row.toNode, row.receipt, atUs);
+  }
+
+  /** Which messages may still be proved, oldest first. */
+  loadUnproven(): { agent: number; seq: number }[] {
+    return this.#unproven.all() as unknown as { agent: number; seq: number }[];
+  }
+
+  /** Gives and removes the row; undefined when there is none (any more). */
+  takeUnproven(agent: number, seq: number): UnprovenRow | undefined {
+    return this.#takeUnproven.get(agent, seq) as unknown as UnprovenRow | undefined;
+  }
+
+  /** Forgets what was seen before `beforeUs`, at most `limit` rows a step; gives how many. */
+  sweep(beforeUs: number, limit: number): number {
+    this.#sweepUnproven.run(limit, beforeUs);
+    return Number(this.#sweepSeen.run(limit, beforeUs).changes);
+  }
+}

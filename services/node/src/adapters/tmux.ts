@@ -1,0 +1,255 @@
+/** The adapter for programs in a terminal: pastes, submits, and reads the pane until the program has taken it up. */
+
+import { dirname } from 'node:path';
+import { FleetwireError, messageMarker, pause } from '@fleetwire/kernel';
+import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
+import { findPane, HISTORY, lookAt, type Pane, type PaneView, startPane, stopPane } from './tmux-pane.ts';
+import { type BeforeEnter, rememberBefore, type Standing, standing } from './tmux-screen.ts';
+import { socketPath, type TmuxServer, tmuxEnvironment, tmuxServer } from './tmux-server.ts';
+import {
+  cutByBytes,
+  evidenceOf,
+  markerPattern,
+  type PanePart,
+  type ReadingMode,
+  renderForPane,
+} from './tmux-text.ts';
+import { CANONICAL_LINE_BYTES, readTty, type TtyState } from './tmux-tty.ts';
+
+const LIMITS = {
+  /** Bytes pasted at a time. */
+  pasteBytes: 16 * 1024,
+  /** How long a paste may take to show before Enter is pressed all the same: a busy program shows nothing. */
+  showMs: 500,
+  showPollMs: 20,
+  pollMs: 50,
+  /** A program that is busy for long is looked at less often. */
+  slowPollMs: 150,
+  slowAfterMs: 1000,
+} as const;
+
+interface Typed {
+  readonly id: string;
+  readonly lines: readonly string[];
+  readonly before: BeforeEnter | undefined;
+}
+
+export const tmuxAdapter: AdapterFactory = (spec) => new TmuxAdapter(spec);
+
+class TmuxAdapter implements Adapter {
+  readonly kind = 'tmux';
+  readonly #spec: AdapterSpec;
+  readonly #listeners: ((state: ProgramState) => void)[] = [];
+  #server: TmuxServer | undefined;
+  #pane: Pane | undefined;
+  #state: ProgramState = { state: 'exited' };
+  #typed: Typed | undefined;
+  #injecting: Promise<unknown> = Promise.resolve();
+
+  constructor(spec: AdapterSpec) {
+    this.#spec = spec;
+  }
+
+  async start(): Promise<void> {
+    const spec = this.#spec;
+    if (spec.command.length === 0)
+      throw new FleetwireError('invalid_argument', 'NO_COMMAND', `${spec.name} has no command to run`);
+    const handle = parseHandle(spec.handle);
+    this.#server = tmuxServer(handle?.socket ?? socketPath(dirname(spec.stateDir)));
+    this.#pane = handle && (await findPane(this.#server, spec.agent, handle.pane, handle.pid));
+    if (this.#pane === undefined) {
+      this.#pane = await startPane(this.#server, spec);
+      const { id: pane, pid } = this.#pane;
+      spec.saveHandle(JSON.stringify({ socket: this.#server.socket, pane, pid }));
+    }
+    const { id, pid } = this.#pane;
+    const place = `${id} on ${this.#server.socket}`;
+    this.#state = { state: 'running', pid, pane: place };
+    this.#server.watch(id, (status) => {
+      const { exitCode } = status ?? {};
+      this.#state = { state: 'exited', pane: place, ...(exitCode === undefined ? {} : { exitCode }) };
+      for (const listener of this.#listeners) listener(this.#state);
+    });
+  }
+
+  inject(message: InjectedMessage): Promise<void> {
+    const next = this.#injecting.then(() => this.#inject(message));
+    this.#injecting = next.catch(() => undefined);
+    return next;
+  }
+
+  async #inject(message: InjectedMessage): Promise<void> {
+    const { server, pane } = this.#running();
+    const view = await this.#look(HISTORY.observe);
+    if (view.screen === undefined) throw paneGone(pane);
+    const tty = await this.#tty();
+    this.#refuseUnsubmitted(view, tty);
+    const mode = readingMode(tty);
+    const parts = renderForPane(message, mode);
+    if (view.inMode) await server.run([['send-keys', '-t', pane.id, '-X', 'cancel']]);
+    try {
+      for (const part of parts) await this.#type(message, part, mode);
+    } catch (error) {
+      // Something of it may have reached the program: what became of it is for observe() to find out.
+      this.#spec.log.warn({ err: error, message_id: message.id }, 'the injection broke off');
+    }
+  }
+
+  async #type(message: InjectedMessage, part: PanePart, mode: ReadingMode): Promise<void> {
+    const { server, pane } = this.#running();
+    const target = ['-t', pane.id];
+    const buffer = `fleetwire-${this.#spec.agent}`;
+    const chunks = part.body === '' ? [] : cutByBytes(part.body, LIMITS.pasteBytes);
+    const enter = [['send-keys', ...target, 'Enter']];
+    // The head is typed, not pasted: interfaces that fold long pastes still show it.
+    let commands: string[][] = [['send-keys', ...target, '-l', '--', part.header]];
+    for (const chunk of chunks) {
+      const load = ['load-buffer', '-b', buffer, '-'];
+      const paste = ['paste-buffer', '-b', buffer, '-p', '-d', '-r', ...target];
+      await server.run([load, ...commands, paste], { input: chunk });
+      commands = [];
+    }
+    const lines = (part.header + part.body).split('\n');
+    this.#typed = { id: message.id, lines, before: undefined };
+    if (mode.kind === 'line') return void (await server.run([...commands, ...enter]));
+    if (commands.length > 0) await server.run(commands);
+    this.#typed = { id: message.id, lines, before: await this.#untilShown(message.marker) };
+    await server.run(enter);
+  }
+
+  /** Some interfaces take an Enter that comes right behind a paste for a part of it. */
+  async #untilShown(marker: string): Promise<BeforeEnter | undefined> {
+    const deadline = performance.now() + LIMITS.showMs;
+    const pattern = markerPattern(marker);
+    for (;;) {
+      const { screen } = await this.#look(0);
+      if (screen === undefined) return undefined;
+      const before = rememberBefore(screen, pattern);
+      if (before !== undefined || performance.now() >= deadline) return before;
+      await pause(LIMITS.showPollMs);
+    }
+  }
+
+  /** What is left in the input line would become one message with the next. */
+  #refuseUnsubmitted(view: PaneView, tty: TtyState | undefined): void {
+    const last = this.#typed;
+    if (last === undefined || tty?.kernelEchoes || view.screen === undefined) return;
+    const marker = messageMarker(last.id);
+    const wanted = { pattern: markerPattern(marker), typed: last.lines, kernelLine: false };
+    if (standing(view.screen, { ...wanted, before: last.before }).where !== 'input') return;
+    throw new FleetwireError(
+      'unavailable',
+      'INPUT_LINE_TAKEN',
+      `the message ${last.id} still stands in the input line of ${this.#spec.name}`,
+      { retryAfterMs: 1000, help: 'Look at the pane: submit the line or clear it.' },
+    );
+  }
+
+  async observe(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof> {
+    const started = performance.now();
+    for (;;) {
+      const proof = await this.#judge(message, HISTORY.observe);
+      const elapsed = performance.now() - started;
+      if (proof.kind === 'confirmed' || proof.reason === 'PANE_GONE') return proof;
+      if (elapsed >= timeoutMs || signal.aborted) return proof;
+      const wait = elapsed > LIMITS.slowAfterMs ? LIMITS.slowPollMs : LIMITS.pollMs;
+      await pause(Math.min(wait, Math.max(1, timeoutMs - elapsed)), signal);
+    }
+  }
+
+  async recover(message: InjectedMessage): Promise<Proof> {
+    return this.#judge(message, HISTORY.recover);
+  }
+
+  /** One look. The screen comes first: what it shows was in the terminal before the count of unread bytes was asked. */
+  async #judge(message: InjectedMessage, history: number): Promise<Proof> {
+    const pane = this.#pane;
+    if (pane === undefined) return unproven('PANE_GONE', 'the program was not started');
+    let view: PaneView;
+    try {
+      view = await this.#look(history);
+    } catch (error) {
+      return unproven('NOT_TAKEN_UP', `the pane could not be read: ${(error as Error).message}`);
+    }
+    if (view.screen === undefined) return unproven('PANE_GONE', `pane ${pane.id} has ended or is not ours`);
+    const tty = await this.#tty();
+    const typed = this.#typed?.id === message.id ? this.#typed : undefined;
+    const found = standing(view.screen, {
+      pattern: markerPattern(message.marker),
+      typed: typed?.lines ?? renderForPane(message, { kind: 'raw' }).flatMap((p) => p.body.split('\n')),
+      kernelLine: tty?.kernelEchoes ?? false,
+      before: typed?.before,
+    });
+    return verdict(found, tty);
+  }
+
+  #running(): { server: TmuxServer; pane: Pane } {
+    if (this.#server === undefined || this.#pane === undefined || this.#state.state === 'exited')
+      throw new FleetwireError('unavailable', 'PANE_GONE', `${this.#spec.name} does not run`);
+    return { server: this.#server, pane: this.#pane };
+  }
+
+  #look(history: number): Promise<PaneView> {
+    return lookAt(this.#server!, this.#spec.agent, this.#pane!, history);
+  }
+
+  #tty(): Promise<TtyState | undefined> {
+    return readTty(this.#pane!.tty, tmuxEnvironment());
+  }
+
+  programState(): ProgramState {
+    return this.#state;
+  }
+
+  onExit(listener: (state: ProgramState) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#server === undefined || this.#pane === undefined) return;
+    this.#server.unwatch(this.#pane.id);
+    await stopPane(this.#server, this.#spec.agent, this.#pane);
+    const { pane } = this.#state;
+    this.#state = { state: 'exited', ...(pane === undefined ? {} : { pane }) };
+  }
+}
+
+const unproven = (reason: string, detail: string): Proof => ({ kind: 'unproven', reason, detail });
+
+/** Where it cannot be told who edits lines, one line is right for every program. */
+function readingMode(tty: TtyState | undefined): ReadingMode {
+  if (tty !== undefined && !tty.canonical) return { kind: 'raw' };
+  return { kind: 'line', lineBytes: CANONICAL_LINE_BYTES };
+}
+
+function verdict(found: Standing, tty: TtyState | undefined): Proof {
+  const unread = tty === undefined ? '' : `; ${tty.unread} bytes typed and not read`;
+  if (found.where === 'absent')
+    return unproven('NOT_TAKEN_UP', `the marker does not show in the pane${unread}`);
+  const line = evidenceOf(found.line);
+  if (found.where === 'input') return unproven('NOT_SUBMITTED', `still in the input line: ${line}`);
+  if (tty === undefined)
+    return { kind: 'confirmed', evidence: evidenceOf(`(by the screen alone) ${found.line}`) };
+  if (tty.unread > 0) return unproven('NOT_TAKEN_UP', `the program is not reading${unread}: ${line}`);
+  return { kind: 'confirmed', evidence: line };
+}
+
+function paneGone(pane: Pane): FleetwireError {
+  return new FleetwireError(
+    'unavailable',
+    'PANE_GONE',
+    `pane ${pane.id} has ended or is not the agent's own`,
+  );
+}
+
+interface Handle {
+  readonly socket: string;
+  readonly pane: string;
+  readonly pid: number;
+}
+
+function parseHandle(text: string): Handle | undefined {
+  if (text === '') return undefined;
+  const { socket, pane, pid } = JSON.parse(text) as Partial<Handle>;
+  return socket && pane && pid ? { socket, pane, pid } : undefined;
+}

@@ -1,0 +1,38 @@
+/** What can be set for the router: every bound has its key here. */
+
+import { defineSection, z } from '@fleetwire/config';
+import { DEFAULT_PARTITIONS } from '@fleetwire/contract';
+
+const count = (initial: number, max: number) => z.number().int().min(1).max(max).default(initial);
+const ms = (initial: number, max = 60_000) => z.number().int().min(1).max(max).default(initial);
+
+export const routerConfig = defineSection('router', {
+  partitions: count(DEFAULT_PARTITIONS, 1024).describe('Partitions of the fabric, as bootstrap made them'),
+  pull_messages: count(128, 4096).describe('Ingress messages (packs) asked for in one pull'),
+  entries_max: count(8192, 1_000_000).describe(
+    'Envelopes of one partition in memory; at this it pulls no more',
+  ),
+  bytes_max: count(32 * 1024 * 1024, 1024 ** 3).describe('Bytes of the same'),
+  publishes_max: count(512, 1024).describe('Publishes in flight, divided among the partitions'),
+  retry_initial_ms: ms(50).describe('Wait before a pack in doubt is stored again; doubles'),
+  retry_max_ms: ms(2000).describe('Upper end of that wait'),
+  poison_tries: count(5, 100).describe('Tries of an ingress message whose handling throws'),
+  poison_wait_ms: ms(200).describe('Wait between them'),
+  drain_ms: ms(5000).describe('Time to finish what is in memory when a partition is handed over'),
+  share_interval_ms: ms(1000).describe('Time between two looks at who holds which partition'),
+  restart_initial_ms: ms(100).describe(
+    'Wait before a partition that came into doubt is taken over anew; doubles',
+  ),
+  restart_max_ms: ms(5000).describe('Upper end of that wait'),
+  registry_address: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Where registry answers gRPC; without it the routing table alone decides'),
+  lookup_deadline_ms: ms(1000).describe('Deadline of one question to registry'),
+  lookups_max: count(16, 1024).describe('Questions to registry at the same time'),
+  lookup_fresh_ms: ms(2000).describe('How long an answer of registry counts'),
+  lookup_cache_max: count(10_000, 1_000_000).describe('Answers of registry that are remembered'),
+  lookup_pause_ms: ms(1000).describe('After registry failed to answer: time for which it is not asked'),
+  suggest_scan: count(5000, 1_000_000).describe('Names looked at to suggest one for an unknown name'),
+});

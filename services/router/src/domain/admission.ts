@@ -1,0 +1,62 @@
+/** Whether an envelope may be routed at all: what it says of itself must agree with the subject that it came on. */
+
+import type { IngressSubject } from '@fleetwire/contract';
+import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
+import { isMessageId } from '@fleetwire/kernel';
+import type { EnvelopeHeader } from './header.ts';
+
+/** Bytes of an envelope beside its body: what the header may take. */
+const HEADER_BYTES_MAX = 64 * 1024;
+
+export type Admission =
+  /** `deadlineUs`: broker time after which it is no longer delivered. */
+  | { readonly kind: 'admit'; readonly deadlineUs: number }
+  /** Delivered by the sending node itself. */
+  | { readonly kind: 'skip' }
+  | { readonly kind: 'expired'; readonly detail: string }
+  /**
+   * `tellSender`: false where the header cannot be trusted, since a receipt would then speak about somebody
+   * else's message.
+   */
+  | {
+      readonly kind: 'refuse';
+      readonly reason: string;
+      readonly detail: string;
+      readonly tellSender: boolean;
+    };
+
+export interface Arrival {
+  readonly subject: IngressSubject;
+  /** When the broker stored it, microseconds. */
+  readonly ingressAtUs: number;
+  /** Now, in broker time. */
+  readonly nowUs: number;
+}
+
+/** The time to live counts from the moment the broker accepted the message, in the broker's time. */
+export function admit(header: EnvelopeHeader, envelopeBytes: number, arrival: Arrival): Admission {
+  const { org, node } = arrival.subject;
+  if (header.org !== org || header.fromNode !== node) {
+    return refuse('FORGED_SENDER', 'the header names another org or node than the subject', false);
+  }
+  if (!isMessageId(header.id)) return refuse('INVALID_MESSAGE_ID', 'the id is not a lowercase ULID', false);
+  if (header.local) return { kind: 'skip' };
+  if (header.ttlMs === 0 || header.ttlMs > TTL_CAP_MS) {
+    return refuse('INVALID_TTL', `ttl_ms is ${header.ttlMs}, allowed is 1 to ${TTL_CAP_MS}`, true);
+  }
+  if (header.bodyBytes > LIMITS.bodyBytes) {
+    return refuse('PAYLOAD_TOO_LARGE', `${header.bodyBytes} bytes, allowed are ${LIMITS.bodyBytes}`, true);
+  }
+  if (envelopeBytes - header.bodyBytes > HEADER_BYTES_MAX) {
+    return refuse('HEADER_TOO_LARGE', `more than ${HEADER_BYTES_MAX} bytes beside the body`, true);
+  }
+  const deadlineUs = arrival.ingressAtUs + header.ttlMs * 1000;
+  if (arrival.nowUs > deadlineUs) {
+    return { kind: 'expired', detail: `its ${header.ttlMs} ms had passed before it could be routed` };
+  }
+  return { kind: 'admit', deadlineUs };
+}
+
+function refuse(reason: string, detail: string, tellSender: boolean): Admission {
+  return { kind: 'refuse', reason, detail, tellSender };
+}

@@ -1,0 +1,151 @@
+/** What a partition publishes, as data: inbox entries, receipts and dead letters, each remembering its ingress slot. */
+
+import { deadSubject, LIMITS, receiptSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import type { DeadLetter, Hop, Receipt } from '@fleetwire/gen/message';
+import { Stage } from '@fleetwire/gen/message';
+import type { EnvelopeHeader } from './header.ts';
+import type { Slot } from './prefix.ts';
+import type { RouteEntry } from './routing-table.ts';
+
+/** The name under which routers speak in subjects and hops. */
+export const SERVICE = 'router';
+
+/** One message as it stands in the ingress stream. */
+export interface IngressSlot extends Slot {
+  readonly subject: string;
+  readonly org: string;
+  readonly node: string;
+  /** When the broker stored it, microseconds. */
+  readonly atUs: number;
+}
+
+/** A span of the tracer, as far as a flow needs it. */
+export interface Span {
+  readonly traceparent: string;
+  end(error?: unknown): void;
+}
+
+/** One envelope of an ingress message. */
+export interface Part {
+  readonly slot: IngressSlot;
+  /** Its place in the pack. */
+  readonly index: number;
+  readonly envelope: Uint8Array;
+}
+
+/** An envelope whose header could be read and trusted. */
+export interface Mail extends Part {
+  readonly header: EnvelopeHeader;
+  /** Microseconds, broker time. */
+  readonly deadlineUs: number;
+}
+
+export interface InboxItem extends Mail {
+  readonly kind: 'inbox';
+  readonly size: number;
+  readonly route: RouteEntry;
+  readonly routedAtUs: number;
+  readonly span: Span | undefined;
+}
+export interface ReceiptItem {
+  readonly kind: 'receipt';
+  readonly size: number;
+  readonly slot: IngressSlot;
+  readonly index: number;
+  readonly receipt: Receipt;
+}
+export interface DeadItem {
+  readonly kind: 'dead';
+  readonly size: number;
+  readonly slot: IngressSlot;
+  readonly index: number;
+  readonly subject: string;
+  readonly letter: DeadLetter;
+}
+export type Item = InboxItem | ReceiptItem | DeadItem;
+
+/** Receipts of one sending node share a lane. */
+export function receiptLane(slot: IngressSlot): string {
+  return receiptSubject.build({ org: slot.org, toNode: slot.node, from: SERVICE });
+}
+
+/** Dead letters of one sending node share a lane, so that one node's mistakes do not hold up another's. */
+export function deadLane(slot: IngressSlot): string {
+  return `dead ${slot.org}.${slot.node}`;
+}
+
+export interface Verdict {
+  readonly stage: Stage;
+  readonly reason: string;
+  readonly detail: string;
+  /** Broker time, microseconds. */
+  readonly atUs: number;
+  /** The replica that says so. */
+  readonly router: string;
+}
+
+/** The final receipt of what the router refuses; `route` where the recipient was found. */
+export function receiptItem(
+  part: Part & { readonly header: EnvelopeHeader },
+  verdict: Verdict,
+  route: RouteEntry | undefined,
+): ReceiptItem {
+  const { header, slot, index } = part;
+  const receipt: Receipt = {
+    messageId: header.id,
+    recipient: route?.agent ?? '',
+    recipientName: route?.name ?? '',
+    to: header.to.slice(0, LIMITS.addressChars),
+    fromAgent: header.fromAgent,
+    correlationId: header.correlationId,
+    stage: verdict.stage,
+    final: true,
+    reason: verdict.reason,
+    detail: verdict.detail,
+    hops: hopsOf(part, verdict),
+    traceparent: header.traceparent,
+  };
+  const text = header.to.length + header.correlationId.length + header.traceparent.length;
+  return { kind: 'receipt', size: 512 + text + 2 * verdict.detail.length, slot, index, receipt };
+}
+
+/** Kept for people to look at; what is too large to be published with its reason is cut, and says so. */
+export function deadItem(
+  part: Part & { readonly header?: EnvelopeHeader | undefined },
+  verdict: Verdict,
+): DeadItem {
+  const { slot, index, envelope, header } = part;
+  const cut = envelope.length > LIMITS.serverMaxPayload - 64 * 1024;
+  const letter: DeadLetter = {
+    envelope: cut ? envelope.subarray(0, LIMITS.packBytes) : envelope,
+    decoded: header !== undefined && !cut,
+    reason: verdict.reason,
+    detail: cut ? `${verdict.detail} (cut from ${envelope.length} bytes)` : verdict.detail,
+    subject: slot.subject,
+    streamSeq: slot.sequence,
+    hops: hopsOf(part, verdict),
+  };
+  const subject = deadSubject.build({ org: slot.org, agent: UNKNOWN_RECIPIENT });
+  return { kind: 'dead', size: letter.envelope.length, slot, index, subject, letter };
+}
+
+function hopsOf(part: Part & { readonly header?: EnvelopeHeader | undefined }, verdict: Verdict): Hop[] {
+  const end: Hop = {
+    stage: verdict.stage,
+    service: SERVICE,
+    instance: verdict.router,
+    atUs: verdict.atUs,
+    reason: verdict.reason,
+    detail: verdict.detail,
+  };
+  if (part.header === undefined) return [end];
+  const accepted: Hop = {
+    stage: Stage.ACCEPTED,
+    service: 'node',
+    instance: part.slot.node,
+    atUs: part.header.acceptedAtUs,
+    reason: '',
+    detail: '',
+  };
+  return [accepted, end];
+}

@@ -1,0 +1,145 @@
+/** Decides what becomes of one envelope, as data: all that could throw happens here, before anything is changed. */
+
+import { LIMITS } from '@fleetwire/contract';
+import { Stage } from '@fleetwire/gen/message';
+import type { Admission, Arrival } from './admission.ts';
+import { admit } from './admission.ts';
+import type { EnvelopeHeader } from './header.ts';
+import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
+import { deadItem, deadLane, receiptItem, receiptLane } from './items.ts';
+import type { Names } from './resolve.ts';
+import { resolve, suggestions } from './resolve.ts';
+import type { RouteEntry } from './routing-table.ts';
+
+export interface PushEffect {
+  readonly kind: 'push';
+  readonly lane: string;
+  readonly item: Item;
+}
+
+export type Effect =
+  | PushEffect
+  /** Wait for what the registry says of this name. */
+  | { readonly kind: 'ask'; readonly folded: string; readonly mail: Mail };
+
+export interface JudgeOptions {
+  /** The replica's name, for the hops. */
+  readonly router: string;
+  readonly names: Names;
+  /** Names looked at to find what an unknown one may have meant. */
+  readonly suggestScan: number;
+  /** Begins a span for a message; asked only where its trace is sampled. */
+  readonly span?: ((traceparent: string, mail: Mail) => Span) | undefined;
+}
+
+/** No effect means that nothing is to be done: the sending node delivers it itself. */
+export function judge(
+  options: JudgeOptions,
+  part: Part,
+  header: EnvelopeHeader | undefined,
+  arrival: Arrival,
+): Effect[] {
+  if (header === undefined) return unreadable(options, part, 'the envelope could not be read', arrival.nowUs);
+  const admission = admit(header, part.envelope.length, arrival);
+  if (admission.kind === 'skip') return [];
+  const { slot, index, envelope } = part;
+  if (admission.kind === 'admit') {
+    const mail = { slot, index, envelope, header, deadlineUs: admission.deadlineUs };
+    return route(options, mail, options.names, arrival.nowUs);
+  }
+  return turnDown(options, { slot, index, envelope, header, deadlineUs: 0 }, admission, arrival.nowUs);
+}
+
+/** Where admitted mail goes. */
+export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: number): Effect[] {
+  const found = resolve(names, mail.slot.org, mail.header.to);
+  if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
+  if (found.kind === 'route') {
+    return [{ kind: 'push', lane: found.route.subject, item: inboxItem(options, mail, found.route, nowUs) }];
+  }
+  const near =
+    found.reason === 'UNKNOWN_AGENT'
+      ? suggestions(names.table, mail.slot.org, mail.header.to, options.suggestScan)
+      : [];
+  const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
+  return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), undefined);
+}
+
+/** What the bound of an inbox refused goes back to its sender. */
+export function giveBack(options: JudgeOptions, item: InboxItem, nowUs: number): PushEffect {
+  const detail = `the mail that waits for ${item.route.name} has reached its bound`;
+  const returned = verdict(options, Stage.RETURNED, 'INBOX_FULL', detail, nowUs);
+  return { kind: 'push', lane: receiptLane(item.slot), item: receiptItem(item, returned, item.route) };
+}
+
+/** What our own code cannot handle, try as it may. */
+export function giveUp(
+  options: JudgeOptions,
+  part: Part & { readonly header?: EnvelopeHeader | undefined },
+  detail: string,
+  nowUs: number,
+): PushEffect[] {
+  return bury(part, verdict(options, Stage.DEAD, 'HANDLER_FAILED', detail, nowUs), undefined);
+}
+
+export function unreadable(options: JudgeOptions, part: Part, detail: string, nowUs: number): Effect[] {
+  return bury(part, verdict(options, Stage.DEAD, 'ENVELOPE_UNREADABLE', detail, nowUs), undefined);
+}
+
+function turnDown(
+  options: JudgeOptions,
+  mail: Mail,
+  admission: Extract<Admission, { kind: 'expired' | 'refuse' }>,
+  nowUs: number,
+): Effect[] {
+  if (admission.kind === 'expired') {
+    const expired = verdict(options, Stage.EXPIRED, 'TTL_EXPIRED', admission.detail, nowUs);
+    return [{ kind: 'push', lane: receiptLane(mail.slot), item: receiptItem(mail, expired, undefined) }];
+  }
+  const refused = verdict(options, Stage.DEAD, admission.reason, admission.detail, nowUs);
+  return bury(mail, refused, undefined, admission.tellSender);
+}
+
+/** A dead letter, and, where the header can be trusted, a receipt. */
+function bury(
+  part: Part & { readonly header?: EnvelopeHeader | undefined },
+  end: Verdict,
+  found: RouteEntry | undefined,
+  tellSender = true,
+): PushEffect[] {
+  const effects: PushEffect[] = [{ kind: 'push', lane: deadLane(part.slot), item: deadItem(part, end) }];
+  const { slot, index, envelope, header } = part;
+  if (header === undefined || !tellSender) return effects;
+  const item = receiptItem({ slot, index, envelope, header }, end, found);
+  effects.push({ kind: 'push', lane: receiptLane(slot), item });
+  return effects;
+}
+
+function inboxItem(options: JudgeOptions, mail: Mail, found: RouteEntry, nowUs: number): InboxItem {
+  const { slot, index, envelope, header, deadlineUs } = mail;
+  const sampled = options.span !== undefined && isSampled(header.traceparent);
+  return {
+    kind: 'inbox',
+    size: envelope.length + 128,
+    slot,
+    index,
+    envelope,
+    header,
+    deadlineUs,
+    route: found,
+    routedAtUs: nowUs,
+    span: sampled ? options.span?.(header.traceparent, mail) : undefined,
+  };
+}
+
+/** The last bit of the flags of https://www.w3.org/TR/trace-context/#traceparent-header. */
+function isSampled(traceparent: string): boolean {
+  if (traceparent.length !== 55) return false;
+  const code = traceparent.charCodeAt(54);
+  // '0'..'9' and 'a'..'f': for the letters the lowest bit of the code is the wrong way round.
+  return code <= 57 ? (code & 1) === 1 : (code & 1) === 0;
+}
+
+function verdict(options: JudgeOptions, stage: Stage, reason: string, detail: string, atUs: number): Verdict {
+  return { stage, reason, detail: detail.slice(0, LIMITS.addressChars * 4), atUs, router: options.router };
+}

@@ -1,0 +1,263 @@
+/**
+ * The whole routing of one partition under one epoch, without input or output: ingress messages go in, publications
+ * come out, what became of them goes in, and how far the stream may be acknowledged comes out.
+ */
+
+import type { IngressSubject } from '@fleetwire/contract';
+import { ingressSubject, LIMITS } from '@fleetwire/contract';
+import { Stage } from '@fleetwire/gen/message';
+import { invariant } from '@fleetwire/kernel';
+import type { PackedEnvelope } from './header.ts';
+import { readPack } from './header.ts';
+import type { InboxItem, IngressSlot, Item, Mail, Part } from './items.ts';
+import type { Effect, JudgeOptions, PushEffect } from './judge.ts';
+import { giveBack, giveUp, judge, route, unreadable } from './judge.ts';
+import type { Pack } from './lanes.ts';
+import { Lanes } from './lanes.ts';
+import { Prefix } from './prefix.ts';
+import type { Publication } from './publication.ts';
+import { publicationOf } from './publication.ts';
+import type { Question } from './questions.ts';
+import { Questions } from './questions.ts';
+import type { KnownName, Names } from './resolve.ts';
+
+/** What of a pulled message a flow needs. */
+export interface IngressMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly sequence: number;
+  /** When the broker stored it, microseconds. */
+  readonly storedAtUs: number;
+}
+
+export interface FlowOptions extends JudgeOptions {
+  readonly partition: number;
+}
+
+/** What a partition did, for the metrics. */
+export interface FlowCounts {
+  routed: number;
+  local: number;
+  returned: number;
+  expired: number;
+  dead: number;
+}
+
+export class PartitionFlow<M extends IngressMessage = IngressMessage> {
+  readonly counts: FlowCounts = { routed: 0, local: 0, returned: 0, expired: 0, dead: 0 };
+  readonly #options: FlowOptions;
+  readonly #lanes = new Lanes<Item>({ messages: LIMITS.packMessages, bytes: LIMITS.packBytes });
+  readonly #prefix = new Prefix<MessageSlot<M>>();
+  readonly #questions = new Questions();
+  /** Lanes whose last pack was turned down, by the items that tell so: they stay shut until all of it is stored. */
+  readonly #shut = new Map<Item, ShutLane>();
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+  }
+
+  /** Envelopes in memory. */
+  get parts(): number {
+    return this.#prefix.parts;
+  }
+
+  /** Bytes of the messages in memory. */
+  get bytes(): number {
+    return this.#prefix.bytes;
+  }
+
+  /** True when nothing is under way. */
+  get idle(): boolean {
+    return this.#prefix.size === 0;
+  }
+
+  /**
+   * Takes the next ingress message; one that was already taken (a redelivery) is ignored. When a decision throws,
+   * nothing has been taken, and the same message may be tried again; with `dead_letter`, an envelope whose decision
+   * throws becomes a dead letter instead.
+   */
+  accept(message: M, now: number, fault: 'throw' | 'dead_letter' = 'throw'): void {
+    if (message.sequence <= this.#prefix.highest) return;
+    const nowUs = Math.floor(now);
+    const subject = ingressSubject.parse(message.subject);
+    invariant(subject?.partition === this.#options.partition, 'a message of another partition');
+    const envelopes = readPack(message.data);
+    const slot = slotOf(message, subject, envelopes?.length ?? 1);
+    const effects = envelopes
+      ? envelopes.map((packed, index) => this.#judge(packed, slot, index, subject, nowUs, fault))
+      : [this.#unreadablePack(slot, nowUs)];
+    this.#prefix.enter(slot);
+    for (const ofEnvelope of effects) {
+      if (ofEnvelope.length === 0) this.counts.local++;
+      for (const effect of ofEnvelope) this.#carryOut(effect);
+    }
+  }
+
+  /** Names to ask the registry about; each is given out once. */
+  takeQuestions(): readonly Question[] {
+    return this.#questions.take();
+  }
+
+  /** Ends a question: the mail that waited goes where the table by now, or else the answer, says. */
+  answer(question: Question, known: KnownName, now: number): void {
+    const nowUs = Math.floor(now);
+    const names: Names = { table: this.#options.names.table, known: () => known };
+    for (const mail of this.#questions.end(question)) {
+      mail.slot.open--;
+      for (const effect of this.#routeOrGiveUp(mail, names, nowUs)) this.#carryOut(effect);
+    }
+  }
+
+  /**
+   * The next pack to be stored; undefined when every lane that has mail has one in flight. Mail that cannot be
+   * encoded becomes dead letters; throws when not even what is to be told about it can be.
+   */
+  next(now: number): Publication | undefined {
+    for (let pack = this.#lanes.next(); pack !== undefined; pack = this.#lanes.next()) {
+      try {
+        return publicationOf(pack, this.#options.partition, this.#options.router);
+      } catch (thrown) {
+        if (pack.items[0]!.kind !== 'inbox') throw thrown;
+        this.failed({ pack }, String(thrown), now);
+      }
+    }
+    return undefined;
+  }
+
+  /** All of it is stored, for certain. */
+  stored({ pack }: Publication): void {
+    for (const item of pack.items) {
+      if (item.kind === 'inbox') {
+        this.counts.routed++;
+        item.span?.end();
+      } else this.#told(item);
+      item.slot.open--;
+    }
+    this.#lanes.done(pack.lane);
+  }
+
+  /**
+   * The bound of the inbox refused it: it goes back to its senders, and is open until that is stored. So long the lane
+   * stays shut: were later mail stored before, a take-over in between would route the earlier one behind it.
+   */
+  refused({ pack }: Publication, now: number): void {
+    const nowUs = Math.floor(now);
+    this.#turnDown(pack, 'INBOX_FULL', (item) => [giveBack(this.#options, item, nowUs)]);
+  }
+
+  /** It can never be stored, by a fault of ours: its mail becomes dead letters; the lane stays shut as above. */
+  failed({ pack }: Pick<Publication, 'pack'>, detail: string, now: number): void {
+    const nowUs = Math.floor(now);
+    this.#turnDown(pack, detail, (item) => giveUp(this.#options, item, detail, nowUs));
+  }
+
+  /** The last message of the settled prefix if it has grown since the last call: all up to it may be acknowledged. */
+  advance(): M | undefined {
+    return this.#prefix.advance()?.message;
+  }
+
+  #judge(
+    packed: PackedEnvelope,
+    slot: IngressSlot,
+    index: number,
+    subject: IngressSubject,
+    nowUs: number,
+    fault: 'throw' | 'dead_letter',
+  ): Effect[] {
+    const part: Part = { slot, index, envelope: packed.bytes };
+    try {
+      return judge(this.#options, part, packed.header, { subject, ingressAtUs: slot.atUs, nowUs });
+    } catch (thrown) {
+      if (fault === 'throw') throw thrown;
+      return giveUp(this.#options, { ...part, header: packed.header }, String(thrown), nowUs);
+    }
+  }
+
+  #unreadablePack(slot: MessageSlot<M>, nowUs: number): Effect[] {
+    const part = { slot, index: 0, envelope: slot.message.data };
+    return unreadable(this.#options, part, 'the pack could not be read', nowUs);
+  }
+
+  #routeOrGiveUp(mail: Mail, names: Names, nowUs: number): Effect[] {
+    try {
+      return route(this.#options, mail, names, nowUs);
+    } catch (thrown) {
+      return giveUp(this.#options, mail, String(thrown), nowUs);
+    }
+  }
+
+  #turnDown(pack: Pack<Item>, why: string, by: (item: InboxItem) => PushEffect[]): void {
+    const shut: ShutLane = { name: pack.lane, untold: 0 };
+    for (const item of pack.items) {
+      invariant(item.kind === 'inbox', 'what is to be told is neither refused nor given up');
+      item.span?.end(why);
+      for (const effect of by(item)) {
+        shut.untold++;
+        this.#shut.set(effect.item, shut);
+        this.#push(effect.lane, effect.item);
+      }
+      item.slot.open--;
+    }
+  }
+
+  #told(item: Item): void {
+    const shut = this.#shut.get(item);
+    if (shut === undefined) return;
+    this.#shut.delete(item);
+    if (--shut.untold === 0) this.#lanes.done(shut.name);
+  }
+
+  #carryOut(effect: Effect): void {
+    if (effect.kind === 'ask') this.#ask(effect.mail, effect.folded);
+    else this.#push(effect.lane, effect.item);
+  }
+
+  #push(lane: string, item: Item): void {
+    if (item.kind === 'inbox' && this.#questions.open(item.slot.org, item.route.folded)) {
+      item.span?.end();
+      this.#ask(item, item.route.folded);
+      return;
+    }
+    if (item.kind === 'receipt') this.#count(item.receipt.stage);
+    else if (item.kind === 'dead') this.counts.dead++;
+    item.slot.open++;
+    this.#lanes.push(lane, item);
+  }
+
+  #ask(mail: Mail, folded: string): void {
+    mail.slot.open++;
+    this.#questions.wait(mail, folded);
+  }
+
+  #count(stage: Stage): void {
+    if (stage === Stage.EXPIRED) this.counts.expired++;
+    else if (stage === Stage.RETURNED) this.counts.returned++;
+  }
+}
+
+interface ShutLane {
+  readonly name: string;
+  untold: number;
+}
+
+interface MessageSlot<M> extends IngressSlot {
+  readonly message: M;
+}
+
+function slotOf<M extends IngressMessage>(
+  message: M,
+  subject: IngressSubject,
+  parts: number,
+): MessageSlot<M> {
+  return {
+    message,
+    sequence: message.sequence,
+    open: 0,
+    bytes: message.data.length,
+    parts,
+    subject: message.subject,
+    org: subject.org,
+    node: subject.node,
+    atUs: Math.floor(message.storedAtUs),
+  };
+}

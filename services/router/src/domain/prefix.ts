@@ -1,0 +1,69 @@
+/** Knows how far everything is settled without a hole, which is how far an ack-all consumer may acknowledge. */
+
+import { invariant } from '@fleetwire/kernel';
+
+/** One ingress message and how many of its parts are still under way. */
+export interface Slot {
+  /** Sequence in the ingress stream. */
+  readonly sequence: number;
+  /** Parts under way; what is settled has none. */
+  open: number;
+  /** What it weighs while it is in memory. */
+  readonly bytes: number;
+  readonly parts: number;
+}
+
+/**
+ * Messages enter in the order of the stream and are settled in any order. Guarantee: `advance` never gives a
+ * message while one before it has a part under way.
+ */
+export class Prefix<S extends Slot> {
+  #slots: S[] = [];
+  #head = 0;
+  #highest = 0;
+  #bytes = 0;
+  #parts = 0;
+
+  /** Messages that have entered and are not yet behind the prefix. */
+  get size(): number {
+    return this.#slots.length - this.#head;
+  }
+
+  /** Bytes of what has entered and is not yet behind the prefix. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Parts of the same. */
+  get parts(): number {
+    return this.#parts;
+  }
+
+  /** The highest sequence that has entered. */
+  get highest(): number {
+    return this.#highest;
+  }
+
+  enter(slot: S): void {
+    invariant(slot.sequence > this.#highest, 'ingress messages enter in the order of the stream');
+    this.#highest = slot.sequence;
+    this.#bytes += slot.bytes;
+    this.#parts += slot.parts;
+    this.#slots.push(slot);
+  }
+
+  /** Moves past all that is settled at the head; the last of it, or undefined when nothing moved. */
+  advance(): S | undefined {
+    let last: S | undefined;
+    while (this.#head < this.#slots.length && this.#slots[this.#head]!.open === 0) {
+      last = this.#slots[this.#head++]!;
+      this.#bytes -= last.bytes;
+      this.#parts -= last.parts;
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#slots.length) {
+      this.#slots = this.#slots.slice(this.#head);
+      this.#head = 0;
+    }
+    return last;
+  }
+}

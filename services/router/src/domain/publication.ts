@@ -1,0 +1,61 @@
+/** From a pack of items to what is stored in the broker: payload, subject, and a dedupe id that outlives a take-over. */
+
+import { hash } from 'node:crypto';
+import { DeadLetter, ReceiptBatch } from '@fleetwire/gen/message';
+import { isTraceparent } from '@fleetwire/telemetry';
+import { encodeInboxPack } from './inbox-pack.ts';
+import type { InboxItem, Item, ReceiptItem } from './items.ts';
+import type { Pack } from './lanes.ts';
+
+/** One message to be stored. */
+export interface Store {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly msgId: string;
+  /** That of the first message in it; empty when it has none. */
+  readonly traceparent: string;
+}
+
+/** A pack and what has to be stored for it: one message, or one for each dead letter. */
+export interface Publication {
+  readonly pack: Pack<Item>;
+  readonly stores: readonly Store[];
+}
+
+export function publicationOf(pack: Pack<Item>, partition: number, router: string): Publication {
+  const first = pack.items[0]!;
+  if (first.kind === 'dead') {
+    return { pack, stores: pack.items.map((item) => deadStore(item, partition)) };
+  }
+  const msgId = msgIdOf(partition, pack.lane, pack.items);
+  if (first.kind === 'receipt') {
+    const receipts = (pack.items as readonly ReceiptItem[]).map((item) => item.receipt);
+    const payload = ReceiptBatch.encode({ receipts }).finish();
+    return { pack, stores: [{ subject: pack.lane, payload, msgId, traceparent: '' }] };
+  }
+  const payload = encodeInboxPack(pack.items as readonly InboxItem[], router);
+  const given = first.span?.traceparent ?? first.header.traceparent;
+  // It becomes a header as it stands, and the node wrote it: what is none could carry other headers in.
+  const traceparent = isTraceparent(given) ? given : '';
+  return { pack, stores: [{ subject: pack.lane, payload, msgId, traceparent }] };
+}
+
+function deadStore(item: Item, partition: number): Store {
+  if (item.kind !== 'dead') throw new TypeError('a lane of dead letters holds nothing else');
+  const payload = DeadLetter.encode(item.letter).finish();
+  return { subject: item.subject, payload, msgId: msgIdOf(partition, item.subject, [item]), traceparent: '' };
+}
+
+/**
+ * Names exactly these parts of the ingress stream on this subject, whoever publishes them: the same pack has the
+ * same id after a take-over, and no other pack has it. The time guards against a stream that was made anew.
+ */
+export function msgIdOf(
+  partition: number,
+  subject: string,
+  items: readonly Pick<Item, 'slot' | 'index'>[],
+): string {
+  let text = `${partition} ${subject} ${items[0]!.slot.atUs}`;
+  for (const { slot, index } of items) text += ` ${slot.sequence}.${index}`;
+  return hash('sha256', text, 'base64url').slice(0, 27);
+}

@@ -1,0 +1,25 @@
+/** One question to registry about one name of one org, with the router's own identity. */
+
+import type { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { FleetwireError, foldName } from '@fleetwire/kernel';
+import type { RpcClient } from '@fleetwire/rpc';
+import type { RouteEntry } from '../domain/routing-table.ts';
+import { routeEntry } from '../domain/routing-table.ts';
+
+/** Undefined: registry knows no such agent either. Rejects when it cannot be asked. */
+export function askRegistry(
+  registry: Pick<RpcClient<RegistryServiceDefinition>, 'lookupAgent'>,
+  deadlineMs: number,
+): (org: string, folded: string) => Promise<RouteEntry | undefined> {
+  return async (org, folded) => {
+    try {
+      const { agent } = await registry.lookupAgent({ name: folded, org }, { deadlineMs });
+      if (agent === undefined || foldName(agent.name) !== folded) return undefined;
+      const { id, name, node, nodeName, epoch } = agent;
+      return routeEntry(org, { agent: id, name, node, nodeName, epoch, shard: 0 });
+    } catch (error) {
+      if (error instanceof FleetwireError && error.kind === 'not_found') return undefined;
+      throw error;
+    }
+  };
+}

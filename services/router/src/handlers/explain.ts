@@ -1,0 +1,57 @@
+/** RouterService.Explain: where a message would go, and why, by the same decision that routes it. */
+
+import type { ExplainRequest, ExplainResponse } from '@fleetwire/gen/router';
+import { ExplainResponse as Response } from '@fleetwire/gen/router';
+import type { Caller } from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
+import { resolve, suggestions } from '../domain/resolve.ts';
+import type { NameLookup } from './name-lookup.ts';
+
+export interface ExplainOptions {
+  readonly names: Names;
+  readonly lookup: NameLookup;
+  readonly suggestScan: number;
+}
+
+/** Users and nodes ask about their own org; services may name another. */
+export function explain(options: ExplainOptions) {
+  return async (
+    request: ExplainRequest,
+    context: { caller: Caller | undefined },
+  ): Promise<ExplainResponse> => {
+    const org = orgOf(request, context.caller);
+    const { table } = options.names;
+    let found = resolve(options.names, org, request.to);
+    if (found.kind === 'ask') {
+      const question = { org, folded: found.folded };
+      const known = await new Promise<KnownName>((done) => options.lookup.find(question, done));
+      found = resolve({ table, known: () => known }, org, request.to);
+    }
+    return responseOf(options, org, request.to, found);
+  };
+}
+
+function orgOf(request: ExplainRequest, caller: Caller | undefined): string {
+  const own = caller?.org ?? '';
+  if (request.org === '' || request.org === own) {
+    if (own !== '') return own;
+    throw new FleetwireError('invalid_argument', 'ORG_REQUIRED', 'no org was named', {
+      help: 'Name the org whose address this is.',
+    });
+  }
+  if (caller?.kind === 'service') return request.org;
+  throw new FleetwireError('permission_denied', 'NOT_YOUR_ORG', 'only your own org can be asked about');
+}
+
+function responseOf(options: ExplainOptions, org: string, to: string, found: Resolution): ExplainResponse {
+  if (found.kind === 'route') {
+    const { agent, name, node, nodeName, epoch, subject } = found.route;
+    const detail = `${name} lives on ${nodeName}`;
+    return Response.fromPartial({ routable: true, agent, name, node, nodeName, epoch, subject, detail });
+  }
+  const { reason, detail } = found.kind === 'dead' ? found : { reason: 'UNKNOWN_AGENT', detail: '' };
+  const near =
+    reason === 'UNKNOWN_AGENT' ? suggestions(options.names.table, org, to, options.suggestScan) : [];
+  return Response.fromPartial({ routable: false, reason, detail, suggestions: near });
+}

@@ -1,0 +1,246 @@
+/**
+ * Routes one partition under one epoch: feeds its flow from the durable and carries out what the flow decides. A
+ * session never recovers: at the first doubt it halts, and the worker takes the partition over anew.
+ */
+
+import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
+import type { StreamName } from '@fleetwire/contract';
+import { ERROR_TABLE } from '@fleetwire/contract';
+import type { BackoffPolicy } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, causeChain, pause } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { PartitionFlow } from '../domain/partition-flow.ts';
+import type { Publication } from '../domain/publication.ts';
+import type { NameLookup } from './name-lookup.ts';
+
+export interface SessionLimits {
+  readonly pullMessages: number;
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+  /** Stays below what the broker keeps in flight, so that nothing waits there after a halt. */
+  readonly publishesMax: number;
+  readonly retry: BackoffPolicy;
+  readonly poisonTries: number;
+  readonly poisonWaitMs: number;
+}
+
+export interface SessionOptions {
+  readonly broker: Pick<Broker, 'clock' | 'pull' | 'store'>;
+  readonly durable: string;
+  readonly flow: PartitionFlow<PulledMessage>;
+  readonly lookup: Pick<NameLookup, 'find'>;
+  /** False as soon as another router might hold the partition. */
+  readonly certain: () => boolean;
+  readonly limits: SessionLimits;
+  readonly log: Logger;
+}
+
+/** Bytes of one pull; above the largest message that a server may hold. */
+const PULL_BYTES = 4 * 1024 * 1024;
+const INGRESS: StreamName = 'INGRESS';
+
+export class PartitionSession {
+  readonly #o: SessionOptions;
+  readonly #halting = new AbortController();
+  #why: string | undefined;
+  #draining = false;
+  #pull: PullSession | undefined;
+  #inFlight = 0;
+  #delivered = 0;
+  #ackPlanned = false;
+  /** Who waits for room or for idleness: the feeding loop and a drain. */
+  #waiters: (() => void)[] = [];
+
+  constructor(options: SessionOptions) {
+    this.#o = options;
+  }
+
+  /** Why the session halted; undefined while it is sound. */
+  get doubt(): string | undefined {
+    return this.#why;
+  }
+
+  /** Runs until it has halted or drained; never rejects. */
+  async run(): Promise<void> {
+    try {
+      await this.#feed();
+      if (!this.#draining) this.halt('the pull ended');
+      while (!this.#o.flow.idle && this.#why === undefined) await this.#woken();
+      this.halt('drained');
+    } catch (error) {
+      this.halt(causeChain(error));
+    }
+  }
+
+  async #feed(): Promise<void> {
+    this.#pull = this.#o.broker.pull(INGRESS, this.#o.durable, {
+      batch: this.#o.limits.pullMessages,
+      maxBytes: PULL_BYTES,
+      onDoubt: (why) => this.halt(why),
+    });
+    for await (const batch of this.#pull) {
+      for (const message of batch) {
+        if (!this.#take(message)) await this.#takePoison(message);
+        if (this.#why !== undefined) return;
+      }
+      this.#pump();
+      while (!this.#hasRoom() && this.#why === undefined) await this.#woken();
+      if (this.#why !== undefined) return;
+    }
+  }
+
+  /** Nothing is published, acknowledged or pulled from this moment on. */
+  halt(why: string): void {
+    if (this.#why !== undefined) return;
+    this.#why = why;
+    this.#halting.abort();
+    this.#wake();
+    void this.#pull?.stop();
+  }
+
+  /** Pulls no more; `run` then finishes what is in memory, for `ms` at most. */
+  drain(ms: number): void {
+    this.#draining = true;
+    const late = setTimeout(() => this.halt('it could not be drained in time'), ms);
+    this.#halting.signal.addEventListener('abort', () => clearTimeout(late), { once: true });
+    void this.#pull?.stop();
+  }
+
+  /** False when handling it threw; the message may then be tried again. */
+  #take(message: PulledMessage, fault?: 'dead_letter'): boolean {
+    try {
+      this.#checkDelivery(message);
+      this.#o.flow.accept(message, this.#o.broker.clock.nowUs(), fault);
+      return true;
+    } catch (error) {
+      this.#o.log.warn({ sequence: message.sequence, error: causeChain(error) }, 'handling ingress failed');
+      return false;
+    }
+  }
+
+  /** What makes our code throw holds up the partition for a second at most, then it is a dead letter. */
+  async #takePoison(message: PulledMessage): Promise<void> {
+    this.#pump();
+    for (let tries = 1; tries < this.#o.limits.poisonTries; tries++) {
+      await pause(this.#o.limits.poisonWaitMs, this.#halting.signal);
+      if (this.#why !== undefined || this.#take(message)) return;
+    }
+    if (!this.#take(message, 'dead_letter')) this.halt('a poison message could not be dead-lettered');
+  }
+
+  /** A hole in the deliveries is a message that was lost on its way and would come again behind newer ones. */
+  #checkDelivery(message: PulledMessage): void {
+    if (message.deliverySequence <= this.#delivered) return;
+    if (message.deliverySequence !== this.#delivered + 1) this.halt('a delivery was lost');
+    this.#delivered = message.deliverySequence;
+  }
+
+  #hasRoom(): boolean {
+    const { flow, limits } = this.#o;
+    return flow.parts < limits.entriesMax && flow.bytes < limits.bytesMax;
+  }
+
+  /** Publishes what is ready, as far as there is room in flight. */
+  #pump(): void {
+    const { flow, lookup, broker, limits } = this.#o;
+    if (this.#why !== undefined) return;
+    for (const question of flow.takeQuestions()) {
+      lookup.find(question, (known) => {
+        if (this.#why !== undefined) return;
+        flow.answer(question, known, broker.clock.nowUs());
+        this.#pump();
+      });
+    }
+    while (this.#inFlight < limits.publishesMax && this.#sound()) {
+      const publication = this.#next();
+      if (publication === undefined) break;
+      this.#inFlight += publication.stores.length;
+      void this.#publish(publication);
+    }
+    this.#planAck();
+  }
+
+  #next(): Publication | undefined {
+    try {
+      return this.#o.flow.next(this.#o.broker.clock.nowUs());
+    } catch (error) {
+      this.halt(`what was to be told could not be encoded: ${causeChain(error)}`);
+      return undefined;
+    }
+  }
+
+  #sound(): boolean {
+    if (this.#why === undefined && !this.#o.certain()) this.halt('the lease is no longer certain');
+    return this.#why === undefined;
+  }
+
+  /** The same pack with the same ids, until it is known what was stored. */
+  async #publish(publication: Publication): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      const fault = await this.#store(publication);
+      if (this.#why !== undefined || this.#settled(publication, fault, attempt)) break;
+      await pause(backoffMs(this.#o.limits.retry, attempt), this.#halting.signal);
+      if (!this.#sound()) break;
+    }
+    this.#inFlight -= publication.stores.length;
+    this.#pump();
+  }
+
+  async #store({ stores }: Publication): Promise<unknown> {
+    try {
+      if (stores.length === 1) await this.#storeOne(stores[0]!);
+      else await Promise.all(stores.map((store) => this.#storeOne(store)));
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  #storeOne({ subject, payload, msgId, traceparent }: Publication['stores'][number]) {
+    const options = traceparent === '' ? { msgId } : { msgId, traceparent };
+    return this.#o.broker.store(subject, payload, options);
+  }
+
+  /** True when it is known what became of it, and the lane may go on. */
+  #settled(publication: Publication, fault: unknown, attempt: number): boolean {
+    const { flow, broker, limits, log } = this.#o;
+    if (fault === undefined) {
+      flow.stored(publication);
+      return true;
+    }
+    const error = asFleetwireError(fault);
+    const isMail = publication.pack.items[0]!.kind === 'inbox';
+    if (isMail && error.reason === 'STREAM_FULL') {
+      flow.refused(publication, broker.clock.nowUs());
+      return true;
+    }
+    if (attempt % 10 === 0) log.warn({ lane: publication.pack.lane, error: causeChain(error) }, 'in doubt');
+    const ours = error.kind === 'internal' || error.kind === 'invalid_argument';
+    if (!isMail || !ours || ERROR_TABLE[error.kind].retryable || attempt + 1 < limits.poisonTries)
+      return false;
+    flow.failed(publication, causeChain(error), broker.clock.nowUs());
+    return true;
+  }
+
+  /** One ack for all that is settled in this turn of the event loop. */
+  #planAck(): void {
+    if (this.#ackPlanned) return;
+    this.#ackPlanned = true;
+    setImmediate(() => {
+      this.#ackPlanned = false;
+      if (!this.#sound()) return;
+      this.#o.flow.advance()?.ack();
+      this.#wake();
+    });
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}

@@ -1,0 +1,141 @@
+/** The wiring of the router, the only place that creates its things. */
+
+import { claimLease } from '@fleetwire/broker';
+import { LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
+import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { RouterServiceDefinition } from '@fleetwire/gen/router';
+import type { Caller } from '@fleetwire/identity';
+import { bindService, callerOf } from '@fleetwire/rpc';
+import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
+import { defineService, runService } from '@fleetwire/runtime';
+import { routerConfig } from './config.ts';
+import type { FlowOptions } from './domain/partition-flow.ts';
+import { RoutingTable } from './domain/routing-table.ts';
+import { askRegistry } from './handlers/ask-registry.ts';
+import { explain } from './handlers/explain.ts';
+import { NameLookup } from './handlers/name-lookup.ts';
+import { PartitionShare } from './handlers/partition-share.ts';
+import { PartitionWorker } from './handlers/partition-worker.ts';
+import { RoutesWatch } from './handlers/routes-watch.ts';
+import { checkPartitions } from './handlers/take-over.ts';
+import type { FlowMetrics } from './metrics.ts';
+import { flowMetrics } from './metrics.ts';
+
+const config = { router: routerConfig };
+type Context = ServiceContext<typeof config>;
+
+export const router = defineService({
+  name: 'router',
+  config,
+  broker: { streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  async wire(context) {
+    const { broker, log } = context;
+    const { partitions, share_interval_ms: intervalMs, suggest_scan: suggestScan } = context.config.router;
+    const table = new RoutingTable();
+    const lookup = lookupOf(context);
+    const routes = new RoutesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), table, lookup, log });
+    const bucket = await broker.bucket(LEASES_BUCKET);
+    const leases = claimLease(bucket, context.instance);
+    const names = { table, known: lookup.known.bind(lookup) };
+    const flow = flowOf(context, names);
+    const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
+    const work = workOf(context, leases, lookup, flow, metrics);
+    const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
+    const share: PartitionShare = new PartitionShare(shared);
+    const check = {
+      name: 'partitions of the fabric',
+      start: () => checkPartitions(broker.consumers, partitions),
+      stop: () => {},
+    };
+    const handle = explain({ names, lookup, suggestScan });
+    return {
+      rpc: [
+        bindService<typeof RouterServiceDefinition, Caller>(RouterServiceDefinition, {
+          explain: (request, call) => handle(request, { caller: callerOf(call) }),
+        }),
+      ],
+      components: [routes, check, share],
+      health: () => health(table, share),
+    };
+  },
+});
+
+/** Starts a router in this process; in its own process, `main.ts` does. */
+export function start(options?: RunOptions) {
+  return runService(router, options);
+}
+
+function lookupOf(context: Context): NameLookup {
+  const { router: set } = context.config;
+  const { log } = context;
+  const address = set.registry_address;
+  const ask =
+    address === undefined
+      ? undefined
+      : askRegistry(context.client(RegistryServiceDefinition, { address }), set.lookup_deadline_ms);
+  return new NameLookup({
+    ask,
+    clock: context.clock,
+    max: set.lookups_max,
+    freshMs: set.lookup_fresh_ms,
+    cacheMax: set.lookup_cache_max,
+    pauseMs: set.lookup_pause_ms,
+    onAway: (error) => log.warn({ reason: error.reason }, 'registry cannot be asked; the table decides'),
+  });
+}
+
+function flowOf(context: Context, names: FlowOptions['names']): Omit<FlowOptions, 'partition'> {
+  return {
+    router: context.instance,
+    names,
+    suggestScan: context.config.router.suggest_scan,
+    span: (traceparent, mail) =>
+      context.tracer.hop('route', traceparent, () => ({
+        'messaging.system': 'nats',
+        'messaging.operation.type': 'process',
+        'messaging.message.id': mail.header.id,
+        'messaging.message.conversation_id': mail.header.correlationId,
+        'messaging.destination.partition.id': String(mail.slot.subject),
+      })),
+  };
+}
+
+function workOf(
+  context: Context,
+  leases: ReturnType<typeof claimLease>,
+  lookup: NameLookup,
+  flow: Omit<FlowOptions, 'partition'>,
+  metrics: FlowMetrics,
+) {
+  const { router: set } = context.config;
+  const options = {
+    broker: context.broker,
+    leases,
+    flow,
+    lookup,
+    limits: {
+      pullMessages: set.pull_messages,
+      entriesMax: set.entries_max,
+      bytesMax: set.bytes_max,
+      publishesMax: Math.max(1, Math.floor(set.publishes_max / set.partitions)),
+      retry: { initialMs: set.retry_initial_ms, maxMs: set.retry_max_ms },
+      poisonTries: set.poison_tries,
+      poisonWaitMs: set.poison_wait_ms,
+    },
+    restart: { initialMs: set.restart_initial_ms, maxMs: set.restart_max_ms },
+    drainMs: set.drain_ms,
+    log: context.log,
+    onEnd: metrics.ended,
+  };
+  return (partition: number) => new PartitionWorker(partition, options);
+}
+
+function health(table: RoutingTable, share: PartitionShare): Record<string, unknown> {
+  const partitions = share.workers.map(({ partition, epoch, state, load }) => ({
+    partition,
+    epoch,
+    state,
+    ...load,
+  }));
+  return { routes: table.size, partitions };
+}

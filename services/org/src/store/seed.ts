@@ -1,0 +1,52 @@
+/** Creates the first org with its owner and first API key; any number of replicas may do so at once, any number of times. */
+
+import type { Store, StoreTransaction } from '@fleetwire/store';
+
+export interface Seed {
+  readonly org: { readonly id: string; readonly slug: string; readonly name: string };
+  readonly ownerEmail: string;
+  /** A fresh id, used when the owner is not there yet. */
+  readonly ownerId: string;
+  /** Undefined: the keys folder holds none (any more). */
+  readonly key: { readonly id: string; readonly hash: string; readonly prefix: string } | undefined;
+  readonly nowMs: number;
+}
+
+/**
+ * What is there is left alone: a later change of the e-mail makes no second owner, and a revoked first key stays
+ * revoked. A new key in the keys folder is taken up, which is how an org whose keys were lost is opened again.
+ */
+export function seedOrg(store: Store, seed: Seed): Promise<{ created: boolean }> {
+  return store.transaction(async (tx) => {
+    const { org, nowMs } = seed;
+    // A second replica waits here for the first one's commit, and then inserts nothing.
+    const inserted = await tx.query(
+      `insert into orgs (id, slug, name, owner_email, created_at_ms) values ($1, $2, $3, $4, $5)
+       on conflict (id) do nothing returning id`,
+      [org.id, org.slug, org.name, seed.ownerEmail, nowMs],
+    );
+    const created = inserted.length === 1;
+    if (created) {
+      await tx.query(
+        `insert into users (id, org, email, role, created_at_ms) values ($1, $2, $3, 'owner', $4)`,
+        [seed.ownerId, org.id, seed.ownerEmail, nowMs],
+      );
+    }
+    if (seed.key) await insertFirstKey(tx, seed, seed.key);
+    return { created };
+  });
+}
+
+async function insertFirstKey(
+  tx: StoreTransaction,
+  seed: Seed,
+  key: NonNullable<Seed['key']>,
+): Promise<void> {
+  await tx.query(
+    `insert into api_keys (id, org, user_id, name, prefix, hash, scopes, created_at_ms)
+     select $1, $2, id, 'first key', $3, $4, '{admin}', $5 from users
+     where org = $2 and role = 'owner' order by created_at_ms limit 1
+     on conflict (hash) do nothing`,
+    [key.id, seed.org.id, key.prefix, key.hash, seed.nowMs],
+  );
+}

@@ -1,0 +1,37 @@
+/**
+ * Nonces that need no memory: the moment of expiry and random bytes, bound to the node by a keyed hash, so that any
+ * replica recognizes what another gave out. Layout: 8 bytes expiry (ms, big endian), 16 random, 32 HMAC-SHA-256.
+ */
+
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { FleetwireError, type Random } from '@fleetwire/kernel';
+
+const HEAD = 24;
+const LENGTH = HEAD + 32;
+
+export function makeNonce(secret: Uint8Array, node: string, expiresAtMs: number, random: Random): Uint8Array {
+  const nonce = Buffer.alloc(LENGTH);
+  nonce.writeBigUInt64BE(BigInt(expiresAtMs), 0);
+  nonce.set(random.bytes(16), 8);
+  nonce.set(seal(secret, node, nonce.subarray(0, HEAD)), HEAD);
+  return nonce;
+}
+
+/** Throws CHALLENGE_INVALID unless the nonce was made for this node with this secret and has not expired. */
+export function checkNonce(secret: Uint8Array, node: string, nonce: Uint8Array, nowMs: number): void {
+  if (nonce.length !== LENGTH) throw invalid('it is not a nonce of ours');
+  const bytes = Buffer.from(nonce.buffer, nonce.byteOffset, nonce.byteLength);
+  if (!timingSafeEqual(seal(secret, node, bytes.subarray(0, HEAD)), bytes.subarray(HEAD)))
+    throw invalid('it was not given to this node');
+  if (Number(bytes.readBigUInt64BE(0)) <= nowMs) throw invalid('it has expired');
+}
+
+function seal(secret: Uint8Array, node: string, head: Uint8Array): Buffer {
+  return createHmac('sha256', secret).update(`hello:${node}:`).update(head).digest();
+}
+
+function invalid(why: string): FleetwireError {
+  return new FleetwireError('unauthenticated', 'CHALLENGE_INVALID', `the nonce cannot be used: ${why}`, {
+    help: 'Ask for a new challenge and sign that one.',
+  });
+}

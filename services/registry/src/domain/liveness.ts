@@ -1,0 +1,51 @@
+/** Who is online: kept in memory between writes, so that a heartbeat costs no query. */
+
+export type Status = 'online' | 'offline';
+
+/** Online: heard of less than `livenessMs` ago. All in milliseconds of broker time. */
+export function statusOf(lastSeenAtMs: number, nowMs: number, livenessMs: number): Status {
+  return nowMs - lastSeenAtMs < livenessMs ? 'online' : 'offline';
+}
+
+/** When nodes were last heard of by this replica, and what of it is not written yet. */
+export class LastSeen {
+  readonly #seen = new Map<string, number>();
+  readonly #unwritten = new Set<string>();
+
+  note(node: string, atMs: number): void {
+    if ((this.#seen.get(node) ?? 0) >= atMs) return;
+    this.#seen.set(node, atMs);
+    this.#unwritten.add(node);
+  }
+
+  /** The later one of what is in memory and what was written. */
+  latest(node: string, writtenAtMs: number): number {
+    return Math.max(this.#seen.get(node) ?? 0, writtenAtMs);
+  }
+
+  /** Up to `limit` that are not written; they count as written until `unwritten` gives them back. */
+  take(limit: number): { node: string; atMs: number }[] {
+    const batch: { node: string; atMs: number }[] = [];
+    for (const node of this.#unwritten) {
+      if (batch.length === limit) break;
+      this.#unwritten.delete(node);
+      batch.push({ node, atMs: this.#seen.get(node) ?? 0 });
+    }
+    return batch;
+  }
+
+  /** The write failed: they are to be written again. */
+  giveBack(batch: readonly { node: string }[]): void {
+    for (const { node } of batch) this.#unwritten.add(node);
+  }
+
+  /** Forgets what was heard before `beforeMs` and is written. */
+  prune(beforeMs: number): void {
+    for (const [node, atMs] of this.#seen)
+      if (atMs < beforeMs && !this.#unwritten.has(node)) this.#seen.delete(node);
+  }
+
+  get unwritten(): number {
+    return this.#unwritten.size;
+  }
+}

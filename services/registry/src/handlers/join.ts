@@ -1,0 +1,43 @@
+/** Join: a join token makes a machine a node of an org. */
+
+import { partitionOf } from '@fleetwire/contract';
+import type { JoinRequest, JoinResponse } from '@fleetwire/gen/registry';
+import { checkName, foldName, newId } from '@fleetwire/kernel';
+import { checkPublicKey, limitReached, nodeAlreadyJoined, nodeNameTaken } from '../domain/errors.ts';
+import { freeSuggestion, suggestions } from '../domain/suggest.ts';
+import { nowMs, type RegistryParts } from './parts.ts';
+
+/** All nodes are in the first inbox stream until there is a second. */
+const SHARD = 0;
+
+/**
+ * The token is spent before the name is looked at, since only it tells the org; org takes it again from the same key,
+ * so a machine whose name was taken tries another with the same token.
+ */
+export async function join(parts: RegistryParts, request: JoinRequest): Promise<JoinResponse> {
+  const { nodeName: name, publicKey, joinToken } = request;
+  checkName(name, 'node');
+  checkPublicKey(publicKey);
+  const { org } = await parts.org.redeemJoinToken({ joinToken, publicKey });
+  const id = newId('node', parts.random);
+  const node = {
+    id,
+    org,
+    name,
+    folded: foldName(name),
+    publicKey,
+    partition: partitionOf(org, id, parts.partitions),
+    shard: SHARD,
+    joinedAtMs: nowMs(parts.clock),
+    lastSeenAtMs: 0,
+  };
+  if (await parts.nodes.insert(node, parts.config.nodes_max)) return { node: id, org };
+  const present = await parts.nodes.byPublicKey(publicKey);
+  if (present !== null) {
+    if (present.org === org && present.folded === node.folded) return { node: present.id, org };
+    throw nodeAlreadyJoined(present.name);
+  }
+  const taken = await parts.nodes.taken(org, [node.folded, ...suggestions(name, 'node').map(foldName)]);
+  if (taken.has(node.folded)) throw nodeNameTaken(name, freeSuggestion(name, 'node', taken, foldName));
+  throw limitReached('NODE_LIMIT', `the org has ${parts.config.nodes_max} nodes`);
+}

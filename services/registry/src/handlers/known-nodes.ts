@@ -1,0 +1,53 @@
+/** The nodes that send heartbeats, so that these cost no query and go on while PostgreSQL is away. */
+
+import type { Clock } from '@fleetwire/kernel';
+import type { NodeRow } from '../store/entities.ts';
+
+export interface KnownNodesOptions {
+  readonly load: (id: string) => Promise<NodeRow | null>;
+  readonly clock: Clock;
+  readonly max: number;
+  readonly freshMs: number;
+}
+
+export class KnownNodes {
+  readonly #options: KnownNodesOptions;
+  /** Least recently used first. */
+  readonly #known = new Map<string, { node: NodeRow; readAtMs: number }>();
+  readonly #loading = new Map<string, Promise<NodeRow | null>>();
+
+  constructor(options: KnownNodesOptions) {
+    this.#options = options;
+  }
+
+  /** Null: there is no such node. Rejects only for one that is not remembered while it cannot be read. */
+  async get(id: string): Promise<NodeRow | null> {
+    const { clock, freshMs } = this.#options;
+    const known = this.#known.get(id);
+    if (known && clock.monotonicMs() - known.readAtMs < freshMs) return known.node;
+    try {
+      return await this.#load(id);
+    } catch (error) {
+      if (known) return known.node;
+      throw error;
+    }
+  }
+
+  #load(id: string): Promise<NodeRow | null> {
+    const underway = this.#loading.get(id);
+    if (underway) return underway;
+    const loading = this.#options.load(id).then((node) => this.#remember(id, node));
+    this.#loading.set(id, loading);
+    const done = () => this.#loading.delete(id);
+    loading.then(done, done);
+    return loading;
+  }
+
+  #remember(id: string, node: NodeRow | null): NodeRow | null {
+    this.#known.delete(id);
+    if (node === null) return null;
+    this.#known.set(id, { node, readAtMs: this.#options.clock.monotonicMs() });
+    if (this.#known.size > this.#options.max) this.#known.delete(this.#known.keys().next().value!);
+    return node;
+  }
+}

@@ -1,0 +1,34 @@
+/** ListNodes. */
+
+import type { ListNodesRequest, ListNodesResponse, Node } from '@fleetwire/gen/registry';
+import type { Caller } from '@fleetwire/identity';
+import { requireReader } from '../domain/callers.ts';
+import { statusOf } from '../domain/liveness.ts';
+import { cutPage, readPage } from '../domain/pages.ts';
+import type { NodeRow } from '../store/entities.ts';
+import { nowMs, type RegistryParts } from './parts.ts';
+
+export async function listNodes(
+  parts: RegistryParts,
+  request: ListNodesRequest,
+  caller: Caller,
+): Promise<ListNodesResponse> {
+  const org = requireReader(caller);
+  const { size, after } = readPage(request);
+  const { shown, nextPageToken } = cutPage(await parts.nodes.list(org, after, size + 1), size);
+  return { nodes: shown.map((node) => shownNode(parts, node)), nextPageToken };
+}
+
+function shownNode(parts: RegistryParts, node: NodeRow): Node {
+  const lastSeenAtMs = parts.lastSeen.latest(node.id, node.lastSeenAtMs);
+  return {
+    id: node.id,
+    name: node.name,
+    status: statusOf(lastSeenAtMs, nowMs(parts.clock), parts.config.liveness_ms),
+    version: node.version,
+    platform: node.platform,
+    joinedAtMs: node.joinedAtMs,
+    lastSeenAtMs,
+    agents: node.agents,
+  };
+}

@@ -1,0 +1,80 @@
+/** RegisterAgent: one insert decides who has a name; the routing table has the agent before the answer goes out. */
+
+import type { RegisterAgentRequest, RegisterAgentResponse } from '@fleetwire/gen/registry';
+import type { Caller } from '@fleetwire/identity';
+import { checkName, FleetwireError, foldName, newId } from '@fleetwire/kernel';
+import { requireNode } from '../domain/callers.ts';
+import { limitReached, nameTaken, nodeUnknown } from '../domain/errors.ts';
+import { freeSuggestion, suggestions } from '../domain/suggest.ts';
+import type { PlacedAgent } from '../store/agents.ts';
+import type { NodeRow } from '../store/entities.ts';
+import { shownAgent } from './find-agents.ts';
+import { nowMs, type RegistryParts } from './parts.ts';
+
+const ADAPTERS = ['tmux', 'stdio', 'stream', 'mailbox'];
+/** A holder may vanish between the insert that it refuses and the look at who it is. */
+const TRIES = 3;
+
+export async function registerAgent(
+  parts: RegistryParts,
+  request: RegisterAgentRequest,
+  caller: Caller,
+): Promise<RegisterAgentResponse> {
+  const { node: nodeId, org } = requireNode(caller);
+  const { name, adapter } = request;
+  checkName(name, 'agent');
+  checkAdapter(adapter);
+  const node = await parts.nodes.byId(nodeId);
+  if (node === null || node.org !== org) throw nodeUnknown();
+  const agent = await place(parts, node, name, adapter);
+  await parts.routes.ensure(agent);
+  return { agent: shownAgent(parts, agent) };
+}
+
+async function place(
+  parts: RegistryParts,
+  node: NodeRow,
+  name: string,
+  adapter: string,
+): Promise<PlacedAgent> {
+  const folded = foldName(name);
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const registeredAtMs = nowMs(parts.clock);
+    const agent = { id: newId('agent', parts.random), org: node.org, name, folded, node: node.id, adapter };
+    const max = parts.config.agents_per_node_max;
+    const outcome = await parts.agents.insert({ ...agent, registeredAtMs }, max);
+    if (outcome === 'node_full') throw limitReached('AGENT_LIMIT', `the node has ${max} agents`);
+    const holder = await parts.agents.byName(node.org, folded);
+    if (holder === undefined) continue;
+    if (holder.node !== node.id) throw await refusal(parts, name, holder, node);
+    if (holder.adapter === adapter) return holder;
+    await parts.agents.setAdapter(holder.id, adapter);
+    return { ...holder, adapter };
+  }
+  throw new FleetwireError(
+    'aborted',
+    'NAME_IN_MOTION',
+    `"${name}" is being registered and removed at this moment`,
+    {
+      retryAfterMs: 100,
+    },
+  );
+}
+
+/** NAME_TAKEN, with who holds the name and one that is free at this moment. */
+async function refusal(
+  parts: RegistryParts,
+  name: string,
+  holder: PlacedAgent,
+  node: NodeRow,
+): Promise<FleetwireError> {
+  const taken = await parts.agents.taken(node.org, suggestions(name, node.name).map(foldName));
+  return nameTaken(holder.name, holder, freeSuggestion(name, node.name, taken, foldName));
+}
+
+function checkAdapter(adapter: string): void {
+  if (ADAPTERS.includes(adapter)) return;
+  throw new FleetwireError('invalid_argument', 'UNKNOWN_ADAPTER', 'there is no such adapter', {
+    help: `Use one of: ${ADAPTERS.join(', ')}.`,
+  });
+}

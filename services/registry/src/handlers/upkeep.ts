@@ -1,0 +1,102 @@
+/** What one registry does for all: marks silent nodes offline and keeps the routing table true. Guarded by a lease. */
+
+import type { Lease } from '@fleetwire/broker';
+import { asFleetwireError, type Clock, pause } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { RegistryConfig } from '../config.ts';
+
+export interface UpkeepOptions {
+  /** Undefined: another replica holds it. */
+  readonly acquire: () => Promise<Lease | undefined>;
+  readonly reconcile: (goOn: () => boolean) => Promise<{ routes: number; put: number; removed: number }>;
+  /** Names of the nodes that went offline. */
+  readonly sweep: () => Promise<readonly string[]>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly config: Pick<RegistryConfig, 'sweep_ms' | 'reconcile_ms'>;
+}
+
+export class Upkeep {
+  readonly name = 'upkeep';
+  readonly #options: UpkeepOptions;
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+  #reconciledAtMs = Number.NEGATIVE_INFINITY;
+  #holding = false;
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  get holding(): boolean {
+    return this.#holding;
+  }
+
+  /** The table may have lost something: compare it at the next opportunity. */
+  reconcileSoon(): void {
+    this.#reconciledAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const lease = await this.#attempt('lease', () => this.#options.acquire());
+      if (lease) await this.#hold(lease);
+      else await pause(this.#options.config.sweep_ms, signal);
+    }
+  }
+
+  async #hold(lease: Lease): Promise<void> {
+    const { config } = this.#options;
+    const over = AbortSignal.any([this.#stopping.signal, lease.lost]);
+    this.reconcileSoon();
+    this.#holding = true;
+    try {
+      while (lease.valid() && !over.aborted) {
+        await this.#attempt('routing table', () => this.#reconcileIfDue(lease));
+        await this.#attempt('sweep', () => this.#sweep());
+        await pause(config.sweep_ms, over);
+      }
+    } finally {
+      this.#holding = false;
+      await this.#attempt('release', () => lease.release());
+    }
+  }
+
+  async #reconcileIfDue(lease: Lease): Promise<void> {
+    const { clock, config, log } = this.#options;
+    const started = clock.monotonicMs();
+    if (started - this.#reconciledAtMs < config.reconcile_ms) return;
+    this.#reconciledAtMs = started;
+    try {
+      const done = await this.#options.reconcile(() => lease.valid() && !this.#stopping.signal.aborted);
+      if (done.put > 0 || done.removed > 0) log.info(done, 'the routing table was corrected');
+    } catch (error) {
+      this.reconcileSoon();
+      throw error;
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    for (const node of await this.#options.sweep()) this.#options.log.info({ node }, 'node went offline');
+  }
+
+  /** Dependencies come back by themselves: what failed is due again at the next turn. */
+  async #attempt<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#options.log.warn({ err: asFleetwireError(error), what }, 'upkeep is held up');
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/** Makes the routing table say what PostgreSQL says, while agents come and go. */
+
+import { routeKey } from '@fleetwire/contract';
+import type { Route } from '@fleetwire/gen/message';
+import { diffRoutes } from '../domain/route-diff.ts';
+import type { AgentRows } from '../store/agents.ts';
+import { type RouteTable, routeOf } from './route-table.ts';
+
+export interface ReconcileParts {
+  readonly agents: Pick<AgentRows, 'scan' | 'byIds'>;
+  readonly routes: Pick<RouteTable, 'readAll' | 'ensureRoute' | 'removeKey'>;
+}
+
+const PAGE = 1000;
+const AT_ONCE = 16;
+
+/**
+ * Only the holder of the lease should do this, but two at once do no harm. An agent that is registered or removed in the
+ * meantime is looked up once more before its entry is taken away, and after its entry was written.
+ */
+export async function reconcile(
+  parts: ReconcileParts,
+  goOn: () => boolean,
+): Promise<{ routes: number; put: number; removed: number }> {
+  const wanted = await wantedRoutes(parts.agents);
+  const { put, remove } = diffRoutes(wanted, await parts.routes.readAll());
+  let removed = 0;
+  for (const keys of pages(remove.map(([key]) => key))) {
+    if (!goOn()) break;
+    removed += await removeGone(parts, keys);
+  }
+  for (const page of pages(put)) {
+    if (!goOn()) break;
+    for (let i = 0; i < page.length; i += AT_ONCE)
+      await Promise.all(
+        page.slice(i, i + AT_ONCE).map(([key, route]) => parts.routes.ensureRoute(key, route)),
+      );
+    removed += await removeGone(
+      parts,
+      page.map(([key]) => key),
+    );
+  }
+  return { routes: wanted.size, put: put.length, removed };
+}
+
+async function wantedRoutes(agents: Pick<AgentRows, 'scan'>): Promise<Map<string, Route>> {
+  const wanted = new Map<string, Route>();
+  for (let after = ''; ; ) {
+    const rows = await agents.scan(after, PAGE);
+    for (const row of rows) wanted.set(routeKey(row.org, row.id), routeOf(row));
+    if (rows.length < PAGE) return wanted;
+    after = rows.at(-1)!.id;
+  }
+}
+
+/** Removes those of the entries whose agent is not in PostgreSQL (any more). */
+async function removeGone(parts: ReconcileParts, keys: readonly string[]): Promise<number> {
+  const ids = keys.map((key) => key.slice(key.indexOf('.') + 1));
+  const present = new Set((await parts.agents.byIds(ids)).map((row) => routeKey(row.org, row.id)));
+  const gone = keys.filter((key) => !present.has(key));
+  for (const key of gone) await parts.routes.removeKey(key);
+  return gone.length;
+}
+
+function* pages<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let i = 0; i < items.length; i += PAGE) yield items.slice(i, i + PAGE);
+}

@@ -1,0 +1,96 @@
+/** Writes the routing table: one entry for each agent in a key-value bucket that routers and nodes watch. */
+
+import type { Bucket } from '@fleetwire/broker';
+import { routeKey } from '@fleetwire/contract';
+import { Route } from '@fleetwire/gen/message';
+import { FleetwireError } from '@fleetwire/kernel';
+import { type PresentRoute, sameRoute } from '../domain/route-diff.ts';
+import type { PlacedAgent } from '../store/agents.ts';
+
+/** Somebody else's write between our reading and our writing; more than a few in a row do not happen. */
+const TRIES = 8;
+
+export class RouteTable {
+  readonly #bucket: Bucket;
+
+  constructor(bucket: Bucket) {
+    this.#bucket = bucket;
+  }
+
+  /** Resolves when the table has the agent's route, or a later one. */
+  ensure(agent: PlacedAgent): Promise<void> {
+    return this.ensureRoute(routeKey(agent.org, agent.id), routeOf(agent));
+  }
+
+  async ensureRoute(key: string, route: Route): Promise<void> {
+    const bytes = Route.encode(route).finish();
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const entry = await this.#bucket.get(key);
+      const there = entry && decodeRoute(entry.value);
+      if (there && (there.epoch > route.epoch || sameRoute(there, route))) return;
+      try {
+        if (entry) await this.#bucket.update(key, bytes, entry.revision);
+        else await this.#bucket.create(key, bytes);
+        return;
+      } catch (error) {
+        if (!isRace(error)) throw error;
+      }
+    }
+    throw new FleetwireError('aborted', 'ROUTE_CONTENDED', 'the route is being written by others', {
+      retryAfterMs: 100,
+    });
+  }
+
+  /** Idempotent. */
+  remove(org: string, agent: string): Promise<void> {
+    return this.removeKey(routeKey(org, agent));
+  }
+
+  async removeKey(key: string): Promise<void> {
+    if (await this.#bucket.get(key)) await this.#bucket.delete(key);
+  }
+
+  /** All entries there are at this moment. */
+  async readAll(): Promise<Map<string, PresentRoute>> {
+    const found = new Map<string, PresentRoute>();
+    let stop: (() => unknown) | undefined;
+    try {
+      await new Promise<void>((complete, failed) => {
+        this.#bucket
+          .watch((entry) => {
+            if (entry.value === undefined) found.delete(entry.key);
+            else found.set(entry.key, { route: decodeRoute(entry.value), revision: entry.revision });
+          }, complete)
+          .then((watch) => {
+            stop = () => watch.stop();
+          }, failed);
+      });
+    } finally {
+      await stop?.();
+    }
+    return found;
+  }
+}
+
+export function routeOf(agent: PlacedAgent): Route {
+  return {
+    agent: agent.id,
+    name: agent.name,
+    node: agent.node,
+    nodeName: agent.nodeName,
+    epoch: agent.epoch,
+    shard: agent.shard,
+  };
+}
+
+function decodeRoute(bytes: Uint8Array): Route | undefined {
+  try {
+    return Route.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function isRace(error: unknown): boolean {
+  return error instanceof FleetwireError && (error.kind === 'already_exists' || error.kind === 'aborted');
+}

@@ -1,0 +1,138 @@
+/** The wiring of the registry: nodes, agents, names, the routing table. */
+
+import { randomBytes } from 'node:crypto';
+import { leases } from '@fleetwire/broker';
+import { keysFolder } from '@fleetwire/config';
+import { LEASE_KEYS, LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
+import { OrgServiceDefinition } from '@fleetwire/gen/org';
+import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import type { Caller } from '@fleetwire/identity';
+import { systemRandom } from '@fleetwire/kernel';
+import { bindService, callerOf } from '@fleetwire/rpc';
+import {
+  defineService,
+  type RunningService,
+  type RunOptions,
+  runService,
+  type ServiceContext,
+} from '@fleetwire/runtime';
+import { registrySection } from './config.ts';
+import { LastSeen } from './domain/liveness.ts';
+import { countPartitions } from './domain/partitions.ts';
+import { minting } from './handlers/credentials.ts';
+import { deregisterAgent } from './handlers/deregister-agent.ts';
+import { listAgents, lookupAgent } from './handlers/find-agents.ts';
+import { Heartbeats } from './handlers/heartbeat.ts';
+import { challenge, hello } from './handlers/hello.ts';
+import { join } from './handlers/join.ts';
+import { KnownNodes } from './handlers/known-nodes.ts';
+import { listNodes } from './handlers/list-nodes.ts';
+import { openInbox } from './handlers/open-inbox.ts';
+import { nowMs, type RegistryParts } from './handlers/parts.ts';
+import { registerAgent } from './handlers/register-agent.ts';
+import { SeenWriter } from './handlers/seen-writer.ts';
+import { Upkeep } from './handlers/upkeep.ts';
+import { reconcile } from './routing/reconcile.ts';
+import { RouteTable } from './routing/route-table.ts';
+import { agentRows } from './store/agents.ts';
+import { entities } from './store/entities.ts';
+import { migrations } from './store/migrations.ts';
+import { nodeRows } from './store/nodes.ts';
+
+export { registrySection };
+
+const config = { registry: registrySection };
+type Context = ServiceContext<typeof config>;
+
+export const registry = defineService({
+  name: 'registry',
+  config,
+  store: { entities, migrations },
+  broker: { streams: ['INGRESS', 'INBOX'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  async wire(context) {
+    const parts = await partsOf(context);
+    const known = knownNodes(parts);
+    const heartbeats = new Heartbeats({ ...parts, known, broker: context.broker });
+    const upkeep = await upkeepOf(context, parts);
+    // Last out: what the heartbeats have noted is still written.
+    const components = [new SeenWriter(parts), heartbeats, upkeep];
+    const health = () => ({
+      partitions: parts.partitions,
+      heartbeats_unanswered: heartbeats.unanswered,
+      upkeep: upkeep.holding,
+    });
+    return { rpc: [bindRegistry(parts)], components, health };
+  },
+});
+
+/** Runs one replica. */
+export function start(options?: RunOptions<typeof config>): Promise<RunningService> {
+  return runService(registry, options);
+}
+
+async function partsOf(context: Context): Promise<RegistryParts> {
+  const { broker, store, clock, log, tokens, trust } = context;
+  const set = context.config.registry;
+  const nodes = nodeRows(store);
+  const urls = set.node_nats_urls || context.config.nats.url;
+  return {
+    nodes,
+    agents: agentRows(store),
+    routes: new RouteTable(await broker.bucket(ROUTES_BUCKET)),
+    lastSeen: new LastSeen(),
+    org: context.client(OrgServiceDefinition, { address: set.org_address }),
+    consumers: broker.consumers,
+    mint: minting({
+      keysDir: context.config.nats.single_tenant ? undefined : keysFolder(context.config),
+      lifetimeMs: set.credentials_ttl_s * 1000,
+      clock,
+    }),
+    tokens,
+    clock,
+    random: systemRandom,
+    log,
+    config: set,
+    partitions: countPartitions(await broker.consumers.list('INGRESS')),
+    secret: await nodes.secret('challenge', randomBytes(32)),
+    natsUrls: urls.split(',').map((url) => url.trim()),
+    jwks: JSON.stringify(trust.jwks),
+  };
+}
+
+function knownNodes(parts: RegistryParts): KnownNodes {
+  const { known_nodes_max: max, known_fresh_ms: freshMs } = parts.config;
+  return new KnownNodes({ load: (id) => parts.nodes.byId(id), clock: parts.clock, max, freshMs });
+}
+
+async function upkeepOf(context: Context, parts: RegistryParts): Promise<Upkeep> {
+  const { broker, instance } = context;
+  const held = leases(await broker.bucket(LEASES_BUCKET), instance);
+  const upkeep = new Upkeep({
+    acquire: () => held.acquire(LEASE_KEYS.sweep('registry')),
+    reconcile: (goOn) => reconcile(parts, goOn),
+    sweep: () => parts.nodes.sweep(nowMs(parts.clock) - parts.config.liveness_ms),
+    clock: parts.clock,
+    log: parts.log,
+    config: parts.config,
+  });
+  broker.onGeneration(() => upkeep.reconcileSoon());
+  return upkeep;
+}
+
+function bindRegistry(parts: RegistryParts) {
+  return bindService<typeof RegistryServiceDefinition, Caller>(
+    RegistryServiceDefinition,
+    {
+      join: (request) => join(parts, request),
+      challenge: async (request) => challenge(parts, request),
+      hello: (request) => hello(parts, request),
+      openInbox: (_request, call) => openInbox(parts, callerOf(call)),
+      registerAgent: (request, call) => registerAgent(parts, request, callerOf(call)),
+      deregisterAgent: (request, call) => deregisterAgent(parts, request, callerOf(call)),
+      lookupAgent: (request, call) => lookupAgent(parts, request, callerOf(call)),
+      listAgents: (request, call) => listAgents(parts, request, callerOf(call)),
+      listNodes: (request, call) => listNodes(parts, request, callerOf(call)),
+    },
+    { auth: { join: 'none', challenge: 'none', hello: 'none' } },
+  );
+}

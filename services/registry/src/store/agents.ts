@@ -1,0 +1,92 @@
+/** Reads and writes agents; a name is won by one insert, whatever else happens at the same moment. */
+
+import type { Store } from '@fleetwire/store';
+import type { AgentRow } from './entities.ts';
+import { takenNames } from './nodes.ts';
+
+/** An agent with what is told of its node. */
+export interface PlacedAgent extends AgentRow {
+  readonly nodeName: string;
+  readonly shard: number;
+  readonly lastSeenAtMs: number;
+}
+
+export type NewAgent = Omit<AgentRow, 'epoch'>;
+export type InsertOutcome = 'inserted' | 'name_taken' | 'node_full';
+
+const PLACED = `select a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registered_at_ms as "registeredAtMs",
+    a.epoch, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs"
+  from agents a join nodes n on n.id = a.node`;
+
+export function agentRows(store: Store) {
+  const placed = (where: string, params: readonly unknown[]) =>
+    store.query<PlacedAgent>(`${PLACED} ${where}`, params);
+  const one = async (where: string, params: readonly unknown[]) => (await placed(where, params))[0];
+  return {
+    insert: (agent: NewAgent, perNodeMax: number): Promise<InsertOutcome> => insert(store, agent, perNodeMax),
+
+    byName: (org: string, folded: string) => one('where a.org = $1 and a.folded = $2', [org, folded]),
+    byId: (org: string, id: string) => one('where a.org = $1 and a.id = $2', [org, id]),
+
+    /** Of `folded`, those that are taken. */
+    taken: (org: string, folded: readonly string[]) => takenNames(store, 'agents', org, folded),
+
+    setAdapter: async (id: string, adapter: string): Promise<void> => {
+      await store.query('update agents set adapter = $2 where id = $1', [id, adapter]);
+    },
+
+    /** True when this call removed it. */
+    remove: (org: string, id: string, node: string): Promise<boolean> =>
+      store.transaction(async ({ query }) => {
+        const gone = await query('delete from agents where org = $1 and id = $2 and node = $3 returning id', [
+          org,
+          id,
+          node,
+        ]);
+        if (gone.length === 1) await query('update nodes set agents = agents - 1 where id = $1', [node]);
+        return gone.length === 1;
+      }),
+
+    list: (org: string, after: string, limit: number) =>
+      placed('where a.org = $1 and a.folded > $2 order by a.folded limit $3', [org, after, limit]),
+
+    /** Names of about the length of a mistyped one, to choose a suggestion from. */
+    namesLike: async (org: string, length: number, slack: number, limit: number): Promise<string[]> => {
+      const rows = await store.query<{ name: string }>(
+        'select name from agents where org = $1 and length(folded) between $2 and $3 limit $4',
+        [org, length - slack, length + slack, limit],
+      );
+      return rows.map((row) => row.name);
+    },
+
+    /** All agents of all orgs in the order of their ids, `limit` after `afterId`. */
+    scan: (afterId: string, limit: number) =>
+      placed('where a.id > $1 order by a.id limit $2', [afterId, limit]),
+
+    byIds: (ids: readonly string[]) => placed('where a.id = any ($1)', [ids]),
+  };
+}
+
+export type AgentRows = ReturnType<typeof agentRows>;
+
+function insert(store: Store, a: NewAgent, perNodeMax: number): Promise<InsertOutcome> {
+  class NodeFull extends Error {}
+  const attempt = store.transaction(async ({ query }): Promise<InsertOutcome> => {
+    const rows = await query(
+      `insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch)
+       values ($1, $2, $3, $4, $5, $6, $7, nextval('route_epochs')) on conflict (org, folded) do nothing returning id`,
+      [a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registeredAtMs],
+    );
+    if (rows.length === 0) return 'name_taken';
+    const counted = await query(
+      'update nodes set agents = agents + 1 where id = $1 and agents < $2 returning agents',
+      [a.node, perNodeMax],
+    );
+    if (counted.length === 0) throw new NodeFull();
+    return 'inserted';
+  });
+  return attempt.catch((error: unknown) => {
+    if (error instanceof NodeFull) return 'node_full';
+    throw error;
+  });
+}

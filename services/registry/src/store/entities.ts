@@ -1,0 +1,61 @@
+/** Tables of the schema `registry`. Moments are milliseconds since the Unix epoch, in broker time. */
+
+import { defineEntity, type InferEntity, p } from '@fleetwire/store';
+
+const text = () => p.string().columnType('text');
+
+export const Node = defineEntity({
+  name: 'Node',
+  tableName: 'nodes',
+  properties: {
+    id: text().primary(),
+    org: text(),
+    name: text(),
+    /** The name as it is compared; unique in the org. */
+    folded: text(),
+    publicKey: text().unique(),
+    /** Decided once: the node's credentials and the routers rely on it. */
+    partition: p.integer(),
+    shard: p.integer(),
+    /** online or offline, as of the last sweep; answers are computed from lastSeenAtMs. */
+    status: text(),
+    version: text(),
+    platform: text(),
+    /** Number of its agents. */
+    agents: p.integer(),
+    joinedAtMs: p.bigint('number'),
+    lastSeenAtMs: p.bigint('number'),
+  },
+  uniques: [{ name: 'nodes_org_name', properties: ['org', 'folded'] }],
+  indexes: [{ name: 'nodes_last_seen', properties: ['status', 'lastSeenAtMs'] }],
+});
+export type NodeRow = InferEntity<typeof Node>;
+
+export const Agent = defineEntity({
+  name: 'Agent',
+  tableName: 'agents',
+  properties: {
+    id: text().primary(),
+    org: text(),
+    name: text(),
+    folded: text(),
+    node: text().index('agents_node'),
+    adapter: text(),
+    registeredAtMs: p.bigint('number'),
+    /** From the sequence route_epochs: grows over all agents. */
+    epoch: p.bigint('number'),
+  },
+  uniques: [{ name: 'agents_org_name', properties: ['org', 'folded'] }],
+});
+export type AgentRow = InferEntity<typeof Agent>;
+
+export const Secret = defineEntity({
+  name: 'Secret',
+  tableName: 'secrets',
+  properties: {
+    name: text().primary(),
+    value: p.blob(),
+  },
+});
+
+export const entities = [Node, Agent, Secret];

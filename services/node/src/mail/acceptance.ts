@@ -84,7 +84,8 @@ export class Acceptance {
   }
 
   #again(agent: HostedAgent, before: { agent: number } & Accepted): Accepted {
-    if (before.agent === agent.num) return before;
+    const { id, correlationId, traceparent } = before;
+    if (before.agent === agent.num) return { id, correlationId, traceparent };
     throw new FleetwireError('already_exists', 'MESSAGE_ID_TAKEN', `another agent has sent ${before.id}`, {
       help: 'Make a new id for each message.',
     });

@@ -1,10 +1,10 @@
 /** A real PostgreSQL for tests: one server for each test process, a fresh database for each call. */
 
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import type { PostgresServer } from '@fleetwire/embedded';
-import { freePort, startPostgres } from '@fleetwire/embedded';
-import { tempFolder } from './temp-folder.ts';
+import { freePort, identityOf, isRunning, startPostgres } from '@fleetwire/embedded';
+import type { TempFolder } from './temp-folder.ts';
+import { blockMs, tempFolder } from './temp-folder.ts';
 
 export interface TestPostgres extends AsyncDisposable {
   /** Of the fresh database, with user and password. */
@@ -62,7 +62,7 @@ async function startShared(): Promise<PostgresServer> {
       database: 'postgres',
       settings,
     });
-    endWithProcess(server, folder.path);
+    endWithProcess(server, folder);
     return server;
   } catch (error) {
     shared = undefined;
@@ -71,21 +71,20 @@ async function startShared(): Promise<PostgresServer> {
   }
 }
 
-/** Politely when the process runs dry, and by force when it exits outright. */
-function endWithProcess(server: PostgresServer, path: string): void {
+/** Politely when the process runs dry, and by force when it exits outright; then the folder goes. */
+function endWithProcess(server: PostgresServer, folder: TempFolder): void {
+  const identity = identityOf(server.pid);
   server.unref();
   process.once('beforeExit', () => {
     server
       .stop()
-      .then(() => rmSync(path, { recursive: true, force: true }))
+      .then(() => folder[Symbol.asyncDispose]())
       .catch((error: unknown) => console.error(error));
   });
-  process.once('exit', () => {
-    try {
-      process.kill(server.pid, 'SIGQUIT');
-    } catch {
-      // it has ended before us
-    }
-    rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 25 });
+  process.prependOnceListener('exit', () => {
+    if (identity === undefined || !isRunning(identity)) return;
+    process.kill(server.pid, 'SIGQUIT');
+    const deadline = performance.now() + 2_000;
+    while (isRunning(identity) && performance.now() < deadline) blockMs(10);
   });
 }

@@ -1,6 +1,7 @@
 /** The broker as a part of a service's life: connected, verified, its clock measured, drained at the end. */
 
 import type { Broker } from '@fleetwire/broker';
+import type { FabricRecord } from '@fleetwire/contract';
 import { causeChain, FleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { brokerAccess, type DependencyOptions, openServiceBroker } from './dependencies.ts';
@@ -16,12 +17,12 @@ export async function brokerPart(
   nats: Parameters<typeof brokerAccess>[2],
   options: DependencyOptions,
   life: Lifecycle,
-): Promise<Broker> {
+): Promise<{ broker: Broker; fabric: FabricRecord }> {
   const access = brokerAccess(options.name, keysDir, nats);
-  const broker = await life.open(
+  const { broker, fabric } = await life.open(
     'broker',
     () => openServiceBroker(needs, access, options),
-    (opened, how) => (how.forced ? opened.close() : opened.drain()),
+    (opened, how) => (how.forced ? opened.broker.close() : opened.broker.drain()),
   );
   broker.onClosed((error) => {
     if (!life.leaving.aborted) life.fail(connectionClosed(error));
@@ -34,7 +35,7 @@ export async function brokerPart(
     },
     (timer) => clearInterval(timer),
   );
-  return broker;
+  return { broker, fabric };
 }
 
 /** A measurement that fails leaves the offset as it was: clocks drift by microseconds a minute. */

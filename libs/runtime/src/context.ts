@@ -3,13 +3,14 @@
 import { readFileSync } from 'node:fs';
 import type { Broker } from '@fleetwire/broker';
 import type { Sections } from '@fleetwire/config';
+import type { FabricRecord } from '@fleetwire/contract';
 import { FleetwireError, systemClock } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient, type RpcClientOptions, type RpcDefinition } from '@fleetwire/rpc';
 import type { Store } from '@fleetwire/store';
 import { currentTraceparent, type Telemetry } from '@fleetwire/telemetry';
 import type { Lifecycle } from './lifecycle.ts';
 import type { ServiceConfig, ServiceContext } from './service.ts';
-import { ownToken, type ServiceIdentity } from './service-identity.ts';
+import type { ServiceIdentity } from './service-identity.ts';
 import { VERSION } from './version.ts';
 
 /** Filled while the service starts. */
@@ -20,11 +21,11 @@ export interface Opened {
   identity?: ServiceIdentity;
   store?: Store;
   broker?: Broker;
+  fabric?: FabricRecord;
   address?: string;
 }
 
 export function createContext<C extends Sections>(
-  name: string,
   config: ServiceConfig<C>,
   opened: Opened,
 ): ServiceContext<C> {
@@ -41,6 +42,9 @@ export function createContext<C extends Sections>(
     get broker() {
       return opened.broker ?? notThere('a broker');
     },
+    get fabric() {
+      return opened.fabric ?? notThere('a broker');
+    },
     get store() {
       return opened.store ?? notThere('a store');
     },
@@ -54,15 +58,16 @@ export function createContext<C extends Sections>(
       return opened.identity?.tokens ?? notThere('keys');
     },
     address: () => opened.address ?? notThere('an address until its components start'),
-    client: clientMaker(name, config, opened),
+    client: clientMaker(config, opened),
     fail: (error) => life.fail(error),
   };
 }
 
-function clientMaker(name: string, config: ServiceConfig<Sections>, opened: Opened) {
+function clientMaker(config: ServiceConfig<Sections>, opened: Opened) {
   const { tls_ca_file: caFile, deadline_ms: deadlineMs, max_message_bytes: maxMessageBytes } = config.rpc;
   const tls = caFile === undefined ? undefined : { ca: readFileSync(caFile) };
-  const token = opened.identity ? ownToken(opened.identity, name) : undefined;
+  const tokens = opened.identity?.tokens;
+  const token = tokens ? () => tokens.serviceToken() : undefined;
   const traceparent = currentTraceparent;
   return <D extends RpcDefinition>(definition: D, options: RpcClientOptions): RpcClient<D> => {
     const client = createRpcClient(definition, {

@@ -1,11 +1,11 @@
 /** Opens what services stand on: the store and the broker, each waited for at start. */
 
-import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { type BucketSpec, streamSpecs } from '@fleetwire/contract';
-import type { FleetwireError } from '@fleetwire/kernel';
+import { type FabricRecord, streamSpecs } from '@fleetwire/contract';
+import { keyFiles } from '@fleetwire/identity';
 import { openStore, type Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
+import { readFabricRecord } from './bootstrap.ts';
 import type { BrokerNeeds, ServiceDefinition } from './service.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 
@@ -18,7 +18,7 @@ export interface DependencyOptions {
 }
 
 /** Reasons of a fabric that is not bootstrapped yet: it may happen while we wait. */
-const NOT_YET = new Set(['STREAM_MISSING', 'CONSUMER_MISSING', 'BUCKET_MISSING']);
+const NOT_YET = new Set(['FABRIC_NOT_BOOTSTRAPPED', 'STREAM_MISSING', 'CONSUMER_MISSING', 'BUCKET_MISSING']);
 
 /** The service's schema, migrated. Throws unavailable DATABASE_AWAY when PostgreSQL does not come. */
 export function openServiceStore(
@@ -56,17 +56,16 @@ export function brokerAccess(
   nats: { readonly url: string; readonly single_tenant: boolean; readonly creds_file?: string | undefined },
 ): BrokerAccess {
   const urls = nats.url.split(',').map((url) => url.trim());
-  const own =
-    nats.single_tenant || keysDir === undefined ? undefined : join(keysDir, 'nats', `${name}.creds`);
+  const own = nats.single_tenant || keysDir === undefined ? undefined : keyFiles.natsCreds(keysDir, name);
   return { urls, credsFile: nats.creds_file ?? own };
 }
 
-/** A connection on which all that the service needs is known to be there. */
+/** A connection on which all that the service needs is known to be there, and what bootstrap decided. */
 export async function openServiceBroker(
   needs: BrokerNeeds,
   access: BrokerAccess,
   options: DependencyOptions,
-): Promise<Broker> {
+): Promise<{ broker: Broker; fabric: FabricRecord }> {
   const connect = () =>
     connectBroker({
       urls: [...access.urls],
@@ -80,27 +79,26 @@ export async function openServiceBroker(
     worthWaiting: (error) => error.kind === 'unavailable' || error.kind === 'unauthenticated',
   });
   try {
-    await waitFor(() => verifyNeeds(broker, needs), {
+    const fabric = await waitFor(() => verifyNeeds(broker, needs), {
       ...waiting(options, 'the streams of the fabric'),
       help: 'Run `fleetwire bootstrap` against these servers.',
-      worthWaiting: (error: FleetwireError) => error.kind === 'unavailable' || NOT_YET.has(error.reason),
+      worthWaiting: ({ kind, reason }) =>
+        kind === 'unavailable' || kind === 'deadline_exceeded' || NOT_YET.has(reason),
     });
-    return broker;
+    return { broker, fabric };
   } catch (error) {
     await broker.close();
     throw error;
   }
 }
 
-async function verifyNeeds(broker: Broker, needs: BrokerNeeds): Promise<void> {
-  const specs = streamSpecs().filter((spec) => needs.streams.includes(spec.name));
-  if (specs.length > 0) await broker.streams.verify(specs);
+async function verifyNeeds(broker: Broker, needs: BrokerNeeds): Promise<FabricRecord> {
+  const fabric = await readFabricRecord(broker);
+  const specs = streamSpecs(fabric.sizing).filter((spec) => needs.streams.includes(spec.name));
+  if (specs.length > 0) await broker.streams.verify(specs, fabric.sizing.replicas);
   for (const consumer of needs.consumers ?? []) await broker.consumers.verify(consumer);
-  for (const bucket of needs.buckets ?? []) await openBucket(broker, bucket);
-}
-
-async function openBucket(broker: Broker, spec: BucketSpec): Promise<void> {
-  await broker.bucket(spec);
+  for (const bucket of needs.buckets ?? []) await broker.bucket(bucket);
+  return fabric;
 }
 
 function waiting(

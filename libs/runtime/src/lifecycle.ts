@@ -1,30 +1,29 @@
 /**
  * The life of a service as a state machine; everything that is opened is closed again, in reverse order.
  *
- *               opened                stop, fault
- *   starting ───────────▶ serving ──────────────────▶ draining ──closed──▶ stopped   (no fault)
- *      │                                              ▲      │         ╲
- *      └──────────── stop, fault ─────────────────────┘  grace over     ╲▶ failed    (a fault, or not all closed)
- *                                                            ▼          ╱
- *                                                         forcing ─closed, force over
+ *               opened               stop, fault
+ *   starting ───────────▶ serving ─────────────────▶ draining ──closed──▶ stopped, or failed
+ *      │                                             ▲    │                    ▲
+ *      └──────────── stop, fault ────────────────────┘    └─grace over─▶ forcing ──closed
  *
  * - starting: parts are opened one by one. A stop or a fault cuts waiting short; what was opened is closed.
  * - serving:  everything is open; the service says so by its health.
  * - draining: parts close in reverse order, each finishing what it has in flight.
- * - forcing:  the grace time is over: parts still closing are left behind, the rest is closed without finishing.
- * - stopped, failed: the ends. Nothing leaves them.
+ * - forcing:  the grace time is over: a part still closing is left behind, the others close without finishing; each
+ *             gets a share of the force time, so the end comes before that is over.
+ * - stopped:  the end after a stop. failed: the end after a fault, or when a part had to be left behind.
  */
 
 import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 
 export type LifecycleState = 'starting' | 'serving' | 'draining' | 'forcing' | 'stopped' | 'failed';
-export type LifecycleEvent = 'opened' | 'stop' | 'fault' | 'grace_over' | 'closed' | 'force_over';
+export type LifecycleEvent = 'opened' | 'stop' | 'fault' | 'grace_over' | 'closed';
 
 const TRANSITIONS: Readonly<Record<LifecycleState, Partial<Record<LifecycleEvent, LifecycleState>>>> = {
   starting: { opened: 'serving', stop: 'draining', fault: 'draining' },
   serving: { stop: 'draining', fault: 'draining' },
   draining: { grace_over: 'forcing', closed: 'stopped' },
-  forcing: { closed: 'stopped', force_over: 'failed' },
+  forcing: { closed: 'stopped' },
   stopped: {},
   failed: {},
 };
@@ -38,6 +37,7 @@ export function nextState(state: LifecycleState, event: LifecycleEvent, faulted:
 /** How a part is to close: finishing what is in flight within `graceMs`, or at once. */
 export interface Closing {
   readonly forced: boolean;
+  /** Less than what is left, so that a part can still end by itself what did not finish. */
   readonly graceMs: number;
 }
 
@@ -157,39 +157,36 @@ export class Lifecycle {
     for (let part = this.#parts.pop(); part; part = this.#parts.pop()) {
       const { name, close } = part;
       await this.#within(name, async (how) => close(how), graceOver, forceOver);
-      if (performance.now() >= forceOver && this.#parts.length > 0) {
-        this.#move('force_over', { left: this.#parts.map((left) => left.name).join(', ') });
-        break;
-      }
     }
     this.#move('closed');
     if (this.#fault) throw this.#fault;
-    if (this.#state === 'failed')
-      throw new FleetwireError(
-        'deadline_exceeded',
-        'STOP_TIMEOUT',
-        'parts of the service did not close in time',
-      );
   }
 
-  /** Closes one part, waiting as long as the timers allow: once forcing, every part gets a share of the force time. */
+  /** Closes one part, waiting as long as the timers allow. */
   async #within(
     name: string,
     close: (how: Closing) => Promise<unknown>,
     graceOver: number,
     forceOver: number,
   ): Promise<void> {
-    const now = performance.now();
-    if (now >= graceOver) this.#move('grace_over');
-    const forced = now >= graceOver;
-    const share = Math.max(0, forceOver - now) / (this.#parts.length + 2);
-    const waitMs = forced ? share : graceOver - now;
+    const left = graceOver - performance.now();
+    if (left <= 0) this.#move('grace_over');
+    const forced = this.#state === 'forcing';
+    const waitMs = forced ? Math.max(0, forceOver - performance.now()) / (this.#parts.length + 2) : left;
     try {
-      const done = await settledWithin(close({ forced, graceMs: Math.max(0, graceOver - now) }), waitMs);
-      if (!done) this.#options.report('a part did not close in time and is left behind', { part: name });
+      if (await settledWithin(close({ forced, graceMs: forced ? 0 : left * 0.8 }), waitMs)) return;
+      this.#move('grace_over');
+      this.#leftBehind(name);
     } catch (error) {
       this.#options.report('a part failed to close', { part: name, err: error });
     }
+  }
+
+  #leftBehind(name: string): void {
+    this.#options.report('a part did not close in time and is left behind', { part: name });
+    this.#fault ??= new FleetwireError('deadline_exceeded', 'STOP_TIMEOUT', `${name} did not close in time`, {
+      help: 'Raise FLEETWIRE_LIFECYCLE_GRACE_MS if it needs longer; the log tells what it was doing.',
+    });
   }
 }
 

@@ -8,6 +8,7 @@ import {
   otelSettings,
   type Sections,
 } from '@fleetwire/config';
+import { systemClock } from '@fleetwire/kernel';
 import { type DestinationStream, startTelemetry, type Telemetry } from '@fleetwire/telemetry';
 import { brokerPart } from './broker-part.ts';
 import { createContext, type Opened } from './context.ts';
@@ -114,7 +115,7 @@ async function openParts<C extends Sections>(
   const wait = { name, instance, waitMs: config.lifecycle.wait_ms, leaving: life.leaving, log };
   const opened: Opened = { telemetry, instance, life };
   const keysDir = definition.identity === 'none' ? undefined : keysFolder(config, env);
-  if (keysDir !== undefined) opened.identity = await openIdentity(keysDir, name);
+  if (keysDir !== undefined) opened.identity = await openIdentity(keysDir, name, () => nowMs(opened));
   const { store } = definition;
   if (store)
     opened.store = await life.open(
@@ -123,8 +124,8 @@ async function openParts<C extends Sections>(
       (it) => it.close(),
     );
   if (definition.broker !== undefined && definition.broker !== 'none')
-    opened.broker = await brokerPart(definition.broker, keysDir, config.nats, wait, life);
-  const context = createContext<C>(name, config, opened);
+    Object.assign(opened, await brokerPart(definition.broker, keysDir, config.nats, wait, life));
+  const context = createContext<C>(config, opened);
   const wiring = await definition.wire(context);
   const server = await rpcPart(name, wiring, config, opened);
   opened.address = config.rpc.advertise ?? server.address;
@@ -135,6 +136,11 @@ async function openParts<C extends Sections>(
     () => server.setServing(false),
   );
   return runningService(name, opened.address, wiring, life);
+}
+
+/** The broker's time once there is a broker, so that a wrong clock here makes no wrong tokens. */
+function nowMs(opened: Opened): number {
+  return (opened.broker?.clock ?? systemClock).nowUs() / 1000;
 }
 
 function openComponent(life: Lifecycle, component: Component): Promise<void> {

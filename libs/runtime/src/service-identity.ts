@@ -15,32 +15,13 @@ export interface ServiceIdentity {
   readonly tokens: TokenSigner;
 }
 
-export async function openIdentity(keysDir: string, service: string): Promise<ServiceIdentity> {
-  const trust = await loadTrust(keysDir);
-  const verifier = createTokenVerifier(trust.jwks);
-  return { trust, verifier, tokens: await createTokenSigner(keysDir, service) };
-}
-
-const LIFETIME_MS = 600_000;
-
-/** The service's own token, made anew at half of its life. */
-export function ownToken(
-  identity: ServiceIdentity,
+/** Tokens are stamped and judged by `nowMs`. Throws failed_precondition KEYS_MISSING or KEYS_UNREADABLE. */
+export async function openIdentity(
+  keysDir: string,
   service: string,
-  nowMs = Date.now,
-): () => Promise<string> {
-  let current: Promise<string> | undefined;
-  let renewAt = 0;
-  return () => {
-    if (current === undefined || nowMs() >= renewAt) {
-      renewAt = nowMs() + LIFETIME_MS / 2;
-      current = identity.tokens
-        .sign({ sub: service, org: '', scopes: ['service'], lifetimeMs: LIFETIME_MS })
-        .then((signed) => signed.token);
-      current.catch(() => {
-        current = undefined;
-      });
-    }
-    return current;
-  };
+  nowMs: () => number,
+): Promise<ServiceIdentity> {
+  const trust = await loadTrust(keysDir);
+  const verifier = createTokenVerifier(trust.jwks, { nowMs });
+  return { trust, verifier, tokens: await createTokenSigner(keysDir, service, nowMs) };
 }

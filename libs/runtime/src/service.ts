@@ -2,7 +2,7 @@
 
 import type { Broker } from '@fleetwire/broker';
 import { type ConfigOf, type Sections, sections } from '@fleetwire/config';
-import type { BucketSpec, ConsumerSpec, StreamName } from '@fleetwire/contract';
+import type { BucketSpec, ConsumerSpec, FabricRecord, StreamName } from '@fleetwire/contract';
 import type { TokenSigner, TokenVerifier, Trust } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
 import type { BoundService, RpcClient, RpcClientOptions, RpcDefinition } from '@fleetwire/rpc';
@@ -51,8 +51,10 @@ export interface ServiceContext<C extends Sections = Sections> {
   readonly meter: Meter;
   /** The broker's time where there is a broker. */
   readonly clock: Clock;
-  /** Throws for a service that has none; so do `store`, `trust`, `verifier` and `tokens`. */
+  /** Throws for a service that has none; so do `fabric`, `store`, `trust`, `verifier` and `tokens`. */
   readonly broker: Broker;
+  /** What bootstrap decided: the number of partitions, the sizes of the streams. */
+  readonly fabric: FabricRecord;
   readonly store: Store;
   readonly trust: Trust;
   readonly verifier: TokenVerifier;

@@ -5,6 +5,7 @@ import { LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { RouterServiceDefinition } from '@fleetwire/gen/router';
 import type { Caller } from '@fleetwire/identity';
+import type { RpcContext } from '@fleetwire/rpc';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
@@ -50,8 +51,8 @@ export const router = defineService({
     const handle = explain({ names, lookup, suggestScan });
     return {
       rpc: [
-        bindService<typeof RouterServiceDefinition, Caller>(RouterServiceDefinition, {
-          explain: (request, call) => handle(request, { caller: callerOf(call) }),
+        bindService(RouterServiceDefinition, {
+          explain: (request, call: RpcContext<Caller>) => handle(request, { caller: callerOf(call) }),
         }),
       ],
       components: [routes, check, share],

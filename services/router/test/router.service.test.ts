@@ -1,0 +1,262 @@
+/**
+ * Goal: through real routers on a real server nothing accepted is lost, order is kept, and what cannot be delivered
+ * ends with its reason, whatever dies in between.
+ * Method: packs published as nodes do it; then the streams are read and compared with what was sent. Repeats are
+ * allowed only as the primary key of a node would drop them: in order.
+ */
+
+import assert from 'node:assert/strict';
+import { inboxSubject, ingressSubject, receiptSubject } from '@fleetwire/contract';
+import { DeadLetter, ReceiptBatch, Stage } from '@fleetwire/gen/message';
+import { eventually } from '@fleetwire/testkit';
+import { afterEach, describe, it } from 'mocha';
+import { Fabric } from './fabric.ts';
+import { idOf, NODE, ORG, route } from './samples.ts';
+
+let fabric: Fabric;
+
+afterEach(async function () {
+  if (this.currentTest?.state === 'failed') console.error(fabric.log.slice(-25).join(''));
+  await fabric[Symbol.asyncDispose]();
+});
+
+interface Sent {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const AGENTS = ['alice', 'bob', 'carol'];
+const NODES = ['n_one', 'n_two', 'n_three'];
+
+/** Sends from several nodes at once, each in order, until told to stop. */
+class Workload {
+  readonly sent: Sent[] = [];
+  #n = 0;
+  #stopped = false;
+  readonly #running: Promise<void>[];
+
+  constructor(partitions: number) {
+    this.#running = NODES.map((node, i) => this.#send(node, i % partitions));
+  }
+
+  async #send(node: string, partition: number): Promise<void> {
+    while (!this.#stopped) {
+      const mail = Array.from({ length: 1 + (this.#n % 4) }, () => {
+        const n = ++this.#n;
+        return { id: idOf(n), to: AGENTS[n % AGENTS.length]! };
+      });
+      await fabric.send(partition, node, mail);
+      this.sent.push(...mail.map(({ id, to }) => ({ id, to, from: node })));
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#running);
+  }
+}
+
+/** Every message is there, and those of one sender to one recipient are in order once repeats are dropped. */
+async function assertComplete(sent: readonly Sent[], timeoutMs = 30_000): Promise<{ repeats: number }> {
+  await eventually(async () => new Set((await fabric.inbox()).map((a) => a.id)).size >= sent.length, {
+    timeoutMs,
+  });
+  const arrived = await fabric.inbox();
+  const repeats = arrived.length - new Set(arrived.map((a) => a.id)).size;
+  for (const to of AGENTS) {
+    const { subject } = route(to);
+    const ids = [...new Set(arrived.filter((a) => a.subject === subject).map((a) => a.id))];
+    for (const from of NODES) {
+      const wanted = sent.filter((s) => s.to === to && s.from === from).map((s) => s.id);
+      const mine = new Set(wanted);
+      assert.deepEqual(
+        ids.filter((id) => mine.has(id)),
+        wanted,
+        `${from} to ${to}`,
+      );
+    }
+  }
+  return { repeats };
+}
+
+async function ready(partitions: number, inboxBound?: number): Promise<void> {
+  fabric = await Fabric.start(inboxBound === undefined ? { partitions } : { partitions, inboxBound });
+  for (const name of AGENTS) await fabric.agent(name);
+}
+
+async function receipts() {
+  return (await fabric.stream('RECEIPTS')).flatMap(({ data }) => ReceiptBatch.decode(data).receipts);
+}
+
+async function deadLetters() {
+  return (await fabric.stream('DEAD')).map(({ data }) => DeadLetter.decode(data));
+}
+
+describe('routers on a real server', function () {
+  this.timeout(90_000);
+
+  it('keep all mail and its order while one of two is killed mid-stream', async () => {
+    await ready(4);
+    const victim = fabric.spawnRouter('victim');
+    await eventually(
+      async () => (await fabric.broker.consumers.list('INGRESS')).filter(isTaken).length === 4,
+    );
+    await fabric.router('heir');
+    const load = new Workload(3);
+    await eventually(async () => new Set((await fabric.inbox()).map((a) => a.router)).size === 2);
+    victim.kill('SIGKILL');
+    const atKill = load.sent.length;
+    await eventually(() => load.sent.length > atKill + 500, { timeoutMs: 20_000 });
+    await load.stop();
+    await assertComplete(load.sent);
+    const after = (await fabric.inbox()).at(-1)!;
+    assert.equal(after.router, 'router-heir');
+  });
+
+  it('keep all mail and its order while the server is killed and comes back', async () => {
+    await ready(2);
+    await fabric.router('one');
+    await fabric.router('two');
+    const load = new Workload(2);
+    await eventually(() => load.sent.length > 300);
+    for (let i = 0; i < 2; i++) {
+      await fabric.nats.kill();
+      await fabric.nats.restart();
+      const before = load.sent.length;
+      await eventually(() => load.sent.length > before + 300, { timeoutMs: 20_000 });
+    }
+    await load.stop();
+    await assertComplete(load.sent);
+  });
+
+  it('hand partitions over to one that comes, without losing or disordering anything', async () => {
+    await ready(4);
+    const first = await fabric.router('one');
+    await eventually(() => held(first) === 4);
+    const load = new Workload(4);
+    await eventually(() => load.sent.length > 200);
+    const second = await fabric.router('two');
+    await eventually(() => held(first) === 2 && held(second) === 2);
+    await first.stop();
+    await eventually(() => held(second) === 4, { timeoutMs: 20_000 });
+    await load.stop();
+    await assertComplete(load.sent);
+  });
+
+  it('tell the sender of an unknown name, durably, with what it may have meant', async () => {
+    await ready(1);
+    await fabric.router('one');
+    await fabric.send(0, NODE, [
+      { id: idOf(1), to: 'alcie' },
+      { id: idOf(2), to: 'alice@tower' },
+      { id: idOf(3), to: 'alice' },
+    ]);
+    await eventually(async () => (await receipts()).length === 2);
+    const told = await receipts();
+    for (const receipt of told) {
+      assert.deepEqual([receipt.reason, receipt.stage, receipt.final], ['UNKNOWN_AGENT', Stage.DEAD, true]);
+      assert.match(receipt.detail, /did you mean alice/);
+    }
+    const [first] = await fabric.stream('RECEIPTS');
+    assert.equal(first!.subject, receiptSubject.build({ org: ORG, toNode: NODE, from: 'router' }));
+    assert.deepEqual(
+      (await deadLetters()).map((d) => d.reason),
+      ['UNKNOWN_AGENT', 'UNKNOWN_AGENT'],
+    );
+    assert.deepEqual(
+      (await fabric.inbox()).map((a) => a.id),
+      [idOf(3)],
+    );
+    // A name that comes is known at once.
+    await fabric.agent('alcie');
+    await fabric.send(0, NODE, [{ id: idOf(4), to: 'alcie' }]);
+    await eventually(async () => (await fabric.inbox()).some((a) => a.id === idOf(4)));
+  });
+
+  it('return what the bound of an inbox refuses, and go on', async () => {
+    await ready(1, 3);
+    const subject = route('alice').subject;
+    for (let i = 0; i < 3; i++) await fabric.broker.store(subject, new Uint8Array(), { msgId: `fill-${i}` });
+    await fabric.router('one');
+    await fabric.send(0, NODE, [{ id: idOf(1) }, { id: idOf(2), to: 'bob' }]);
+    await fabric.send(0, NODE, [{ id: idOf(3) }]);
+    await eventually(async () => (await receipts()).length === 2);
+    for (const receipt of await receipts()) {
+      assert.deepEqual([receipt.reason, receipt.stage], ['INBOX_FULL', Stage.RETURNED]);
+      assert.deepEqual([receipt.recipient, receipt.recipientName], ['a_alice', 'alice']);
+    }
+    assert.deepEqual(
+      (await receipts()).map((r) => r.messageId),
+      [idOf(1), idOf(3)],
+    );
+    assert.deepEqual(
+      (await fabric.inbox()).map((a) => a.id),
+      [idOf(2)],
+    );
+    await eventually(allAcknowledged);
+    await fabric.broker.messages.deleteMessage('INBOX', 1);
+    await fabric.send(0, NODE, [{ id: idOf(4) }]);
+    const there = await eventually(() => fabric.broker.messages.lastBySubject('INBOX', subject));
+    await eventually(async () => (await fabric.broker.messages.get('INBOX', there.sequence)) !== undefined);
+    await eventually(allAcknowledged);
+    assert.equal((await receipts()).length, 2);
+  });
+
+  it('dead-letter forged senders and unreadable bytes, and go on with the rest', async () => {
+    await ready(1);
+    await fabric.router('one');
+    await fabric.send(0, NODE, [{ id: idOf(1), fromNode: 'n_victim' }]);
+    await fabric.send(0, NODE, [{ id: idOf(2), org: 'o_other' }]);
+    await fabric.sendBytes(0, NODE, new TextEncoder().encode('no protobuf at all'));
+    await fabric.sendBytes(0, NODE, new Uint8Array([10, 2, 255, 255]));
+    await fabric.send(0, NODE, [{ id: idOf(3) }]);
+    await eventually(async () => (await fabric.inbox()).length === 1);
+    await eventually(allAcknowledged);
+    const dead = await deadLetters();
+    const reasons = ['ENVELOPE_UNREADABLE', 'ENVELOPE_UNREADABLE', 'FORGED_SENDER', 'FORGED_SENDER'];
+    assert.deepEqual(dead.map((d) => d.reason).sort(), reasons);
+    assert.ok(dead.every((d) => d.subject === ingressSubject.build({ partition: 0, org: ORG, node: NODE })));
+    assert.deepEqual(await receipts(), []);
+    assert.deepEqual(
+      (await fabric.inbox()).map((a) => a.id),
+      [idOf(3)],
+    );
+  });
+
+  it('refuse to start on a fabric of another size', async () => {
+    await ready(2);
+    const wrong = { FLEETWIRE_ROUTER_PARTITIONS: '3' };
+    await assert.rejects(fabric.router('one', wrong), { reason: 'PARTITION_UNCONSUMED' });
+    const fewer = { FLEETWIRE_ROUTER_PARTITIONS: '1' };
+    await assert.rejects(fabric.router('one', fewer), { reason: 'PARTITIONS_DIFFER' });
+  });
+
+  it('write inbox subjects that name the agent by its id', async () => {
+    await ready(1);
+    await fabric.router('one');
+    await fabric.send(0, NODE, [{ id: idOf(1), to: 'ALICE@laptop' }]);
+    const [arrived] = await eventually(async () => {
+      const all = await fabric.inbox();
+      return all.length > 0 ? all : undefined;
+    });
+    const parts = { shard: 0, org: ORG, node: 'n_laptop', agent: 'a_alice' };
+    assert.equal(arrived!.subject, inboxSubject.build(parts));
+  });
+});
+
+function isTaken(name: string): boolean {
+  return name.startsWith('router-p') && !name.endsWith('-e0');
+}
+
+function held(running: { health(): Record<string, unknown> }): number {
+  const partitions = running.health()['partitions'] as { state: string }[];
+  return partitions.filter((p) => p.state === 'routing').length;
+}
+
+async function allAcknowledged(): Promise<boolean> {
+  const [durable] = (await fabric.broker.consumers.list('INGRESS')).filter(isTaken);
+  const info = await fabric.broker.consumers.info('INGRESS', durable!);
+  return info !== undefined && info.numPending === 0 && info.numAckPending === 0;
+}

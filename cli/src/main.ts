@@ -1,3 +1,6 @@
 #!/usr/bin/env node
-/** The command line: `fleetwire`. */
-console.log(process.version);
+/** The command line's entry: runs one command and ends with its exit code. */
+
+import { runProgram } from './program.ts';
+
+process.exitCode = await runProgram(process.argv.slice(2));

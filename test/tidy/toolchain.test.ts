@@ -32,6 +32,7 @@ describe('toolchain', () => {
   it('is formatted and free of lint (biome)', () => run('biome', ['ci', '--error-on-warnings', '.']));
   it('leaves no promise floating and no import cycle (oxlint)', () => run('oxlint', []));
   it('has clean protos (buf lint)', () => run('buf', ['lint']));
+  it('has reference pages that are fresh', () => run('node', ['docs/reference/generate.ts', '--check']));
   it('has generated code that is fresh', () => {
     const folder = mkdtempSync(join(tmpdir(), 'fleetwire-gen-'));
     try {

@@ -67,6 +67,12 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   }
 }
 
+/** The process that holds the folder; undefined when none does, or one on another host. */
+export function lockHolder(folder: string): ProcessIdentity | undefined {
+  const holder = readHolder(join(resolve(folder), LOCK_FILE));
+  return typeof holder === 'object' && holder.host === hostname() && isRunning(holder) ? holder : undefined;
+}
+
 function acquire(dir: string, me: Holder): void {
   const file = join(dir, LOCK_FILE);
   for (let round = 0; round < 3; round++) {

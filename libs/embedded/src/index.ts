@@ -2,7 +2,7 @@
 export type { ChildExit, ChildServer } from './child.ts';
 export { logTail } from './child-log.ts';
 export type { FolderLock } from './folder-lock.ts';
-export { FOLDER_FORMAT, lockFolder } from './folder-lock.ts';
+export { FOLDER_FORMAT, lockFolder, lockHolder } from './folder-lock.ts';
 export { freePort } from './free-port.ts';
 export type { NatsServer, NatsServerOptions } from './nats.ts';
 export { startNatsServer } from './nats.ts';

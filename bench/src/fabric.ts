@@ -1,0 +1,62 @@
+/** A fabric of its own for the benchmark: `fleetwire up` and two nodes, each a process, in a temporary folder. */
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '@fleetwire/config';
+
+const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+
+export interface BenchNode {
+  readonly name: string;
+  readonly address: string;
+  readonly token: string;
+}
+
+export interface BenchFabric {
+  readonly natsUrl: string;
+  /** Credentials of a user in the fabric's account. */
+  readonly creds: string;
+  readonly nodes: readonly [BenchNode, BenchNode];
+  stop(): Promise<void>;
+}
+
+export async function startFabric(): Promise<BenchFabric> {
+  const home = await mkdtemp(join(tmpdir(), 'fleetwire-bench-'));
+  const stop = async () => {
+    await fleetwire(home, ['down']);
+    await rm(home, { recursive: true, force: true });
+  };
+  try {
+    await fleetwire(home, ['up', '--detach']);
+    for (const name of ['near', 'far']) await fleetwire(home, ['node', 'start', name, '--detach']);
+    const fabric = join(home, 'data', 'fabric');
+    const { ports } = JSON.parse(await readFile(join(fabric, 'fabric.json'), 'utf8'));
+    return {
+      natsUrl: `nats://127.0.0.1:${ports.nats}`,
+      creds: join(fabric, 'keys', 'nats', 'bootstrap.creds'),
+      nodes: [await benchNode(home, 'near'), await benchNode(home, 'far')],
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function benchNode(home: string, name: string): Promise<BenchNode> {
+  const folder = join(home, 'data', 'nodes', name);
+  const { address } = JSON.parse(await readFile(join(folder, 'node.json'), 'utf8'));
+  return { name, address, token: (await readFile(join(folder, 'admin-token'), 'utf8')).trim() };
+}
+
+async function fleetwire(home: string, args: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: childEnvironment({ FLEETWIRE_HOME: home }),
+  });
+  const code = await new Promise<number>((resolve) => child.once('close', (c) => resolve(c ?? 1)));
+  if (code !== 0) throw new Error(`fleetwire ${args.join(' ')} ended with ${code}`);
+}

@@ -1,0 +1,51 @@
+/** The two phases of a run: as fast as the window allows, then at a fixed rate for latency. */
+
+import { median, percentile } from './percentiles.ts';
+import type { Worker } from './worker-process.ts';
+import type { Phase } from './workers/protocol.ts';
+
+export interface PhaseSettings {
+  readonly window: number;
+  readonly body_bytes: number;
+  readonly seconds: number;
+  /** Messages a second of the latency phase. */
+  readonly paced_rate: number;
+}
+
+export interface Figures {
+  readonly msgs_per_s: number;
+  readonly latency_p50_ms: number;
+  readonly latency_p99_ms: number;
+  readonly latency_samples: number;
+}
+
+/** The far end's acknowledgements are the near end's credit: the window spans the whole way. */
+export async function runPhases(sender: Worker, receiver: Worker, settings: PhaseSettings): Promise<Figures> {
+  receiver.onCredit((received) => sender.tell({ type: 'credit', received }));
+  const base = {
+    window: settings.window,
+    body_bytes: settings.body_bytes,
+    measure_ms: settings.seconds * 1000,
+  };
+  const flood = await runPhase(sender, receiver, { ...base, rate: 0, warmup_ms: 2000 });
+  const paced = await runPhase(sender, receiver, { ...base, rate: settings.paced_rate, warmup_ms: 1000 });
+  return {
+    msgs_per_s: round(flood.msgs_per_s),
+    latency_p50_ms: round(median(paced.latencies_ms), 3),
+    latency_p99_ms: round(percentile(paced.latencies_ms, 0.99), 3),
+    latency_samples: paced.latencies_ms.length,
+  };
+}
+
+async function runPhase(sender: Worker, receiver: Worker, phase: Phase) {
+  const result = receiver.result();
+  receiver.tell({ type: 'phase', phase });
+  sender.tell({ type: 'phase', phase });
+  const measured = await result;
+  sender.tell({ type: 'stop' });
+  // What is still on its way arrives before the next phase counts.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  return measured;
+}
+
+export const round = (value: number, digits = 0): number => Number(value.toFixed(digits));

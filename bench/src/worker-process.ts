@@ -1,0 +1,60 @@
+/** One process of the benchmark as seen from its driver. */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
+
+const READY_MS = 60_000;
+
+export interface Worker {
+  tell(message: ToWorker): void;
+  onCredit(listener: (received: number) => void): void;
+  /** The next result; rejects when the worker fails or dies first. */
+  result(): Promise<PhaseResult>;
+  stop(): Promise<void>;
+}
+
+/** Starts `workers/<name>.ts` and resolves when it says that it is ready. */
+export async function startWorker(name: string, settings: object): Promise<Worker> {
+  const file = fileURLToPath(new URL(`./workers/${name}.ts`, import.meta.url));
+  const child = fork(file, [JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  let credit: (received: number) => void = () => undefined;
+  const waiting = new Set<(message: FromWorker | undefined) => void>();
+  child.on('message', (message: FromWorker) => {
+    if (message.type === 'credit') return credit(message.received);
+    for (const listener of waiting) listener(message);
+  });
+  child.once('exit', () => {
+    for (const listener of waiting) listener(undefined);
+  });
+  const next = <T extends FromWorker['type']>(type: T) =>
+    new Promise<Extract<FromWorker, { type: T }>>((resolve, reject) => {
+      const listener = (message: FromWorker | undefined) => {
+        if (message !== undefined && message.type !== type && message.type !== 'failed') return;
+        waiting.delete(listener);
+        if (message === undefined) reject(new Error(`${name} ended before it was asked to`));
+        else if (message.type === 'failed') reject(new Error(`${name}: ${message.error}`));
+        else resolve(message as Extract<FromWorker, { type: T }>);
+      };
+      waiting.add(listener);
+    });
+  const ready = next('ready');
+  const timer = setTimeout(() => child.kill('SIGKILL'), READY_MS);
+  await ready;
+  clearTimeout(timer);
+  return {
+    tell: (message) => child.connected && child.send(message),
+    onCredit: (listener) => {
+      credit = listener;
+    },
+    result: async () => (await next('result')).result,
+    stop: () => end(child),
+  };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await gone;
+}

@@ -1,0 +1,60 @@
+/** The receiving side of a phase: counts, times, gives credit, and reports when the time is over. */
+
+import { machineMs, onMessage, type Phase, stampOf, tell } from './protocol.ts';
+
+const CREDIT_EVERY_MS = 1;
+
+export interface Meter {
+  /** To be called when a message has been acknowledged. */
+  received(body: Uint8Array): void;
+}
+
+export function createMeter(): Meter {
+  let phase: Phase | undefined;
+  let began = 0;
+  let total = 0;
+  let measured = 0;
+  let first = 0;
+  let latencies: number[] = [];
+  let told = 0;
+
+  setInterval(() => {
+    if (total === told) return;
+    told = total;
+    tell({ type: 'credit', received: total });
+  }, CREDIT_EVERY_MS);
+
+  const finish = () => {
+    const seconds = (machineMs() - first) / 1000;
+    tell({
+      type: 'result',
+      result: { msgs_per_s: measured / seconds, received: measured, latencies_ms: latencies },
+    });
+    phase = undefined;
+  };
+
+  onMessage((message) => {
+    if (message.type !== 'phase') return;
+    phase = message.phase;
+    began = machineMs();
+    total = 0;
+    told = 0;
+    measured = 0;
+    latencies = [];
+    setTimeout(() => {
+      first = machineMs();
+    }, phase.warmup_ms);
+    setTimeout(finish, phase.warmup_ms + phase.measure_ms);
+  });
+
+  return {
+    received(body) {
+      total++;
+      if (phase === undefined) return;
+      const now = machineMs();
+      if (now - began < phase.warmup_ms) return;
+      measured++;
+      if (phase.rate > 0) latencies.push(now - stampOf(body));
+    },
+  };
+}

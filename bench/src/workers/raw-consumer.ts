@@ -1,0 +1,16 @@
+/** Raw limit, second stage: takes each message and acknowledges it. */
+
+import { connectBroker } from '@fleetwire/broker';
+import { createMeter } from './meter.ts';
+import { settings, tell } from './protocol.ts';
+import { RAW_CONSUMERS, RAW_STREAMS, type RawSettings } from './raw-settings.ts';
+
+const { url, creds } = settings<RawSettings>();
+const broker = await connectBroker({ urls: [url], name: 'bench-consumer', credsFile: creds });
+const meter = createMeter();
+tell({ type: 'ready' });
+for await (const batch of broker.pull(RAW_STREAMS.second as never, RAW_CONSUMERS.sink, { batch: 500 }))
+  for (const message of batch) {
+    message.ack();
+    meter.received(message.data);
+  }

@@ -1,0 +1,117 @@
+/** agent run | list | stop, and who: the agents of the org and the programs behind them. */
+
+import type { Agent } from '@fleetwire/gen/registry';
+import type { Command } from 'commander';
+import { oneOf } from '../arguments.ts';
+import type { CommandContext } from '../command-context.ts';
+import type { Hub } from '../hub.ts';
+import { ago, table } from '../output.ts';
+import type { Action } from '../program.ts';
+
+const PAGE = 500;
+
+export function addAgentCommands(program: Command, action: Action): void {
+  const agent = program.command('agent').description('agents of the org, and their programs');
+  agent
+    .command('run')
+    .description('register an agent and start its program: fleetwire agent run alice -- claude')
+    .argument('<name>', 'unique in the org')
+    .argument('[command...]', 'the program and its arguments, after --')
+    .option('--node <name>', 'on this node of this machine')
+    .option('--adapter <kind>', 'tmux, stdio or mailbox', oneOf('--adapter', ['tmux', 'stdio', 'mailbox']))
+    .option('--cwd <folder>', 'where it runs', process.cwd())
+    .passThroughOptions()
+    .action(action(run));
+  agent
+    .command('stop')
+    .description('end the program of an agent of this machine and free its name')
+    .argument('<name>')
+    .option('--node <name>', 'on this node of this machine')
+    .action(action(stop));
+  agent.command('list').description('all agents of the org').action(action(list));
+  program
+    .command('who')
+    .description('who can be written to now; with a name: where that agent is')
+    .argument('[name]')
+    .action(action(who));
+}
+
+interface RunOptions {
+  readonly node?: string;
+  readonly adapter?: string;
+  readonly cwd: string;
+}
+
+async function run(
+  context: CommandContext,
+  options: RunOptions,
+  name: string,
+  command: readonly string[],
+): Promise<void> {
+  const node = await context.node(options.node);
+  const adapter = options.adapter ?? (command.length === 0 ? 'mailbox' : 'tmux');
+  const { agent } = await node.runAgent({ name, adapter, command: [...command], cwd: options.cwd, env: {} });
+  const { id, state, pid, pane } = agent!;
+  context.output.result({ id, name: agent!.name, adapter, state, pid, pane }, () => [
+    `${agent!.name} is ${state === '' ? 'registered' : state} (${adapter}${pane === '' ? '' : `, pane ${pane}`})`,
+  ]);
+}
+
+async function stop(context: CommandContext, options: { node?: string }, name: string): Promise<void> {
+  const { node } = await context.acting(name, options.node);
+  await node.stopAgent({ name });
+  context.output.result({ name, stopped: true }, () => `${name} is stopped, its name is free`);
+}
+
+/** All pages; the org's plan bounds how many agents there can be. */
+export async function allAgents(hub: Hub): Promise<Agent[]> {
+  const agents: Agent[] = [];
+  let pageToken = '';
+  do {
+    const page = await hub.registry.listAgents({ pageSize: PAGE, pageToken });
+    agents.push(...page.agents);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return agents;
+}
+
+async function list(context: CommandContext): Promise<void> {
+  const agents = await allAgents(await context.hub());
+  context.output.result({ agents: agents.map(agentDocument) }, () =>
+    agents.length === 0
+      ? 'no agents yet; start one with: fleetwire agent run NAME -- COMMAND'
+      : table(
+          ['NAME', 'STATUS', 'NODE', 'ADAPTER', 'LAST SEEN', 'ID'],
+          agents.map((a) => [a.name, a.status, a.nodeName, a.adapter, ago(a.lastSeenAtMs), a.id]),
+        ),
+  );
+}
+
+function agentDocument(agent: Agent): object {
+  return {
+    id: agent.id,
+    name: agent.name,
+    status: agent.status,
+    node: agent.node,
+    node_name: agent.nodeName,
+    adapter: agent.adapter,
+    registered_at: new Date(agent.registeredAtMs).toISOString(),
+    last_seen_at: new Date(agent.lastSeenAtMs).toISOString(),
+  };
+}
+
+async function who(context: CommandContext, _options: object, name: string | undefined): Promise<void> {
+  const hub = await context.hub();
+  const agents =
+    name === undefined
+      ? (await allAgents(hub)).filter((agent) => agent.status === 'online')
+      : [(await hub.registry.lookupAgent({ name })).agent!];
+  context.output.result({ agents: agents.map(agentDocument) }, () =>
+    agents.length === 0
+      ? 'nobody is online'
+      : agents.map(
+          (agent) =>
+            `${agent.name}@${agent.nodeName}${agent.status === 'online' ? '' : ` (${agent.status})`}`,
+        ),
+  );
+}

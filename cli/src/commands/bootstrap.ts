@@ -1,0 +1,54 @@
+/** bootstrap: keys, and the configuration of NATS servers that run elsewhere. */
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LIMITS } from '@fleetwire/contract';
+import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
+import { bootstrapFabric } from '@fleetwire/runtime';
+import type { Command } from 'commander';
+import { wholeNumber } from '../arguments.ts';
+import type { CommandContext } from '../command-context.ts';
+import { fabricFolder } from '../fabric/fabric-record.ts';
+import type { Action } from '../program.ts';
+
+export function addBootstrapCommand(program: Command, action: Action): void {
+  program
+    .command('bootstrap')
+    .description('make the keys of a fabric and print the nats-server configuration for them')
+    .option('--out <file>', 'write the configuration to a file instead')
+    .option('--host <address>', 'address that the NATS server listens on', '0.0.0.0')
+    .option('--port <port>', 'port that the NATS server listens on', wholeNumber('--port', 1, 65_535), 4222)
+    .option('--store <folder>', 'where the NATS server keeps its streams', '/var/lib/nats')
+    .option('--apply', 'create accounts, streams and consumers on the servers of FLEETWIRE_NATS_URL')
+    .action(action(bootstrap));
+}
+
+interface BootstrapOptions {
+  readonly out?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly store: string;
+  readonly apply?: boolean;
+}
+
+async function bootstrap(context: CommandContext, options: BootstrapOptions): Promise<void> {
+  const { config, output } = context;
+  const keys = config.keys.dir ?? join(fabricFolder(config.folders.data), 'keys');
+  await ensureKeys(keys, { services: ['org', 'registry', 'router', 'delivery'] });
+  if (options.apply === true) {
+    const natsUrls = config.nats.url.split(',');
+    await bootstrapFabric({ keysDir: keys, natsUrls, singleTenant: config.nats.single_tenant });
+    return output.result({ keys, applied: true }, () => 'accounts, streams and consumers are there');
+  }
+  const text = await natsServerConfig(keys, {
+    host: options.host,
+    port: options.port,
+    storeDir: join(options.store, 'store'),
+    resolverDir: join(options.store, 'accounts'),
+    serverName: 'fleetwire',
+    maxPayload: LIMITS.serverMaxPayload,
+  });
+  if (options.out !== undefined) await writeFile(options.out, text, { mode: 0o600 });
+  output.progress(`keys are in ${keys}; then run: fleetwire bootstrap --apply`);
+  output.result({ keys, nats_config: options.out ?? text }, () => options.out ?? text);
+}

@@ -1,0 +1,69 @@
+/** node start | stop | list: the daemons of this machine and the nodes of the org. */
+
+import { checkName, isName } from '@fleetwire/kernel';
+import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
+import { startNode, stopNode } from '../fabric/node-process.ts';
+import { ago, table } from '../output.ts';
+import type { Action } from '../program.ts';
+
+export function addNodeCommands(program: Command, action: Action): void {
+  const node = program.command('node').description('nodes: one daemon for each machine');
+  node
+    .command('start')
+    .description('start a node on this machine and bring it into the org')
+    .argument('[name]', 'unique in the org; the host name when left out')
+    .option('--detach', 'go on in the background')
+    .action(action(start));
+  node
+    .command('stop')
+    .description('end a node of this machine; what it holds stays on its disk')
+    .argument('<name>')
+    .action(action(stop));
+  node.command('list').description('all nodes of the org').action(action(list));
+}
+
+async function start(
+  context: CommandContext,
+  options: { detach?: boolean },
+  given: string | undefined,
+): Promise<void> {
+  const name = given ?? (await hostName());
+  checkName(name, 'node');
+  await startNode(context, name, options.detach === true);
+}
+
+async function hostName(): Promise<string> {
+  const { hostname } = await import('node:os');
+  const plain = hostname()
+    .split('.')[0]!
+    .replace(/[^a-zA-Z0-9-]/g, '-')
+    .slice(0, 50);
+  return isName(plain) ? plain : 'node';
+}
+
+async function stop(context: CommandContext, _options: object, name: string): Promise<void> {
+  const stopped = await stopNode(context, name);
+  context.output.result({ name, stopped }, () => (stopped ? `${name} has ended` : `${name} was not running`));
+}
+
+async function list(context: CommandContext): Promise<void> {
+  const hub = await context.hub();
+  const { nodes } = await hub.registry.listNodes({ pageSize: 1000 });
+  const documents = nodes.map((n) => ({
+    id: n.id,
+    name: n.name,
+    status: n.status,
+    version: n.version,
+    platform: n.platform,
+    agents: n.agents,
+    joined_at: new Date(n.joinedAtMs).toISOString(),
+    last_seen_at: new Date(n.lastSeenAtMs).toISOString(),
+  }));
+  context.output.result({ nodes: documents }, () =>
+    table(
+      ['NAME', 'STATUS', 'AGENTS', 'LAST SEEN', 'VERSION', 'ID'],
+      nodes.map((n) => [n.name, n.status, String(n.agents), ago(n.lastSeenAtMs), n.version, n.id]),
+    ),
+  );
+}

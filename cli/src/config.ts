@@ -1,0 +1,78 @@
+/** What the command line reads from the environment: the shared sections, and whether servers outside are given. */
+
+import {
+  type ConfigOf,
+  childEnvironment,
+  defineSection,
+  folders,
+  loadConfig,
+  secretText,
+  sections,
+  z,
+} from '@fleetwire/config';
+
+/** Read a second time without defaults: a given URL means that `up` starts no server of its own for it. */
+const outside = {
+  nats: defineSection('nats', {
+    url: z.string().min(1).optional().describe('NATS servers to use; without it `up` starts its own'),
+  }),
+  database: defineSection('database', {
+    url: secretText().min(1).optional().describe('PostgreSQL to use; without it `up` starts its own'),
+  }),
+};
+
+const up = defineSection('up', {
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address that the services and servers of `up` listen on'),
+  ready_ms: z
+    .number()
+    .int()
+    .min(1000)
+    .max(600_000)
+    .default(90_000)
+    .describe('How long `up --detach` and `node start` wait until what they started is ready'),
+});
+
+/** All that the command line reads. */
+export const cliSections = {
+  common: sections.common,
+  nats: sections.nats,
+  database: sections.database,
+  keys: sections.keys,
+  ambient: sections.ambient,
+  up,
+};
+
+export type CliConfig = ConfigOf<typeof cliSections> & {
+  /** Undefined: `up` starts its own. */
+  readonly outsideNats: string | undefined;
+  readonly outsideDatabase: string | undefined;
+  readonly folders: { readonly data: string; readonly config: string; readonly state: string };
+};
+
+export function loadCliConfig(): CliConfig {
+  const given = loadConfig({ nats: outside.nats, database: outside.database });
+  const config = loadConfig(cliSections);
+  return {
+    ...config,
+    outsideNats: given.nats.url,
+    outsideDatabase: given.database.url,
+    folders: folders(config),
+  };
+}
+
+/** The environment for another process of this command line: as ours, with the secrets that it needs too. */
+export function ownEnvironment(
+  config: CliConfig,
+  extra: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const { api_key } = config.ambient;
+  return childEnvironment({
+    ...(config.outsideDatabase === undefined ? {} : { FLEETWIRE_DATABASE_URL: config.outsideDatabase }),
+    ...(api_key === undefined ? {} : { FLEETWIRE_API_KEY: api_key }),
+    ...extra,
+  });
+}

@@ -1,0 +1,37 @@
+/** A message's hops as a waterfall for the terminal. */
+
+import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
+import { stageToJSON } from '@fleetwire/gen/message';
+import { printable } from '@fleetwire/kernel';
+
+const BAR_CHARS = 32;
+
+/** One line per hop: number, stage, where, milliseconds since the hop before, and a bar on the scale of the whole way. */
+export function waterfall(trace: TraceMessageResponse): string[] {
+  const message = trace.message!;
+  const lines = [
+    `message ${message.id}  ${printable(message.fromName || message.fromAgent)} -> ${printable(message.to)}`,
+    `trace   ${trace.traceId}  conversation ${printable(message.correlationId)}`,
+    '',
+  ];
+  const times = trace.hops.map(({ hop }) => hop!.atUs);
+  const start = Math.min(...times);
+  const whole = Math.max(1, Math.max(...times) - start);
+  for (const { sequence, hop, sincePreviousUs } of trace.hops) {
+    const from = Math.round(((hop!.atUs - sincePreviousUs - start) / whole) * BAR_CHARS);
+    const to = Math.round(((hop!.atUs - start) / whole) * BAR_CHARS);
+    const bar = (' '.repeat(Math.max(0, from)) + '='.repeat(Math.max(0, to - from))).slice(0, BAR_CHARS);
+    const stage = stageToJSON(hop!.stage).replace('STAGE_', '').toLowerCase();
+    const where = `${hop!.service} ${hop!.instance}`;
+    const why = [hop!.reason, hop!.detail]
+      .filter((text) => text !== '')
+      .map(printable)
+      .join(': ');
+    lines.push(
+      `${String(sequence).padStart(2)}  ${stage.padEnd(11)} ${printable(where).padEnd(28)} ` +
+        `${`+${(sincePreviousUs / 1000).toFixed(2)} ms`.padStart(12)}  |${`${bar}o`.padEnd(BAR_CHARS + 1)}| ${why}`.trimEnd(),
+    );
+  }
+  if (trace.hops.length === 0) lines.push('no hop is recorded yet');
+  return lines;
+}

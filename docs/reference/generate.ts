@@ -1,0 +1,142 @@
+/** Writes the reference pages from the code that they describe; with --check it only says whether they are up to date. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cliSections } from '@fleetwire/cli/config';
+import { type ConfigRow, describeConfig, sections } from '@fleetwire/config';
+import {
+  bootstrapConsumers,
+  DEFAULT_SIZING,
+  ERROR_TABLE,
+  FABRIC_BUCKET,
+  LEASES_BUCKET,
+  LIMITS,
+  nodeConsumer,
+  ROUTES_BUCKET,
+  streamSpecs,
+  TTL_CAP_MS,
+  TTL_DEFAULT_MS,
+} from '@fleetwire/contract';
+import { delivery } from '@fleetwire/delivery';
+import { node } from '@fleetwire/node';
+import { org } from '@fleetwire/org';
+import { registry } from '@fleetwire/registry';
+import { router } from '@fleetwire/router';
+
+const NOTICE = '<!-- Made by docs/reference/generate.ts; edit the code instead. -->';
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((c) => c.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function configTable(rows: readonly ConfigRow[]): string {
+  return table(
+    ['key', 'default', 'what'],
+    rows.map((row) => [
+      `\`${row.key}\``,
+      row.default === '' ? '' : `\`${row.default}\``,
+      row.doc + (row.secret ? ' (secret)' : ''),
+    ]),
+  );
+}
+
+function configPage(): string {
+  const { common, nats, database, rpc, keys, lifecycle, telemetry, ambient } = sections;
+  const parts: [string, string, readonly ConfigRow[]][] = [
+    [
+      'Every service',
+      'Read by all of them.',
+      describeConfig({ common, nats, database, rpc, keys, lifecycle, telemetry }),
+    ],
+    [
+      'Command line and agents',
+      'Given to programs by the node that starts them, or set by people.',
+      describeConfig({ ambient, up: cliSections.up }),
+    ],
+    ...[org, registry, router, delivery, node].map((service): [string, string, readonly ConfigRow[]] => [
+      service.name,
+      `Read by \`services/${service.name}\` only.`,
+      describeConfig(service.config),
+    ]),
+  ];
+  const text = parts
+    .map(([title, about, rows]) => `## ${title}\n\n${about}\n\n${configTable(rows)}`)
+    .join('\n\n');
+  return `${NOTICE}\n\n# Configuration\n\nEvery key is an environment variable. An unknown \`FLEETWIRE_*\` key is an error, and so is a value that does not fit; an empty value counts as not set. Telemetry is exported by the standard \`OTEL_EXPORTER_OTLP_*\` variables and is off without them.\n\n${text}\n`;
+}
+
+function errorPage(): string {
+  const rows = Object.entries(ERROR_TABLE).map(([kind, row]) => [
+    `\`${kind}\``,
+    String(row.grpc),
+    String(row.http),
+    `\`${row.disposition}\``,
+    row.retryable ? 'yes' : 'no',
+    String(row.exit),
+  ]);
+  return `${NOTICE}\n\n# Errors\n\nAn error has a *kind*, a stable *reason* in capitals, a message for people, and often a help line that says what to do. Over gRPC the reason travels as \`google.rpc.ErrorInfo\` with the domain \`fleetwire\`.\n\n${table(['kind', 'gRPC', 'HTTP', 'consumer', 'retry can help', 'exit code'], rows)}\n\nConsumers: \`ack\` settles the message otherwise, \`nak_delay\` tries again later, \`dead_letter\` records it durably and goes on.\n`;
+}
+
+const size = (bytes: number) =>
+  bytes % 1024 ** 2 === 0 ? `${bytes / 1024 ** 2} MiB` : `${bytes / 1024} KiB`;
+const seconds = (ns: number) => (ns === 0 ? 'none' : `${ns / 1e9} s`);
+
+function streamPage(): string {
+  const streams = streamSpecs().map((s) => [
+    `\`${s.name}\``,
+    s.subjects.map((x) => `\`${x}\``).join(' '),
+    s.retention,
+    `discard ${s.discard}${s.discard_new_per_subject ? ', also by subject' : ''}`,
+    s.max_msgs_per_subject > 0 ? String(s.max_msgs_per_subject) : '',
+    size(s.max_bytes),
+    seconds(s.max_age),
+    seconds(s.duplicate_window),
+  ]);
+  const consumers = [...bootstrapConsumers(1), nodeConsumer(0, 'ORG', 'NODE')].map((c) => [
+    `\`${c.durable_name}\``,
+    `\`${c.stream}\``,
+    `\`${c.filter_subject}\``,
+    c.ack_policy,
+    seconds(c.ack_wait),
+    String(c.max_ack_pending),
+  ]);
+  const buckets = [ROUTES_BUCKET, LEASES_BUCKET, FABRIC_BUCKET].map((b) => [
+    `\`${b.name}\``,
+    b.ttl_ms === 0 ? 'none' : `${b.ttl_ms} ms`,
+    size(b.max_bytes),
+  ]);
+  const limits = [
+    ['body of a message', size(LIMITS.bodyBytes)],
+    ['pack', `${LIMITS.packMessages} messages and ${size(LIMITS.packBytes)}`],
+    ['`max_payload` of the NATS servers, at least', size(LIMITS.serverMaxPayload)],
+    ['time to live', `default ${TTL_DEFAULT_MS / 1000} s, at most ${TTL_CAP_MS / 1000} s`],
+    ['gRPC message', size(LIMITS.rpcMessageBytes)],
+  ];
+  return `${NOTICE}\n\n# Subjects, streams, consumers\n\nSizes are the defaults of bootstrap (${DEFAULT_SIZING.replicas} replica); all else is verified by every service at its start.\n\n${table(['stream', 'subjects', 'retention', 'when full', 'per subject', 'bytes', 'age', 'dedupe'], streams)}\n\n${table(['consumer', 'stream', 'filter', 'ack', 'ack wait', 'max pending'], consumers)}\n\nOne router consumer for each partition and epoch, one node consumer for each node.\n\n${table(['bucket', 'ttl', 'bytes'], buckets)}\n\n${table(['limit', 'value'], limits)}\n`;
+}
+
+const PAGES: Readonly<Record<string, () => string>> = {
+  'config.md': configPage,
+  'errors.md': errorPage,
+  'streams.md': streamPage,
+};
+
+const check = process.argv.includes('--check');
+const stale: string[] = [];
+for (const [name, page] of Object.entries(PAGES)) {
+  const file = new URL(`./${name}`, import.meta.url);
+  const text = page();
+  let found = '';
+  try {
+    found = readFileSync(file, 'utf8');
+  } catch {
+    // not there yet
+  }
+  if (found === text) continue;
+  if (check) stale.push(name);
+  else writeFileSync(file, text);
+}
+if (stale.length > 0) {
+  console.error(`out of date: ${stale.join(', ')}; run: make gen`);
+  process.exitCode = 1;
+}

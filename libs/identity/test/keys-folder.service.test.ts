@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { FleetwireError, isId } from '@fleetwire/kernel';
 import { tempFolder } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
+import { accountJwt } from '../src/accounts.ts';
 import {
   createTokenSigner,
   createTokenVerifier,
@@ -16,7 +17,11 @@ import {
   keyFiles,
   loadFirstApiKey,
   loadOrgSigning,
+  loadSecrets,
   loadTrust,
+  orgAccountJwt,
+  renewedOrgAccountJwt,
+  revocationsIn,
 } from '../src/index.ts';
 
 const SERVICES = ['org', 'registry'];
@@ -124,6 +129,21 @@ describe('keys folder', () => {
   it('says what is missing where there are no keys', async () => {
     await using folder = tempFolder();
     await assert.rejects(loadTrust(folder.path), says('KEYS_MISSING'));
+  });
+
+  it('renews an org account only when it says something else, and keeps its revocations', async () => {
+    await using folder = tempFolder();
+    const trust = await ensureKeys(folder.path, { services: SERVICES });
+    const secrets = await loadSecrets(folder.path);
+    const id = trust.orgs[0]!.id;
+    const revoked = { UA: 1_700_000_000 };
+    const held = await orgAccountJwt(secrets, id, revoked);
+    assert.equal(await renewedOrgAccountJwt(secrets, id, held), undefined);
+    const old = await accountJwt('old', secrets.orgs[0]!.keys, { revocations: revoked }, secrets.operator);
+    const renewed = await renewedOrgAccountJwt(secrets, id, old);
+    assert.deepEqual(revocationsIn(renewed!), revoked);
+    assert.ok(await renewedOrgAccountJwt(secrets, id, undefined));
+    await assert.rejects(orgAccountJwt(secrets, 'o_other'), says('ORG_UNKNOWN'));
   });
 
   it('holds signing keys that its trust verifies', async () => {

@@ -1,0 +1,179 @@
+/** Follows a bucket: reads all that is there, then every change; after any doubt reads all again and tells what differs. */
+
+import { FleetwireError, pause } from '@fleetwire/kernel';
+import { isRemoval } from './bucket.ts';
+import type { Link } from './link.ts';
+import type { PullLoop, PullOptions } from './pull-session.ts';
+import type { JetstreamApi } from './request.ts';
+
+export interface WatchEntry {
+  readonly key: string;
+  /** Undefined: the entry is gone. Empty when only keys were asked for. */
+  readonly value: Uint8Array | undefined;
+  readonly revision: number;
+}
+
+export interface WatchOptions {
+  /** Like a subject, over keys. Default: all. */
+  readonly filter?: string | undefined;
+  /** Values are left out. */
+  readonly keysOnly?: boolean | undefined;
+  /** The broker was closed while the watch was on. */
+  readonly onClosed?: ((error: unknown) => void) | undefined;
+}
+
+export interface BucketWatch {
+  stop(): void;
+}
+
+export interface WatchPorts {
+  readonly link: Link;
+  readonly api: JetstreamApi;
+  readonly pull: (stream: string, consumer: string, o: PullOptions) => PullLoop;
+}
+
+const BATCH = 1000;
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** The server drops the consumer of a watch that is gone after this time. */
+const INACTIVE_NS = 30e9;
+const RETRY_MS = 250;
+
+/** Rejects when the first reading cannot begin; later faults are retried for ever. */
+export async function startWatch(
+  ports: WatchPorts,
+  bucket: string,
+  onEntry: (entry: WatchEntry) => void,
+  onInitialized: () => void,
+  o: WatchOptions,
+): Promise<BucketWatch> {
+  const watch = new Watch(ports, bucket, onEntry, onInitialized, o);
+  await watch.begin();
+  return watch;
+}
+
+class Watch implements BucketWatch {
+  readonly #ports: WatchPorts;
+  readonly #stream: string;
+  readonly #prefix: string;
+  readonly #onEntry: (entry: WatchEntry) => void;
+  readonly #onInitialized: () => void;
+  readonly #o: WatchOptions;
+  readonly #stopping = new AbortController();
+  /** What was told as being there: key to revision. */
+  readonly #known = new Map<string, number>();
+  /** While all is read: keys that were seen in this reading. */
+  #seen: Set<string> | undefined = new Set();
+  #initialized = false;
+  #session: PullLoop | undefined;
+
+  constructor(
+    ports: WatchPorts,
+    bucket: string,
+    onEntry: (entry: WatchEntry) => void,
+    onInitialized: () => void,
+    o: WatchOptions,
+  ) {
+    this.#ports = ports;
+    this.#stream = `KV_${bucket}`;
+    this.#prefix = `$KV.${bucket}.`;
+    this.#onEntry = onEntry;
+    this.#onInitialized = onInitialized;
+    this.#o = o;
+  }
+
+  async begin(): Promise<void> {
+    const reading = await this.#open();
+    void this.#run(reading);
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    void this.#session?.stop();
+  }
+
+  async #run(first: { name: string; pending: number }): Promise<void> {
+    let reading: { name: string; pending: number } | undefined = first;
+    while (!this.#stopping.signal.aborted && !this.#ports.link.closed) {
+      if (reading === undefined) await pause(RETRY_MS, this.#stopping.signal);
+      else await this.#read(reading);
+      reading = await this.#open().catch(() => undefined);
+    }
+    if (reading !== undefined) await this.#drop(reading.name);
+    if (this.#ports.link.closed) this.#o.onClosed?.(closed());
+  }
+
+  /** An ephemeral consumer that begins with the last message of each key. */
+  async #open(): Promise<{ name: string; pending: number }> {
+    if (this.#stopping.signal.aborted) throw closed();
+    const config = {
+      deliver_policy: 'last_per_subject',
+      ack_policy: 'none',
+      filter_subject: `${this.#prefix}${this.#o.filter ?? '>'}`,
+      replay_policy: 'instant',
+      inactive_threshold: INACTIVE_NS,
+      mem_storage: true,
+      num_replicas: 1,
+      headers_only: this.#o.keysOnly === true,
+    };
+    const body = { stream_name: this.#stream, config };
+    const made = await this.#ports.api.call<{ name: string; num_pending: number }>(
+      `CONSUMER.CREATE.${this.#stream}`,
+      body,
+    );
+    return { name: made.name, pending: made.num_pending };
+  }
+
+  /** Until the session ends by doubt or by `stop`. */
+  async #read(reading: { name: string; pending: number }): Promise<void> {
+    this.#seen = new Set();
+    let left = reading.pending;
+    if (left === 0) this.#complete();
+    this.#session = this.#ports.pull(this.#stream, reading.name, {
+      batch: BATCH,
+      maxBytes: BATCH_BYTES,
+      firstDelivery: 1,
+      onDoubt: () => undefined,
+    });
+    if (this.#stopping.signal.aborted) void this.#session.stop();
+    for await (const batch of this.#session) {
+      for (const message of batch) {
+        if (this.#stopping.signal.aborted) return this.#drop(reading.name);
+        const key = message.subject.slice(this.#prefix.length);
+        this.#tell(key, isRemoval(message) ? undefined : message.data, message.sequence);
+        if (left > 0 && --left === 0) this.#complete();
+      }
+    }
+    await this.#drop(reading.name);
+  }
+
+  #tell(key: string, value: Uint8Array | undefined, revision: number): void {
+    this.#seen?.add(key);
+    const before = this.#known.get(key);
+    if (before === revision || (value === undefined && before === undefined)) return;
+    if (value === undefined) this.#known.delete(key);
+    else this.#known.set(key, revision);
+    this.#ports.link.guard(() => this.#onEntry({ key, value, revision }));
+  }
+
+  /** All that was there has been read: what was known and was not seen again is gone. */
+  #complete(): void {
+    const seen = this.#seen!;
+    this.#seen = undefined;
+    for (const [key, revision] of this.#known) {
+      if (seen.has(key)) continue;
+      this.#known.delete(key);
+      this.#ports.link.guard(() => this.#onEntry({ key, value: undefined, revision }));
+    }
+    if (this.#initialized) return;
+    this.#initialized = true;
+    this.#ports.link.guard(this.#onInitialized);
+  }
+
+  async #drop(consumer: string): Promise<void> {
+    await this.#ports.api.call(`CONSUMER.DELETE.${this.#stream}.${consumer}`).catch(() => undefined); // it lapses by itself
+  }
+}
+
+function closed(): FleetwireError {
+  return new FleetwireError('cancelled', 'WATCH_CLOSED', 'the watch was closed');
+}

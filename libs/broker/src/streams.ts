@@ -1,0 +1,113 @@
+/** Streams: created once by bootstrap, never altered, verified by everyone who starts. */
+
+import type { StreamSpec } from '@fleetwire/contract';
+import { FleetwireError } from '@fleetwire/kernel';
+import { differences, report } from './drift.ts';
+import { ERR_CODES, isJetstreamError } from './jetstream-errors.ts';
+import type { JetstreamApi } from './request.ts';
+
+export interface VerifyOptions {
+  /** Fields that may differ, such as those that are sized at bootstrap. */
+  readonly ignoring?: readonly (keyof StreamSpec)[] | undefined;
+}
+
+export interface StreamState {
+  readonly messages: number;
+  readonly bytes: number;
+  /** Of the oldest message; one more than `lastSequence` when there is none. */
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly maxBytes: number;
+}
+
+export interface Streams {
+  /**
+   * Rejects failed_precondition: STREAM_MISSING, or STREAM_DRIFT whose message names every field that differs, in all
+   * of the streams. Without `replicas` their number is not looked at.
+   */
+  verify(specs: readonly StreamSpec[], replicas?: number, o?: VerifyOptions): Promise<void>;
+  /** Creates what is missing, alters nothing, then verifies. */
+  ensure(specs: readonly StreamSpec[], replicas: number): Promise<void>;
+  /** Undefined when there is no such stream. */
+  state(stream: string): Promise<StreamState | undefined>;
+}
+
+export interface StreamInfo {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly state: {
+    readonly messages: number;
+    readonly bytes: number;
+    readonly first_seq: number;
+    readonly last_seq: number;
+  };
+}
+
+/** Undefined when there is none of this name. */
+export async function streamInfo(api: JetstreamApi, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return await api.call<StreamInfo>(`STREAM.INFO.${name}`);
+  } catch (error) {
+    if (isJetstreamError(error, ERR_CODES.streamNotFound)) return undefined;
+    throw error;
+  }
+}
+
+export function createStreams(api: JetstreamApi): Streams {
+  return {
+    verify: (specs, replicas, o) => verify(api, specs, replicas, o),
+    async ensure(specs, replicas) {
+      for (const spec of specs) {
+        if ((await streamInfo(api, spec.name)) !== undefined) continue;
+        await api.call(`STREAM.CREATE.${spec.name}`, { ...spec, storage: 'file', num_replicas: replicas });
+      }
+      await verify(api, specs, replicas);
+    },
+    async state(stream) {
+      const info = await streamInfo(api, stream);
+      if (info === undefined) return undefined;
+      const { messages, bytes, first_seq: firstSequence, last_seq: lastSequence } = info.state;
+      return {
+        messages,
+        bytes,
+        firstSequence,
+        lastSequence,
+        maxBytes: Number(info.config['max_bytes'] ?? -1),
+      };
+    },
+  };
+}
+
+async function verify(
+  api: JetstreamApi,
+  specs: readonly StreamSpec[],
+  replicas?: number,
+  o: VerifyOptions = {},
+): Promise<void> {
+  const missing: string[] = [];
+  const drifted: string[] = [];
+  for (const spec of specs) {
+    const info = await streamInfo(api, spec.name);
+    if (info === undefined) {
+      missing.push(spec.name);
+      continue;
+    }
+    const wanted: Record<string, unknown> = { ...spec, storage: 'file' };
+    for (const field of o.ignoring ?? []) delete wanted[field];
+    if (replicas !== undefined) wanted['num_replicas'] = replicas;
+    const list = differences(wanted, info.config);
+    if (list.length > 0) drifted.push(report(`stream ${spec.name}`, list));
+  }
+  if (missing.length > 0) {
+    throw new FleetwireError('failed_precondition', 'STREAM_MISSING', `no stream ${missing.join(', ')}`, {
+      help: 'Run `fleetwire bootstrap` against these servers.',
+      details: { streams: missing.join(',') },
+    });
+  }
+  if (drifted.length > 0) throw drift('STREAM_DRIFT', drifted);
+}
+
+export function drift(reason: string, reports: readonly string[]): FleetwireError {
+  return new FleetwireError('failed_precondition', reason, reports.join('. '), {
+    help: 'Correct the configuration, or change the broker by hand: a service never alters what holds messages.',
+  });
+}

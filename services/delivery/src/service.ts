@@ -1,15 +1,22 @@
 /** The wiring of delivery: three ingest loops, the answers, and the sweep. */
 
+import { claimLease } from '@fleetwire/broker';
 import type { Sections } from '@fleetwire/config';
-import { DELIVERY_DEAD, DELIVERY_HISTORY, DELIVERY_RECEIPTS, LEASES_BUCKET } from '@fleetwire/contract';
+import {
+  DELIVERY_DEAD,
+  DELIVERY_HISTORY,
+  DELIVERY_RECEIPTS,
+  LEASE_KEYS,
+  LEASES_BUCKET,
+} from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
-import type { Caller } from '@fleetwire/identity';
 import { bindService } from '@fleetwire/rpc';
 import type { RunningService, RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { deliveryConfig } from './config.ts';
 import { deadLetterSource } from './handlers/dead-letters.ts';
 import { historySource } from './handlers/history.ts';
+import { inboxStream } from './handlers/inbox-stream.ts';
 import type { IngestLimits, IngestSource } from './handlers/ingest-loop.ts';
 import { IngestLoop } from './handlers/ingest-loop.ts';
 import { messageHandlers } from './handlers/message-rpc.ts';
@@ -32,9 +39,9 @@ export const delivery = defineService({
     consumers: [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD],
     buckets: [LEASES_BUCKET],
   },
-  wire: (context: Context) => {
+  wire: async (context: Context) => {
     const loops = ingestLoops(context);
-    const sweep = new SweepTask(context, context.config.delivery);
+    const sweep = await sweepTask(context);
     const { recipients_max, recipients_listed, page_bytes } = context.config.delivery;
     const limits = {
       recipientsMax: recipients_max,
@@ -43,7 +50,7 @@ export const delivery = defineService({
     };
     const handlers = messageHandlers(context.store, limits);
     return {
-      rpc: [bindService<DeliveryServiceDefinition, Caller>(DeliveryServiceDefinition, handlers)],
+      rpc: [bindService(DeliveryServiceDefinition, handlers)],
       components: [...loops, sweep],
       health: () => ({
         ingest: Object.fromEntries(
@@ -76,4 +83,30 @@ function ingestLoops(context: Context): IngestLoop<never>[] {
   const loops = [loop(historySource(store)), loop(receiptSource(store)), loop(deadLetterSource(store))];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
   return loops as unknown as IngestLoop<never>[];
+}
+
+async function sweepTask(context: Context): Promise<SweepTask> {
+  const { broker, store, clock, instance, log, config: all } = context;
+  const values = all.delivery;
+  const leases = claimLease(await broker.bucket(LEASES_BUCKET), instance);
+  return new SweepTask({
+    acquire: () => leases.acquire(LEASE_KEYS.sweep('delivery')),
+    inbox: inboxStream(broker),
+    publish: (subject, payload, options) => broker.store(subject, payload, options),
+    store,
+    clock,
+    instance,
+    limits: {
+      intervalMs: values.sweep_interval_ms,
+      readMax: values.sweep_read_max,
+      settleMax: values.sweep_settle_max,
+      watchMax: values.sweep_watch_max,
+      marginMs: values.sweep_margin_ms,
+      rewindMs: values.sweep_rewind_ms,
+      historyDays: values.history_days,
+      retentionIntervalMs: values.retention_interval_ms,
+      retentionRows: values.retention_rows,
+    },
+    log,
+  });
 }

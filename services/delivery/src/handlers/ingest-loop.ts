@@ -118,7 +118,7 @@ export class IngestLoop<Row> {
       if (first.done === true) return;
       const waiting = this.#readBatch(first.value);
       ({ next } = await this.#gather(waiting, batches, nextOf(batches)));
-      for (const part of this.#parts(waiting)) await this.#flush(part);
+      for (const part of this.#parts(waiting)) if (!(await this.#flush(part))) return;
     }
   }
 
@@ -158,17 +158,20 @@ export class IngestLoop<Row> {
     if (part.length > 0) yield part;
   }
 
-  async #flush(part: readonly Waiting<Row>[]): Promise<void> {
+  /** False when stopped before it was written: it is not acknowledged and comes again. */
+  async #flush(part: readonly Waiting<Row>[]): Promise<boolean> {
     const rows = this.#source.combine(part.flatMap((item) => item.intake.rows));
     const refused = await this.#persister.write(rows);
-    if (refused === undefined) return;
+    if (refused === undefined) return false;
     const rejected = [
       ...part.flatMap((item) => item.intake.rejected),
       ...refused.map(({ row, error }) => this.#source.refuse(row, causeChain(error))),
     ];
-    if (rejected.length > 0 && !(await this.#desk.take(this.name, rejected, this.#stopping.signal))) return;
+    if (rejected.length > 0 && !(await this.#desk.take(this.name, rejected, this.#stopping.signal)))
+      return false;
     for (const { message } of part) message.ack();
     this.#count(part, rows.length, rejected.length);
+    return true;
   }
 
   #count(part: readonly Waiting<Row>[], written: number, rejected: number): void {

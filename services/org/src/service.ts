@@ -2,7 +2,7 @@
 
 import { keysFolder } from '@fleetwire/config';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { type Caller, hashSecret, loadFirstApiKey } from '@fleetwire/identity';
+import { hashSecret, loadFirstApiKey } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import {
@@ -79,7 +79,7 @@ function partsOf(context: Context): OrgParts {
 }
 
 function bindOrg(parts: OrgParts) {
-  return bindService<typeof OrgServiceDefinition, Caller>(
+  return bindService(
     OrgServiceDefinition,
     {
       exchangeKey: (request) => exchangeKey(parts, request),

@@ -1,24 +1,23 @@
 /** The wiring of the registry: nodes, agents, names, the routing table. */
 
 import { randomBytes } from 'node:crypto';
-import { leases } from '@fleetwire/broker';
+import { claimLease } from '@fleetwire/broker';
 import { keysFolder } from '@fleetwire/config';
 import { LEASE_KEYS, LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import type { Caller } from '@fleetwire/identity';
 import { systemRandom } from '@fleetwire/kernel';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import {
   defineService,
   type RunningService,
   type RunOptions,
+  readFabricRecord,
   runService,
   type ServiceContext,
 } from '@fleetwire/runtime';
 import { registrySection } from './config.ts';
 import { LastSeen } from './domain/liveness.ts';
-import { countPartitions } from './domain/partitions.ts';
 import { minting } from './handlers/credentials.ts';
 import { deregisterAgent } from './handlers/deregister-agent.ts';
 import { listAgents, lookupAgent } from './handlers/find-agents.ts';
@@ -48,7 +47,7 @@ export const registry = defineService({
   name: 'registry',
   config,
   store: { entities, migrations },
-  broker: { streams: ['INGRESS', 'INBOX'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  broker: { streams: ['INBOX'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
     const parts = await partsOf(context);
     const known = knownNodes(parts);
@@ -92,7 +91,7 @@ async function partsOf(context: Context): Promise<RegistryParts> {
     random: systemRandom,
     log,
     config: set,
-    partitions: countPartitions(await broker.consumers.list('INGRESS')),
+    partitions: (await readFabricRecord(broker)).partitions,
     secret: await nodes.secret('challenge', randomBytes(32)),
     natsUrls: urls.split(',').map((url) => url.trim()),
     jwks: JSON.stringify(trust.jwks),
@@ -106,10 +105,10 @@ function knownNodes(parts: RegistryParts): KnownNodes {
 
 async function upkeepOf(context: Context, parts: RegistryParts): Promise<Upkeep> {
   const { broker, instance } = context;
-  const held = leases(await broker.bucket(LEASES_BUCKET), instance);
+  const held = claimLease(await broker.bucket(LEASES_BUCKET), instance);
   const upkeep = new Upkeep({
     acquire: () => held.acquire(LEASE_KEYS.sweep('registry')),
-    reconcile: (goOn) => reconcile(parts, goOn),
+    reconcile: (over) => reconcile(parts, over),
     sweep: () => parts.nodes.sweep(nowMs(parts.clock) - parts.config.liveness_ms),
     clock: parts.clock,
     log: parts.log,
@@ -120,7 +119,7 @@ async function upkeepOf(context: Context, parts: RegistryParts): Promise<Upkeep>
 }
 
 function bindRegistry(parts: RegistryParts) {
-  return bindService<typeof RegistryServiceDefinition, Caller>(
+  return bindService(
     RegistryServiceDefinition,
     {
       join: (request) => join(parts, request),

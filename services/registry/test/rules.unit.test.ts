@@ -1,4 +1,4 @@
-/** Goal: the registry's rules at their edges: nonces, suggestions, liveness, pages, partitions, who may call. Method: laws and edges. */
+/** Goal: the registry's rules at their edges: nonces, suggestions, liveness, pages, who may call. Method: laws and edges. */
 
 import assert from 'node:assert/strict';
 import { createNodeKey } from '@fleetwire/identity';
@@ -10,7 +10,6 @@ import { checkNonce, makeNonce } from '../src/domain/challenge.ts';
 import { checkProtocol, checkPublicKey } from '../src/domain/errors.ts';
 import { LastSeen, statusOf } from '../src/domain/liveness.ts';
 import { cutPage, readPage } from '../src/domain/pages.ts';
-import { countPartitions } from '../src/domain/partitions.ts';
 import { freeSuggestion, suggestions } from '../src/domain/suggest.ts';
 
 const reasonOf = (work: () => unknown): string => {
@@ -164,24 +163,6 @@ describe('pages', () => {
     assert.equal(
       reasonOf(() => readPage({ pageSize: 0, pageToken: '%' })),
       'INVALID_PAGE_TOKEN',
-    );
-  });
-});
-
-describe('partitions', () => {
-  it('are counted by their consumers, of which there may be two while one is taken over', () => {
-    const names = ['router-p0-e0', 'router-p1-e7', 'router-p1-e9', 'delivery-history'];
-    assert.equal(countPartitions(names), 2);
-  });
-
-  it('without a consumer are refused', () => {
-    assert.equal(
-      reasonOf(() => countPartitions(['delivery-history'])),
-      'PARTITION_UNCONSUMED',
-    );
-    assert.equal(
-      reasonOf(() => countPartitions(['router-p0-e0', 'router-p2-e0'])),
-      'PARTITION_UNCONSUMED',
     );
   });
 });

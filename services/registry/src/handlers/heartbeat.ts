@@ -32,7 +32,7 @@ export class Heartbeats {
   }
 
   async stop(): Promise<void> {
-    await this.#subscription?.unsubscribe();
+    await this.#subscription?.drain();
     await Promise.all(this.#underway);
   }
 

@@ -8,7 +8,7 @@ import type { RegistryConfig } from '../config.ts';
 export interface UpkeepOptions {
   /** Undefined: another replica holds it. */
   readonly acquire: () => Promise<Lease | undefined>;
-  readonly reconcile: (goOn: () => boolean) => Promise<{ routes: number; put: number; removed: number }>;
+  readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
   readonly clock: Clock;
@@ -62,7 +62,7 @@ export class Upkeep {
     this.#holding = true;
     try {
       while (lease.valid() && !over.aborted) {
-        await this.#attempt('routing table', () => this.#reconcileIfDue(lease));
+        await this.#attempt('routing table', () => this.#reconcileIfDue(over));
         await this.#attempt('sweep', () => this.#sweep());
         await pause(config.sweep_ms, over);
       }
@@ -72,13 +72,13 @@ export class Upkeep {
     }
   }
 
-  async #reconcileIfDue(lease: Lease): Promise<void> {
+  async #reconcileIfDue(over: AbortSignal): Promise<void> {
     const { clock, config, log } = this.#options;
     const started = clock.monotonicMs();
     if (started - this.#reconciledAtMs < config.reconcile_ms) return;
     this.#reconciledAtMs = started;
     try {
-      const done = await this.#options.reconcile(() => lease.valid() && !this.#stopping.signal.aborted);
+      const done = await this.#options.reconcile(over);
       if (done.put > 0 || done.removed > 0) log.info(done, 'the routing table was corrected');
     } catch (error) {
       this.reconcileSoon();

@@ -20,17 +20,17 @@ const AT_ONCE = 16;
  */
 export async function reconcile(
   parts: ReconcileParts,
-  goOn: () => boolean,
+  over: AbortSignal,
 ): Promise<{ routes: number; put: number; removed: number }> {
   const wanted = await wantedRoutes(parts.agents);
-  const { put, remove } = diffRoutes(wanted, await parts.routes.readAll());
+  const { put, remove } = diffRoutes(wanted, await parts.routes.readAll(over));
   let removed = 0;
   for (const keys of pages(remove.map(([key]) => key))) {
-    if (!goOn()) break;
+    if (over.aborted) break;
     removed += await removeGone(parts, keys);
   }
   for (const page of pages(put)) {
-    if (!goOn()) break;
+    if (over.aborted) break;
     for (let i = 0; i < page.length; i += AT_ONCE)
       await Promise.all(
         page.slice(i, i + AT_ONCE).map(([key, route]) => parts.routes.ensureRoute(key, route)),

@@ -1,6 +1,6 @@
 /** Writes the routing table: one entry for each agent in a key-value bucket that routers and nodes watch. */
 
-import type { Bucket } from '@fleetwire/broker';
+import type { Bucket, WatchEntry } from '@fleetwire/broker';
 import { routeKey } from '@fleetwire/contract';
 import { Route } from '@fleetwire/gen/message';
 import { FleetwireError } from '@fleetwire/kernel';
@@ -9,6 +9,7 @@ import type { PlacedAgent } from '../store/agents.ts';
 
 /** Somebody else's write between our reading and our writing; more than a few in a row do not happen. */
 const TRIES = 8;
+const RACES = ['KEY_EXISTS', 'REVISION_CONFLICT', 'PUBLISH_IN_DOUBT'];
 
 export class RouteTable {
   readonly #bucket: Bucket;
@@ -50,23 +51,23 @@ export class RouteTable {
     if (await this.#bucket.get(key)) await this.#bucket.delete(key);
   }
 
-  /** All entries there are at this moment. */
-  async readAll(): Promise<Map<string, PresentRoute>> {
+  /** All entries there are at this moment; rejects when `over` aborts first. */
+  async readAll(over: AbortSignal): Promise<Map<string, PresentRoute>> {
     const found = new Map<string, PresentRoute>();
-    let stop: (() => unknown) | undefined;
+    const read = Promise.withResolvers<void>();
+    const giveUp = () => read.reject(over.reason);
+    const onEntry = ({ key, value, revision }: WatchEntry) => {
+      if (value === undefined) found.delete(key);
+      else found.set(key, { route: decodeRoute(value), revision });
+    };
+    over.throwIfAborted();
+    over.addEventListener('abort', giveUp);
+    const watch = await this.#bucket.watch(onEntry, read.resolve, { onClosed: read.reject });
     try {
-      await new Promise<void>((complete, failed) => {
-        this.#bucket
-          .watch((entry) => {
-            if (entry.value === undefined) found.delete(entry.key);
-            else found.set(entry.key, { route: decodeRoute(entry.value), revision: entry.revision });
-          }, complete)
-          .then((watch) => {
-            stop = () => watch.stop();
-          }, failed);
-      });
+      await read.promise;
     } finally {
-      await stop?.();
+      over.removeEventListener('abort', giveUp);
+      watch.stop();
     }
     return found;
   }
@@ -91,6 +92,7 @@ function decodeRoute(bytes: Uint8Array): Route | undefined {
   }
 }
 
+/** Somebody else wrote, or it is not known whether we did: look again. */
 function isRace(error: unknown): boolean {
-  return error instanceof FleetwireError && (error.kind === 'already_exists' || error.kind === 'aborted');
+  return error instanceof FleetwireError && RACES.includes(error.reason);
 }

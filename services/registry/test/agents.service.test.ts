@@ -1,0 +1,176 @@
+/**
+ * Goal: a name has one holder whatever races, everybody else gets a clear answer, and the routing table follows. Method:
+ * two replicas on real servers, many nodes at once, and a reader of the bucket.
+ */
+
+import assert from 'node:assert/strict';
+import { ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
+import { Route } from '@fleetwire/gen/message';
+import { foldName, isName } from '@fleetwire/kernel';
+import { eventually } from '@fleetwire/testkit';
+import { after, before, describe, it } from 'mocha';
+import { errorOf, type RegistryWorld, reasonOf, startRegistryWorld, type TestNode } from './fixture.ts';
+
+type Running = Awaited<ReturnType<RegistryWorld['start']>>;
+
+async function routeReader(world: RegistryWorld) {
+  const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
+  return {
+    bucket,
+    read: async (org: string, agent: string): Promise<Route | undefined> => {
+      const entry = await bucket.get(routeKey(org, agent));
+      return entry?.value && Route.decode(entry.value);
+    },
+  };
+}
+
+describe('agents', function () {
+  this.timeout(90_000);
+  let world: RegistryWorld;
+  let one: Running;
+  let two: Running;
+  let laptop: TestNode;
+  let desk: TestNode;
+  let routes: Awaited<ReturnType<typeof routeReader>>;
+  before(async () => {
+    world = await startRegistryWorld();
+    [one, two] = await Promise.all([world.start(), world.start()]);
+    [laptop, desk] = await Promise.all([world.node(one, 'laptop'), world.node(two, 'desk')]);
+    routes = await routeReader(world);
+  });
+  after(() => world?.[Symbol.asyncDispose]());
+  const register = (node: TestNode, name: string) => node.client.registerAgent({ name, adapter: 'stream' });
+
+  it('of 50 nodes that register one name at once: one wins, the others learn who and what is free', async () => {
+    const nodes: TestNode[] = [];
+    for (let i = 0; i < 50; i++) nodes.push(await world.node(i % 2 ? one : two, `racer-${i}`));
+    const outcomes = await Promise.all(nodes.map((node) => errorOf(register(node, i50Name(node)))));
+    const winners = nodes.filter((_, i) => outcomes[i] === undefined);
+    assert.equal(winners.length, 1, outcomes.map((o) => o?.reason).join());
+    const suggested = new Set<string>();
+    for (const [i, refused] of outcomes.entries()) {
+      if (refused === undefined) continue;
+      assert.deepEqual([refused.kind, refused.reason], ['already_exists', 'NAME_TAKEN']);
+      assert.equal(refused.details['held_by_node'], winners[0]!.id);
+      assert.equal(refused.details['held_by_node_name'], winners[0]!.name);
+      const { suggestion } = refused.details;
+      assert.ok(suggestion && isName(suggestion) && refused.help?.includes(suggestion));
+      assert.equal(foldName(suggestion), `alice-${nodes[i]!.name}`);
+      suggested.add(suggestion);
+    }
+    assert.equal(suggested.size, 49);
+    const refusedNode = nodes.find((node) => node !== winners[0])!;
+    assert.equal(await reasonOf(register(refusedNode, `alice-${refusedNode.name}`)), 'none');
+  });
+  const i50Name = (node: TestNode) => (Number(node.name.slice(6)) % 3 ? 'alice' : 'Alice');
+
+  it('suggest names that stay free, valid and short, however often they are taken', async () => {
+    const long = 'x'.repeat(50);
+    await register(laptop, long);
+    await register(laptop, 'y');
+    for (let i = 0; i < 5; i++) {
+      for (const name of [long, 'y']) {
+        const refused = await errorOf(register(desk, name));
+        const suggestion = refused?.details['suggestion'];
+        assert.ok(suggestion && isName(suggestion), suggestion);
+        await register(laptop, suggestion);
+      }
+    }
+  });
+
+  it('registered again by their node keep id, epoch and route', async () => {
+    const { agent } = await register(laptop, 'bob');
+    const again = await laptop.client.registerAgent({ name: 'BOB', adapter: 'mailbox' });
+    assert.deepEqual(
+      [again.agent!.id, again.agent!.name, again.agent!.epoch, again.agent!.adapter],
+      [agent!.id, 'bob', agent!.epoch, 'mailbox'],
+    );
+    assert.deepEqual(await routes.read(world.orgs[0], agent!.id), {
+      agent: agent!.id,
+      name: 'bob',
+      node: laptop.id,
+      nodeName: 'laptop',
+      epoch: agent!.epoch,
+      shard: 0,
+    });
+  });
+
+  it('have a route when the answer arrives, and none after they are removed', async () => {
+    const { agent } = await register(laptop, 'carol');
+    assert.equal((await routes.read(world.orgs[0], agent!.id))?.node, laptop.id);
+    assert.equal(await reasonOf(desk.client.deregisterAgent({ agent: agent!.id })), 'NOT_THE_OWNER');
+    assert.equal((await routes.read(world.orgs[0], agent!.id))?.node, laptop.id);
+    await laptop.client.deregisterAgent({ agent: agent!.id });
+    assert.equal(await routes.read(world.orgs[0], agent!.id), undefined);
+    await laptop.client.deregisterAgent({ agent: agent!.id });
+    const next = await register(desk, 'carol');
+    assert.notEqual(next.agent!.id, agent!.id);
+    assert.ok(next.agent!.epoch > agent!.epoch);
+  });
+
+  it('are found by name in any case and by id, in their org only, by those who may', async () => {
+    const { agent } = await register(laptop, 'dave');
+    const reader = await world.asUser(two, ['send']);
+    for (const name of ['dave', 'DAVE', agent!.id])
+      assert.equal((await reader.lookupAgent({ name })).agent!.id, agent!.id);
+    assert.equal((await desk.client.lookupAgent({ name: 'dave' })).agent!.nodeName, 'laptop');
+    const [, other] = world.orgs;
+    const stranger = await world.asUser(one, ['admin'], other);
+    for (const name of ['dave', agent!.id])
+      assert.equal(await reasonOf(stranger.lookupAgent({ name })), 'AGENT_UNKNOWN');
+    assert.equal(await reasonOf(stranger.lookupAgent({ name: 'dave', org: world.orgs[0] })), 'ORG_NOT_YOURS');
+    const router = await world.asService(one, 'router');
+    assert.equal((await router.lookupAgent({ name: 'dave', org: world.orgs[0] })).agent!.id, agent!.id);
+    assert.equal(await reasonOf(router.lookupAgent({ name: 'dave' })), 'ORG_MISSING');
+    const joiner = await world.asUser(one, ['node-join']);
+    assert.equal(await reasonOf(joiner.lookupAgent({ name: 'dave' })), 'SCOPE_MISSING');
+    assert.equal(await reasonOf(reader.registerAgent({ name: 'eve', adapter: 'stream' })), 'NOT_A_NODE');
+  });
+
+  it('that are unknown are refused with the nearest names', async () => {
+    await register(laptop, 'frederick');
+    const refused = await errorOf(desk.client.lookupAgent({ name: 'fredrick' }));
+    assert.deepEqual([refused?.kind, refused?.reason], ['not_found', 'AGENT_UNKNOWN']);
+    assert.match(refused!.help!, /frederick/);
+    assert.equal(await reasonOf(desk.client.lookupAgent({ name: 'no such@thing' })), 'AGENT_UNKNOWN');
+    assert.equal(await reasonOf(register(laptop, 'no such')), 'INVALID_NAME');
+    const odd = laptop.client.registerAgent({ name: 'odd', adapter: 'pigeon' });
+    assert.equal(await reasonOf(odd), 'UNKNOWN_ADAPTER');
+  });
+
+  it('of one node are bounded', async () => {
+    const small = await world.start({ agents_per_node_max: 1 });
+    const node = await world.node(small, 'small');
+    await register(node, 'only');
+    assert.equal(await reasonOf(register(node, 'second')), 'AGENT_LIMIT');
+    assert.equal(await reasonOf(register(node, 'only')), 'none');
+    await small.stop();
+  });
+
+  it('are listed in pages that are complete', async () => {
+    const reader = await world.asUser(one, ['read']);
+    const all = (await reader.listAgents({ pageSize: 1000 })).agents.map((agent) => agent.name);
+    const paged: string[] = [];
+    for (let pageToken = ''; ; ) {
+      const page = await reader.listAgents({ pageSize: 3, pageToken });
+      paged.push(...page.agents.map((agent) => agent.name));
+      pageToken = page.nextPageToken;
+      if (pageToken === '') break;
+    }
+    assert.deepEqual(paged, all);
+  });
+
+  it('that are in one place only, table or database, are set right by the replica that holds the lease', async () => {
+    const { agent } = await register(laptop, 'grace');
+    const key = routeKey(world.orgs[0], agent!.id);
+    const stray = routeKey(world.orgs[0], 'a_0000000000000000');
+    await routes.bucket.delete(key);
+    await routes.bucket.put(stray, Route.encode({ ...Route.decode(new Uint8Array()), agent: 'x' }).finish());
+    await Promise.all([one.stop(), two.stop()]);
+    [one, two] = await Promise.all([world.start(), world.start()]);
+    await eventually(async () => (await routes.bucket.get(key))?.value !== undefined, { timeoutMs: 30_000 });
+    await eventually(async () => (await routes.bucket.get(stray))?.value === undefined);
+    const reader = await world.asUser(one, ['read']);
+    assert.equal((await reader.lookupAgent({ name: 'grace' })).agent!.id, agent!.id);
+  });
+});

@@ -1,0 +1,209 @@
+/** A bootstrapped fabric in operator mode, a stand-in for org, replicas of the registry, and nodes that join. */
+
+import { join } from 'node:path';
+import { type Broker, connectBroker } from '@fleetwire/broker';
+import { DEFAULT_SIZING } from '@fleetwire/contract';
+import { OrgServiceDefinition } from '@fleetwire/gen/org';
+import { type HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import {
+  createNodeKey,
+  createTokenSigner,
+  ensureKeys,
+  keyFiles,
+  natsServerConfig,
+  nodeInboxPrefix,
+  signWithNodeKey,
+} from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
+import { bindService, createRpcClient, type RpcClient, startRpcServer } from '@fleetwire/rpc';
+import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
+import {
+  startOwnPostgres,
+  startTestNats,
+  startTestPostgres,
+  type TestNats,
+  tempFolder,
+} from '@fleetwire/testkit';
+import { start } from '../src/service.ts';
+
+export type RegistryClient = RpcClient<typeof RegistryServiceDefinition>;
+type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['overrides']>;
+const MiB = 1024 * 1024;
+/** A killed server must still have what it acknowledged. */
+const DURABLE = { shared_buffers: '16MB' };
+
+export interface TestNode {
+  readonly id: string;
+  readonly name: string;
+  readonly seed: string;
+  readonly publicKey: string;
+  readonly welcome: HelloResponse;
+  /** With the node's token. */
+  readonly client: RegistryClient;
+}
+
+export interface RegistryWorld extends AsyncDisposable {
+  /** Two orgs. */
+  readonly orgs: readonly [string, string];
+  readonly nats: TestNats;
+  readonly postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined;
+  readonly databaseUrl: string;
+  start(settings?: Overrides['registry']): Promise<RunningService>;
+  client(service: RunningService, token?: string): RegistryClient;
+  /** Of the first org unless told. */
+  asUser(service: RunningService, scopes: string[], org?: string): Promise<RegistryClient>;
+  asService(service: RunningService, name: string): Promise<RegistryClient>;
+  node(service: RunningService, name: string, org?: string): Promise<TestNode>;
+  /** Connected as the router, which may read everything. */
+  broker(): Promise<Broker>;
+  /** Connected with the node's own credentials. */
+  nodeBroker(node: TestNode, jwt?: string): Promise<Broker>;
+}
+
+export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Promise<RegistryWorld> {
+  await using building = new AsyncDisposableStack();
+  const keysDir = join(building.use(tempFolder('registry')).path, 'keys');
+  const services = ['org', 'registry', 'router'];
+  await ensureKeys(keysDir, { orgSlug: 'acme', services });
+  const trust = await ensureKeys(keysDir, { orgSlug: 'other', services });
+  const orgs = trust.orgs.map((org) => org.id) as [string, string];
+  const nats = building.use(await startTestNats({ config: (place) => operatorMode(keysDir, place) }));
+  const bytes = {
+    ingress_max_bytes: MiB,
+    inbox_max_bytes: MiB,
+    receipts_max_bytes: MiB,
+    dead_max_bytes: MiB,
+  };
+  const sizing = { ...DEFAULT_SIZING, ...bytes, events_max_bytes: MiB };
+  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing, partitions: 4 });
+  const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
+  const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
+  const org = await startOrgStandIn(orgs);
+  building.defer(() => org.close());
+  const signer = await createTokenSigner(keysDir, 'org');
+  const closing = building.move();
+
+  const client: RegistryWorld['client'] = (service, token) => {
+    const options = { address: service.address, ...(token === undefined ? {} : { token: () => token }) };
+    const made = createRpcClient(RegistryServiceDefinition, options);
+    closing.defer(() => made.close());
+    return made;
+  };
+  const connect = async (options: Omit<Parameters<typeof connectBroker>[0], 'urls' | 'name'>) => {
+    const broker = await connectBroker({ urls: [nats.url], name: 'test', ...options });
+    closing.defer(() => broker.close());
+    return broker;
+  };
+  return {
+    orgs,
+    nats,
+    postgres,
+    databaseUrl,
+    client,
+    start: async (settings = {}) => {
+      const overrides: Overrides = {
+        keys: { dir: keysDir },
+        nats: { url: nats.url },
+        database: { url: databaseUrl, pool_max: 6 },
+        common: { log_level: 'silent' },
+        registry: { org_address: org.address, sweep_ms: 200, flush_ms: 100, ...settings },
+      };
+      const service = await start({ env: {}, overrides });
+      closing.defer(() => service.stop().catch(() => undefined));
+      return service;
+    },
+    asUser: async (service, scopes, org = orgs[0]) => {
+      const { token } = await signer.sign({ sub: 'u_test', org, scopes, lifetimeMs: 3_600_000 });
+      return client(service, token);
+    },
+    asService: async (service, name) =>
+      client(service, await (await createTokenSigner(keysDir, name)).serviceToken()),
+    node: (service, name, org = orgs[0]) => joinAndGreet(client, service, name, org),
+    broker: () => connect({ credsFile: keyFiles.natsCreds(keysDir, 'router') }),
+    nodeBroker: (node, jwt = node.welcome.userJwt) =>
+      connect({
+        credentials: () => ({ jwt, seed: new TextEncoder().encode(node.seed) }),
+        inboxPrefix: nodeInboxPrefix(node.id),
+      }),
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+function operatorMode(keysDir: string, { dir, port }: { dir: string; port: number }): Promise<string> {
+  return natsServerConfig(keysDir, {
+    host: '127.0.0.1',
+    port,
+    serverName: 'test',
+    storeDir: join(dir, 'jetstream'),
+    resolverDir: join(dir, 'accounts'),
+    maxPayload: 2 * MiB,
+  });
+}
+
+/** Takes the id of an org as join token. */
+function startOrgStandIn(orgs: readonly string[]) {
+  const absent = async (): Promise<never> => {
+    throw new FleetwireError('unimplemented', 'NOT_HERE', 'not in this stand-in');
+  };
+  const service = bindService(
+    OrgServiceDefinition,
+    {
+      exchangeKey: absent,
+      getOrg: absent,
+      createApiKey: absent,
+      listApiKeys: absent,
+      revokeApiKey: absent,
+      createJoinToken: absent,
+      redeemJoinToken: async ({ joinToken }) => {
+        if (orgs.includes(joinToken)) return { org: joinToken };
+        throw new FleetwireError('unauthenticated', 'JOIN_TOKEN_INVALID', 'this join token is not known');
+      },
+    },
+    { auth: 'none' },
+  );
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  return startRpcServer({ listen: '127.0.0.1:0', services: [service], log });
+}
+
+async function joinAndGreet(
+  client: RegistryWorld['client'],
+  service: RunningService,
+  name: string,
+  org: string,
+): Promise<TestNode> {
+  const key = createNodeKey();
+  const anonymous = client(service);
+  const { node: id } = await anonymous.join({ joinToken: org, nodeName: name, publicKey: key.publicKey });
+  const welcome = await greet(anonymous, id, key.seed);
+  return { id, name, ...key, welcome, client: client(service, welcome.nodeToken) };
+}
+
+export async function greet(
+  client: RegistryClient,
+  node: string,
+  seed: string,
+  changed: { nonce?: Uint8Array; signature?: Uint8Array; protocol?: string } = {},
+): Promise<HelloResponse> {
+  const { nonce } = changed.nonce ? { nonce: changed.nonce } : await client.challenge({ node });
+  const signature = signWithNodeKey(seed, nonce);
+  return client.hello({
+    node,
+    nonce,
+    signature,
+    protocol: '1',
+    version: '0.1.0',
+    platform: 'linux-x64',
+    ...changed,
+  });
+}
+
+/** The error that a call was refused with; undefined when it was not. */
+export function errorOf(work: Promise<unknown>): Promise<FleetwireError | undefined> {
+  return work.then(
+    () => undefined,
+    (error: FleetwireError) => error,
+  );
+}
+
+export const reasonOf = async (work: Promise<unknown>): Promise<string> =>
+  (await errorOf(work))?.reason ?? 'none';

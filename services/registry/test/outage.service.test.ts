@@ -1,0 +1,74 @@
+/**
+ * Goal: PostgreSQL may die and come back: nodes stay known and connected, everything else says so, and what was stored is
+ * there again. Method: SIGKILL to a server of the test's own, then a restart on the same folder.
+ */
+
+import assert from 'node:assert/strict';
+import { heartbeatSubject } from '@fleetwire/contract';
+import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
+import { openStore } from '@fleetwire/store';
+import { eventually } from '@fleetwire/testkit';
+import { describe, it } from 'mocha';
+import { entities } from '../src/store/entities.ts';
+import { migrations } from '../src/store/migrations.ts';
+import { reasonOf, startRegistryWorld } from './fixture.ts';
+
+describe('registry and its database', function () {
+  this.timeout(90_000);
+
+  it('answers heartbeats and renews credentials while it is away, and goes on when it is back', async () => {
+    await using world = await startRegistryWorld({ ownPostgres: true });
+    const postgres = world.postgres!;
+    const service = await world.start({ known_fresh_ms: 0 });
+    const node = await world.node(service, 'laptop');
+    await node.client.registerAgent({ name: 'alice', adapter: 'stream' });
+    const broker = await world.nodeBroker(node);
+    const subject = heartbeatSubject.build({ org: world.orgs[0], node: node.id });
+    const beat = async () => {
+      const mine = { node: node.id, version: '0.1.0', agents: 1, credentialsLeftS: 10 };
+      return HeartbeatReply.decode(await broker.request(subject, Heartbeat.encode(mine).finish(), 8000));
+    };
+    await beat();
+
+    process.kill(postgres.server.pid, 'SIGKILL');
+    await postgres.server.exited;
+    const away = await beat();
+    assert.equal(away.known, true);
+    assert.notEqual(away.userJwt, '');
+    assert.equal(await reasonOf(node.client.lookupAgent({ name: 'alice' })), 'DATABASE_AWAY');
+    const late = node.client.registerAgent({ name: 'bob', adapter: 'stream' });
+    assert.equal(await reasonOf(late), 'DATABASE_AWAY');
+
+    await postgres.restart();
+    assert.equal(await reasonOf(node.client.registerAgent({ name: 'bob', adapter: 'stream' })), 'none');
+    const { agent } = await node.client.lookupAgent({ name: 'alice' });
+    assert.equal(agent!.status, 'online');
+    const store = await openStore({
+      url: world.databaseUrl,
+      schema: 'registry',
+      entities,
+      migrations,
+      poolMax: 2,
+      applicationName: 'test',
+    });
+    const written = () =>
+      store.query<{ status: string }>('select status from nodes where id = $1', [node.id]);
+    await eventually(async () => (await written())[0]!.status === 'online');
+    assert.equal(await store.drift(), '');
+    await store.close();
+  });
+
+  it('keeps nodes, names and epochs over restarts of its own', async () => {
+    await using world = await startRegistryWorld();
+    const first = await world.start();
+    const node = await world.node(first, 'laptop');
+    const before = await node.client.registerAgent({ name: 'alice', adapter: 'tmux' });
+    await first.stop();
+    const again = await world.start();
+    const client = world.client(again, node.welcome.nodeToken);
+    const after = await client.registerAgent({ name: 'alice', adapter: 'tmux' });
+    assert.deepEqual([after.agent!.id, after.agent!.epoch], [before.agent!.id, before.agent!.epoch]);
+    const next = await client.registerAgent({ name: 'bob', adapter: 'tmux' });
+    assert.ok(next.agent!.epoch > before.agent!.epoch);
+  });
+});

@@ -22,17 +22,15 @@ export async function brokerPart(
   const { broker, fabric } = await life.open(
     'broker',
     () => openServiceBroker(needs, access, options),
-    (opened, how) => (how.forced ? opened.broker.close() : opened.broker.drain()),
+    // Without a connection there is nothing to drain, and nobody who would say that it is done.
+    ({ broker: it }, how) => (how.forced || !it.connected() ? it.close() : it.drain()),
   );
   broker.onClosed((error) => {
     if (!life.leaving.aborted) life.fail(connectionClosed(error));
   });
   await life.open(
     'clock',
-    async () => {
-      await broker.clock.measure();
-      return setInterval(() => measure(broker, options.log), CLOCK_MS);
-    },
+    () => setInterval(() => measure(broker, options.log), CLOCK_MS),
     (timer) => clearInterval(timer),
   );
   return { broker, fabric };

@@ -60,7 +60,7 @@ export function brokerAccess(
   return { urls, credsFile: nats.creds_file ?? own };
 }
 
-/** A connection on which all that the service needs is known to be there, and what bootstrap decided. */
+/** A connection on which all that the service needs is known to be there, its clock measured, and what bootstrap decided. */
 export async function openServiceBroker(
   needs: BrokerNeeds,
   access: BrokerAccess,
@@ -98,6 +98,8 @@ async function verifyNeeds(broker: Broker, needs: BrokerNeeds): Promise<FabricRe
   if (specs.length > 0) await broker.streams.verify(specs, fabric.sizing.replicas);
   for (const consumer of needs.consumers ?? []) await broker.consumers.verify(consumer);
   for (const bucket of needs.buckets ?? []) await broker.bucket(bucket);
+  // Its entry is in the bucket that bootstrap makes last.
+  await broker.clock.measure();
   return fabric;
 }
 

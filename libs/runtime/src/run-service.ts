@@ -8,7 +8,7 @@ import {
   otelSettings,
   type Sections,
 } from '@fleetwire/config';
-import { systemClock } from '@fleetwire/kernel';
+import { FleetwireError, systemClock } from '@fleetwire/kernel';
 import { type DestinationStream, startTelemetry, type Telemetry } from '@fleetwire/telemetry';
 import { brokerPart } from './broker-part.ts';
 import { createContext, type Opened } from './context.ts';
@@ -90,16 +90,23 @@ async function start<C extends Sections>(
       () => telemetry,
       (opened) => opened.shutdown(),
     );
-    const running = await openParts(definition, config, telemetry, life, instance, env);
+    const opening = openParts(definition, config, telemetry, life, instance, env);
+    const running = await Promise.race([opening, endedEarly(life)]);
     life.serve();
     log.info({ address: running.address }, 'ready');
     handle?.exitWhenEnded(life);
     return running;
   } catch (error) {
     life.fail(error);
-    await life.ended.catch(() => undefined);
+    await life.ended;
     throw error;
   }
+}
+
+/** A part that hangs while it starts must not keep a stop waiting. */
+async function endedEarly(life: Lifecycle): Promise<never> {
+  await life.ended;
+  throw new FleetwireError('cancelled', 'STOPPING', 'the service was stopped while it started');
 }
 
 async function openParts<C extends Sections>(

@@ -1,6 +1,6 @@
 /** A small service for the tests of the lifecycle, run as a process of its own; its section says how it behaves. */
 
-import { defineSection, loadConfig, z } from '@fleetwire/config';
+import { childEnvironment, defineSection, loadConfig, z } from '@fleetwire/config';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
 import { bindService, type RpcContext } from '@fleetwire/rpc';
@@ -14,7 +14,9 @@ const section = defineSection('fixture', {
   fail_start: z.boolean().default(false).describe('A component fails to start'),
   fault: z.boolean().default(false).describe('Fails after it is ready'),
 });
-const settings = loadConfig({ fixture: section }).fixture;
+// Only its own keys: what is wrong with others is for runService to say.
+const own = Object.entries(childEnvironment()).filter(([key]) => key.startsWith('FLEETWIRE_FIXTURE_'));
+const settings = loadConfig({ fixture: section }, { env: Object.fromEntries(own) }).fixture;
 
 const unused = async (): Promise<never> => {
   throw new FleetwireError('unimplemented', 'UNUSED', 'not in this fixture');

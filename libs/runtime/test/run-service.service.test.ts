@@ -168,7 +168,8 @@ describe('a service as a process', function () {
     });
     await eventually(() => fixture.said('plain starts'));
     fixture.child.kill('SIGTERM');
-    assert.equal((await fixture.exited).signal, null);
+    assert.equal((await fixture.exited).code, 75);
+    assert.match(fixture.stderr(), /STOP_TIMEOUT/);
     assert.ok(fixture.said('plain stops'));
   });
 
@@ -223,6 +224,21 @@ describe('a service that waits for what it stands on', function () {
     await fixture.ready();
     fixture.child.kill('SIGTERM');
     assert.equal((await fixture.exited).code, 0);
+  });
+
+  it('lives on without NATS, and ends in good order without it too', async () => {
+    await using nats = await startTestNats();
+    await bootstrapFabric({ natsUrls: [nats.url], singleTenant: true });
+    await using fixture = startFixture({
+      FLEETWIRE_FIXTURE_BROKER: 'true',
+      FLEETWIRE_NATS_URL: nats.url,
+      FLEETWIRE_NATS_SINGLE_TENANT: 'true',
+    });
+    const address = await fixture.ready();
+    await nats.kill();
+    assert.equal(await checkHealth({ address }), true);
+    fixture.child.kill('SIGTERM');
+    assert.equal((await fixture.exited).code, 0, fixture.stderr());
   });
 
   it('starts on PostgreSQL, and stops while it waits for it', async () => {

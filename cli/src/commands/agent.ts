@@ -20,7 +20,6 @@ export function addAgentCommands(program: Command, action: Action): void {
     .option('--node <name>', 'on this node of this machine')
     .option('--adapter <kind>', 'tmux, stdio or mailbox', oneOf('--adapter', ['tmux', 'stdio', 'mailbox']))
     .option('--cwd <folder>', 'where it runs', process.cwd())
-    .passThroughOptions()
     .action(action(run));
   agent
     .command('stop')

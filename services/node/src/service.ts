@@ -22,7 +22,7 @@ import { nodeSection } from './config.ts';
 import { createEngine, type Engine, loadEngine } from './engine.ts';
 import { AgentHandlers } from './handlers/agents.ts';
 import { AttachHandler } from './handlers/attach.ts';
-import { Callers, type NodeCaller } from './handlers/callers.ts';
+import { Callers, type NodeContext } from './handlers/callers.ts';
 import { MessageHandlers } from './handlers/messages.ts';
 import { createHub } from './hub/hub.ts';
 import {
@@ -102,7 +102,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const client: ConstructorParameters<typeof RegistryDoor>[0]['client'] = (options) =>
     context.client(RegistryServiceDefinition, options);
   const door = new RegistryDoor(
-    { dir, identity, registry: settings.registry, version, clock, client },
+    { dir, identity, registry: settings.registry || identity.registry, version, clock, client },
     readWelcome(dir),
   );
   const registration = new Registration({
@@ -150,15 +150,15 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   };
   return {
     rpc: [
-      bindService<typeof NodeServiceDefinition, NodeCaller>(NodeServiceDefinition, {
-        attach: (requests, call) => attach.attach(requests, call),
-        send: (request, call) => messages.send(request, call),
-        waitMessage: (request, call) => messages.waitMessage(request, call),
-        readInbox: (request, call) => messages.readInbox(request, call),
-        runAgent: (request, call) => agents.runAgent(request, call),
-        stopAgent: (request, call) => agents.stopAgent(request, call),
-        listLocalAgents: (request, call) => agents.listLocalAgents(request, call),
-        nodeStatus: (request, call) => agents.nodeStatus(request, call),
+      bindService(NodeServiceDefinition, {
+        attach: (requests, call: NodeContext) => attach.attach(requests, call),
+        send: (request, call: NodeContext) => messages.send(request, call),
+        waitMessage: (request, call: NodeContext) => messages.waitMessage(request, call),
+        readInbox: (request, call: NodeContext) => messages.readInbox(request, call),
+        runAgent: (request, call: NodeContext) => agents.runAgent(request, call),
+        stopAgent: (request, call: NodeContext) => agents.stopAgent(request, call),
+        listLocalAgents: (request, call: NodeContext) => agents.listLocalAgents(request, call),
+        nodeStatus: (request, call: NodeContext) => agents.nodeStatus(request, call),
       }),
     ],
     authenticate: (bearer: string) => callers.authenticate(bearer),

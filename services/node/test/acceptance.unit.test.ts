@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { Envelope, Stage } from '@fleetwire/gen/message';
+import type { Outgoing } from '@fleetwire/gen/node';
 import { newMessageId } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { confirmed } from '../src/domain/receipt.ts';
@@ -78,7 +79,7 @@ describe('acceptance', () => {
   });
 
   it('refuses what can never be delivered, each with its reason', async () => {
-    const reasons: Record<string, object & { to?: string }> = {
+    const reasons: Record<string, Partial<Outgoing>> = {
       INVALID_ADDRESS: { to: 'no such thing' },
       BODY_TOO_LARGE: { body: new Uint8Array(1024 * 1024 + 1) },
       TTL_TOO_LONG: { ttlMs: 3_600_001 },

@@ -36,7 +36,7 @@ export interface TestEngine {
 
 export async function testEngine(overrides: Partial<NodeConfig> = {}): Promise<TestEngine> {
   const folder = tempFolder('node');
-  return open(folder.path, overrides, () => folder[Symbol.asyncDispose]());
+  return open(folder.path, overrides, async () => folder[Symbol.asyncDispose]());
 }
 
 async function open(

@@ -23,6 +23,7 @@ export const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
 
 export class Registration {
   readonly #parts: RegistrationParts;
+  #catchingUp = false;
   readonly #underWay = new Map<string, Promise<HostedAgent>>();
 
   constructor(parts: RegistrationParts) {
@@ -42,9 +43,24 @@ export class Registration {
     return registering;
   }
 
-  /** Tells the registry of all agents (again); what fails is tried again at the next connection. */
-  async announceAll(): Promise<void> {
-    const waiting = [...this.#parts.book.present()];
+  /** The registry may have forgotten everything. */
+  forgotten(): void {
+    for (const agent of this.#parts.book.present()) agent.registered = false;
+  }
+
+  /** Tells the registry what it does not know yet: agents, removals. What fails is tried again at the next call. */
+  async catchUp(): Promise<void> {
+    if (this.#catchingUp) return;
+    this.#catchingUp = true;
+    try {
+      await this.#tell();
+    } finally {
+      this.#catchingUp = false;
+    }
+  }
+
+  async #tell(): Promise<void> {
+    const waiting = [...this.#parts.book.present()].filter((agent) => !agent.registered);
     const worker = async () => {
       for (let agent = waiting.pop(); agent !== undefined; agent = waiting.pop()) await this.#announce(agent);
     };

@@ -28,6 +28,8 @@ export interface HubLinkParts {
   receipts(encoded: Uint8Array): void;
   /** A connection is there: `fresh` when the hub has to be told of the agents (again). */
   active(broker: Broker, welcome: Welcome, fresh: boolean): void;
+  /** The registry has answered a heartbeat. */
+  answered(): void;
   /** NATS has reconnected by itself. */
   reconnected(): void;
   /** The connection is given up; another one follows. */
@@ -189,7 +191,7 @@ export class HubLink {
     clock.learn(reply.brokerTimeUs, clock.monotonicMs() - asked);
     broker.clock.set(clock.offsetUs);
     if (reply.userJwt !== '') door.renewed(reply.userJwt);
-    if (reply.known) return;
+    if (reply.known) return this.#parts.answered();
     const welcome = await door.hello();
     this.#parts.active(broker, welcome, true);
   }

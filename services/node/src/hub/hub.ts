@@ -62,13 +62,15 @@ export function createHub(parts: HubParts): Hub {
     outboxLine.hurry();
     receiptLines.publishAll();
   };
+  const catchUp = () => {
+    void registration
+      .catchUp()
+      .catch((error) => log.warn({ err: asFleetwireError(error) }, 'agents not announced'));
+  };
   const active = (connection: Broker, welcome: Welcome, fresh: boolean) => {
     publishAll();
-    if (fresh) {
-      void registration
-        .announceAll()
-        .catch((error) => log.warn({ err: asFleetwireError(error) }, 'agents not announced'));
-    }
+    if (fresh) registration.forgotten();
+    catchUp();
     if (intake !== undefined) return;
     const { pull_batch: pullBatch, queue_wait_ms: queueWaitMs } = config;
     const openInbox = () => door.openInbox();
@@ -90,6 +92,7 @@ export function createHub(parts: HubParts): Hub {
     receipts: (encoded) => progress.hear(encoded),
     active,
     reconnected: publishAll,
+    answered: catchUp,
     lost: async () => {
       const ending = intake;
       intake = undefined;

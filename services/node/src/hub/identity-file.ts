@@ -11,6 +11,8 @@ export interface NodeIdentity {
   /** NKEY seed; never leaves this machine. */
   readonly seed: string;
   readonly publicKey: string;
+  /** Where it joined; used when the configuration names no registry. */
+  readonly registry: string;
   /** From which the tokens of this node's agents are derived, base64url. */
   readonly agentSecret: string;
 }

@@ -33,6 +33,8 @@ interface Pulled {
 const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
 /** Added to the consumer's ack_wait when the registry cannot make it anew. */
 const MARGIN_MS = 2000;
+/** Between two ways of reading the inbox, so that a connection that flaps costs little. */
+const REST_MS = 50;
 const PULL_BYTES = 4 * 1024 * 1024;
 /** How long an agent that did not make room in time is not waited for again. */
 const SLOW_MS = 5000;
@@ -80,6 +82,7 @@ export class Intake {
         if (this.#doubt.signal.aborted) continue;
         attempt = 0;
         await this.#pull(this.#doubt.signal);
+        await pause(REST_MS, this.#stopping.signal);
       } catch (error) {
         this.#parts.log.warn({ err: asFleetwireError(error) }, 'inbox cannot be read; trying again');
         await pause(backoffMs(RETRY, attempt++), this.#stopping.signal);

@@ -43,19 +43,19 @@ export async function joinOnce(options: JoinOptions): Promise<NodeIdentity> {
       help: 'Set FLEETWIRE_NODE_REGISTRY and FLEETWIRE_NODE_JOIN_TOKEN, or run `fleetwire node join`.',
     });
   }
-  const draft = present ?? freshIdentity(options.name);
-  writeIdentity(dir, { ...draft, name: options.name });
+  const draft = { ...(present ?? freshIdentity()), name: options.name, registry: options.registry };
+  writeIdentity(dir, draft);
   const client = options.client({ address: options.registry, token: () => undefined });
   const request = { joinToken, nodeName: options.name, publicKey: draft.publicKey };
   const joined = await untilReachable(() => client.join(request), options.waitMs, options.signal);
-  const identity = { ...draft, name: options.name, node: joined.node, org: joined.org };
+  const identity = { ...draft, node: joined.node, org: joined.org };
   writeIdentity(dir, identity);
   return identity;
 }
 
-function freshIdentity(name: string): NodeIdentity {
+function freshIdentity(): NodeIdentity {
   const agentSecret = randomBytes(32).toString('base64url');
-  return { node: '', org: '', name, ...createNodeKey(), agentSecret };
+  return { node: '', org: '', name: '', registry: '', ...createNodeKey(), agentSecret };
 }
 
 async function untilReachable<T>(call: () => Promise<T>, waitMs: number, signal?: AbortSignal): Promise<T> {

@@ -5,7 +5,7 @@ import { Envelope } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { type Clock, FleetwireError, newMessageId } from '@fleetwire/kernel';
 import type { HopTracer } from '@fleetwire/telemetry';
-import { isTraceparent, newTraceparent } from '@fleetwire/telemetry';
+import { isTraceparent } from '@fleetwire/telemetry';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { checkOutgoing, namesThisNode, ttlOf } from '../domain/checks.ts';
@@ -94,7 +94,7 @@ export class Acceptance {
   #envelope(agent: HostedAgent, message: Outgoing, local: HostedAgent | undefined): Envelope {
     const { clock, node, org, tracer } = this.#parts;
     const id = message.id === '' ? newMessageId(clock) : message.id;
-    const parent = isTraceparent(message.traceparent) ? message.traceparent : newTraceparent();
+    const parent = isTraceparent(message.traceparent) ? message.traceparent : '';
     const span = tracer.hop('fleetwire.accept', parent, () => ({
       'messaging.system': 'fleetwire',
       'messaging.operation.type': 'send',

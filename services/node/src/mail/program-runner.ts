@@ -61,7 +61,7 @@ export class ProgramRunner implements Taker {
     this.#work = this.#handOver(entries[0]!);
   }
 
-  /** The program is left as it is; a message under observation ends unconfirmed unless proof comes at once. */
+  /** The program is left as it is; a message under observation stays attempted unless proof comes at once. */
   async end(): Promise<void> {
     this.#closing.abort();
     if (this.#parts.agent.taker === this) this.#parts.agent.taker = undefined;
@@ -92,6 +92,8 @@ export class ProgramRunner implements Taker {
     this.#parts.injected(entry);
     const { observeMs } = this.#parts;
     const proof = await this.#proof(() => this.adapter.observe(message, observeMs, this.#closing.signal));
+    // The next start of the node looks again.
+    if (this.#closing.signal.aborted && proof.kind === 'unproven') return;
     await this.#settle(entry, outcomeOf(proof));
     this.#next();
   }

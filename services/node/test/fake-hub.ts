@@ -1,0 +1,224 @@
+/** A hub for tests of the node alone: a real nats-server, a small registry and a router that knows names only. */
+
+import { type Broker, connectBroker } from '@fleetwire/broker';
+import {
+  bootstrapConsumers,
+  filters,
+  inboxSubject,
+  nodeConsumer,
+  receiptSubject,
+  routerConsumer,
+  streamSpecs,
+} from '@fleetwire/contract';
+import {
+  Envelope,
+  HeartbeatReply,
+  type InboxEntry,
+  InboxPack,
+  IngressPack,
+  type Receipt,
+  ReceiptBatch,
+} from '@fleetwire/gen/message';
+import { type Agent, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { verifyNodeSignature } from '@fleetwire/identity';
+import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
+import { bindService, type RpcServer, startRpcServer } from '@fleetwire/rpc';
+import { createLog } from '@fleetwire/telemetry';
+import { startTestNats, type TestNats } from '@fleetwire/testkit';
+
+export const TEST_ORG = 'o_0000000000000001';
+const PARTITION = 0;
+const SHARD = 0;
+
+interface KnownNode {
+  readonly id: string;
+  readonly name: string;
+  readonly publicKey: string;
+}
+
+export class FakeHub {
+  readonly nats: TestNats;
+  readonly broker: Broker;
+  readonly agents = new Map<string, Agent>();
+  readonly nodes = new Map<string, KnownNode>();
+  /** Everything that was published to RECEIPTS. */
+  readonly receipts: Receipt[] = [];
+  /** Ids of all envelopes in ingress, repetitions too. */
+  readonly ingress: string[] = [];
+  /** False: ingress is left alone. */
+  routing = true;
+  /** Each entry is put into the inbox this often, under ids of its own, as a router that was cut off would. */
+  copies = 1;
+  /** False: the registry does not remember nodes at a heartbeat. */
+  known = true;
+  hellos = 0;
+  opened = 0;
+  #registry: RpcServer | undefined;
+  #address = '';
+  #stopping = false;
+  #loop: Promise<void> = Promise.resolve();
+  #published = 0;
+
+  constructor(nats: TestNats, broker: Broker) {
+    this.nats = nats;
+    this.broker = broker;
+  }
+
+  static async start(): Promise<FakeHub> {
+    const nats = await startTestNats();
+    const broker = await connectBroker({ urls: [nats.url], name: 'fake-hub' });
+    await broker.streams.ensure(streamSpecs(), 1);
+    for (const spec of bootstrapConsumers(1)) await broker.consumers.create(spec);
+    const hub = new FakeHub(nats, broker);
+    await hub.startRegistry();
+    hub.#listen();
+    hub.#loop = hub.#route();
+    return hub;
+  }
+
+  get registry(): string {
+    return this.#address;
+  }
+
+  async startRegistry(): Promise<void> {
+    const server = await startRpcServer({
+      listen: this.#address || '127.0.0.1:0',
+      services: [bindService(RegistryServiceDefinition, this.#handlers(), { auth: 'none' })],
+      log: createLog({ service: 'registry', instance: 'fake', version: '0', level: 'silent' }),
+    });
+    this.#registry = server;
+    this.#address = server.address;
+  }
+
+  async stopRegistry(): Promise<void> {
+    await this.#registry?.close();
+    this.#registry = undefined;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.stopRegistry();
+    await this.broker.close();
+    await this.#loop;
+    await this.nats[Symbol.asyncDispose]();
+  }
+
+  /** Puts entries for one agent into its node's inbox. */
+  async put(agent: Agent, entries: readonly InboxEntry[]): Promise<void> {
+    const subject = inboxSubject.build({ shard: SHARD, org: TEST_ORG, node: agent.node, agent: agent.id });
+    const payload = InboxPack.encode({ entries: [...entries] }).finish();
+    await this.broker.store(subject, payload, { msgId: `fake-${++this.#published}` });
+  }
+
+  /** Receipts of one message, in the order in which they were published. */
+  receiptsOf(id: string): Receipt[] {
+    return this.receipts.filter((receipt) => receipt.messageId === id);
+  }
+
+  #listen(): void {
+    this.broker.subscribe(filters.allReceipts, (message) => {
+      if (receiptSubject.parse(message.subject) === undefined) return;
+      this.receipts.push(...ReceiptBatch.decode(message.data).receipts);
+    });
+    this.broker.subscribe(filters.allHeartbeats, (message) => {
+      const reply = { brokerTimeUs: systemClock.nowUs(), userJwt: '', known: this.known };
+      message.respond(HeartbeatReply.encode(reply).finish());
+    });
+  }
+
+  async #route(): Promise<void> {
+    const { durable_name } = routerConsumer(PARTITION, 0);
+    const session = this.broker.pull('INGRESS', durable_name, { batch: 64 });
+    for await (const batch of session) {
+      for (const message of batch) {
+        for (const envelope of IngressPack.decode(message.data).envelopes) await this.#routeOne(envelope);
+        message.ack();
+      }
+      if (this.#stopping) break;
+    }
+    await session.stop();
+  }
+
+  async #routeOne(encoded: Uint8Array): Promise<void> {
+    const envelope = Envelope.decode(encoded);
+    this.ingress.push(envelope.id);
+    if (envelope.local || !this.routing) return;
+    const agent = this.agents.get(foldName(envelope.to.split('@')[0]!));
+    if (agent === undefined) return;
+    const nowUs = systemClock.nowUs();
+    const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, routeEpoch: 1 };
+    const deadlineUs = nowUs + envelope.ttlMs * 1000;
+    const entry = { envelope: encoded, recipients: [agent.id], router: 'router-fake', deadlineUs, ...times };
+    for (let copy = 0; copy < this.copies; copy++) await this.put(agent, [entry]);
+  }
+
+  #handlers() {
+    return {
+      join: async (request: { joinToken: string; nodeName: string; publicKey: string }) => {
+        if (request.joinToken !== 'join-me')
+          throw new FleetwireError('permission_denied', 'JOIN_TOKEN_INVALID', 'no such join token');
+        for (const node of this.nodes.values())
+          if (node.publicKey === request.publicKey) return { node: node.id, org: TEST_ORG };
+        const node = { id: newId('node'), name: request.nodeName, publicKey: request.publicKey };
+        this.nodes.set(node.id, node);
+        await this.broker.consumers.create(nodeConsumer(SHARD, TEST_ORG, node.id));
+        return { node: node.id, org: TEST_ORG };
+      },
+      challenge: async ({ node }: { node: string }) => ({ nonce: new TextEncoder().encode(node.padEnd(32)) }),
+      hello: async (request: { node: string; nonce: Uint8Array; signature: Uint8Array }) => {
+        const node = this.nodes.get(request.node);
+        if (node === undefined || !verifyNodeSignature(node.publicKey, request.nonce, request.signature))
+          throw new FleetwireError('unauthenticated', 'SIGNATURE_INVALID', 'not that node');
+        this.hellos++;
+        this.known = true;
+        const forever = Date.now() + 3_600_000;
+        return {
+          natsUrls: [this.nats.url],
+          partition: PARTITION,
+          shard: SHARD,
+          nodeToken: request.node,
+          nodeTokenExpiresAtMs: forever,
+          brokerTimeUs: systemClock.nowUs(),
+          org: TEST_ORG,
+          nodeName: node.name,
+          trust: '{"keys":[]}',
+        };
+      },
+      openInbox: async (_request: unknown, context: { metadata(name: string): string }) => {
+        const spec = nodeConsumer(SHARD, TEST_ORG, nodeOf(context));
+        await this.broker.consumers.recreate(spec);
+        this.opened++;
+        return { stream: spec.stream, consumer: spec.durable_name };
+      },
+      registerAgent: async (
+        request: { name: string; adapter: string },
+        context: { metadata(name: string): string },
+      ) => {
+        const node = nodeOf(context);
+        const present = this.agents.get(foldName(request.name));
+        if (present !== undefined && present.node !== node)
+          throw new FleetwireError('already_exists', 'NAME_TAKEN', `${request.name} lives elsewhere`);
+        const fresh = { status: 'online', registeredAtMs: 1, lastSeenAtMs: 1, epoch: 1 };
+        const nodeName = this.nodes.get(node)!.name;
+        const agent = present ?? { id: newId('agent'), ...request, node, nodeName, ...fresh };
+        this.agents.set(foldName(request.name), agent);
+        return { agent };
+      },
+      deregisterAgent: async (request: { agent: string }) => {
+        for (const [name, agent] of this.agents) if (agent.id === request.agent) this.agents.delete(name);
+        return {};
+      },
+      lookupAgent: unimplemented,
+      listAgents: unimplemented,
+      listNodes: unimplemented,
+    };
+  }
+}
+
+function nodeOf(context: { metadata(name: string): string }): string {
+  return context.metadata('authorization').replace('Bearer ', '');
+}
+
+async function unimplemented(): Promise<never> {
+  throw new FleetwireError('unimplemented', 'NOT_HERE', 'not part of this test');
+}

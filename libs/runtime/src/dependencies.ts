@@ -60,17 +60,19 @@ export function brokerAccess(
   return { urls, credsFile: nats.creds_file ?? own };
 }
 
-/** A connection on which all that the service needs is known to be there, its clock measured, and what bootstrap decided. */
+/** `onFault` gets what a listener or handler threw. A connection on which all that the service needs is known to be there, its clock measured, and what bootstrap decided. */
 export async function openServiceBroker(
   needs: BrokerNeeds,
   access: BrokerAccess,
   options: DependencyOptions,
+  onFault: (error: unknown) => void,
 ): Promise<{ broker: Broker; fabric: FabricRecord }> {
   const connect = () =>
     connectBroker({
       urls: [...access.urls],
       name: `fleetwire-${options.instance}`,
       waitMs: 0,
+      onFault,
       ...(access.credsFile === undefined ? {} : { credsFile: access.credsFile }),
     });
   const broker = await waitFor(connect, {

@@ -114,13 +114,16 @@ export class TmuxServer {
 
   async #look(): Promise<void> {
     let panes: ReadonlyMap<string, PaneStatus> | undefined;
+    // Before the question: a pane that is watched after it is not in the answer.
+    const watched = [...this.#watched];
     try {
       panes = await this.panes();
     } catch {
       // tmux did not answer in time: known next time.
     }
     if (panes !== undefined)
-      for (const [pane, entry] of [...this.#watched]) {
+      for (const [pane, entry] of watched) {
+        if (this.#watched.get(pane) !== entry) continue;
         const status = panes.get(pane);
         if (status !== undefined && !status.dead) continue;
         if (status?.ending && entry.patience-- > 0) {

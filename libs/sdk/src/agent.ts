@@ -1,0 +1,223 @@
+/** An agent as its program sees it: sends, messages, questions, receipts. */
+
+import { LIMITS } from '@fleetwire/contract';
+import type { Receipt } from '@fleetwire/gen/message';
+import type { Outgoing } from '@fleetwire/gen/node';
+import { FleetwireError, newMessageId } from '@fleetwire/kernel';
+import { currentTraceparent } from '@fleetwire/telemetry';
+import { Asks } from './asks.ts';
+import { Inbox } from './inbox.ts';
+import { SDK_LIMITS } from './limits.ts';
+import { Link, type LinkParts } from './link.ts';
+import type { Message } from './message.ts';
+import { ReceiptFeed } from './receipt-feed.ts';
+import { SendQueue, type Settle } from './send-queue.ts';
+
+export interface SendOptions {
+  /** Lowercase ULID; made when left out. The same id again is the same message: it has its effect once. */
+  readonly id?: string | undefined;
+  /** Media type; plain text when left out. */
+  readonly contentType?: string | undefined;
+  readonly correlationId?: string | undefined;
+  readonly replyTo?: string | undefined;
+  /** How long the message may wait; 300,000 when left out, at most 3,600,000. */
+  readonly ttlMs?: number | undefined;
+  /** W3C trace context; that of the moment when left out. */
+  readonly traceparent?: string | undefined;
+}
+
+export interface OutgoingMessage extends SendOptions {
+  readonly to: string;
+  readonly body: string | Uint8Array;
+}
+
+/** Accepted when there is no error. */
+export interface SendResult {
+  readonly id: string;
+  readonly error?: FleetwireError;
+}
+
+export interface AskOptions extends SendOptions {
+  /** How long to wait for the answer; default 60,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export class Agent {
+  readonly #inbox = new Inbox();
+  readonly #sends = new SendQueue();
+  readonly #feed = new ReceiptFeed();
+  readonly #asks = new Asks();
+  readonly #link: Link;
+  #closed: Promise<void> = Promise.resolve();
+  #ended = false;
+
+  /** Use connect(). */
+  constructor(parts: Omit<LinkParts, 'inbox' | 'sends' | 'feed'>) {
+    this.#inbox.intercept = (delivery) => this.#asks.take(delivery);
+    this.#link = new Link({ ...parts, inbox: this.#inbox, sends: this.#sends, feed: this.#feed });
+  }
+
+  /** Resolves when the node has answered for the first time. */
+  open(connectMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        this.#link.abort();
+        reject(unreachable(connectMs, this.#link.lastError));
+      }, connectMs);
+      const run = this.#link.run(resolve);
+      this.#closed = run.then(
+        () => this.#end(undefined),
+        (error: FleetwireError) => {
+          reject(error);
+          this.#end(error);
+        },
+      );
+      void this.#closed.finally(() => clearTimeout(late));
+      void run.then(undefined, () => undefined);
+    });
+  }
+
+  /** The agent's id. */
+  get id(): string {
+    return this.#link.welcome!.agent;
+  }
+  get name(): string {
+    return this.#link.welcome!.name;
+  }
+  /** The node's name, for addresses like `alice@laptop`. */
+  get node(): string {
+    return this.#link.welcome!.nodeName;
+  }
+  /** False while the node is out of reach: sends and acknowledgements wait for it. */
+  get connected(): boolean {
+    return this.#link.connected;
+  }
+  /** Receipts that were dropped because receipts() was not read. */
+  get receiptsDropped(): number {
+    return this.#feed.dropped;
+  }
+
+  /**
+   * Resolves when the message is on the node's disk; waits while too much is under way. Sends of one client keep their
+   * order. Rejects with the node's refusal, such as `resource_exhausted` with retryAfterMs, or when the client ends.
+   */
+  send(to: string, body: string | Uint8Array, options: SendOptions = {}): Promise<{ id: string }> {
+    return new Promise((resolve, reject) => {
+      const outgoing = outgoingOf(to, body, options);
+      const settle: Settle = (error) => (error === undefined ? resolve({ id: outgoing.id }) : reject(error));
+      this.#sends.add(outgoing, settle);
+    });
+  }
+
+  /** Sends many in order with little overhead; resolves when each was accepted or refused, results in their order. */
+  async sendMany(messages: Iterable<OutgoingMessage>): Promise<SendResult[]> {
+    const results: SendResult[] = [];
+    let left = 1;
+    let finish = (): void => undefined;
+    const done = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    for (const message of messages) {
+      const index = results.length;
+      const outgoing = outgoingOf(message.to, message.body, message);
+      results.push({ id: outgoing.id });
+      left++;
+      const room = this.#sends.add(outgoing, (error) => {
+        if (error !== undefined) results[index] = { id: outgoing.id, error };
+        if (--left === 0) finish();
+      });
+      if (!room) await this.#sends.room();
+    }
+    if (--left === 0) finish();
+    await done;
+    return results;
+  }
+
+  /**
+   * The agent's mail, each message once while this client lives. A message is acknowledged when the next one is asked
+   * for, or by its ack(); with `autoAck: false` only so. Leaving the loop acknowledges nothing. Ends with close();
+   * throws what else ends the client.
+   */
+  async *messages(options: { readonly autoAck?: boolean } = {}): AsyncGenerator<Message, void> {
+    const { autoAck = true } = options;
+    for (;;) {
+      const message = await this.#inbox.next();
+      if (message === undefined) return;
+      yield message;
+      if (autoAck) message.ack();
+    }
+  }
+
+  /** Sends and waits for the answer: the first message that replies to this one. It does not show up in messages(). */
+  async ask(to: string, body: string | Uint8Array, options: AskOptions = {}): Promise<Message> {
+    const id = options.id ?? newMessageId();
+    const answer = this.#asks.wait(id, to, options.timeoutMs ?? SDK_LIMITS.askMs);
+    this.send(to, body, { ...options, id }).catch((error) => this.#asks.fail(id, error));
+    return answer;
+  }
+
+  /** Answers a message, in its conversation. */
+  reply(message: Message, body: string | Uint8Array, options: SendOptions = {}): Promise<{ id: string }> {
+    const { correlationId, id: replyTo } = message;
+    return this.send(message.from, body, { correlationId, replyTo, ...options });
+  }
+
+  /** What becomes of the messages that this agent sends; needs `receipts: true` at connect(). Ends with the client. */
+  async *receipts(): AsyncGenerator<Receipt, void> {
+    for (;;) {
+      const receipt = await this.#feed.next();
+      if (receipt === undefined) return;
+      yield receipt;
+    }
+  }
+
+  /** Waits up to 5 s until what was sent is accepted and acknowledgements are out, then ends. */
+  async close(): Promise<void> {
+    if (!this.#ended) await this.#link.close(SDK_LIMITS.closeMs);
+    await this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #end(error: FleetwireError | undefined): void {
+    this.#ended = true;
+    const closed = error ?? new FleetwireError('cancelled', 'AGENT_CLOSED', 'the client was closed');
+    this.#sends.fail(closed);
+    this.#asks.end(closed);
+    this.#inbox.end(error);
+    this.#feed.end();
+  }
+}
+
+const encoder = new TextEncoder();
+
+function outgoingOf(to: string, body: string | Uint8Array, o: SendOptions): Outgoing {
+  const bytes = typeof body === 'string' ? encoder.encode(body) : body;
+  if (bytes.length > LIMITS.bodyBytes)
+    throw new FleetwireError(
+      'invalid_argument',
+      'BODY_TOO_LARGE',
+      `the body has ${bytes.length} bytes; ${LIMITS.bodyBytes} are allowed`,
+      { help: 'Store large content elsewhere and send its address.' },
+    );
+  return {
+    ref: 0,
+    id: o.id ?? newMessageId(),
+    to,
+    body: bytes,
+    contentType: o.contentType ?? '',
+    correlationId: o.correlationId ?? '',
+    replyTo: o.replyTo ?? '',
+    ttlMs: o.ttlMs ?? 0,
+    traceparent: o.traceparent ?? currentTraceparent(),
+  };
+}
+
+function unreachable(ms: number, cause: FleetwireError | undefined): FleetwireError {
+  return new FleetwireError('unavailable', 'NODE_UNREACHABLE', `the node did not answer within ${ms} ms`, {
+    help: 'Is it running? "fleetwire status" tells.',
+    cause,
+  });
+}

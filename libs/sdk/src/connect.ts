@@ -1,0 +1,33 @@
+/** The way in: attaches a program to its node as an agent. */
+
+import { FleetwireError } from '@fleetwire/kernel';
+import { Agent } from './agent.ts';
+import { SDK_LIMITS } from './limits.ts';
+import { type GivenSettings, settingsOf } from './settings.ts';
+
+export interface ConnectOptions extends GivenSettings {
+  /** Deliveries that may be unacknowledged; default 256, at most 4096. */
+  readonly window?: number | undefined;
+  /** True to follow what becomes of sent messages, by receipts(). */
+  readonly receipts?: boolean | undefined;
+  /** True to be shown again what an earlier process of this agent took and did not acknowledge. Default false. */
+  readonly redeliver?: boolean | undefined;
+  /** How long to try; default 10,000. */
+  readonly connectMs?: number | undefined;
+}
+
+/**
+ * Connects as an agent; without options as the agent that the node started this program for. Resolves when the node has
+ * answered. Rejects `unavailable` NODE_UNREACHABLE, `unauthenticated`, or what else the node refuses. Afterwards lost
+ * connections are made anew by themselves.
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Agent> {
+  const { window = SDK_LIMITS.windowDefault, receipts = false, redeliver = false } = options;
+  if (!Number.isInteger(window) || window < 1 || window > SDK_LIMITS.windowMax)
+    throw new FleetwireError('invalid_argument', 'INVALID_WINDOW', `${window} is not a window`, {
+      help: `Use a whole number from 1 to ${SDK_LIMITS.windowMax}.`,
+    });
+  const agent = new Agent({ settings: settingsOf(options), window, receipts, redeliver });
+  await agent.open(options.connectMs ?? SDK_LIMITS.connectMs);
+  return agent;
+}

@@ -1,0 +1,124 @@
+/** Deliveries until the application has taken and acknowledged them: each is shown once while the client lives. */
+
+import type { Delivery, DeliveryAck } from '@fleetwire/gen/node';
+import type { FleetwireError } from '@fleetwire/kernel';
+import { Message } from './message.ts';
+
+interface Reader {
+  resolve(message: Message | undefined): void;
+  reject(error: FleetwireError): void;
+}
+
+export class Inbox {
+  /** Called when there is something to acknowledge. */
+  onWork: () => void = () => {};
+  /** Takes a delivery away from the readers, such as the answer to a question. */
+  intercept: (delivery: Delivery) => boolean = () => false;
+  /** Bounded by the window: the node sends no more than that unacknowledged. */
+  #buffer: Message[] = [];
+  #head = 0;
+  #readers: Reader[] = [];
+  #highest = 0;
+  /** Shown or buffered and not acknowledged, ascending. */
+  #open: number[] = [];
+  #openHead = 0;
+  #upTo = 0;
+  readonly #beyond = new Set<number>();
+  #untold: number[] = [];
+  #dirty = false;
+  /** Sequences of one life mean nothing in the next. */
+  #life = 0;
+  #ended: { readonly error: FleetwireError | undefined } | undefined;
+
+  get hasAck(): boolean {
+    return this.#dirty;
+  }
+
+  receive(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) {
+      const { sequence } = delivery;
+      // Sent again after a reconnect, because its acknowledgement has not arrived yet.
+      if (sequence <= this.#highest) continue;
+      this.#highest = sequence;
+      this.#open.push(sequence);
+      const life = this.#life;
+      const ack = () => {
+        if (life === this.#life) this.#acknowledge(sequence);
+      };
+      if (this.intercept(delivery)) ack();
+      else this.#show(new Message(delivery, ack));
+    }
+  }
+
+  #show(message: Message): void {
+    const reader = this.#readers.shift();
+    if (reader === undefined) this.#buffer.push(message);
+    else reader.resolve(message);
+  }
+
+  /** The next message; undefined after the end. Rejects with what ended the client, unless that was close(). */
+  next(): Promise<Message | undefined> {
+    const message = this.#buffer[this.#head];
+    if (message !== undefined) {
+      this.#head++;
+      if (this.#head === this.#buffer.length) {
+        this.#buffer = [];
+        this.#head = 0;
+      }
+      return Promise.resolve(message);
+    }
+    if (this.#ended !== undefined)
+      return this.#ended.error === undefined ? Promise.resolve(undefined) : Promise.reject(this.#ended.error);
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  #acknowledge(sequence: number): void {
+    if (sequence <= this.#upTo || this.#beyond.has(sequence)) return;
+    this.#beyond.add(sequence);
+    this.#untold.push(sequence);
+    while (this.#openHead < this.#open.length && this.#beyond.delete(this.#open[this.#openHead]!))
+      this.#upTo = this.#open[this.#openHead++]!;
+    if (this.#openHead > 4096 || this.#openHead === this.#open.length) {
+      this.#open = this.#open.slice(this.#openHead);
+      this.#openHead = 0;
+    }
+    this.#dirty = true;
+    this.onWork();
+  }
+
+  /** What was acknowledged since the last call. */
+  takeAck(): DeliveryAck {
+    const also = this.#untold.filter((sequence) => sequence > this.#upTo);
+    this.#untold = [];
+    this.#dirty = false;
+    return { upTo: this.#upTo, also };
+  }
+
+  /** All that was ever acknowledged, for a new session. */
+  resume(): DeliveryAck {
+    this.#untold = [];
+    this.#dirty = false;
+    return { upTo: this.#upTo, also: [...this.#beyond] };
+  }
+
+  /** The node does not know this agent's deliveries any more: it counts from the start. What is shown stays shown. */
+  forget(): void {
+    this.#life++;
+    this.#highest = 0;
+    this.#upTo = 0;
+    this.#open = [];
+    this.#openHead = 0;
+    this.#beyond.clear();
+    this.#untold = [];
+    this.#dirty = false;
+  }
+
+  end(error: FleetwireError | undefined): void {
+    this.#ended = { error };
+    const readers = this.#readers;
+    this.#readers = [];
+    for (const reader of readers)
+      if (error === undefined) reader.resolve(undefined);
+      else reader.reject(error);
+  }
+}

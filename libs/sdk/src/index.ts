@@ -1,0 +1,14 @@
+/** What an agent's author imports. */
+
+export { type Receipt, Stage } from '@fleetwire/gen/message';
+export { FleetwireError } from '@fleetwire/kernel';
+export type {
+  Agent,
+  AskOptions,
+  OutgoingMessage,
+  SendOptions,
+  SendResult,
+} from './agent.ts';
+export { type ConnectOptions, connect } from './connect.ts';
+export { SDK_LIMITS } from './limits.ts';
+export type { Message } from './message.ts';

@@ -1,0 +1,141 @@
+/** Keeps an agent attached to its node: one session after the other, each going on where the last one ended. */
+
+import type { AttachHello, AttachResponse, AttachWelcome } from '@fleetwire/gen/node';
+import { NodeServiceDefinition } from '@fleetwire/gen/node';
+import { asFleetwireError, backoffMs, type ErrorKind, FleetwireError, pause } from '@fleetwire/kernel';
+import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
+import type { Inbox } from './inbox.ts';
+import { SDK_LIMITS } from './limits.ts';
+import type { ReceiptFeed } from './receipt-feed.ts';
+import { Requests } from './requests.ts';
+import type { SendQueue } from './send-queue.ts';
+import type { Settings } from './settings.ts';
+
+export interface LinkParts {
+  readonly settings: Settings;
+  readonly window: number;
+  readonly receipts: boolean;
+  /** At the first session: deliver again what an earlier process has not acknowledged. */
+  readonly redeliver: boolean;
+  readonly inbox: Inbox;
+  readonly sends: SendQueue;
+  readonly feed: ReceiptFeed;
+}
+
+/** Kinds that the same call meets again, whatever the network does. */
+const LASTING: readonly ErrorKind[] = [
+  'invalid_argument',
+  'unauthenticated',
+  'permission_denied',
+  'not_found',
+  'failed_precondition',
+  'unimplemented',
+];
+
+export class Link {
+  welcome: AttachWelcome | undefined;
+  connected = false;
+  lastError: FleetwireError | undefined;
+  readonly #parts: LinkParts;
+  readonly #client: RpcClient<NodeServiceDefinition>;
+  readonly #over = new AbortController();
+  #requests: Requests | undefined;
+  #closing = false;
+  #refusals = 0;
+  #attempts = 0;
+  #onWelcome: (() => void) | undefined;
+
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+    const { address, token } = parts.settings;
+    this.#client = createRpcClient(NodeServiceDefinition, { address, token });
+  }
+
+  /** Runs until close(), then resolves; rejects with what ended it otherwise. `onWelcome` is told the first success. */
+  async run(onWelcome: () => void): Promise<void> {
+    this.#onWelcome = onWelcome;
+    try {
+      while (!this.#closing) {
+        const error = await this.#session();
+        this.connected = false;
+        if (this.#closing) break;
+        if (error !== undefined) this.#consider(error);
+        this.lastError = error;
+        await pause(backoffMs(SDK_LIMITS.reconnect, this.#attempts++), this.#over.signal);
+      }
+    } finally {
+      this.#client.close();
+    }
+  }
+
+  /** What is waiting still goes out, within `ms`. */
+  async close(ms: number): Promise<void> {
+    const until = performance.now() + ms;
+    const { sends, inbox } = this.#parts;
+    while ((sends.size > 0 || (this.connected && inbox.hasAck)) && performance.now() < until) await pause(5);
+    this.#closing = true;
+    if (!this.connected) return this.abort();
+    this.#requests?.close();
+    setTimeout(() => this.#over.abort(), Math.max(1, until - performance.now())).unref();
+  }
+
+  /** Ends at once. */
+  abort(): void {
+    this.#closing = true;
+    this.#over.abort();
+  }
+
+  /** Throws when trying again cannot help. */
+  #consider(error: FleetwireError): void {
+    if (error.reason === 'SESSION_SUPERSEDED') throw error;
+    if (!LASTING.includes(error.kind)) return;
+    if (this.welcome === undefined || ++this.#refusals >= SDK_LIMITS.refusals) throw error;
+  }
+
+  /** One stream from hello to its end; gives what ended it. */
+  async #session(): Promise<FleetwireError | undefined> {
+    const { inbox, sends } = this.#parts;
+    this.#requests = new Requests(this.#hello(), inbox, sends);
+    try {
+      for await (const response of this.#client.attach(this.#requests, { signal: this.#over.signal }))
+        this.#take(response);
+      return undefined;
+    } catch (thrown) {
+      return asFleetwireError(thrown);
+    }
+  }
+
+  #hello(): AttachHello {
+    const { inbox, settings, window, receipts, redeliver } = this.#parts;
+    const first = this.welcome === undefined;
+    const resume = first && !redeliver ? undefined : inbox.resume();
+    return { name: settings.name, window, resume, resuming: true, receipts };
+  }
+
+  #take(response: AttachResponse): void {
+    const { inbox, sends, feed } = this.#parts;
+    if (response.deliver !== undefined) inbox.receive(response.deliver.deliveries);
+    else if (response.accepted !== undefined) sends.accepted(response.accepted.accepted);
+    else if (response.refused !== undefined) sends.refused(response.refused);
+    else if (response.receipts !== undefined) feed.push(response.receipts.receipts);
+    else if (response.welcome !== undefined) this.#begin(response.welcome);
+    else if (response.goodbye?.reason === 'SUPERSEDED')
+      throw new FleetwireError('aborted', 'SESSION_SUPERSEDED', response.goodbye.message, {
+        help: 'Run one client for each agent, or give them names of their own.',
+      });
+  }
+
+  #begin(welcome: AttachWelcome): void {
+    const before = this.welcome;
+    if (before !== undefined && (before.agent !== welcome.agent || before.node !== welcome.node))
+      this.#parts.inbox.forget();
+    this.welcome = welcome;
+    this.connected = true;
+    this.#refusals = 0;
+    this.#attempts = 0;
+    this.#parts.sends.restart();
+    this.#requests!.welcome();
+    this.#onWelcome?.();
+    this.#onWelcome = undefined;
+  }
+}

@@ -1,0 +1,50 @@
+/** A message as the agent sees it. */
+
+import type { Delivery } from '@fleetwire/gen/node';
+
+export class Message {
+  readonly id: string;
+  /** Name of the sending agent: where to send an answer. */
+  readonly from: string;
+  /** Id of the sending agent. */
+  readonly fromAgent: string;
+  /** The address as the sender wrote it. */
+  readonly to: string;
+  readonly body: Uint8Array;
+  /** Empty for plain text. */
+  readonly contentType: string;
+  readonly correlationId: string;
+  /** Id of the message that this one answers; empty when it answers none. */
+  readonly replyTo: string;
+  /** W3C trace context. */
+  readonly traceparent: string;
+  /** Microseconds since the Unix epoch, in broker time: when the sender's node accepted it. */
+  readonly acceptedAtUs: number;
+  readonly #ack: () => void;
+
+  constructor(delivery: Delivery, ack: () => void) {
+    this.id = delivery.id;
+    this.from = delivery.fromName;
+    this.fromAgent = delivery.fromAgent;
+    this.to = delivery.to;
+    this.body = delivery.body;
+    this.contentType = delivery.contentType;
+    this.correlationId = delivery.correlationId;
+    this.replyTo = delivery.replyTo;
+    this.traceparent = delivery.traceparent;
+    this.acceptedAtUs = delivery.acceptedAtUs;
+    this.#ack = ack;
+  }
+
+  /** The body as UTF-8 text. */
+  get text(): string {
+    return decoder.decode(this.body);
+  }
+
+  /** Confirms the message to its sender; a second call does nothing. */
+  ack(): void {
+    this.#ack();
+  }
+}
+
+const decoder = new TextDecoder();

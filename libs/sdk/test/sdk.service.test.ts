@@ -1,0 +1,285 @@
+// Goal: what is sent is accepted once and in order, what is received is shown once, whatever happens to the node.
+// Method: a fake node on real gRPC that keeps its mail over restarts; it is killed and started again at will.
+
+import { strict as assert } from 'node:assert';
+import { newMessageId } from '@fleetwire/kernel';
+import { type Agent, type ConnectOptions, connect, FleetwireError, type Message } from '@fleetwire/sdk';
+import { eventually } from '@fleetwire/testkit';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { FakeNode } from './fake-node.ts';
+
+const text = (body: Uint8Array) => Buffer.from(body).toString();
+const bytes = (body: string) => new Uint8Array(Buffer.from(body));
+
+describe('sdk', () => {
+  let node: FakeNode;
+  let agents: Agent[];
+  beforeEach(async () => {
+    node = await new FakeNode().start();
+    agents = [];
+  });
+  afterEach(async () => {
+    node.silent = false;
+    await Promise.all(agents.map((agent) => agent.close()));
+    await node.kill();
+  });
+
+  async function attach(name: string, options: ConnectOptions = {}): Promise<Agent> {
+    const agent = await connect({ address: node.address, token: '', name, ...options });
+    agents.push(agent);
+    return agent;
+  }
+  /** Keeps reading in the background. */
+  function collect(agent: Agent): string[] {
+    const seen: string[] = [];
+    void (async () => {
+      for await (const message of agent.messages()) seen.push(message.text);
+    })().catch(() => undefined);
+    return seen;
+  }
+  const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => String(from + i));
+
+  it('tells who it is', async () => {
+    const agent = await attach('alice');
+    assert.deepEqual([agent.id, agent.name, agent.node, agent.connected], ['a_alice', 'alice', 'fake', true]);
+  });
+
+  it('sends in order, many in a frame, each with an id of its own', async () => {
+    const agent = await attach('alice');
+    const sent = await Promise.all(numbers(3000).map((body) => agent.send('bob', body)));
+    assert.deepEqual(
+      node.accepted.map((m) => text(m.body)),
+      numbers(3000),
+    );
+    assert.deepEqual(
+      sent.map((s) => s.id),
+      node.accepted.map((m) => m.id),
+    );
+    assert(node.frames < 200, `${node.frames} frames`);
+    const many = await agent.sendMany(numbers(3000, 3000).map((body) => ({ to: 'bob', body })));
+    assert.deepEqual(
+      node.accepted.map((m) => text(m.body)),
+      numbers(6000),
+    );
+    assert.equal(many.length, 3000);
+  });
+
+  it('shows messages in order and acknowledges each when the next is asked for', async () => {
+    const agent = await attach('alice', { window: 10 });
+    const box = node.box('alice');
+    for (const body of numbers(100)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
+    const seen: string[] = [];
+    for await (const message of agent.messages()) {
+      seen.push(message.text);
+      if (seen.length === 100) break;
+    }
+    assert.deepEqual(seen, numbers(100));
+    await eventually(() => box.held.size === 1);
+  });
+
+  it('leaves acknowledging to the application when told to, in any order', async () => {
+    const agent = await attach('alice');
+    const box = node.box('alice');
+    for (const body of numbers(5)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
+    const messages: Message[] = [];
+    for await (const message of agent.messages({ autoAck: false })) if (messages.push(message) === 5) break;
+    messages[1]!.ack();
+    messages[3]!.ack();
+    messages[3]!.ack();
+    await eventually(() => box.held.size === 3);
+    messages[0]!.ack();
+    await eventually(() => box.held.size === 2);
+    assert.deepEqual(
+      [...box.held.values()].map((d) => text(d.body)),
+      ['2', '4'],
+    );
+  });
+
+  it('asks and is answered, beside other mail', async () => {
+    const alice = await attach('alice');
+    const bob = await attach('bob');
+    const others = collect(alice);
+    void (async () => {
+      for await (const message of bob.messages()) {
+        await bob.send('alice', 'something else');
+        await bob.reply(message, `re: ${message.text}`);
+      }
+    })();
+    const answer = await alice.ask('bob', 'why?', { timeoutMs: 10_000 });
+    assert.equal(answer.text, 're: why?');
+    await eventually(() => others.length === 1);
+    await eventually(() => node.box('alice').held.size === 0);
+    const question = node.accepted.find((m) => text(m.body) === 'why?')!;
+    assert.equal(answer.replyTo, question.id);
+  });
+
+  it('says when no answer comes', async () => {
+    const alice = await attach('alice');
+    await assert.rejects(alice.ask('bob', 'why?', { timeoutMs: 20 }), {
+      kind: 'deadline_exceeded',
+      reason: 'ASK_TIMEOUT',
+    });
+    const self = await attach('carol');
+    collect(self);
+    await assert.rejects(self.ask('carol', 'me?', { timeoutMs: 20 }), { reason: 'ASK_TIMEOUT' });
+  });
+
+  it('passes refusals on as typed errors and goes on', async () => {
+    const agent = await attach('alice');
+    node.refuse = (m) =>
+      text(m.body) === 'no'
+        ? { kind: 'resource_exhausted', reason: 'OUTBOX_FULL', retryAfterMs: 7 }
+        : undefined;
+    const [good, bad, next] = await Promise.allSettled(['a', 'no', 'b'].map((b) => agent.send('bob', b)));
+    assert.equal(good!.status, 'fulfilled');
+    assert.equal(next!.status, 'fulfilled');
+    const error = (bad as PromiseRejectedResult).reason as FleetwireError;
+    assert(error instanceof FleetwireError);
+    assert.deepEqual(
+      [error.kind, error.reason, error.retryAfterMs, error.help],
+      ['resource_exhausted', 'OUTBOX_FULL', 7, 'wait'],
+    );
+    const results = await agent.sendMany([
+      { to: 'bob', body: 'no' },
+      { to: 'bob', body: 'yes' },
+    ]);
+    assert.deepEqual(
+      results.map((r) => r.error?.reason),
+      ['OUTBOX_FULL', undefined],
+    );
+    await assert.rejects(agent.send('bob', 'x'.repeat(1024 * 1024 + 1)), { reason: 'BODY_TOO_LARGE' });
+  });
+
+  it('sends again in order, with the same ids, what a killed node had not answered', async () => {
+    const agent = await attach('alice');
+    await agent.send('bob', '0');
+    node.silent = true;
+    const sends = numbers(500, 1).map((body) => agent.send('bob', body));
+    await eventually(() => node.accepted.length > 100);
+    await node.kill();
+    assert.equal(await Promise.race([sends[0], Promise.resolve('open')]), 'open');
+    node.silent = false;
+    await node.start();
+    const ids = await Promise.all(sends);
+    assert.deepEqual(
+      node.accepted.map((m) => text(m.body)),
+      numbers(501),
+    );
+    assert.equal(new Set(ids.map((s) => s.id)).size, 500);
+  });
+
+  it('shows each message once over restarts of the node, and acknowledges it in the new session', async () => {
+    const agent = await attach('alice', { window: 20 });
+    const box = node.box('alice');
+    const seen = collect(agent);
+    let sent = 0;
+    for (let round = 0; round < 3; round++) {
+      for (const body of numbers(50, sent)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
+      sent += 50;
+      await eventually(() => seen.length > sent - 40);
+      await node.kill();
+      await node.start();
+    }
+    await eventually(() => seen.length >= sent && box.held.size === 0);
+    assert.deepEqual(seen, numbers(150));
+  });
+
+  it('does not take mail of another node for what it has seen', async () => {
+    const agent = await attach('alice');
+    const seen = collect(agent);
+    node.deliver('alice', { id: newMessageId(), body: bytes('old') });
+    await eventually(() => seen.length === 1);
+    const before = node;
+    await before.kill();
+    node = new FakeNode();
+    node.node = 'n_1111111111111111';
+    await node.startAt(before.address);
+    node.deliver('alice', { id: newMessageId(), body: bytes('new') });
+    await eventually(() => seen.length === 2);
+    await eventually(() => node.box('alice').held.size === 0);
+    assert.deepEqual(seen, ['old', 'new']);
+  });
+
+  it('holds senders back instead of growing, and refuses beyond a bound', async () => {
+    const agent = await attach('alice');
+    node.silent = true;
+    let results: PromiseSettledResult<unknown>[] | undefined;
+    const sends = numbers(1024 + 16_384 + 5).map((body) => agent.send('bob', body));
+    void Promise.allSettled(sends).then((r) => (results = r));
+    await eventually(() => node.accepted.length >= 1024);
+    for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+    assert.equal(node.accepted.length, 1024, 'no more is under way than the bound');
+    node.silent = false;
+    node.box('alice').wake();
+    const settled = await eventually(() => results);
+    const refused = settled.filter((r) => r.status === 'rejected').map((r) => r.reason.reason);
+    assert.deepEqual(refused, Array(5).fill('SEND_BUFFER_FULL'));
+    assert.deepEqual(
+      node.accepted.map((m) => text(m.body)),
+      numbers(1024 + 16_384),
+    );
+  });
+
+  it('ends when another client takes over, and says so', async () => {
+    const agent = await attach('alice');
+    const reading = agent.messages().next();
+    node.goodbye = 'SUPERSEDED';
+    node.box('alice').wake();
+    await assert.rejects(reading, { reason: 'SESSION_SUPERSEDED' });
+    await assert.rejects(agent.send('bob', 'x'), { reason: 'SESSION_SUPERSEDED' });
+  });
+
+  it('close() lets what was sent be accepted and acknowledgements go out, then ends the loops', async () => {
+    const agent = await attach('alice');
+    const seen = collect(agent);
+    node.deliver('alice', { id: newMessageId(), body: bytes('one') });
+    await eventually(() => seen.length === 1);
+    const sends = numbers(2000).map((body) => agent.send('bob', body));
+    await agent.close();
+    await Promise.all(sends);
+    assert.equal(node.box('alice').held.size, 0);
+    assert.deepEqual(await agent.messages().next(), { done: true, value: undefined });
+    await assert.rejects(agent.send('bob', 'x'), { reason: 'AGENT_CLOSED' });
+    await agent.close();
+  });
+
+  it('says why it cannot connect', async () => {
+    const env = {};
+    await assert.rejects(connect({ env }), { reason: 'NODE_ADDRESS_MISSING' });
+    await assert.rejects(connect({ address: '127.0.0.1:1', token: '', connectMs: 300 }), {
+      kind: 'unavailable',
+      reason: 'NODE_UNREACHABLE',
+    });
+    await assert.rejects(connect({ address: node.address, token: '', window: 0 }), {
+      reason: 'INVALID_WINDOW',
+    });
+    await node.kill();
+    node.token = 'right';
+    await node.start();
+    const wrong = { FLEETWIRE_NODE_ADDRESS: node.address, FLEETWIRE_AGENT_TOKEN: 'wrong' };
+    await assert.rejects(connect({ env: wrong }), { reason: 'TOKEN_INVALID' });
+    const right = { ...wrong, FLEETWIRE_AGENT_TOKEN: 'right', FLEETWIRE_AGENT: 'dave' };
+    const agent = await connect({ env: right });
+    agents.push(agent);
+    assert.equal(agent.name, 'dave');
+  });
+
+  it('carries many thousands of messages a second, in order', async function () {
+    this.timeout(60_000);
+    const bob = await attach('bob', { window: 4096 });
+    const alice = await attach('alice');
+    const count = 20_000;
+    const body = new Uint8Array(256);
+    let seen = 0;
+    const reading = (async () => {
+      for await (const _ of bob.messages()) if (++seen === count) return;
+    })();
+    const started = performance.now();
+    await alice.sendMany(Array.from({ length: count }, () => ({ to: 'bob', body })));
+    const sent = performance.now();
+    await reading;
+    const rate = (ms: number) => Math.round((count / ms) * 1000);
+    console.log(`      ${rate(sent - started)} sent/s, ${rate(performance.now() - started)} both ways/s`);
+    assert.equal(seen, count);
+  });
+});

@@ -7,7 +7,7 @@ import { folders } from '@fleetwire/config';
 import { lockFolder } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { bindService } from '@fleetwire/rpc';
+import { bindService, type RpcClientOptions } from '@fleetwire/rpc';
 import {
   defineService,
   type RunningService,
@@ -33,7 +33,7 @@ import {
   writeAddress,
 } from './hub/identity-file.ts';
 import { NodeClock } from './hub/node-clock.ts';
-import { joinOnce, RegistryDoor } from './hub/registry-door.ts';
+import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door.ts';
 import { sendOnce } from './mail/send-once.ts';
 import { AgentTable } from './store/agent-table.ts';
 import { openDatabase } from './store/database.ts';
@@ -77,8 +77,13 @@ function joinOrg(context: Context, dir: string): Promise<NodeIdentity> {
     joinToken,
     registry,
     waitMs,
-    client: (options) => context.client(RegistryServiceDefinition, options),
+    client: (options) => registryClient(context, options),
   });
+}
+
+function registryClient(context: Context, options: RpcClientOptions): RegistryClient {
+  const deadlineMs = context.config.node.hub_timeout_ms;
+  return context.client(RegistryServiceDefinition, { deadlineMs, ...options });
 }
 
 /** The machine's name in the letters that names have. */
@@ -99,8 +104,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const broken = (error: Error) => context.fail(error);
   const engine = createEngine({ db, config: settings, identity, clock, tracer, log, broken });
   await loadEngine(engine);
-  const client: ConstructorParameters<typeof RegistryDoor>[0]['client'] = (options) =>
-    context.client(RegistryServiceDefinition, options);
+  const client = (options: RpcClientOptions) => registryClient(context, options);
   const door = new RegistryDoor(
     { dir, identity, registry: settings.registry || identity.registry, version, clock, client },
     readWelcome(dir),

@@ -132,19 +132,7 @@ export class HubLink {
   /** Resolves when the connection is given up. */
   async #serve(broker: Broker, welcome: Welcome): Promise<void> {
     const { identity, log } = this.#parts;
-    const ended = new AbortController();
-    this.#stopping.signal.addEventListener('abort', () => ended.abort(), { once: true });
-    broker.onClosed((error) => {
-      if (error !== undefined) this.#error = asFleetwireError(error).message;
-      ended.abort();
-    });
-    broker.onDisconnect(() => {
-      if (this.#state === 'ACTIVE') this.#state = 'RECONNECTING';
-    });
-    broker.onGeneration(() => {
-      this.#state = 'ACTIVE';
-      this.#parts.reconnected();
-    });
+    const ended = AbortSignal.any([this.#stopping.signal, this.#watch(broker)]);
     this.#broker = broker;
     try {
       broker.subscribe(filters.receiptsToNode(identity.org, identity.node), (message) => {
@@ -156,7 +144,7 @@ export class HubLink {
       log.info({ partition: welcome.partition, servers: broker.serverVersion }, 'connected to the hub');
       this.#parts.active(broker, welcome, this.#fresh);
       this.#fresh = false;
-      await this.#beat(broker, ended.signal);
+      await this.#beat(broker, ended);
     } finally {
       await this.#parts.lost();
       this.#broker = undefined;
@@ -164,19 +152,42 @@ export class HubLink {
     }
   }
 
+  /** Follows the connection; the signal aborts when it is closed for good. */
+  #watch(broker: Broker): AbortSignal {
+    const closed = new AbortController();
+    broker.onClosed(() => closed.abort());
+    broker.onDisconnect(() => {
+      if (this.#state === 'ACTIVE') this.#state = 'RECONNECTING';
+      this.#error = 'the connection to NATS was lost';
+    });
+    broker.onGeneration(() => {
+      this.#state = 'ACTIVE';
+      this.#error = '';
+      this.#parts.reconnected();
+    });
+    return closed.signal;
+  }
+
   /** Heartbeats until the connection is given up. */
   async #beat(broker: Broker, ended: AbortSignal): Promise<void> {
     while (!ended.aborted) {
-      if (broker.connected()) {
-        try {
-          await this.#beatOnce(broker);
-        } catch (error) {
-          this.#parts.log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
-          await this.#renewIfNeeded();
-        }
+      try {
+        if (broker.connected()) await this.#beatOnce(broker);
+        else if (await this.#movedAway()) return;
+      } catch (error) {
+        this.#parts.log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
+        await this.#renewIfNeeded();
       }
       await pause(this.#parts.heartbeatMs, ended);
     }
+  }
+
+  /** While NATS is away: new credentials for the next try, and perhaps other servers. */
+  async #movedAway(): Promise<boolean> {
+    const { door, natsUrls } = this.#parts;
+    const before = door.welcome?.natsUrls.join();
+    const { natsUrls: now } = await door.hello();
+    return natsUrls.length === 0 && now.join() !== before;
   }
 
   async #beatOnce(broker: Broker): Promise<void> {

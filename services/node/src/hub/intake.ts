@@ -78,10 +78,10 @@ export class Intake {
     for (let attempt = 0; !this.#stopping.signal.aborted; ) {
       try {
         this.#doubt = new AbortController();
-        await this.#open(this.#doubt.signal);
+        const fresh = await this.#open(this.#doubt.signal);
         if (this.#doubt.signal.aborted) continue;
         attempt = 0;
-        await this.#pull(this.#doubt.signal);
+        await this.#pull(this.#doubt.signal, fresh);
         await pause(REST_MS, this.#stopping.signal);
       } catch (error) {
         this.#parts.log.warn({ err: asFleetwireError(error) }, 'inbox cannot be read; trying again');
@@ -90,37 +90,33 @@ export class Intake {
     }
   }
 
-  async #open(doubt: AbortSignal): Promise<void> {
+  /** True when the consumer was made anew. */
+  async #open(doubt: AbortSignal): Promise<boolean> {
     try {
       await this.#parts.openInbox();
+      return true;
     } catch (error) {
       if (!(error instanceof FleetwireError) || error.kind !== 'unavailable') throw error;
       const { ack_wait } = nodeConsumer(this.#shard, this.#parts.org, this.#parts.node);
       this.#parts.log.info('registry is away: waiting until unacknowledged mail comes again by itself');
       await pause(ack_wait / 1e6 + MARGIN_MS, doubt);
+      return false;
     }
   }
 
-  async #pull(doubt: AbortSignal): Promise<void> {
+  async #pull(doubt: AbortSignal, fresh: boolean): Promise<void> {
     const { durable_name, stream } = nodeConsumer(this.#shard, this.#parts.org, this.#parts.node);
     const session = this.#broker.pull(stream, durable_name, {
       batch: this.#parts.pullBatch,
       maxBytes: PULL_BYTES,
+      firstDelivery: fresh ? 1 : undefined,
       onDoubt: (why) => this.#doubtful(why),
     });
     this.#session = session;
-    let next = 0;
     try {
       for await (const batch of session) {
-        const good: PulledMessage[] = [];
-        for (const message of batch) {
-          if (next !== 0 && message.deliverySequence !== next) this.#doubtful('gap in deliveries');
-          if (doubt.aborted) break;
-          next = message.deliverySequence + 1;
-          good.push(message);
-        }
-        if (good.length > 0) await this.#take(good, doubt);
         if (doubt.aborted) break;
+        await this.#take(batch, doubt);
       }
     } finally {
       this.#session = undefined;

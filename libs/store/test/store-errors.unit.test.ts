@@ -1,4 +1,4 @@
-/** Goal: every way in which PostgreSQL can be away is known as such, and nothing else is. Method: errors as the driver makes them. */
+/** Goal: every way in which PostgreSQL can be away is known, and nothing else. Method: errors as the driver makes them. */
 
 import assert from 'node:assert/strict';
 import { FleetwireError } from '@fleetwire/kernel';

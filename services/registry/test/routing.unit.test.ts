@@ -1,4 +1,7 @@
-/** Goal: the routing table ends up as PostgreSQL says, whatever happens meanwhile. Method: a table and rows in memory, changed in the middle. */
+/**
+ * Goal: the routing table ends up as PostgreSQL says, whatever happens meanwhile. Method: a table and rows in memory,
+ * changed in the middle.
+ */
 
 import assert from 'node:assert/strict';
 import { routeKey } from '@fleetwire/contract';
@@ -47,7 +50,12 @@ function fabric(rows: PlacedAgent[], between: () => void = () => undefined) {
   };
   const put = (row: PlacedAgent) =>
     table.set(routeKey(row.org, row.id), { route: routeOf(row), revision: 1 });
-  return { table, parts, put, ids: () => [...table.keys()].map((key) => key.split('.')[1]).sort() };
+  return {
+    table,
+    parts,
+    put,
+    ids: () => [...table.keys()].map((key) => key.split('.')[1]!).toSorted((a, b) => (a < b ? -1 : 1)),
+  };
 }
 
 describe('the difference of two routing tables', () => {

@@ -36,10 +36,11 @@ export class KnownNodes {
   #load(id: string): Promise<NodeRow | null> {
     const underway = this.#loading.get(id);
     if (underway) return underway;
-    const loading = this.#options.load(id).then((node) => this.#remember(id, node));
+    const loading = this.#options
+      .load(id)
+      .then((node) => this.#remember(id, node))
+      .finally(() => this.#loading.delete(id));
     this.#loading.set(id, loading);
-    const done = () => this.#loading.delete(id);
-    loading.then(done, done);
     return loading;
   }
 

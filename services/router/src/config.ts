@@ -1,13 +1,11 @@
 /** What can be set for the router: every bound has its key here. */
 
 import { defineSection, z } from '@fleetwire/config';
-import { DEFAULT_PARTITIONS } from '@fleetwire/contract';
 
 const count = (initial: number, max: number) => z.number().int().min(1).max(max).default(initial);
 const ms = (initial: number, max = 60_000) => z.number().int().min(1).max(max).default(initial);
 
 export const routerConfig = defineSection('router', {
-  partitions: count(DEFAULT_PARTITIONS, 1024).describe('Partitions of the fabric, as bootstrap made them'),
   pull_messages: count(128, 4096).describe('Ingress messages (packs) asked for in one pull'),
   entries_max: count(8192, 1_000_000).describe(
     'Envelopes of one partition in memory; at this it pulls no more',

@@ -31,7 +31,8 @@ export const router = defineService({
   broker: { streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
     const { broker, log } = context;
-    const { partitions, share_interval_ms: intervalMs, suggest_scan: suggestScan } = context.config.router;
+    const { partitions } = context.fabric;
+    const { share_interval_ms: intervalMs, suggest_scan: suggestScan } = context.config.router;
     const table = new RoutingTable();
     const lookup = lookupOf(context);
     const routes = new RoutesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), table, lookup, log });
@@ -118,7 +119,7 @@ function workOf(
       pullMessages: set.pull_messages,
       entriesMax: set.entries_max,
       bytesMax: set.bytes_max,
-      publishesMax: Math.max(1, Math.floor(set.publishes_max / set.partitions)),
+      publishesMax: Math.max(1, Math.floor(set.publishes_max / context.fabric.partitions)),
       retry: { initialMs: set.retry_initial_ms, maxMs: set.retry_max_ms },
       poisonTries: set.poison_tries,
       poisonWaitMs: set.poison_wait_ms,

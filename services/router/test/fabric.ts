@@ -5,19 +5,12 @@ import { Writable } from 'node:stream';
 import type { Broker } from '@fleetwire/broker';
 import { connectBroker } from '@fleetwire/broker';
 import { childEnvironment } from '@fleetwire/config';
-import {
-  bootstrapConsumers,
-  DEFAULT_SIZING,
-  ingressSubject,
-  LEASES_BUCKET,
-  ROUTES_BUCKET,
-  routeKey,
-  streamSpecs,
-} from '@fleetwire/contract';
+import { ingressSubject, ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
 import type { Envelope } from '@fleetwire/gen/message';
 import { InboxPack, Envelope as Mail, Route } from '@fleetwire/gen/message';
 import { ensureKeys } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
+import { bootstrapFabric } from '@fleetwire/runtime';
 import type { TempFolder, TestNats } from '@fleetwire/testkit';
 import { startTestNats, tempFolder } from '@fleetwire/testkit';
 import { start } from '../src/service.ts';
@@ -39,18 +32,16 @@ export class Fabric implements AsyncDisposable {
   readonly nats: TestNats;
   readonly broker: Broker;
   readonly #keys: TempFolder;
-  readonly #partitions: number;
   readonly #running: RunningService[] = [];
   readonly #children: ChildProcess[] = [];
   /** Last lines of the routers' logs. */
   readonly log: string[] = [];
   #published = 0;
 
-  private constructor(nats: TestNats, broker: Broker, keys: TempFolder, partitions: number) {
+  private constructor(nats: TestNats, broker: Broker, keys: TempFolder) {
     this.nats = nats;
     this.broker = broker;
     this.#keys = keys;
-    this.#partitions = partitions;
   }
 
   static async start(o: FabricOptions): Promise<Fabric> {
@@ -58,11 +49,9 @@ export class Fabric implements AsyncDisposable {
     const keys = tempFolder('keys');
     await ensureKeys(keys.path, { orgSlug: 'test', services: ['router', 'org', 'registry'] });
     const broker = await connectBroker({ urls: [nats.url], name: 'test', waitMs: 5000 });
-    const sizing = { ...DEFAULT_SIZING, inbox_max_msgs_per_subject: o.inboxBound ?? 100_000 };
-    await broker.streams.ensure(streamSpecs(sizing), 1);
-    for (const spec of bootstrapConsumers(o.partitions)) await broker.consumers.create(spec);
-    for (const bucket of [ROUTES_BUCKET, LEASES_BUCKET]) await broker.ensureBucket(bucket, 1);
-    return new Fabric(nats, broker, keys, o.partitions);
+    const sizing = { inbox_max_msgs_per_subject: o.inboxBound ?? 100_000 };
+    await bootstrapFabric({ natsUrls: [nats.url], singleTenant: true, partitions: o.partitions, sizing });
+    return new Fabric(nats, broker, keys);
   }
 
   #env(instance: string): Record<string, string> {
@@ -72,7 +61,6 @@ export class Fabric implements AsyncDisposable {
       FLEETWIRE_KEYS_DIR: this.#keys.path,
       FLEETWIRE_INSTANCE: instance,
       FLEETWIRE_LOG_LEVEL: 'info',
-      FLEETWIRE_ROUTER_PARTITIONS: String(this.#partitions),
       FLEETWIRE_ROUTER_SHARE_INTERVAL_MS: '200',
     };
   }

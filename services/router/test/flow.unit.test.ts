@@ -11,7 +11,7 @@ import { describe, it } from 'mocha';
 import type { PartitionFlow } from '../src/domain/partition-flow.ts';
 import type { Publication } from '../src/domain/publication.ts';
 import type { Question } from '../src/domain/questions.ts';
-import { flowOf, idOf, message, NOW_US, packOf, route, tableOf } from './samples.ts';
+import { flowOf, idOf, message, NOW_US, ORG, packOf, route, tableOf } from './samples.ts';
 
 /** What the broker holds: per subject the ids of mail in order; dedupe ids; receipts by message id. */
 class MemoryBroker {
@@ -69,6 +69,24 @@ describe('the flow of a partition', () => {
         world.check();
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  it('lets no mail overtake what waits for the answer about its name', () => {
+    const table = tableOf('alice');
+    const flow = flowOf(table);
+    flow.accept(message(1, packOf([{ id: idOf(1), to: 'late' }])), NOW_US);
+    const [question] = flow.takeQuestions();
+    assert.deepEqual(question, { org: ORG, folded: 'late' });
+    table.put(route('late'));
+    flow.accept(message(2, packOf([{ id: idOf(2), to: 'LATE@laptop' }])), NOW_US);
+    assert.equal(flow.next(NOW_US), undefined, 'later mail left before the answer');
+    assert.deepEqual(flow.takeQuestions(), []);
+    flow.answer(question!, { route: undefined }, NOW_US);
+    const { items } = flow.next(NOW_US)!.pack;
+    assert.deepEqual(
+      items.map((item) => item.kind === 'inbox' && item.header.id),
+      [idOf(1), idOf(2)],
     );
   });
 

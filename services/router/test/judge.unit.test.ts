@@ -12,6 +12,7 @@ import { describe, it } from 'mocha';
 import { readPack } from '../src/domain/header.ts';
 import { encodeInboxPack } from '../src/domain/inbox-pack.ts';
 import type { InboxItem } from '../src/domain/items.ts';
+import { PartitionFlow } from '../src/domain/partition-flow.ts';
 import { msgIdOf } from '../src/domain/publication.ts';
 import { envelope, flowOf, idOf, message, NODE, NOW_US, ORG, packOf, route, tableOf } from './samples.ts';
 
@@ -253,6 +254,42 @@ describe('bytes', () => {
         },
       ),
     );
+  });
+});
+
+describe('the trace context of a pack', () => {
+  it('is that of its first message, and never what could carry other headers in', () => {
+    const good = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00';
+    for (const traceparent of [good, '', 'x\r\nNats-Msg-Id: y', `${good}\r\n`]) {
+      const flow = flowOf(tableOf('alice'));
+      flow.accept(message(1, packOf([{ traceparent }, { id: idOf(2) }])), NOW_US);
+      assert.equal(flow.next(NOW_US)?.stores[0]?.traceparent, traceparent === good ? good : '');
+    }
+  });
+
+  it('is that of the span where the trace is sampled, and no span is begun where it is not', () => {
+    const sampled = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const child = '00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01';
+    let begun = 0;
+    let ended = 0;
+    const flow = new PartitionFlow({
+      partition: 0,
+      router: 'router-test',
+      names: { table: tableOf('alice'), known: () => undefined },
+      suggestScan: 0,
+      span: () => {
+        begun++;
+        return { traceparent: child, end: () => void ended++ };
+      },
+    });
+    flow.accept(
+      message(1, packOf([{ traceparent: sampled }, { traceparent: sampled.replace(/1$/, '0') }])),
+      NOW_US,
+    );
+    const publication = flow.next(NOW_US)!;
+    assert.equal(publication.stores[0]?.traceparent, child);
+    flow.stored(publication);
+    assert.deepEqual([begun, ended], [1, 1]);
   });
 });
 

@@ -76,6 +76,7 @@ export class PartitionSession {
     this.#pull = this.#o.broker.pull(INGRESS, this.#o.durable, {
       batch: this.#o.limits.pullMessages,
       maxBytes: PULL_BYTES,
+      firstDelivery: 1,
       onDoubt: (why) => this.halt(why),
     });
     for await (const batch of this.#pull) {

@@ -41,12 +41,11 @@ export async function checkPartitions(consumers: Consumers, partitions: number):
   }
   for (let p = 0; p < partitions; p++) if (!found.delete(p)) throw unconsumed(p);
   if (found.size === 0) return;
-  throw new FleetwireError(
-    'failed_precondition',
-    'PARTITIONS_DIFFER',
-    `the fabric has more than the ${partitions} partitions that this router was told of`,
-    { help: 'Set FLEETWIRE_ROUTER_PARTITIONS to the number that bootstrap was given.' },
-  );
+  const [other] = found;
+  const message = `there is a durable of partition ${other}, but the fabric has ${partitions}`;
+  throw new FleetwireError('failed_precondition', 'PARTITIONS_DIFFER', message, {
+    help: 'Look who made it; nodes that publish there are not of this fabric.',
+  });
 }
 
 async function olderDurables(consumers: Consumers, partition: number, epoch: number): Promise<string[]> {

@@ -219,8 +219,12 @@ describe('delivery answers', function () {
       ingest(historySource(store), pulled(sample.INGRESS_SUBJECT, sample.ingressPack([m]), at));
     await pack(message, 1000);
     await pack(young, 3000);
+    // A node's clock may be years behind: only the broker's counts.
+    const odd = sample.receiptFor({ ...young, acceptedAtUs: 1 }, Stage.CONFIRMED);
+    const batch = sample.receiptBatch([odd]);
+    await ingest(receiptSource(store), pulled(sample.RECEIPT_SUBJECT, batch, 3000));
     assert.equal(await deleteOlderThan(store, 2000, 10), 1);
     await assert.rejects(get(message.id), reason('MESSAGE_UNKNOWN'));
-    assert.equal((await get(young.id))?.id, young.id);
+    assert.equal((await get(young.id))?.settlements?.length, 1);
   });
 });

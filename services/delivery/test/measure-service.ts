@@ -65,7 +65,7 @@ async function measure(size: number, count: number): Promise<void> {
   const publisher = async () => {
     for (let i = next++; i < payloads.length; i = next++) {
       const [subject, payload] = payloads[i]!;
-      await broker.store(subject, payload, { msgId: `${size}-${i}`, timeoutMs: 30_000 });
+      await broker.store(subject, payload, { msgId: `${started}-${i}`, timeoutMs: 30_000 });
     }
   };
   await Promise.all(Array.from({ length: 64 }, publisher));

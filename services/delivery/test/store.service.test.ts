@@ -53,7 +53,7 @@ describe('delivery store', function () {
     const { messageId, recipient } = receipt;
     const asCame = encoded && settlement.hops === receipt.hops;
     const bytes = asCame ? ReceiptCodec.encode(receipt).finish() : undefined;
-    return { org, messageId, recipient, settlement, encoded: bytes };
+    return { org, messageId, recipient, settlement, storedAtUs: 7, encoded: bytes };
   }
 
   function messageRow(org: string, more: Partial<MessageRow> = {}): MessageRow {

@@ -1,6 +1,7 @@
 /** Dead letters: kept as they were published, and, where they carry their own last hop, settled as dead. */
 
 import type { PulledMessage } from '@fleetwire/broker';
+import type { DeadSubject } from '@fleetwire/contract';
 import { DELIVERY_DEAD, deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { DeadLetter, Envelope, Stage } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
@@ -50,7 +51,8 @@ export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
       messageId: envelope !== undefined && envelope.org === org ? envelope.id : '',
       reason: letter.reason,
       letter: message.data,
-      settled: envelope === undefined ? undefined : settled(letter, envelope, org, agent),
+      settled:
+        envelope === undefined ? undefined : settled(letter, envelope, message.storedAtUs, { org, agent }),
       message,
     };
     return { rows: [row], rejected: [] };
@@ -62,8 +64,8 @@ export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
 function settled(
   letter: DeadLetter,
   envelope: Envelope,
-  org: string,
-  agent: string,
+  storedAtUs: number,
+  { org, agent }: DeadSubject,
 ): SettlementRow | undefined {
   const death = letter.hops.findLast((hop) => hop.stage === Stage.DEAD);
   if (death === undefined || envelope.org !== org || !isKeyText(envelope.id)) return undefined;
@@ -74,7 +76,7 @@ function settled(
   const receipt = { ...about, stage: Stage.DEAD, final: true, reason, detail, hops };
   const publisher = death.service === 'node' ? death.instance : death.service;
   const settlement = settlementOf(receipt, isKeyText(publisher) ? publisher : 'router', death.atUs);
-  return settlement && { org, messageId, recipient, settlement, encoded: undefined };
+  return settlement && { org, messageId, recipient, settlement, storedAtUs, encoded: undefined };
 }
 
 /** A dead letter that fails is not kept as another one. */

@@ -89,7 +89,8 @@ function readReceipt(
   const settlement = settlementOf(receipt, publisher, message.storedAtUs);
   if (settlement === undefined) return rejection(message, part, bytes, 'RECEIPT_STAGE_UNKNOWN', '');
   const encoded = settlement.hops === receipt.hops ? bytes : undefined;
-  return { org, messageId, recipient, settlement, encoded, message, part, bytes };
+  const { storedAtUs } = message;
+  return { org, messageId, recipient, settlement, storedAtUs, encoded, message, part, bytes };
 }
 
 function refused(message: PulledMessage, reason: string, detail: string): Intake<ReceiptRow> {

@@ -30,7 +30,7 @@ export const SettlementEntity = defineEntity({
   tableName: 'settlements',
   indexes: [
     { name: 'settlements_by_recipient', properties: ['org', 'recipient', 'messageId'] },
-    { name: 'settlements_by_age', properties: ['atUs'], type: 'brin' },
+    { name: 'settlements_by_age', properties: ['storedAtUs'], type: 'brin' },
   ],
   properties: {
     org: p.text().primary(),
@@ -42,6 +42,7 @@ export const SettlementEntity = defineEntity({
     reason: p.text(),
     atUs: p.bigint('number').fieldName('at_us'),
     publishers: p.text(),
+    storedAtUs: p.bigint('number').fieldName('stored_at_us'),
     receipt: p.blob(),
   },
 });

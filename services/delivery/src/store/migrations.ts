@@ -34,12 +34,13 @@ class InitialTables extends Migration {
         reason text not null,
         at_us bigint not null,
         publishers text not null,
+        stored_at_us bigint not null,
         receipt bytea not null,
         primary key (org, message_id, recipient)
       ) with (fillfactor = 90)`);
     this.addSql(`create index settlements_by_recipient on settlements (org, recipient, message_id)`);
     this.addSql(
-      `create index settlements_by_age on settlements using brin (at_us) with (autosummarize = on)`,
+      `create index settlements_by_age on settlements using brin (stored_at_us) with (autosummarize = on)`,
     );
     this.addSql(`
       create table dead_letters (

@@ -1,10 +1,10 @@
-/** Ends the keeping of history: deletes what is older than its time, a bounded number of rows at once. */
+/** Ends the keeping of history: deletes what the broker stored before a time, a bounded number of rows at once. */
 
 import type { Store } from '@fleetwire/store';
 
 const TABLES = [
   { table: 'messages', time: 'ingress_at_us' },
-  { table: 'settlements', time: 'at_us' },
+  { table: 'settlements', time: 'stored_at_us' },
   { table: 'dead_letters', time: 'stored_at_us' },
 ] as const;
 

@@ -14,20 +14,23 @@ export interface SettlementRow {
   /** Empty when the address led to nobody. */
   readonly recipient: string;
   readonly settlement: Settlement;
+  /** When the broker stored the first receipt, in broker time: how long it is kept does not hang on a node's clock. */
+  readonly storedAtUs: number;
   /** The receipt as it came, when that says all that the settlement does; undefined: encoded anew. */
   readonly encoded: Uint8Array | undefined;
 }
 
 const UNNEST = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::int[], $6::int[], $7::text[],
-    $8::bigint[], $9::text[], $11::int[], $12::int[])
-    as r (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, start, size)`;
+    $8::bigint[], $9::text[], $11::int[], $12::int[],
+    $13::bigint[]) as r (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers,
+      start, size, stored_at_us)`;
 
 const INSERT = `
   with inserted as (
     insert into settlements
-      (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, receipt)
+      (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, stored_at_us, receipt)
     select r.org, r.message_id, r.recipient, r.stage, r.final <> 0, r.delivered_ends <> 0, r.reason, r.at_us,
-      r.publishers, substring($10::bytea from r.start for r.size)
+      r.publishers, r.stored_at_us, substring($10::bytea from r.start for r.size)
     from ${UNNEST}
     on conflict do nothing
     returning 1)
@@ -99,6 +102,7 @@ function columns(rows: readonly SettlementRow[]): unknown[] {
     receipts.bytes,
     receipts.starts,
     receipts.sizes,
+    numberArray(rows, (row) => row.storedAtUs),
   ];
 }
 

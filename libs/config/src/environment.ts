@@ -46,7 +46,10 @@ export function keysFolder(
   return config.keys.dir ?? join(folders(config, env).data, 'keys');
 }
 
-/** The standard OTEL_* variables that are honoured, as plain data (https://opentelemetry.io/docs/specs/otel/protocol/exporter/). */
+/**
+ * The standard OTEL_* variables that are honoured, as plain data.
+ * https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+ */
 export interface OtelSettings {
   /** Full URL for traces; undefined: no export. */
   readonly tracesUrl?: string;

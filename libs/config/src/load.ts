@@ -74,24 +74,27 @@ function readSection(
 /** What the text of a variable means for this type; text that does not fit is passed on for the schema to refuse. */
 function fromText(schema: z.ZodType, text: string | undefined): unknown {
   if (text === undefined || text === '') return undefined;
-  switch (innermost(schema).def.type) {
-    case 'number':
-      return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
-    case 'boolean':
-      return (
-        { true: true, '1': true, yes: true, on: true, false: false, '0': false, no: false, off: false }[
-          text.trim().toLowerCase()
-        ] ?? text
-      );
-    case 'array':
-      return text
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== '');
-    default:
-      return text;
-  }
+  const { type } = innermost(schema).def;
+  if (type === 'number') return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+  if (type === 'boolean') return BOOLEANS[text.trim().toLowerCase()] ?? text;
+  if (type === 'array')
+    return text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+  return text;
 }
+
+const BOOLEANS: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  '1': true,
+  false: false,
+  no: false,
+  off: false,
+  '0': false,
+};
 
 function faultLine(name: string, schema: z.ZodType, raw: unknown, error: z.ZodError): string {
   const shown = isSecret(schema) ? 'the value' : `"${printable(String(raw))}"`;

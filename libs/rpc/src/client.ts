@@ -2,10 +2,11 @@
 
 import { HEADERS, LIMITS } from '@fleetwire/contract';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
-import { Channel, ChannelCredentials, connectivityState } from '@grpc/grpc-js';
+import { Channel, ChannelCredentials } from '@grpc/grpc-js';
 import { type CompatServiceDefinition, createClientFactory, Metadata } from 'nice-grpc';
 import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
-import { deadlineExceeded, fromClientError, peerUnreachable } from './errors.ts';
+import { cancellation, type Peer } from './cancellation.ts';
+import { fromClientError } from './errors.ts';
 import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
 import { callScope } from './scope.ts';
 import { untilAborted } from './stream.ts';
@@ -27,10 +28,7 @@ export interface RpcClientOptions {
   readonly tls?: { readonly ca?: Uint8Array | undefined } | undefined;
 }
 
-interface Port {
-  readonly name: string;
-  readonly address: string;
-  readonly channel: Channel;
+interface Port extends Peer {
   readonly options: RpcClientOptions;
 }
 
@@ -154,56 +152,4 @@ async function metadataOf(port: Port, given: RpcCallOptions, until: number): Pro
 function grpcTimeout(ms: number): string {
   const whole = Math.max(1, Math.ceil(ms));
   return whole < 1e8 ? `${whole}m` : `${Math.ceil(whole / 1000)}S`;
-}
-
-interface Cancellation {
-  readonly signal: AbortSignal;
-  /** Why this call was ended from this side; undefined when it was not. */
-  why(): FleetwireError | undefined;
-  stop(): void;
-  /** Stops, and aborts what still waits, such as the iterable of requests. */
-  finish(): void;
-}
-
-function cancellation(
-  port: Port,
-  method: string,
-  outer: AbortSignal | undefined,
-  until: number,
-): Cancellation {
-  const controller = new AbortController();
-  let why: FleetwireError | undefined;
-  const end = (error: FleetwireError) => {
-    why ??= error;
-    controller.abort(error);
-  };
-  const budget = until - Date.now();
-  const onAbort = () =>
-    end(new FleetwireError('cancelled', 'CANCELLED', `${method} was cancelled`, { cause: outer?.reason }));
-  const onDeadline = () => end(lateError(port, method, budget));
-  if (outer?.aborted) onAbort();
-  outer?.addEventListener('abort', onAbort, { once: true });
-  let timer: NodeJS.Timeout | undefined;
-  if (budget <= 0) onDeadline();
-  else if (budget < 2 ** 31) timer = setTimeout(onDeadline, budget);
-  const stop = () => {
-    clearTimeout(timer);
-    outer?.removeEventListener('abort', onAbort);
-  };
-  return {
-    signal: controller.signal,
-    why: () => why,
-    stop,
-    finish() {
-      stop();
-      controller.abort();
-    },
-  };
-}
-
-/** A deadline that passed without a connection says more about the peer than about the call. */
-function lateError(port: Port, method: string, budget: number): FleetwireError {
-  if (budget <= 0 || port.channel.getConnectivityState(false) === connectivityState.READY)
-    return deadlineExceeded(method, Math.max(0, budget));
-  return peerUnreachable(port.name, port.address, `no connection within ${Math.round(budget)} ms`);
 }

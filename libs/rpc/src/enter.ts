@@ -4,8 +4,8 @@ import { HEADERS } from '@fleetwire/contract';
 import { asFleetwireError, causeChain, FleetwireError } from '@fleetwire/kernel';
 import type { CallContext } from 'nice-grpc-common';
 import { type BoundService, tokenMissing } from './bind.ts';
-import { deadlineExceeded, toServerError } from './errors.ts';
-import { RPC_DEFAULTS } from './limits.ts';
+import { deadlineClock } from './deadline-clock.ts';
+import { toServerError } from './errors.ts';
 import { type CallScope, callScope } from './scope.ts';
 import type { RpcContext } from './types.ts';
 
@@ -25,9 +25,6 @@ export interface ServerPolicy {
   readonly runWithTrace: (<T>(traceparent: string, fn: () => T) => T) | undefined;
   readonly draining: AbortSignal;
 }
-
-/** Metadata in which the deadline interceptor tells the call's absolute deadline; what a client sends by this name is dropped. */
-export const DEADLINE_KEY = 'fw-deadline-at';
 
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
@@ -143,58 +140,6 @@ function begin(
       clock.stop();
       span?.end(thrown);
       return errorToThrow(policy, name, traceparent, call, thrown);
-    },
-  };
-}
-
-interface DeadlineClock {
-  readonly leftMs: number | undefined;
-  readonly deadlineAt: number | undefined;
-  readonly signal: AbortSignal;
-  readonly late: Promise<never> | undefined;
-  stop(): void;
-}
-
-function deadlineClock(name: string, call: CallContext, single: boolean): DeadlineClock {
-  const told = Number(call.metadata.get(DEADLINE_KEY) ?? Number.NaN);
-  if (!Number.isFinite(told))
-    return {
-      leftMs: undefined,
-      deadlineAt: undefined,
-      signal: call.signal,
-      late: undefined,
-      stop: () => undefined,
-    };
-  const left = Math.max(0, told - Date.now());
-  const leftMs = left - Math.min(RPC_DEFAULTS.shaveMs, left / 2);
-  const controller = new AbortController();
-  const follow = () => controller.abort(call.signal.reason);
-  if (call.signal.aborted) follow();
-  else call.signal.addEventListener('abort', follow, { once: true });
-  let giveUp: NodeJS.Timeout | undefined;
-  let rejectLate: (error: unknown) => void = () => undefined;
-  const late = single
-    ? new Promise<never>((_, reject) => {
-        rejectLate = reject;
-      })
-    : undefined;
-  const timer = setTimeout(
-    () => {
-      const error = deadlineExceeded(name, left);
-      controller.abort(error);
-      giveUp = setTimeout(rejectLate, Math.min(RPC_DEFAULTS.lateMs, leftMs / 2), error);
-    },
-    Math.min(leftMs, 2 ** 31 - 1),
-  );
-  return {
-    leftMs,
-    deadlineAt: Date.now() + leftMs,
-    signal: controller.signal,
-    late,
-    stop() {
-      clearTimeout(timer);
-      clearTimeout(giveUp);
-      call.signal.removeEventListener('abort', follow);
     },
   };
 }

@@ -48,7 +48,7 @@ export function createHealth(): Health {
     service,
     set(name, serving) {
       states.set(name, serving);
-      for (const wake of [...watchers]) wake();
+      for (const wake of watchers) wake();
     },
   };
 }

@@ -8,7 +8,8 @@ import { ServerCredentials, ServerInterceptingCall, type ServerInterceptor } fro
 import { type CompatServiceDefinition, createServer, type Server } from 'nice-grpc';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
 import type { BoundService } from './bind.ts';
-import { DEADLINE_KEY, type RpcLog, type ServerPolicy, singleHandler, streamHandler } from './enter.ts';
+import { DEADLINE_KEY } from './deadline-clock.ts';
+import { type RpcLog, type ServerPolicy, singleHandler, streamHandler } from './enter.ts';
 import { createHealth } from './health.ts';
 import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
 import { addReflection } from './reflection.ts';

@@ -4,11 +4,12 @@
 import { strict as assert } from 'node:assert';
 import { FleetwireError } from '@fleetwire/kernel';
 import { callerOf, checkHealth, createRpcClient, RPC_DEFAULTS } from '@fleetwire/rpc';
-import { newTraceparent } from '@fleetwire/telemetry';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { clientOf, serve } from './serve.ts';
+
+const TRACEPARENT = `00-${'a1'.repeat(16)}-${'b2'.repeat(8)}-01`;
 
 const never = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => {
@@ -198,7 +199,7 @@ describe('traces', () => {
       },
     });
     using client = clientOf(outer.address);
-    const traceparent = newTraceparent();
+    const traceparent = TRACEPARENT;
     await client.send({}, { traceparent });
     assert.deepEqual(seen, [traceparent, traceparent]);
     await client.send({}, { traceparent: 'not one' });
@@ -213,7 +214,7 @@ describe('traces', () => {
     });
     await using server = await serve({ nodeStatus: async (_r, c) => ({ node: c.traceparent }) }, { hop });
     using client = clientOf(server.address);
-    const traceparent = newTraceparent();
+    const traceparent = TRACEPARENT;
     assert.equal((await client.nodeStatus({}, { traceparent })).node, `${traceparent}-child`);
     await assert.rejects(client.send({}));
     assert.deepEqual(spans, [

@@ -19,10 +19,7 @@ const missing = async (): Promise<never> => {
 };
 
 const base: TestHandlers = {
-  // biome-ignore lint/correctness/useYield: never called
-  async *attach() {
-    await missing();
-  },
+  attach: () => ({ [Symbol.asyncIterator]: () => ({ next: missing }) }),
   send: missing,
   waitMessage: missing,
   readInbox: missing,

@@ -60,7 +60,10 @@ export function brokerAccess(
   return { urls, credsFile: nats.creds_file ?? own };
 }
 
-/** `onFault` gets what a listener or handler threw. A connection on which all that the service needs is known to be there, its clock measured, and what bootstrap decided. */
+/**
+ * A connection on which all that the service needs is known to be there, its clock measured, and what bootstrap decided.
+ * `onFault` gets what a listener or handler of the connection threw.
+ */
 export async function openServiceBroker(
   needs: BrokerNeeds,
   access: BrokerAccess,

@@ -83,7 +83,10 @@ export class Lifecycle {
     return this.#ended.promise;
   }
 
-  /** Opens a part; `close` is called exactly once, if and only if `open` resolved. Rejects with `cancelled` STOPPING when leaving. */
+  /**
+   * Opens a part; `close` is called exactly once, if and only if `open` resolved.
+   * Rejects with `cancelled` STOPPING when leaving.
+   */
   async open<T>(
     name: string,
     open: (leaving: AbortSignal) => Promise<T> | T,

@@ -53,6 +53,7 @@ export const fixture = defineService({
       {
         async *attach(_requests, { draining }: RpcContext) {
           await new Promise((resolve) => draining.addEventListener('abort', resolve));
+          yield { goodbye: { reason: 'closing' } };
         },
         // Answers once the service has begun to end: a call in flight.
         async send(_request, { draining }: RpcContext) {

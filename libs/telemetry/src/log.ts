@@ -19,9 +19,19 @@ const SECRET_FIELDS = [
   'agent_token',
 ];
 
-/** API keys, bearer tokens and JWTs, NKEY seeds, passwords in URLs: wherever in a line they stand. */
-const SECRET_TEXT =
-  /\b(?:fw[kjt]_[A-Za-z0-9_-]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|S[UAONC][A-Z2-7]{56})\b|(?<=:\/\/[^\s:/@"]{0,64}:)[^\s@"/]+(?=@)|(?<=[Bb]earer )[\w.~+/-]{8,}=*/g;
+/** Wherever in a line they stand. */
+const SECRET_TEXT = new RegExp(
+  [
+    // API keys and join tokens, JWTs, NKEY seeds.
+    String.raw`\bfw[kj]_[\w-]{8,}`,
+    String.raw`\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`,
+    String.raw`\bS[UAONC][A-Z2-7]{56}\b`,
+    // Passwords in URLs, bearer tokens.
+    String.raw`(?<=:\/\/[^\s:/@"]{0,64}:)[^\s@"/]+(?=@)`,
+    String.raw`(?<=[Bb]earer )[\w.~+/-]{8,}=*`,
+  ].join('|'),
+  'g',
+);
 
 export interface LogOptions {
   readonly service: string;

@@ -98,7 +98,7 @@ async function shutdown(
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, SHUTDOWN_MS);
   });
-  const all = Promise.allSettled(providers.map((provider) => provider?.shutdown()));
+  const all = Promise.allSettled(providers.map(async (provider) => provider?.shutdown()));
   await Promise.race([all, late]);
   clearTimeout(timer);
   log.flush?.();

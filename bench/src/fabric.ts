@@ -1,11 +1,11 @@
 /** A fabric of its own for the benchmark: `fleetwire up` and two nodes, each a process, in a temporary folder. */
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
+import { tempFolder } from '@fleetwire/testkit';
 
 const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 
@@ -24,10 +24,11 @@ export interface BenchFabric {
 }
 
 export async function startFabric(): Promise<BenchFabric> {
-  const home = await mkdtemp(join(tmpdir(), 'fleetwire-bench-'));
+  const folder = tempFolder('bench');
+  const home = folder.path;
   const stop = async () => {
     await fleetwire(home, ['down']);
-    await rm(home, { recursive: true, force: true });
+    await folder[Symbol.asyncDispose]();
   };
   try {
     await fleetwire(home, ['up', '--detach']);

@@ -22,6 +22,7 @@ export async function startWorker(name: string, settings: object): Promise<Worke
   const waiting = new Set<(message: FromWorker | undefined) => void>();
   child.on('message', (message: FromWorker) => {
     if (message.type === 'credit') return credit(message.received);
+    if (message.type === 'failed') console.error(`${name}: ${message.error}`);
     for (const listener of waiting) listener(message);
   });
   child.once('exit', () => {

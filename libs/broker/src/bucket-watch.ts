@@ -1,7 +1,7 @@
 /** Follows a bucket: reads all that is there, then every change; after any doubt reads all again and tells what differs. */
 
 import { FleetwireError, pause } from '@fleetwire/kernel';
-import { isRemoval } from './bucket.ts';
+import { isRemoval } from './bucket-entry.ts';
 import type { Link } from './link.ts';
 import type { PullLoop, PullOptions } from './pull-session.ts';
 import type { JetstreamApi } from './request.ts';

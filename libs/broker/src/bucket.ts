@@ -2,6 +2,8 @@
 
 import type { BucketSpec } from '@fleetwire/contract';
 import { FleetwireError } from '@fleetwire/kernel';
+import type { BucketEntry } from './bucket-entry.ts';
+import { isRemoval, OPERATION_HEADER } from './bucket-entry.ts';
 import type { BucketWatch, WatchEntry, WatchOptions, WatchPorts } from './bucket-watch.ts';
 import { startWatch } from './bucket-watch.ts';
 import type { Correlator } from './correlator.ts';
@@ -10,15 +12,6 @@ import { headerBlock, headerLine } from './headers.ts';
 import { storeWith } from './publisher.ts';
 import type { StoredMessage, StoredMessages } from './stored-messages.ts';
 import { drift, streamInfo } from './streams.ts';
-
-export interface BucketEntry {
-  readonly key: string;
-  readonly value: Uint8Array;
-  /** Grows with every write to the bucket, whatever the key. */
-  readonly revision: number;
-  /** Broker time, microseconds. */
-  readonly storedAtUs: number;
-}
 
 /** Writes reject unavailable PUBLISH_IN_DOUBT when it is not known whether they were stored: read to find out. */
 export interface Bucket {
@@ -53,7 +46,6 @@ export interface BucketPorts extends WatchPorts {
   readonly publishTimeoutMs: number;
 }
 
-const OPERATION = 'KV-Operation';
 const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
 const KEY = /^[-/_=.a-zA-Z0-9]+$/;
 const NOTHING = new Uint8Array(0);
@@ -145,7 +137,7 @@ class KeyValueBucket implements Bucket {
 
   async delete(key: string, revision?: number): Promise<void> {
     const expected = revision === undefined ? '' : headerLine(EXPECTED, String(revision));
-    await this.#write(key, NOTHING, headerLine(OPERATION, 'DEL') + expected);
+    await this.#write(key, NOTHING, headerLine(OPERATION_HEADER, 'DEL') + expected);
   }
 
   async keys(filter = '>'): Promise<string[]> {
@@ -192,12 +184,6 @@ class KeyValueBucket implements Bucket {
     if (KEY.test(key) && !key.startsWith('.') && !key.endsWith('.')) return this.#prefix + key;
     throw new FleetwireError('invalid_argument', 'INVALID_KEY', `${JSON.stringify(key)} is not a key`);
   }
-}
-
-/** Was the entry taken away by this message? */
-export function isRemoval(message: { header(name: string): string }): boolean {
-  const operation = message.header(OPERATION);
-  return operation === 'DEL' || operation === 'PURGE';
 }
 
 function isConflict(error: unknown): boolean {

@@ -10,6 +10,7 @@ import {
   credsAuthenticator,
   jwtAuthenticator,
   UserAuthenticationExpiredError,
+  usernamePasswordAuthenticator,
 } from '@nats-io/nats-core';
 import type { Broker, BrokerLimits } from './broker.ts';
 import { createBroker } from './broker.ts';
@@ -22,6 +23,7 @@ export interface BrokerCredentials {
 }
 
 export interface BrokerOptions extends Partial<BrokerLimits> {
+  /** `nats://host:port`, with `user:password@` for a server that asks for it. */
   readonly urls: readonly string[];
   /** Shown in the server's list of connections. */
   readonly name: string;
@@ -57,7 +59,8 @@ const RECONNECT: BackoffPolicy = { initialMs: 100, maxMs: 2000 };
 
 /**
  * Resolves when connected; from then on it reconnects for ever. Rejects unavailable NATS_UNREACHABLE, unauthenticated
- * NATS_REFUSED, failed_precondition CREDENTIALS_UNREADABLE or MAX_PAYLOAD_TOO_SMALL.
+ * NATS_REFUSED, failed_precondition CREDENTIALS_UNREADABLE or MAX_PAYLOAD_TOO_SMALL,
+ * invalid_argument INVALID_NATS_URL.
  */
 export async function connectBroker(o: BrokerOptions): Promise<Broker> {
   const inboxPrefix = o.inboxPrefix ?? '_INBOX';
@@ -89,7 +92,7 @@ function limitsOf(o: BrokerOptions): BrokerLimits {
 function connectionOptions(o: BrokerOptions, inboxPrefix: string): ConnectionOptions {
   const authenticator = authenticatorOf(o);
   return {
-    servers: [...o.urls],
+    servers: o.urls.map((url) => parseUrl(url).server),
     name: o.name,
     inboxPrefix,
     timeout: o.connectTimeoutMs ?? 2000,
@@ -108,7 +111,11 @@ async function openLink(o: BrokerOptions, connection: ConnectionOptions): Promis
       return await Link.open({ connection, reconnect, onFault });
     } catch (error) {
       if (error instanceof FleetwireError) throw error;
-      if (performance.now() >= deadline) throw refusal(error, o.urls);
+      if (performance.now() >= deadline)
+        throw refusal(
+          error,
+          o.urls.map((url) => parseUrl(url).server),
+        );
       await pause(Math.min(backoffMs(reconnect, attempt), deadline - performance.now()));
     }
   }
@@ -160,7 +167,30 @@ function rawAuthenticator(o: BrokerOptions): Authenticator | undefined {
       return jwtAuthenticator(jwt, seed)(nonce);
     };
   }
-  return credsFile === undefined ? undefined : credsAuthenticator(() => readFileSync(credsFile));
+  if (credsFile !== undefined) return credsAuthenticator(() => readFileSync(credsFile));
+  const login = o.urls.map(parseUrl).find((url) => url.user !== '');
+  return login === undefined ? undefined : usernamePasswordAuthenticator(login.user, login.password);
+}
+
+/** The library does not take user and password from a URL. */
+function parseUrl(text: string): {
+  readonly server: string;
+  readonly user: string;
+  readonly password: string;
+} {
+  const url = URL.parse(text.includes('://') ? text : `nats://${text}`);
+  if (url === null || url.hostname === '')
+    throw new FleetwireError(
+      'invalid_argument',
+      'INVALID_NATS_URL',
+      `${text} is not the URL of a NATS server`,
+    );
+  const { protocol, host } = url;
+  return {
+    server: `${protocol}//${host}`,
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+  };
 }
 
 function throwLater(error: unknown): void {

@@ -31,5 +31,7 @@ function absent(like: unknown): unknown {
 }
 
 function shown(value: unknown): string {
-  return JSON.stringify(Array.isArray(value) ? value.toSorted() : value);
+  return JSON.stringify(
+    Array.isArray(value) ? value.map(String).toSorted((a, b) => (a < b ? -1 : 1)) : value,
+  );
 }

@@ -1,6 +1,7 @@
 /** The one door to NATS: connection, publishing, pulling, streams, consumers, buckets, leases, the broker's clock. */
 export type { Broker, BrokerLimits } from './broker.ts';
-export type { Bucket, BucketEntry } from './bucket.ts';
+export type { Bucket } from './bucket.ts';
+export type { BucketEntry } from './bucket-entry.ts';
 export type { BucketWatch, WatchEntry, WatchOptions } from './bucket-watch.ts';
 export type { BrokerClock } from './clock.ts';
 export type { BrokerCredentials, BrokerOptions } from './connect.ts';

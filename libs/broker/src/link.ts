@@ -202,7 +202,7 @@ export class Link {
   #goDown(): void {
     if (!this.#up) return;
     this.#up = false;
-    for (const listener of [...this.#down]) this.guard(listener);
+    for (const listener of new Set(this.#down)) this.guard(listener);
   }
 
   #goUp(): void {
@@ -210,7 +210,7 @@ export class Link {
     this.#up = true;
     this.#tries.count = 0;
     this.#generation++;
-    for (const listener of [...this.#upAgain]) this.guard(() => listener(this.#generation));
+    for (const listener of new Set(this.#upAgain)) this.guard(() => listener(this.#generation));
   }
 
   /** The library first waits for its last write, which on a cut network may take many minutes. */

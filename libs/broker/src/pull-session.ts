@@ -38,7 +38,7 @@ export interface PullSession extends AsyncIterable<PulledBatch> {
 }
 
 /** Heartbeats missed, in halves of the interval, before the request counts as lost. */
-const SILENT_TICKS = 5;
+const SILENT_TICKS = 4;
 /** Requests in a row that nobody answers before the consumer counts as gone. */
 const SILENT_REQUESTS = 2;
 const GONE_AFTER_MS = 1000;
@@ -70,6 +70,7 @@ export class PullLoop implements PullSession {
   #retry: NodeJS.Timeout | undefined;
   /** The last request ended without a message, perhaps because the next one is larger than `maxBytes`. */
   #nothingFits = false;
+  #loneAsked = false;
   #receivedOfRequest = 0;
 
   constructor(link: Link, inboxPrefix: string, stream: string, consumer: string, o: PullOptions) {
@@ -147,6 +148,7 @@ export class PullLoop implements PullSession {
     this.#asked += this.#nothingFits ? 1 : batch;
     this.#receivedOfRequest = 0;
     this.#link.publish(this.#subject, this.#inbox, '', this.#nothingFits ? this.#lone : this.#request);
+    this.#loneAsked = this.#nothingFits;
     this.#nothingFits = false;
   }
 
@@ -191,7 +193,7 @@ export class PullLoop implements PullSession {
     const left = findHeader(headers, 'Nats-Pending-Messages');
     this.#asked = left === '' ? 0 : Math.max(0, this.#asked - Number(left));
     const fruitless = status === 409 && this.#receivedOfRequest === 0;
-    this.#nothingFits = fruitless && this.#o.maxBytes !== undefined;
+    this.#nothingFits = fruitless && this.#o.maxBytes !== undefined && !this.#loneAsked;
     if (fruitless && !this.#nothingFits) this.#tryLater();
     else this.#supply();
   }

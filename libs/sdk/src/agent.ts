@@ -12,6 +12,7 @@ import { Link, type LinkParts } from './link.ts';
 import type { Message } from './message.ts';
 import { ReceiptFeed } from './receipt-feed.ts';
 import { SendQueue, type Settle } from './send-queue.ts';
+import type { Answerable } from './typed-messages.ts';
 
 export interface SendOptions {
   /** Lowercase ULID; made when left out. The same id again is the same message: it has its effect once. */
@@ -156,8 +157,8 @@ export class Agent {
     return answer;
   }
 
-  /** Answers a message, in its conversation. */
-  reply(message: Message, body: string | Uint8Array, options: SendOptions = {}): Promise<{ id: string }> {
+  /** Answers a message, in its conversation; in a terminal typedMessage() gives what to answer. */
+  reply(message: Answerable, body: string | Uint8Array, options: SendOptions = {}): Promise<{ id: string }> {
     const { correlationId, id: replyTo } = message;
     return this.send(message.from, body, { correlationId, replyTo, ...options });
   }

@@ -11,6 +11,9 @@ export const agentSection = defineSection('', {
   ),
   agent: text().describe('Set for an agent by its node: its name'),
   agent_id: text().describe('Set for an agent by its node: its id'),
+  agent_messages: text().describe(
+    'Set for an agent in a terminal by its node: file of the messages typed to it',
+  ),
   agent_token: secretText().default('').describe('Set for an agent by its node: its token'),
 });
 

@@ -2,9 +2,18 @@
 // Method: a fake node on real gRPC that keeps its mail over restarts; it is killed and started again at will.
 
 import { strict as assert } from 'node:assert';
-import { newMessageId } from '@fleetwire/kernel';
-import { type Agent, type ConnectOptions, connect, FleetwireError, type Message } from '@fleetwire/sdk';
-import { eventually } from '@fleetwire/testkit';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageMarker, newMessageId } from '@fleetwire/kernel';
+import {
+  type Agent,
+  type ConnectOptions,
+  connect,
+  FleetwireError,
+  type Message,
+  typedMessage,
+} from '@fleetwire/sdk';
+import { eventually, tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { FakeNode } from './fake-node.ts';
 
@@ -111,6 +120,23 @@ describe('sdk', () => {
     await eventually(() => node.box('alice').held.size === 0);
     const question = node.accepted.find((m) => text(m.body) === 'why?')!;
     assert.equal(answer.replyTo, question.id);
+  });
+
+  it('answers what was typed into its terminal, by the marker', async () => {
+    await using folder = tempFolder('sdk');
+    const path = join(folder.path, 'messages.jsonl');
+    const env = { FLEETWIRE_AGENT_MESSAGES: path };
+    assert.equal(typedMessage('00000000', env), undefined);
+    const [old, last] = [newMessageId(), newMessageId()];
+    const line = (id: string) =>
+      `${JSON.stringify({ marker: messageMarker(id), id, from: 'bob', correlation_id: old })}\n`;
+    writeFileSync(`${path}.1`, line(old));
+    writeFileSync(path, line(last));
+    assert.deepEqual(typedMessage(messageMarker(old), env), { id: old, from: 'bob', correlationId: old });
+    const agent = await attach('alice');
+    await agent.reply(typedMessage(messageMarker(last), env)!, 'done');
+    const { to, replyTo, correlationId } = node.accepted[0]!;
+    assert.deepEqual([to, replyTo, correlationId], ['bob', last, old]);
   });
 
   it('says when no answer comes', async () => {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { childEnvironment } from '@fleetwire/config';
 import { FleetwireError, pause } from '@fleetwire/kernel';
+import { BoundedLog } from './bounded-log.ts';
 import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
 import { LineCutter } from './stdio-lines.ts';
-import { ProgramLog } from './stdio-log.ts';
 import { endGroup, startedAt } from './stdio-process.ts';
 import { errorLine, messageLine, type ProgramLine, readProgramLine, sentLine } from './stdio-protocol.ts';
 
@@ -30,7 +30,7 @@ export const stdioAdapter: AdapterFactory = (spec) => new StdioAdapter(spec);
 class StdioAdapter implements Adapter {
   readonly kind = 'stdio';
   readonly #spec: AdapterSpec;
-  readonly #log: ProgramLog;
+  readonly #log: BoundedLog;
   readonly #listeners: ((state: ProgramState) => void)[] = [];
   /** Injected into the present child and not yet proved, and whether the program has acknowledged it. */
   readonly #injected = new Map<string, boolean>();
@@ -42,7 +42,7 @@ class StdioAdapter implements Adapter {
 
   constructor(spec: AdapterSpec) {
     this.#spec = spec;
-    this.#log = new ProgramLog(join(spec.stateDir, 'program.log'), LIMITS.logBytes);
+    this.#log = new BoundedLog(join(spec.stateDir, 'program.log'), LIMITS.logBytes);
   }
 
   /** An earlier child has lost its pipes with the node that started it: it is ended before a new one starts. */

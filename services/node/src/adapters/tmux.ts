@@ -1,7 +1,8 @@
 /** The adapter for programs in a terminal: pastes, submits, and reads the pane until the program has taken it up. */
 
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FleetwireError, messageMarker, pause } from '@fleetwire/kernel';
+import { BoundedLog } from './bounded-log.ts';
 import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
 import { findPane, HISTORY, lookAt, type Pane, type PaneView, startPane, stopPane } from './tmux-pane.ts';
 import { type BeforeEnter, rememberBefore, type Standing, standing } from './tmux-screen.ts';
@@ -26,6 +27,8 @@ const LIMITS = {
   /** A program that is busy for long is looked at less often. */
   slowPollMs: 150,
   slowAfterMs: 1000,
+  /** Bytes of the file that tells a program the ids behind the markers it sees: some thousand messages. */
+  messagesBytes: 1024 * 1024,
 } as const;
 
 interface Typed {
@@ -40,6 +43,8 @@ class TmuxAdapter implements Adapter {
   readonly kind = 'tmux';
   readonly #spec: AdapterSpec;
   readonly #listeners: ((state: ProgramState) => void)[] = [];
+  /** The screen has room for a marker only: this is where a program finds what it takes to answer. */
+  readonly #messages: BoundedLog;
   #server: TmuxServer | undefined;
   #pane: Pane | undefined;
   #state: ProgramState = { state: 'exited' };
@@ -47,7 +52,9 @@ class TmuxAdapter implements Adapter {
   #injecting: Promise<unknown> = Promise.resolve();
 
   constructor(spec: AdapterSpec) {
-    this.#spec = spec;
+    const messages = join(spec.stateDir, 'messages.jsonl');
+    this.#spec = { ...spec, env: { ...spec.env, FLEETWIRE_AGENT_MESSAGES: messages } };
+    this.#messages = new BoundedLog(messages, LIMITS.messagesBytes);
   }
 
   async start(): Promise<void> {
@@ -87,6 +94,9 @@ class TmuxAdapter implements Adapter {
     const mode = readingMode(tty);
     const parts = renderForPane(message, mode);
     if (view.inMode) await server.run([['send-keys', '-t', pane.id, '-X', 'cancel']]);
+    const { marker, id, fromName, correlationId } = message;
+    this.#messages.write(JSON.stringify({ marker, id, from: fromName, correlation_id: correlationId }));
+    this.#messages.close();
     try {
       for (const part of parts) await this.#type(message, part, mode);
     } catch (error) {

@@ -4,6 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { eventually, type TempFolder, tempFolder } from '@fleetwire/testkit';
@@ -173,6 +174,17 @@ describe('tmux adapter', () => {
     await eventually(() =>
       tmux('capture-pane', '-p', '-S', '-100', '-t', pane).includes('token secret; undefined'),
     );
+  });
+
+  it('tells the program the ids behind the markers', async () => {
+    const adapter = await started(program('line-reader'));
+    await shows('ready');
+    const message = aMessage('hello');
+    await adapter.inject(message);
+    const path = join(adapter.stand.spec.stateDir, 'messages.jsonl');
+    const { id, marker, fromName: from, correlationId: correlation_id } = message;
+    assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), { marker, id, from, correlation_id });
+    assert.match(tmux('show-environment'), new RegExp(`FLEETWIRE_AGENT_MESSAGES=${path}`));
   });
 
   it('runs one word as a program, not as a line for a shell', async () => {

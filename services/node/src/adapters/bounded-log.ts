@@ -1,8 +1,8 @@
-/** A program's log file: bounded, the older half kept beside it. */
+/** A file of lines that never exceeds its bound: the older half is kept beside it. */
 
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 
-export class ProgramLog {
+export class BoundedLog {
   readonly #path: string;
   readonly #maxBytes: number;
   #fd: number | undefined;

@@ -123,16 +123,19 @@ export class Fabric implements AsyncDisposable {
     }
   }
 
-  /** What the inbox stream holds, in its order; `after`: the sequence to go on from. */
-  async inbox(): Promise<Arrived[]> {
-    const found: Arrived[] = [];
-    for (const { subject, data } of await this.stream('INBOX')) {
-      for (const entry of InboxPack.decode(data).entries) {
-        found.push({ subject, id: Mail.decode(entry.envelope).id, router: entry.router });
+  /** What the inbox stream holds, in its order. */
+  async inbox(): Promise<readonly Arrived[]> {
+    const messages = await this.stream('INBOX');
+    for (; this.#decoded < messages.length; this.#decoded++) {
+      const { subject, data } = messages[this.#decoded]!;
+      for (const { envelope, router } of InboxPack.decode(data).entries) {
+        this.#arrived.push({ subject, id: Mail.decode(envelope).id, router });
       }
     }
-    return found;
+    return this.#arrived;
   }
+  #decoded = 0;
+  readonly #arrived: Arrived[] = [];
 
   /** All messages of a stream, read anew each time only beyond what was read before. */
   async stream(

@@ -48,7 +48,7 @@ class Workload {
       });
       await fabric.send(partition, node, mail);
       this.sent.push(...mail.map(({ id, to }) => ({ id, to, from: node })));
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 

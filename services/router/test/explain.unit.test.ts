@@ -1,0 +1,50 @@
+/**
+ * Goal: Explain gives the routing decision itself, to those who may know it.
+ * Method: the handler on a table in memory and a registry in the hands of the test.
+ */
+
+import assert from 'node:assert/strict';
+import type { Caller } from '@fleetwire/identity';
+import { describe, it } from 'mocha';
+import type { KnownName } from '../src/domain/resolve.ts';
+import { explain } from '../src/handlers/explain.ts';
+import { ORG, route, tableOf } from './samples.ts';
+
+const user: Caller = { kind: 'user', subject: 'u_1', org: ORG, scopes: [] };
+const service: Caller = { kind: 'service', subject: 'org', org: '', scopes: ['service'] };
+
+function ask(to: string, o: { org?: string; caller?: Caller; registry?: KnownName } = {}) {
+  const names = { table: tableOf('alice'), known: () => undefined };
+  const lookup = {
+    find: (_question: unknown, done: (known: KnownName) => void) => done(o.registry ?? { route: undefined }),
+  };
+  const handle = explain({ names, lookup: lookup as never, suggestScan: 100 });
+  return handle({ org: o.org ?? '', to }, { caller: o.caller ?? user });
+}
+
+describe('Explain', () => {
+  it('names the inbox that a message would go to', async () => {
+    const found = await ask('Alice@laptop');
+    assert.deepEqual([found.routable, found.agent, found.subject], [true, 'a_alice', route('alice').subject]);
+  });
+
+  it('says why there is none, with what may have been meant', async () => {
+    const unknown = await ask('alcie');
+    assert.deepEqual(
+      [unknown.routable, unknown.reason, unknown.suggestions],
+      [false, 'UNKNOWN_AGENT', ['alice']],
+    );
+    assert.equal((await ask('a b')).reason, 'INVALID_ADDRESS');
+  });
+
+  it('asks registry where the table does not know', async () => {
+    const found = await ask('late', { registry: { route: route('late') } });
+    assert.equal(found.agent, 'a_late');
+  });
+
+  it('tells nobody but services about another org', async () => {
+    await assert.rejects(ask('alice', { org: 'o_other' }), { reason: 'NOT_YOUR_ORG' });
+    await assert.rejects(ask('alice', { caller: service }), { reason: 'ORG_REQUIRED' });
+    assert.equal((await ask('alice', { org: ORG, caller: service })).routable, true);
+  });
+});

@@ -19,7 +19,25 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
 };
 
+/** Fetched from the system at once: a call of its own for each id would cost more than the rest of a message. */
+const POOL_BYTES = 4096;
+let pool = new Uint8Array(0);
+let used = 0;
+
+function randomBytes(length: number): Uint8Array {
+  if (length > POOL_BYTES) return globalThis.crypto.getRandomValues(new Uint8Array(length));
+  if (used + length > pool.length) {
+    pool = globalThis.crypto.getRandomValues(new Uint8Array(POOL_BYTES));
+    used = 0;
+  }
+  // A copy, and no trace of it left behind: bytes may become a secret.
+  const bytes = pool.slice(used, used + length);
+  pool.fill(0, used, used + length);
+  used += length;
+  return bytes;
+}
+
 export const systemRandom: Random = {
-  bytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+  bytes: randomBytes,
   fraction: () => Math.random(),
 };

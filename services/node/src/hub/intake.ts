@@ -31,6 +31,7 @@ interface Pulled {
 }
 
 const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
+const ASK_AGAIN_MS = 1000;
 /** Added to the consumer's ack_wait when the registry cannot make it anew. */
 const MARGIN_MS = 2000;
 /** Between two ways of reading the inbox, so that a connection that flaps costs little. */
@@ -90,18 +91,21 @@ export class Intake {
     }
   }
 
-  /** True when the consumer was made anew. */
+  /** True when the consumer was made anew; false when its mail comes again by itself, the registry being away. */
   async #open(doubt: AbortSignal): Promise<boolean> {
-    try {
-      await this.#parts.openInbox();
-      return true;
-    } catch (error) {
-      if (!(error instanceof FleetwireError) || error.kind !== 'unavailable') throw error;
-      const { ack_wait } = nodeConsumer(this.#shard, this.#parts.org, this.#parts.node);
-      this.#parts.log.info('registry is away: waiting until unacknowledged mail comes again by itself');
-      await pause(ack_wait / 1e6 + MARGIN_MS, doubt);
-      return false;
+    const { ack_wait } = nodeConsumer(this.#shard, this.#parts.org, this.#parts.node);
+    const until = this.#parts.clock.monotonicMs() + ack_wait / 1e6 + MARGIN_MS;
+    while (this.#parts.clock.monotonicMs() < until && !doubt.aborted) {
+      try {
+        await this.#parts.openInbox();
+        return true;
+      } catch (error) {
+        if (!(error instanceof FleetwireError) || error.kind !== 'unavailable') throw error;
+        this.#parts.log.info({ why: error.message }, 'inbox cannot be opened anew; asking again for a while');
+        await pause(ASK_AGAIN_MS, doubt);
+      }
     }
+    return false;
   }
 
   async #pull(doubt: AbortSignal, fresh: boolean): Promise<void> {

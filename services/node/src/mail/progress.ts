@@ -1,6 +1,7 @@
 /** What became of the messages that this node's agents have sent: kept for a while, told to those who wait. */
 
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
+import { Deque } from '../domain/deque.ts';
 
 export interface ProgressBounds {
   readonly messages: number;
@@ -9,10 +10,14 @@ export interface ProgressBounds {
 
 export type ReceiptListener = (receipts: readonly Receipt[]) => void;
 
-/** Bytes of receipts that are kept undecoded while nobody listens. */
-const RAW_BYTES = 8 * 1024 * 1024;
+/** Bytes of receipts that are kept as they came while nobody listens. */
+const LATER_BYTES = 8 * 1024 * 1024;
+/** What a receipt in memory is taken to have. */
+const RECEIPT_BYTES = 1024;
 
-/** Receipts are decoded only once somebody wants to know. */
+type Batch = Uint8Array | readonly Receipt[];
+
+/** Receipts are decoded and sorted only once somebody wants to know. */
 export class Progress {
   readonly #bounds: ProgressBounds;
   /** By message id, then recipient; the oldest messages go first. */
@@ -20,8 +25,9 @@ export class Progress {
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #listeners = new Map<number, Set<ReceiptListener>>();
   readonly #numOf: (agentId: string) => number | undefined;
-  #raw: Uint8Array[] = [];
-  #rawBytes = 0;
+  readonly #order = new Deque<string>();
+  readonly #later = new Deque<Batch>();
+  #laterBytes = 0;
   #waits = 0;
 
   constructor(bounds: ProgressBounds, numOf: (agentId: string) => number | undefined) {
@@ -31,14 +37,23 @@ export class Progress {
 
   /** One encoded ReceiptBatch as it came from the broker. */
   hear(encoded: Uint8Array): void {
-    if (this.#waits === 0 && this.#listeners.size === 0) {
-      this.#raw.push(encoded);
-      this.#rawBytes += encoded.length;
-      while (this.#rawBytes > RAW_BYTES) this.#rawBytes -= this.#raw.shift()!.length;
-    } else this.absorb(ReceiptBatch.decode(encoded).receipts);
+    this.#take(encoded);
   }
 
+  /** Receipts of this node itself. */
   absorb(receipts: readonly Receipt[]): void {
+    this.#take(receipts);
+  }
+
+  #take(batch: Batch): void {
+    if (this.#waits > 0 || this.#listeners.size > 0) return this.#sort(batch);
+    this.#later.push(batch);
+    this.#laterBytes += bytesOf(batch);
+    while (this.#laterBytes > LATER_BYTES) this.#laterBytes -= bytesOf(this.#later.shift()!);
+  }
+
+  #sort(batch: Batch): void {
+    const receipts = batch instanceof Uint8Array ? ReceiptBatch.decode(batch).receipts : batch;
     const perAgent = new Map<number, Receipt[]>();
     for (const receipt of receipts) {
       if (!this.#keep(receipt)) continue;
@@ -56,7 +71,7 @@ export class Progress {
 
   /** All receipts about what one agent sends, from now on. */
   listen(agent: number, listener: ReceiptListener): () => void {
-    this.#decodeRaw();
+    this.#catchUp();
     const set = this.#listeners.get(agent) ?? new Set();
     this.#listeners.set(agent, set.add(listener));
     return () => {
@@ -67,7 +82,7 @@ export class Progress {
 
   /** The receipts so far, and whether each known recipient's is final. */
   of(id: string): { receipts: Receipt[]; final: boolean } {
-    this.#decodeRaw();
+    this.#catchUp();
     const receipts = [...(this.#known.get(id)?.values() ?? [])];
     return { receipts, final: receipts.length > 0 && receipts.every((receipt) => receipt.final) };
   }
@@ -96,12 +111,9 @@ export class Progress {
     });
   }
 
-  #decodeRaw(): void {
-    if (this.#raw.length === 0) return;
-    const raw = this.#raw;
-    this.#raw = [];
-    this.#rawBytes = 0;
-    for (const encoded of raw) this.absorb(ReceiptBatch.decode(encoded).receipts);
+  #catchUp(): void {
+    this.#laterBytes = 0;
+    for (let batch = this.#later.shift(); batch !== undefined; batch = this.#later.shift()) this.#sort(batch);
   }
 
   /** False when the receipt brings nothing new: the first end holds, unless proof comes after it. */
@@ -113,11 +125,16 @@ export class Progress {
     if (recipients === undefined) {
       recipients = new Map();
       this.#known.set(messageId, recipients);
-      if (this.#known.size > this.#bounds.messages) this.#known.delete(this.#known.keys().next().value!);
+      this.#order.push(messageId);
+      if (this.#order.length > this.#bounds.messages) this.#known.delete(this.#order.shift()!);
     }
     recipients.set(recipient, receipt);
     return true;
   }
+}
+
+function bytesOf(batch: Batch): number {
+  return batch instanceof Uint8Array ? batch.length : batch.length * RECEIPT_BYTES;
 }
 
 function isUpgrade(before: Stage, after: Stage): boolean {

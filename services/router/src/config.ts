@@ -32,5 +32,6 @@ export const routerConfig = defineSection('router', {
   lookup_fresh_ms: ms(2000).describe('How long an answer of registry counts'),
   lookup_cache_max: count(10_000, 1_000_000).describe('Answers of registry that are remembered'),
   lookup_pause_ms: ms(1000).describe('After registry failed to answer: time for which it is not asked'),
-  suggest_scan: count(5000, 1_000_000).describe('Names looked at to suggest one for an unknown name'),
+  suggest_scan: count(2000, 1_000_000).describe('Names looked at to suggest one for an unknown name'),
+  suggest_per_second: count(10, 10_000).describe('Such searches in a second'),
 });

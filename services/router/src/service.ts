@@ -11,6 +11,8 @@ import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { routerConfig } from './config.ts';
 import type { FlowOptions } from './domain/partition-flow.ts';
+import type { Names } from './domain/resolve.ts';
+import { Suggestions } from './domain/resolve.ts';
 import { RoutingTable } from './domain/routing-table.ts';
 import { askRegistry } from './handlers/ask-registry.ts';
 import { explain } from './handlers/explain.ts';
@@ -32,14 +34,19 @@ export const router = defineService({
   async wire(context) {
     const { broker, log } = context;
     const { partitions } = context.fabric;
-    const { share_interval_ms: intervalMs, suggest_scan: suggestScan } = context.config.router;
+    const {
+      share_interval_ms: intervalMs,
+      suggest_scan: scan,
+      suggest_per_second: perSecond,
+    } = context.config.router;
     const table = new RoutingTable();
     const lookup = lookupOf(context);
     const routes = new RoutesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), table, lookup, log });
     const bucket = await broker.bucket(LEASES_BUCKET);
     const leases = claimLease(bucket, context.instance);
     const names = { table, known: lookup.known.bind(lookup) };
-    const flow = flowOf(context, names);
+    const suggest = new Suggestions(table, { scan, perSecond });
+    const flow = flowOf(context, names, suggest);
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
     const work = workOf(context, leases, lookup, flow, metrics);
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
@@ -49,7 +56,7 @@ export const router = defineService({
       start: () => checkPartitions(broker.consumers, partitions),
       stop: () => {},
     };
-    const handle = explain({ names, lookup, suggestScan });
+    const handle = explain({ names, lookup, suggest, clock: context.clock });
     return {
       rpc: [
         bindService(RouterServiceDefinition, {
@@ -86,18 +93,18 @@ function lookupOf(context: Context): NameLookup {
   });
 }
 
-function flowOf(context: Context, names: FlowOptions['names']): Omit<FlowOptions, 'partition'> {
+function flowOf(context: Context, names: Names, suggest: Suggestions): Omit<FlowOptions, 'partition'> {
   return {
     router: context.instance,
     names,
-    suggestScan: context.config.router.suggest_scan,
+    suggest,
     span: (traceparent, mail) =>
       context.tracer.hop('route', traceparent, () => ({
         'messaging.system': 'nats',
         'messaging.operation.type': 'process',
         'messaging.message.id': mail.header.id,
         'messaging.message.conversation_id': mail.header.correlationId,
-        'messaging.destination.partition.id': String(mail.slot.subject),
+        'messaging.destination.name': mail.slot.subject,
       })),
   };
 }

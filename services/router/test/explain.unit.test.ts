@@ -5,10 +5,11 @@
 
 import assert from 'node:assert/strict';
 import type { Caller } from '@fleetwire/identity';
+import { systemClock } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
 import type { KnownName } from '../src/domain/resolve.ts';
 import { explain } from '../src/handlers/explain.ts';
-import { ORG, route, tableOf } from './samples.ts';
+import { ORG, route, suggestionsOf, tableOf } from './samples.ts';
 
 const user: Caller = { kind: 'user', subject: 'u_1', org: ORG, scopes: [] };
 const service: Caller = { kind: 'service', subject: 'org', org: '', scopes: ['service'] };
@@ -18,7 +19,12 @@ function ask(to: string, o: { org?: string; caller?: Caller; registry?: KnownNam
   const lookup = {
     find: (_question: unknown, done: (known: KnownName) => void) => done(o.registry ?? { route: undefined }),
   };
-  const handle = explain({ names, lookup: lookup as never, suggestScan: 100 });
+  const handle = explain({
+    names,
+    lookup: lookup as never,
+    suggest: suggestionsOf(names.table),
+    clock: systemClock,
+  });
   return handle({ org: o.org ?? '', to }, { caller: o.caller ?? user });
 }
 

@@ -60,7 +60,7 @@ describe('lanes', () => {
         for (;;) {
           while (take());
           if (flying.size === 0) break;
-          for (const lane of [...flying]) done(lane);
+          for (const lane of flying) done(lane);
         }
         assert.deepEqual(left, pushed);
         assert.equal(lanes.size, 0);

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { resolve, suggestions } from '../src/domain/resolve.ts';
+import { resolve, Suggestions } from '../src/domain/resolve.ts';
 import { RoutingTable, routeEntry } from '../src/domain/routing-table.ts';
 import { ORG, route, tableOf } from './samples.ts';
 
@@ -15,6 +15,7 @@ const nothing = () => undefined;
 describe('resolve', () => {
   const table = tableOf('alice', 'Bob');
   const names = { table, known: nothing };
+  const suggest = new Suggestions(table, { scan: 100, perSecond: 1_000_000 });
 
   it('finds a name without regard to case, with and without its node', () => {
     for (const to of ['alice', 'ALICE', 'alice@laptop', 'Alice@LAPTOP']) {
@@ -42,9 +43,15 @@ describe('resolve', () => {
   });
 
   it('suggests what is near, or where it lives', () => {
-    assert.deepEqual(suggestions(table, ORG, 'alcie', 100), ['alice']);
-    assert.deepEqual(suggestions(table, ORG, 'alice@tower', 100), ['alice@laptop']);
-    assert.deepEqual(suggestions(table, 'o_other', 'alcie', 100), []);
+    assert.deepEqual(suggest.near(ORG, 'alcie', 0), ['alice']);
+    assert.deepEqual(suggest.near(ORG, 'alice@tower', 0), ['alice@laptop']);
+    assert.deepEqual(suggest.near('o_other', 'alcie', 0), []);
+  });
+
+  it('searches for suggestions only so often in a second', () => {
+    const few = new Suggestions(table, { scan: 100, perSecond: 2 });
+    const found = [0, 10, 20, 1_000_000].map((nowUs) => few.near(ORG, 'alcie', nowUs).length);
+    assert.deepEqual(found, [1, 1, 0, 1]);
   });
 
   it('never throws, whatever the address', () => {
@@ -68,7 +75,7 @@ describe('resolve', () => {
       fc.property(fuzz, (to) => {
         const found = resolve(names, ORG, to);
         if (found.kind === 'dead') assert.match(found.reason, /^(INVALID_ADDRESS|UNKNOWN_AGENT)$/);
-        suggestions(table, ORG, to, 100);
+        suggest.near(ORG, to, 0);
       }),
       { numRuns: 2000 },
     );

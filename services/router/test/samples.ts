@@ -5,6 +5,7 @@ import { Envelope, IngressPack, Route } from '@fleetwire/gen/message';
 import type { IngressMessage } from '../src/domain/partition-flow.ts';
 import { PartitionFlow } from '../src/domain/partition-flow.ts';
 import type { KnownName } from '../src/domain/resolve.ts';
+import { Suggestions } from '../src/domain/resolve.ts';
 import type { RouteEntry } from '../src/domain/routing-table.ts';
 import { RoutingTable, routeEntry } from '../src/domain/routing-table.ts';
 
@@ -60,6 +61,10 @@ export function tableOf(...names: string[]): RoutingTable {
   return table;
 }
 
+export function suggestionsOf(table: RoutingTable): Suggestions {
+  return new Suggestions(table, { scan: 1000, perSecond: 1000 });
+}
+
 export function flowOf(
   table: RoutingTable,
   known: (org: string, folded: string) => KnownName | undefined = () => undefined,
@@ -68,6 +73,6 @@ export function flowOf(
     partition: 0,
     router: 'router-test',
     names: { table, known },
-    suggestScan: 1000,
+    suggest: suggestionsOf(table),
   });
 }

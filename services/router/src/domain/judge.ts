@@ -7,8 +7,8 @@ import { admit } from './admission.ts';
 import type { EnvelopeHeader } from './header.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, receiptItem, receiptLane } from './items.ts';
-import type { Names } from './resolve.ts';
-import { resolve, suggestions } from './resolve.ts';
+import type { Names, Suggestions } from './resolve.ts';
+import { resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
 
 export interface PushEffect {
@@ -26,8 +26,7 @@ export interface JudgeOptions {
   /** The replica's name, for the hops. */
   readonly router: string;
   readonly names: Names;
-  /** Names looked at to find what an unknown one may have meant. */
-  readonly suggestScan: number;
+  readonly suggest: Suggestions;
   /** Begins a span for a message; asked only where its trace is sampled. */
   readonly span?: ((traceparent: string, mail: Mail) => Span) | undefined;
 }
@@ -57,10 +56,8 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
   if (found.kind === 'route') {
     return [{ kind: 'push', lane: found.route.subject, item: inboxItem(options, mail, found.route, nowUs) }];
   }
-  const near =
-    found.reason === 'UNKNOWN_AGENT'
-      ? suggestions(names.table, mail.slot.org, mail.header.to, options.suggestScan)
-      : [];
+  const { org } = mail.slot;
+  const near = found.reason === 'UNKNOWN_AGENT' ? options.suggest.near(org, mail.header.to, nowUs) : [];
   const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
   return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), undefined);
 }

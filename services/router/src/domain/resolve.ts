@@ -44,18 +44,39 @@ export function resolve(names: Names, org: string, to: string): Resolution {
 }
 
 /** The name part of an address in its folded form; undefined when it is no address. */
-export function foldedNameOf(to: string): string | undefined {
+function foldedNameOf(to: string): string | undefined {
   const address = to.length > LIMITS.addressChars ? undefined : read(to);
   return address === undefined ? undefined : foldName(address.name);
 }
 
-/** Up to three names like the one in `to`, or where it lives when only the node was wrong; looks at `scan` names. */
-export function suggestions(table: RoutingTable, org: string, to: string, scan: number): string[] {
-  const folded = foldedNameOf(to);
-  if (folded === undefined) return [];
-  const elsewhere = table.find(org, folded);
-  if (elsewhere !== undefined) return [`${elsewhere.name}@${elsewhere.nodeName}`];
-  return nearestNames(folded, table.names(org, scan));
+/**
+ * What an unknown address may have meant. A search costs milliseconds in a large org, so that only so many names are
+ * looked at, and only so many searches made in a second of `nowUs`: who writes to unknown names slows nobody down.
+ */
+export class Suggestions {
+  readonly #table: RoutingTable;
+  readonly #scan: number;
+  readonly #perSecond: number;
+  #second = 0;
+  #made = 0;
+
+  constructor(table: RoutingTable, o: { readonly scan: number; readonly perSecond: number }) {
+    this.#table = table;
+    this.#scan = o.scan;
+    this.#perSecond = o.perSecond;
+  }
+
+  /** Up to three names, nearest first, or where the agent lives when only the node was wrong. */
+  near(org: string, to: string, nowUs: number): string[] {
+    const folded = foldedNameOf(to);
+    if (folded === undefined) return [];
+    const elsewhere = this.#table.find(org, folded);
+    if (elsewhere !== undefined) return [`${elsewhere.name}@${elsewhere.nodeName}`];
+    const second = Math.floor(nowUs / 1_000_000);
+    if (second !== this.#second) this.#made = 0;
+    this.#second = second;
+    return this.#made++ < this.#perSecond ? nearestNames(folded, this.#table.names(org, this.#scan)) : [];
+  }
 }
 
 function unknownAgent(name: string, node: string | undefined): Resolution {

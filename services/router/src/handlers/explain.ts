@@ -3,15 +3,17 @@
 import type { ExplainRequest, ExplainResponse } from '@fleetwire/gen/router';
 import { ExplainResponse as Response } from '@fleetwire/gen/router';
 import type { Caller } from '@fleetwire/identity';
+import type { Clock } from '@fleetwire/kernel';
 import { FleetwireError } from '@fleetwire/kernel';
-import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
-import { resolve, suggestions } from '../domain/resolve.ts';
+import type { KnownName, Names, Resolution, Suggestions } from '../domain/resolve.ts';
+import { resolve } from '../domain/resolve.ts';
 import type { NameLookup } from './name-lookup.ts';
 
 export interface ExplainOptions {
   readonly names: Names;
   readonly lookup: NameLookup;
-  readonly suggestScan: number;
+  readonly suggest: Suggestions;
+  readonly clock: Clock;
 }
 
 /** Users and nodes ask about their own org; services may name another. */
@@ -51,7 +53,6 @@ function responseOf(options: ExplainOptions, org: string, to: string, found: Res
     return Response.fromPartial({ routable: true, agent, name, node, nodeName, epoch, subject, detail });
   }
   const { reason, detail } = found.kind === 'dead' ? found : { reason: 'UNKNOWN_AGENT', detail: '' };
-  const near =
-    reason === 'UNKNOWN_AGENT' ? suggestions(options.names.table, org, to, options.suggestScan) : [];
+  const near = reason === 'UNKNOWN_AGENT' ? options.suggest.near(org, to, options.clock.nowUs()) : [];
   return Response.fromPartial({ routable: false, reason, detail, suggestions: near });
 }

@@ -22,7 +22,7 @@ export interface Bucket {
   /** Only where there is no entry; rejects already_exists KEY_EXISTS. */
   create(key: string, value: Uint8Array): Promise<number>;
   /** Only over exactly this revision; rejects aborted REVISION_CONFLICT. */
-  update(key: string, value: Uint8Array, revision: number): Promise<number>;
+  update(key: string, value: Uint8Array, revision: number, o?: { timeoutMs?: number }): Promise<number>;
   /** With `revision` only over exactly that one; rejects aborted REVISION_CONFLICT. */
   delete(key: string, revision?: number): Promise<void>;
   /** Keys that have an entry; `filter` like a subject. */
@@ -131,8 +131,8 @@ class KeyValueBucket implements Bucket {
     }
   }
 
-  update(key: string, value: Uint8Array, revision: number): Promise<number> {
-    return this.#write(key, value, headerLine(EXPECTED, String(revision)));
+  update(key: string, value: Uint8Array, revision: number, o?: { timeoutMs?: number }): Promise<number> {
+    return this.#write(key, value, headerLine(EXPECTED, String(revision)), o?.timeoutMs);
   }
 
   async delete(key: string, revision?: number): Promise<void> {
@@ -168,15 +168,10 @@ class KeyValueBucket implements Bucket {
     return this.#ports.messages.lastBySubject(streamOf(this.spec), this.#subject(key));
   }
 
-  async #write(key: string, value: Uint8Array, lines: string): Promise<number> {
+  async #write(key: string, value: Uint8Array, lines: string, timeoutMs?: number): Promise<number> {
     const { correlator, publishTimeoutMs } = this.#ports;
-    const stored = await storeWith(
-      correlator,
-      this.#subject(key),
-      headerBlock(lines),
-      value,
-      publishTimeoutMs,
-    );
+    const withinMs = timeoutMs ?? publishTimeoutMs;
+    const stored = await storeWith(correlator, this.#subject(key), headerBlock(lines), value, withinMs);
     return stored.sequence;
   }
 

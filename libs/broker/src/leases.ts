@@ -174,9 +174,10 @@ class HeldLease implements Lease {
     const started = now();
     let next = this.#renewMs;
     try {
-      this.#took(await this.#bucket.update(this.key, this.#claim, this.#revision), started);
+      const timeoutMs = this.#renewMs;
+      this.#took(await this.#bucket.update(this.key, this.#claim, this.#revision, { timeoutMs }), started);
     } catch (error) {
-      if (await this.#isGone(error, started)) return this.#lose('somebody else holds it');
+      if (await this.#isGone(error)) return this.#lose('somebody else holds it');
       next = this.#renewMs / 4;
     }
     if (this.valid()) this.#schedule(next);
@@ -188,8 +189,11 @@ class HeldLease implements Lease {
     if (!this.#lost.signal.aborted) this.#guard();
   }
 
-  /** A renewal in doubt may have been stored after all: then the entry is ours, at another revision. */
-  async #isGone(error: unknown, started: Instant): Promise<boolean> {
+  /**
+   * A renewal in doubt may have been stored after all: then the entry is ours, at another revision, which the next
+   * renewal goes by. When that one was begun is not known for sure, so the lease is not trusted any longer for it.
+   */
+  async #isGone(error: unknown): Promise<boolean> {
     const reason = reasonOf(error);
     if (reason !== 'REVISION_CONFLICT' && reason !== 'PUBLISH_IN_DOUBT') return false;
     try {
@@ -197,7 +201,6 @@ class HeldLease implements Lease {
       if (entry === undefined) return true;
       if (readClaim(entry.value)?.nonce !== this.#nonce) return true;
       if (entry.revision > this.#revision) this.#revision = entry.revision;
-      void started;
       return false;
     } catch {
       return false;

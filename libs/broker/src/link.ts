@@ -24,6 +24,7 @@ export interface Refusal {
 
 const CRLF = new Uint8Array([13, 10]);
 const NOTHING = new Uint8Array(0);
+const NO_SUBJECT = /\s|^$/;
 /** How long a connection that no longer answers may take to close before its socket is destroyed. */
 const STALE_CLOSE_MS = 250;
 
@@ -111,10 +112,11 @@ export class Link {
 
   /**
    * Writes one message; `headers` is an encoded block or ''. Throws unavailable NOT_CONNECTED, invalid_argument
-   * PAYLOAD_TOO_LARGE; then nothing was sent. What it returns from may still be lost on the way.
+   * PAYLOAD_TOO_LARGE or INVALID_SUBJECT; then nothing was sent. What it returns from may still be lost on the way.
    */
   publish(subject: string, reply: string, headers: string, payload: Uint8Array): void {
     if (!this.up) throw notConnected();
+    if (NO_SUBJECT.test(subject)) throw invalidSubject(subject);
     const answer = reply === '' ? '' : ` ${reply}`;
     if (headers === '') {
       this.#checkSize(payload.length);
@@ -147,6 +149,8 @@ export class Link {
         this.#onFault(fault);
       }
     };
+    if (this.closed) throw notConnected();
+    if (NO_SUBJECT.test(filter)) throw invalidSubject(filter);
     return this.#connection.subscribe(filter, queue === undefined ? { callback } : { callback, queue });
   }
 
@@ -218,6 +222,14 @@ export class Link {
     const stale = this.#protocol.transport as unknown as { socket?: { destroy(): void } };
     setTimeout(() => stale.socket?.destroy(), STALE_CLOSE_MS).unref();
   }
+}
+
+function invalidSubject(subject: string): FleetwireError {
+  return new FleetwireError(
+    'invalid_argument',
+    'INVALID_SUBJECT',
+    `${JSON.stringify(subject)} is not a subject`,
+  );
 }
 
 export function notConnected(): FleetwireError {

@@ -27,7 +27,7 @@ export interface PullOptions {
    * Called once, when what was delivered may have been lost on its way: a hole in the delivery sequence, the connection
    * lost, the consumer gone. It ends the session: what arrived before the hole is still handed out, nothing after.
    * Without it the session goes on by itself for ever, and nothing is said about holes: right for a consumer that is
-   * shared, or where order does not matter.
+   * shared, or where order does not matter. Its loop then throws failed_precondition PULL_REFUSED when rights lack.
    */
   readonly onDoubt?: ((why: string) => void) | undefined;
 }
@@ -61,6 +61,7 @@ export class PullLoop implements PullSession {
   #arrived: PromiseWithResolvers<void> | undefined;
   #stopping = false;
   #ended = false;
+  #failure: FleetwireError | undefined;
   #expected: number | undefined;
   #heard = false;
   #silentTicks = 0;
@@ -110,14 +111,14 @@ export class PullLoop implements PullSession {
   #start(): void {
     this.#subscription = this.#link.subscribe(this.#inbox, (message, refused) => {
       if (refused === undefined) this.#receive(message);
-      else this.#doubt(`the subscription was refused: ${refused.message}`);
+      else this.#fail('the subscription for what is pulled is not permitted', refused);
     });
     this.#unlisten.push(
       this.#link.onDown(() => this.#cutOff()),
       this.#link.onUp(() => this.#supply()),
       this.#link.onClosed(() => this.#end()),
       this.#link.onRefused(({ subject }) => {
-        if (subject === this.#subject) this.#doubt('pulling from the consumer is not permitted');
+        if (subject === this.#subject) this.#fail('pulling from the consumer is not permitted');
       }),
     );
     this.#supply();
@@ -125,6 +126,7 @@ export class PullLoop implements PullSession {
 
   async #next(): Promise<IteratorResult<PulledBatch>> {
     while (this.#buffer.length === 0) {
+      if (this.#failure !== undefined) throw this.#failure;
       if (this.#ended) return { done: true, value: undefined };
       this.#arrived ??= Promise.withResolvers<void>();
       await this.#arrived.promise;
@@ -212,9 +214,7 @@ export class PullLoop implements PullSession {
   }
 
   #refused(headers: string): void {
-    this.#asked = 0;
-    this.#doubt(`the server refuses the pull: ${headers.slice(0, headers.indexOf('\r\n'))}`);
-    this.#tryLater();
+    this.#fail(`the server refuses the pull: ${headers.slice(0, headers.indexOf('\r\n'))}`);
   }
 
   #tryLater(): void {
@@ -249,6 +249,16 @@ export class PullLoop implements PullSession {
     if (onDoubt === undefined || this.#ended || this.#stopping) return;
     this.#end();
     this.#link.guard(() => onDoubt(why));
+  }
+
+  /** What will not get better by itself. */
+  #fail(why: string, cause?: unknown): void {
+    this.#doubt(why);
+    if (this.#ended) return;
+    this.#failure = new FleetwireError('failed_precondition', 'PULL_REFUSED', `${this.#subject}: ${why}`, {
+      cause,
+    });
+    this.#end();
   }
 
   #end(): void {

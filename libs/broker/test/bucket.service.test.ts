@@ -65,7 +65,7 @@ async function mirror(bucket: Bucket): Promise<Mirror> {
   const m: Mirror = { values: new Map(), told: [], initialized: 0 };
   await bucket.watch(
     ({ key, value }) => {
-      m.told.push(value === undefined ? `-${key}` : `${key}=${Buffer.from(value)}`);
+      m.told.push(value === undefined ? `-${key}` : `${key}=${Buffer.from(value).toString()}`);
       if (value === undefined) m.values.delete(key);
       else m.values.set(key, Buffer.from(value).toString());
     },

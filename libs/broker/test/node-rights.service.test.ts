@@ -92,6 +92,9 @@ describe('a node with its own rights only', () => {
     await using org = await startOrg();
     const doubts: string[] = [];
     const o = { batch: 5, heartbeatMs: 100, onDoubt: (why: string) => doubts.push(why) };
+    await assert.rejects(take(org.node.pull('INBOX', 'node-n2', { batch: 5 }), 1), {
+      reason: 'PULL_REFUSED',
+    });
     await take(org.node.pull('INBOX', 'node-n2', o), 1);
     assert.deepEqual(doubts, ['pulling from the consumer is not permitted']);
     const session = org.node.pull('INBOX', 'node-n1', o);

@@ -4,8 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
+import { connectBroker } from '@fleetwire/broker';
 import type { FleetwireError } from '@fleetwire/kernel';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, plainConfig, startTestNats } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { fill, inbox, inboxStream, startRig } from './rig.ts';
 
@@ -133,9 +134,13 @@ describe('core messages', () => {
   it('are answered, with headers, and a lack of answerers is told', async () => {
     await using rig = await startRig();
     const service = await rig.connect();
-    service.subscribe('echo', (m) => m.respond(Buffer.from(`${m.header('h')} ${Buffer.from(m.data)}`)), {
-      queue: 'q',
-    });
+    service.subscribe(
+      'echo',
+      (m) => m.respond(Buffer.from(`${m.header('h')} ${Buffer.from(m.data).toString()}`)),
+      {
+        queue: 'q',
+      },
+    );
     const answer = await eventually(() => rig.broker.request('echo', body, 1000, { h: 'x' }));
     assert.equal(Buffer.from(answer).toString(), 'x hello');
     await assert.rejects(rig.broker.request('nobody', body, 1000), { reason: 'NO_RESPONDERS' });
@@ -173,6 +178,30 @@ describe('connecting', () => {
     const late = rig.connect({ waitMs: 20_000 });
     await rig.nats.restart();
     assert.equal((await late).connected(), true);
+  });
+
+  it('goes on trying while the credentials are refused', async () => {
+    let password = 'right';
+    const login = (place: { dir: string; port: number }) =>
+      `${plainConfig(place)}\nauthorization { user: u, password: ${password} }\n`;
+    await using nats = await startTestNats({ config: (p) => (p.port === -1 ? plainConfig(p) : login(p)) });
+    await nats.restart(); // the first start only found a free port
+    const o = { urls: [`nats://u:right@127.0.0.1:${nats.port}`], name: 'test' };
+    const broker = await connectBroker({ ...o, reconnect: { initialMs: 10, maxMs: 20 } });
+    password = 'wrong';
+    await nats.kill();
+    await nats.restart();
+    await assert.rejects(connectBroker({ ...o, waitMs: 0 }), {
+      kind: 'unauthenticated',
+      reason: 'NATS_REFUSED',
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300)); // many refused tries
+    password = 'right';
+    await nats.kill();
+    await nats.restart();
+    await eventually(() => broker.connected());
+    assert.equal(broker.generation(), 2);
+    await broker.close();
   });
 
   it('ends by drain with what is outstanding stored', async () => {

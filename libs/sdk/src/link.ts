@@ -37,7 +37,8 @@ export class Link {
   connected = false;
   lastError: FleetwireError | undefined;
   readonly #parts: LinkParts;
-  readonly #client: RpcClient<NodeServiceDefinition>;
+  #client: RpcClient<NodeServiceDefinition> | undefined;
+  #address = '';
   readonly #over = new AbortController();
   #requests: Requests | undefined;
   #closing = false;
@@ -47,8 +48,6 @@ export class Link {
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
-    const { address, token } = parts.settings;
-    this.#client = createRpcClient(NodeServiceDefinition, { address, token });
   }
 
   /** Runs until close(), then resolves; rejects with what ended it otherwise. `onWelcome` is told the first success. */
@@ -64,7 +63,7 @@ export class Link {
         await pause(backoffMs(SDK_LIMITS.reconnect, this.#attempts++), this.#over.signal);
       }
     } finally {
-      this.#client.close();
+      this.#client?.close();
     }
   }
 
@@ -95,14 +94,25 @@ export class Link {
   /** One stream from hello to its end; gives what ended it. */
   async #session(): Promise<FleetwireError | undefined> {
     const { inbox, sends } = this.#parts;
-    this.#requests = new Requests(this.#hello(), inbox, sends);
     try {
-      for await (const response of this.#client.attach(this.#requests, { signal: this.#over.signal }))
+      const client = await this.#clientOf();
+      this.#requests = new Requests(this.#hello(), inbox, sends);
+      for await (const response of client.attach(this.#requests, { signal: this.#over.signal }))
         this.#take(response);
       return undefined;
     } catch (thrown) {
       return asFleetwireError(thrown);
     }
+  }
+
+  async #clientOf(): Promise<RpcClient<NodeServiceDefinition>> {
+    const { settings } = this.#parts;
+    const address = await settings.address();
+    if (this.#client !== undefined && address === this.#address) return this.#client;
+    this.#client?.close();
+    this.#address = address;
+    this.#client = createRpcClient(NodeServiceDefinition, { address, token: settings.token });
+    return this.#client;
   }
 
   #hello(): AttachHello {

@@ -1,5 +1,6 @@
 /** Where the node is and who the agent is: as given, else as the node tells the programs that it starts. */
 
+import { readFileSync } from 'node:fs';
 import { defineSection, type Environment, loadConfig, secretText, z } from '@fleetwire/config';
 import { FleetwireError } from '@fleetwire/kernel';
 
@@ -8,6 +9,9 @@ const text = () => z.string().default('');
 export const agentSection = defineSection('', {
   node_address: text().describe(
     'Set for an agent by its node: where the node answers, host:port or unix:/path',
+  ),
+  node_file: text().describe(
+    'Set for an agent by its node: file with the address after each start of the node',
   ),
   agent: text().describe('Set for an agent by its node: its name'),
   agent_id: text().describe('Set for an agent by its node: its id'),
@@ -18,13 +22,15 @@ export const agentSection = defineSection('', {
 });
 
 export interface Settings {
-  readonly address: string;
+  /** Asked before each connection: a node may answer elsewhere after a restart. */
+  readonly address: () => string | Promise<string>;
   readonly token: () => string | Promise<string>;
   readonly name: string;
 }
 
 export interface GivenSettings {
-  readonly address?: string | undefined;
+  /** `host:port` or `unix:/path`; a function is asked before each connection. */
+  readonly address?: string | (() => string | Promise<string>) | undefined;
   readonly token?: string | (() => string | Promise<string>) | undefined;
   readonly name?: string | undefined;
   readonly env?: Environment | undefined;
@@ -37,10 +43,27 @@ export function settingsOf(given: GivenSettings): Settings {
   const address = given.address ?? env?.node_address ?? '';
   if (address === '')
     throw new FleetwireError('failed_precondition', 'NODE_ADDRESS_MISSING', 'no address of a node is known', {
-      help: 'Start this program by "fleetwire run", or give connect() an address and a token.',
+      help: 'Start this program by "fleetwire agent run", or give connect() an address and a token.',
     });
   const token = given.token ?? env?.agent_token ?? '';
   // An agent's own token says who it is; a name beside it must be the same.
   const name = given.name ?? (given.token === undefined ? env?.agent : undefined) ?? '';
-  return { address, name, token: typeof token === 'function' ? token : () => token };
+  const file = given.address === undefined ? (env?.node_file ?? '') : '';
+  return {
+    address: typeof address === 'function' ? address : () => addressIn(file) ?? address,
+    name,
+    token: typeof token === 'function' ? token : () => token,
+  };
+}
+
+/** What the node wrote at its last start. */
+function addressIn(file: string): string | undefined {
+  if (file === '') return undefined;
+  try {
+    const { address } = JSON.parse(readFileSync(file, 'utf8')) as { address?: unknown };
+    return typeof address === 'string' && address !== '' ? address : undefined;
+  } catch {
+    // Being written, or gone: the address of the start still serves, or the next try will tell.
+    return undefined;
+  }
 }

@@ -139,6 +139,27 @@ describe('sdk', () => {
     assert.deepEqual([to, replyTo, correlationId], ['bob', last, old]);
   });
 
+  it('finds the node where it answers now, by the file that the node keeps', async () => {
+    await using folder = tempFolder('sdk');
+    const file = join(folder.path, 'node.json');
+    writeFileSync(file, JSON.stringify({ address: node.address }));
+    const env = {
+      FLEETWIRE_NODE_FILE: file,
+      FLEETWIRE_NODE_ADDRESS: '127.0.0.1:1',
+      FLEETWIRE_AGENT: 'alice',
+    };
+    const agent = await connect({ env });
+    agents.push(agent);
+    const before = node;
+    await before.kill();
+    const sending = agent.send('bob', 'hello');
+    node = await new FakeNode().start();
+    assert.notEqual(node.address, before.address);
+    writeFileSync(file, JSON.stringify({ address: node.address }));
+    await sending;
+    assert.equal(node.accepted.length, 1);
+  });
+
   it('says when no answer comes', async () => {
     const alice = await attach('alice');
     await assert.rejects(alice.ask('bob', 'why?', { timeoutMs: 20 }), {
@@ -208,6 +229,26 @@ describe('sdk', () => {
     }
     await eventually(() => seen.length >= sent && box.held.size === 0);
     assert.deepEqual(seen, numbers(150));
+  });
+
+  it('does not show again what it has shown and not yet acknowledged', async () => {
+    const agent = await attach('alice');
+    const box = node.box('alice');
+    for (const body of numbers(5)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
+    const messages: Message[] = [];
+    const loop = agent.messages({ autoAck: false });
+    for (let i = 0; i < 4; i++) messages.push((await loop.next()).value as Message);
+    await node.kill();
+    await node.start();
+    node.deliver('alice', { id: newMessageId(), body: bytes('5') });
+    for (let i = 0; i < 2; i++) messages.push((await loop.next()).value as Message);
+    assert.deepEqual(
+      messages.map((m) => m.text),
+      numbers(6),
+    );
+    assert.equal(box.held.size, 6);
+    for (const message of messages) message.ack();
+    await eventually(() => box.held.size === 0);
   });
 
   it('does not take mail of another node for what it has seen', async () => {

@@ -141,6 +141,8 @@ export class Programs {
     const env = {
       ...agent.spec.env,
       FLEETWIRE_NODE_ADDRESS: address(),
+      // A program in a pane outlives the node, and the address does not.
+      FLEETWIRE_NODE_FILE: join(dir, 'node.json'),
       FLEETWIRE_AGENT: agent.name,
       FLEETWIRE_AGENT_ID: agent.id,
       FLEETWIRE_AGENT_TOKEN: agentToken(agentSecret, agent),

@@ -11,6 +11,7 @@ import { eventually, type TempFolder, tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { Adapter, InjectedMessage, Proof } from '../../src/adapters/port.ts';
 import { tmuxAdapter } from '../../src/adapters/tmux.ts';
+import { startPane } from '../../src/adapters/tmux-pane.ts';
 import { TmuxServer } from '../../src/adapters/tmux-server.ts';
 import { aMessage, aStand, program, type Stand } from './stand.ts';
 
@@ -174,6 +175,31 @@ describe('tmux adapter', () => {
     await eventually(() =>
       tmux('capture-pane', '-p', '-S', '-100', '-t', pane).includes('token secret; undefined'),
     );
+  });
+
+  it('keeps agents on one server apart', async () => {
+    const agents = await Promise.all(Array.from({ length: 4 }, () => started(program('line-reader'))));
+    const rounds = agents.map(async (adapter, i) => {
+      const pane = adapter.programState().pane!.split(' ')[0]!;
+      await eventually(() => tmux('capture-pane', '-p', '-t', pane).includes('ready'));
+      for (const n of [1, 2]) {
+        const proof = await deliver(adapter, aMessage(`for ${i}, number ${n}`));
+        assert.equal(proof.kind, 'confirmed', JSON.stringify(proof));
+      }
+      const seen = [...tmux('capture-pane', '-p', '-t', pane).matchAll(/for (\d), number (\d)/g)];
+      assert.deepEqual(
+        seen.map((m) => `${m[1]}${m[2]}`),
+        [`${i}1`, `${i}2`],
+      );
+    });
+    await Promise.all(rounds);
+  });
+
+  it('leaves no server behind when a start fails', async () => {
+    const server = new TmuxServer(join(folder.path, 'tmux.sock'));
+    const { spec } = aStand(folder.path, ['echo', 'x'.repeat(20_000)]);
+    await assert.rejects(startPane(server, spec), { reason: 'TMUX_FAILED' });
+    await eventually(async () => (await server.panes()).size === 0 && tmux('show-options', '-s') === '');
   });
 
   it('tells the program the ids behind the markers', async () => {

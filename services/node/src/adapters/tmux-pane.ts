@@ -113,22 +113,23 @@ export function startPane(server: TmuxServer, spec: AdapterSpec): Promise<Pane> 
       ['set-option', '-g', 'default-terminal', 'screen-256color'],
     ]);
     const session = taken ? spec.agent : spec.name;
-    const out = await server
-      .run(
+    let out: string;
+    try {
+      out = await server.run(
         [
           ['set-option', '-g', 'update-environment', Object.keys(spec.env).join(' ')],
           newSession(session, spec),
           ['set-option', '-p', '-t', `=${session}:`, '@fleetwire_agent', spec.agent],
         ],
         { env: tmuxEnvironment(spec.env) },
-      )
-      // Also after a failure: the server must not stay without a session.
-      .finally(() =>
-        server.run([
-          ['set-option', '-g', 'update-environment', ''],
-          ['set-option', '-s', 'exit-empty', 'on'],
-        ]),
       );
+    } finally {
+      // Also after a failure: the server must not stay without a session.
+      await server.run([
+        ['set-option', '-g', 'update-environment', ''],
+        ['set-option', '-s', 'exit-empty', 'on'],
+      ]);
+    }
     const [id, pid, tty] = out.trim().split(' ');
     return { id: id!, pid: Number(pid), tty: tty! };
   });

@@ -3,7 +3,7 @@
 
 import { strict as assert } from 'node:assert';
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -37,12 +37,10 @@ describe('trace across processes', () => {
       api_key_file: join(fabric.folder, 'keys', 'first-api-key'),
     };
     await writeFile(join(home, 'config', 'contexts', 'local.json'), JSON.stringify(context));
-    env = {
-      FLEETWIRE_HOME: home,
-      FLEETWIRE_NODE_ADDRESS: fabric.nodes['near']!.address,
-      FLEETWIRE_AGENT_TOKEN: fabric.nodes['near']!.adminToken(),
-      FLEETWIRE_AGENT: 'alice',
-    };
+    env = { FLEETWIRE_HOME: home };
+    // The command line finds the nodes of this machine where it would have put them itself.
+    await mkdir(join(home, 'data'));
+    await symlink(join(fabric.folder, 'nodes'), join(home, 'data', 'nodes'));
   });
   after(() => fabric[Symbol.asyncDispose]());
 

@@ -65,7 +65,10 @@ export class Agent {
         this.#link.abort();
         reject(unreachable(connectMs, this.#link.lastError));
       }, connectMs);
-      const run = this.#link.run(resolve);
+      const run = this.#link.run(() => {
+        clearTimeout(late);
+        resolve();
+      });
       this.#closed = run.then(
         () => this.#end(undefined),
         (error: FleetwireError) => {

@@ -85,9 +85,11 @@ const telemetry = defineSection('telemetry', {
 /** Context of a command or an agent rather than settings: set for programs that run under a node, or by people. */
 const ambient = defineSection('', {
   node_address: z.string().min(1).optional().describe('Where the node of this machine answers'),
+  node_file: file().describe('File in which the node says where it answers since its last start'),
   agent: z.string().min(1).optional().describe('Name of the agent that this program is'),
   agent_id: z.string().min(1).optional().describe('Id of the agent that this program is'),
   agent_token: secretText().optional().describe('Proof that this program is that agent'),
+  agent_messages: file().describe('File of the messages that were typed into this program’s terminal'),
   context: z.string().min(1).optional().describe('Which saved context the command line uses'),
   org: z.string().min(1).optional().describe('Org that the command line acts in'),
   hub: z.string().min(1).optional().describe('Address of the hub'),

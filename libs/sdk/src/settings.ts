@@ -1,25 +1,8 @@
 /** Where the node is and who the agent is: as given, else as the node tells the programs that it starts. */
 
 import { readFileSync } from 'node:fs';
-import { defineSection, type Environment, loadConfig, secretText, z } from '@fleetwire/config';
+import { type Environment, loadConfig, sections } from '@fleetwire/config';
 import { FleetwireError } from '@fleetwire/kernel';
-
-const text = () => z.string().default('');
-
-export const agentSection = defineSection('', {
-  node_address: text().describe(
-    'Set for an agent by its node: where the node answers, host:port or unix:/path',
-  ),
-  node_file: text().describe(
-    'Set for an agent by its node: file with the address after each start of the node',
-  ),
-  agent: text().describe('Set for an agent by its node: its name'),
-  agent_id: text().describe('Set for an agent by its node: its id'),
-  agent_messages: text().describe(
-    'Set for an agent in a terminal by its node: file of the messages typed to it',
-  ),
-  agent_token: secretText().default('').describe('Set for an agent by its node: its token'),
-});
 
 export interface Settings {
   /** Asked before each connection: a node may answer elsewhere after a restart. */
@@ -39,7 +22,7 @@ export interface GivenSettings {
 /** Throws `failed_precondition` NODE_ADDRESS_MISSING. What is given wins; a given token goes with a given name. */
 export function settingsOf(given: GivenSettings): Settings {
   const complete = given.address !== undefined && given.token !== undefined;
-  const env = complete ? undefined : loadConfig({ agent: agentSection }, { env: given.env }).agent;
+  const env = complete ? undefined : loadConfig({ ambient: sections.ambient }, { env: given.env }).ambient;
   const address = given.address ?? env?.node_address ?? '';
   if (address === '')
     throw new FleetwireError('failed_precondition', 'NODE_ADDRESS_MISSING', 'no address of a node is known', {

@@ -1,9 +1,8 @@
 /** Messages that the node has typed into this program's terminal: the ids behind the markers on the screen. */
 
 import { readFileSync } from 'node:fs';
-import { type Environment, loadConfig } from '@fleetwire/config';
+import { type Environment, loadConfig, sections } from '@fleetwire/config';
 import { isMessageId } from '@fleetwire/kernel';
-import { agentSection } from './settings.ts';
 
 /** What it takes to answer a message. */
 export interface Answerable {
@@ -18,8 +17,8 @@ export interface Answerable {
  * few thousand, or when this program was not started in a terminal by a node.
  */
 export function typedMessage(marker: string, env?: Environment): Answerable | undefined {
-  const path = loadConfig({ agent: agentSection }, { env }).agent.agent_messages;
-  if (path === '' || !/^[0-9a-z]{8}$/.test(marker)) return undefined;
+  const path = loadConfig({ ambient: sections.ambient }, { env }).ambient.agent_messages;
+  if (path === undefined || !/^[0-9a-z]{8}$/.test(marker)) return undefined;
   for (const file of [path, `${path}.1`]) {
     const line = linesOf(file).findLast((text) => text.startsWith(`{"marker":"${marker}"`));
     if (line !== undefined) return read(line);

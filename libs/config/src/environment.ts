@@ -1,7 +1,7 @@
 /** What else comes from the process's environment: folders, OTLP settings, and what a child process inherits. */
 
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { Environment } from './load.ts';
 import { definedKeys, envKey, isSecret } from './section.ts';
@@ -15,14 +15,25 @@ export interface Folders {
   readonly state: string;
 }
 
-/** FLEETWIRE_HOME with a subfolder each, else the XDG base folders (https://specifications.freedesktop.org/basedir/latest/). */
+/** Root's own: its home folder is closed to the user that PostgreSQL must run as. */
+const ROOT_HOME = '/var/lib/fleetwire';
+const XDG = ['XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_STATE_HOME'];
+
+/**
+ * FLEETWIRE_HOME with a subfolder each, else the XDG base folders
+ * (https://specifications.freedesktop.org/basedir/latest/); for root, where none of these is set, /var/lib/fleetwire.
+ */
 export function folders(
   config: { readonly common: { readonly home?: string | undefined } },
   env: Environment = process.env,
+  uid: number | undefined = process.getuid?.(),
 ): Folders {
-  const { home } = config.common;
-  if (home !== undefined)
-    return { data: join(home, 'data'), config: join(home, 'config'), state: join(home, 'state') };
+  const asRoot = uid === 0 && !XDG.some((name) => env[name]?.startsWith('/'));
+  const home = config.common.home ?? (asRoot ? ROOT_HOME : undefined);
+  if (home !== undefined) {
+    const below = (name: string) => join(resolve(home), name);
+    return { data: below('data'), config: below('config'), state: below('state') };
+  }
   const user = env['HOME'] || homedir();
   const base = (name: string, fallback: string) => {
     const given = env[name];

@@ -8,7 +8,9 @@ const ms = (initial: number, max = 3_600_000) => z.number().int().min(0).max(max
 const file = () => z.string().min(1).optional();
 
 const common = defineSection('', {
-  home: file().describe('Folder for everything; without it the XDG base folders are used'),
+  home: file().describe(
+    'Folder for everything; without it the XDG base folders, for root /var/lib/fleetwire',
+  ),
   log_level: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')

@@ -23,6 +23,14 @@ describe('folders', () => {
       state: '/h/.local/state/fleetwire',
     });
   });
+  it('gives root a folder that other users can pass, unless it is told otherwise', () => {
+    const home = '/var/lib/fleetwire';
+    const own = { data: `${home}/data`, config: `${home}/config`, state: `${home}/state` };
+    assert.deepEqual(folders({ common }, { HOME: '/root' }, 0), own);
+    assert.equal(folders({ common }, { HOME: '/h' }, 1000).data, '/h/.local/share/fleetwire');
+    assert.equal(folders({ common }, { HOME: '/root', XDG_DATA_HOME: '/d' }, 0).data, '/d/fleetwire');
+    assert.equal(folders({ common: { home: '/x' } }, {}, 0).data, '/x/data');
+  });
   it('finds the keys', () => {
     assert.equal(keysFolder({ common, keys: { dir: '/k' } }, {}), '/k');
     assert.equal(keysFolder({ common: { home: '/x' }, keys: {} }, {}), '/x/data/keys');

@@ -2,7 +2,6 @@
 
 import {
   closeSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -15,6 +14,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { endOrphansBelow } from './child-record.ts';
+import { makeFolder } from './make-folder.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { identityOf, isRunning } from './process-identity.ts';
 
@@ -50,8 +50,7 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   const dir = resolve(folder);
   const me = thisProcess();
   try {
-    // Root's children run as other users, who must be able to pass.
-    mkdirSync(dir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
+    makeFolder(dir);
     checkFormat(dir);
     acquire(dir, me);
   } catch (error) {

@@ -16,3 +16,12 @@ export function freePort(): Promise<number> {
     });
   });
 }
+
+/** False when somebody listens on it, or when this user may not. */
+export function portIsFree(port: number, host: string): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}

@@ -1,12 +1,12 @@
 /** A real nats-server as child process. */
 
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { FleetwireError, pause } from '@fleetwire/kernel';
 import type { ChildExit, ChildServer, SpawnedChild } from './child.ts';
 import { spawnChild, startFailure } from './child.ts';
 import { findNatsServer, natsServerMissing } from './nats-binary.ts';
+import { type NatsGreeting, readGreeting } from './nats-greeting.ts';
 
 export interface NatsServerOptions {
   /** Path or name of the program; looked up in `searchPath` and the usual places. */
@@ -28,11 +28,6 @@ export interface NatsServer extends ChildServer {
   readonly monitorUrl: string | undefined;
 }
 
-interface ServerInfo {
-  readonly version: string;
-  readonly jetstream?: boolean;
-}
-
 /**
  * Resolves when the server accepts clients and its JetStream is recovered (it listens only after that).
  * Rejects failed_precondition: NATS_SERVER_MISSING, PORT_IN_USE, NATS_WITHOUT_JETSTREAM, NATS_START_FAILED.
@@ -49,7 +44,7 @@ export async function startNatsServer(o: NatsServerOptions): Promise<NatsServer>
   const deadline = performance.now() + (o.startTimeoutMs ?? 60_000);
   while (exit === undefined && performance.now() < deadline) {
     const ports = readPorts(dir, child.pid);
-    const info = ports === undefined ? undefined : await readInfo(ports);
+    const info = ports === undefined ? undefined : await readGreeting(ports);
     if (ports !== undefined && info !== undefined) return running(child, ports, info);
     await pause(5);
   }
@@ -80,7 +75,7 @@ interface Ports {
   readonly monitorUrl: string | undefined;
 }
 
-async function running(child: SpawnedChild, ports: Ports, info: ServerInfo): Promise<NatsServer> {
+async function running(child: SpawnedChild, ports: Ports, info: NatsGreeting): Promise<NatsServer> {
   if (info.jetstream !== true) {
     await child.stop();
     throw new FleetwireError(
@@ -121,24 +116,4 @@ function readPorts(dir: string, pid: number): Ports | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The INFO line with which a server greets every connection; undefined when there is none yet. */
-function readInfo({ host, port }: Ports): Promise<ServerInfo | undefined> {
-  return new Promise((resolve) => {
-    let text = '';
-    const socket = connect({ host: host.replace(/^\[|\]$/g, ''), port, timeout: 1000 });
-    const done = (info?: ServerInfo) => {
-      socket.destroy();
-      resolve(info);
-    };
-    socket.on('error', () => done());
-    socket.on('close', () => done());
-    socket.on('timeout', () => done());
-    socket.on('data', (chunk) => {
-      text += chunk.toString('utf8');
-      const line = /^INFO (\{.*\})\s*\r\n/.exec(text);
-      if (line !== null) done(JSON.parse(line[1]!) as ServerInfo);
-    });
-  });
 }

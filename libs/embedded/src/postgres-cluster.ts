@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
+import { makeFolder } from './make-folder.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import type { UnixUser } from './postgres-user.ts';
 import { blockedAt } from './postgres-user.ts';
@@ -28,7 +29,7 @@ export interface Cluster {
 
 /** Makes `dir` if need be, passable for `user`. Throws FOLDER_UNREACHABLE when a folder above it is closed. */
 export function prepareFolder(dir: string, user: UnixUser | undefined): void {
-  mkdirSync(dir, { recursive: true, mode: user === undefined ? 0o700 : 0o711 });
+  makeFolder(dir);
   if (user === undefined) return;
   if (statSync(dir).uid === 0) chmodSync(dir, 0o711);
   const blocked = blockedAt(dir, user);
@@ -38,7 +39,7 @@ export function prepareFolder(dir: string, user: UnixUser | undefined): void {
     'FOLDER_UNREACHABLE',
     `PostgreSQL runs as user ${user.name}, who may not pass ${blocked}`,
     {
-      help: 'Choose a data folder outside of closed home folders, such as /var/lib/fleetwire.',
+      help: `Run: chmod o+x ${blocked}; or set FLEETWIRE_HOME to a folder that all may pass.`,
       details: { blocked },
     },
   );

@@ -15,7 +15,7 @@ export function backoffMs(policy: BackoffPolicy, attempt: number, random: Random
   return Math.round(full / 2 + (full / 2) * random.fraction());
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts; never rejects, and keeps no process alive by itself. */
+/** Resolves after `ms`, or at once when `signal` aborts; never rejects. Whoever awaits it has work to do, so it keeps the process alive. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

@@ -1,7 +1,6 @@
 /** Preparing NATS for the fabric, once and again: accounts, streams, consumers, buckets, and the record of the numbers. */
 
 import type { Broker } from '@fleetwire/broker';
-import { connectBroker } from '@fleetwire/broker';
 import type { ConsumerSpec, FabricRecord, StreamSizing } from '@fleetwire/contract';
 import {
   bootstrapConsumers,
@@ -15,8 +14,8 @@ import {
   ROUTES_BUCKET,
   streamSpecs,
 } from '@fleetwire/contract';
-import { keyFiles } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
+import { keysDirOf, withBroker } from './bootstrap-access.ts';
 import { pushAccounts } from './push-accounts.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -38,8 +37,9 @@ const PARTITIONS_MAX = 1024;
 
 /**
  * Makes what is missing and alters nothing that is there, so it can run at every start and on a working fabric.
- * Rejects failed_precondition: PARTITIONS_FIXED, SIZING_FIXED, STREAM_DRIFT, MAX_PAYLOAD_TOO_SMALL, KEYS_MISSING;
- * unavailable when the servers stay away; permission_denied ACCOUNT_REFUSED.
+ * Rejects failed_precondition: PARTITIONS_FIXED, SIZING_FIXED, STREAM_DRIFT, MAX_PAYLOAD_TOO_SMALL, KEYS_MISSING,
+ * NATS_WITHOUT_ACCOUNTS; unavailable when the servers stay away; permission_denied ACCOUNT_REFUSED; unauthenticated
+ * NATS_REFUSED.
  */
 export async function bootstrapFabric(o: BootstrapOptions): Promise<FabricRecord> {
   const { partitions } = o;
@@ -151,32 +151,6 @@ async function ensureConsumers(broker: Broker, partitions: number): Promise<void
 async function ensureConsumer(broker: Broker, spec: ConsumerSpec): Promise<void> {
   const there = await broker.consumers.info(spec.stream, spec.durable_name);
   await (there === undefined ? broker.consumers.create(spec) : broker.consumers.verify(spec));
-}
-
-async function withBroker<T>(
-  o: BootstrapOptions,
-  user: 'sys' | 'bootstrap',
-  work: (broker: Broker) => Promise<T>,
-): Promise<T> {
-  const credentials = o.singleTenant ? {} : { credsFile: keyFiles.natsCreds(keysDirOf(o), user) };
-  const broker = await connectBroker({
-    urls: [...o.natsUrls],
-    name: `fleetwire-${user}`,
-    waitMs: 0,
-    ...credentials,
-  });
-  try {
-    return await work(broker);
-  } finally {
-    await broker.close();
-  }
-}
-
-function keysDirOf(o: BootstrapOptions): string {
-  if (o.keysDir !== undefined) return o.keysDir;
-  throw new FleetwireError('invalid_argument', 'KEYS_DIR_MISSING', 'bootstrap needs the keys folder', {
-    help: 'Name it in FLEETWIRE_KEYS_DIR, or set FLEETWIRE_NATS_SINGLE_TENANT=true for a server without accounts.',
-  });
 }
 
 function waiting<T>(o: BootstrapOptions, what: string, attempt: () => Promise<T>): Promise<T> {

@@ -9,7 +9,7 @@ import {
   loadTrust,
   renewedOrgAccountJwt,
 } from '@fleetwire/identity';
-import { FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 
 const REQUEST_MS = 5_000;
 
@@ -27,7 +27,10 @@ export async function pushAccounts(broker: Broker, keysDir: string): Promise<voi
 }
 
 async function heldAccounts(broker: Broker): Promise<ReadonlySet<string>> {
-  const reply = await broker.request(CLAIMS_LIST, new Uint8Array(), REQUEST_MS);
+  const reply = await broker.request(CLAIMS_LIST, new Uint8Array(), REQUEST_MS).catch((cause: unknown) => {
+    if (asFleetwireError(cause).reason === 'NO_RESPONDERS') throw withoutAccounts(cause);
+    throw cause;
+  });
   return new Set((JSON.parse(new TextDecoder().decode(reply)) as { data?: string[] }).data);
 }
 
@@ -49,6 +52,21 @@ async function push(broker: Broker, jwt: string, name: string): Promise<void> {
     `NATS refused the account ${name}: ${why}`,
     {
       help: 'Check that these servers run with the operator of this keys folder and the full resolver.',
+    },
+  );
+}
+
+/** A plain server takes any credentials and ignores them; it shows by nobody answering for accounts. */
+function withoutAccounts(cause: unknown): FleetwireError {
+  return new FleetwireError(
+    'failed_precondition',
+    'NATS_WITHOUT_ACCOUNTS',
+    'the NATS server keeps no accounts, so nothing there keeps orgs apart',
+    {
+      help:
+        'Run it with the configuration that `fleetwire bootstrap` prints, or accept it for a single org with ' +
+        'FLEETWIRE_NATS_SINGLE_TENANT=true.',
+      cause,
     },
   );
 }

@@ -1,11 +1,29 @@
 /** What every command gets: configuration, output, and the connections it asks for, closed when it ends. */
 
-import { FleetwireError } from '@fleetwire/kernel';
+import {
+  asFleetwireError,
+  FleetwireError,
+  foldName,
+  isName,
+  nearestNames,
+  printable,
+} from '@fleetwire/kernel';
 import { type CliConfig, loadCliConfig } from './config.ts';
-import { type Context, DEFAULT_CONTEXT, loadContext } from './context.ts';
+import { type Context, checkContextName, DEFAULT_CONTEXT, loadContext } from './context.ts';
+import { fabricProcess } from './fabric/fabric-record.ts';
 import { connectHub, type Hub } from './hub.ts';
-import { connectNode, findLocalNode, listLocalNodes, type NodeClient, OPERATOR } from './local-nodes.ts';
+import {
+  connectNode,
+  fabricDown,
+  findLocalNode,
+  hubNode,
+  type NodeClient,
+  OPERATOR,
+  runningNodes,
+} from './local-nodes.ts';
 import { createOutput, type Output } from './output.ts';
+
+const LOOK_MS = 3000;
 
 export interface GlobalOptions {
   readonly json?: boolean;
@@ -30,6 +48,7 @@ export class CommandContext {
     this.options = options;
     this.output = createOutput(options.json === true);
     this.config = loadCliConfig();
+    checkContextName(this.contextName);
   }
 
   get contextName(): string {
@@ -50,52 +69,90 @@ export class CommandContext {
 
   /** The named node of this machine, or the default one. */
   async node(name: string | undefined): Promise<NodeClient> {
-    const client = connectNode(await findLocalNode(this.config.folders.data, name));
-    this.#closing.push(() => client.close());
-    return client;
+    return this.#open(await findLocalNode(this.config.folders.data, name));
   }
 
   /**
    * Within an agent's program: that agent. For people: `--from`, wherever on this machine it lives, else the operator
-   * on the chosen node. Throws AGENT_NOT_LOCAL, NOT_THIS_AGENT.
+   * on the hub. Throws AGENT_NOT_LOCAL, NOT_THIS_AGENT, FABRIC_DOWN, NODE_DOWN, INVALID_NAME.
    */
   async acting(from: string | undefined, nodeName: string | undefined): Promise<Acting> {
     const { node_address, agent_token, agent } = this.config.ambient;
     if (node_address !== undefined && agent_token !== undefined) {
-      if (from !== undefined && from !== agent)
+      if (from !== undefined && (agent === undefined || foldName(from) !== foldName(agent)))
         throw new FleetwireError(
           'permission_denied',
           'NOT_THIS_AGENT',
-          `this program is ${agent}, not ${from}`,
-          {
-            help: 'Leave out --from: an agent acts in its own name.',
-          },
+          `this program is ${agent ?? 'another agent'}, not ${printable(from)}`,
+          { help: 'Leave the name out: an agent acts in its own name.' },
         );
-      const client = connectNode({ address: node_address, adminToken: agent_token });
-      this.#closing.push(() => client.close());
-      return { node: client, agent: '' };
+      return { node: this.#open({ address: node_address, adminToken: agent_token }), agent: '' };
     }
-    if (from === undefined || from === OPERATOR) return { node: await this.node(nodeName), agent: OPERATOR };
-    return { node: await this.#nodeHosting(from, nodeName), agent: from };
+    const { data } = this.config.folders;
+    if (from !== undefined && foldName(from) !== OPERATOR)
+      return { node: await this.#nodeHosting(from, nodeName), agent: from };
+    const node = nodeName === undefined ? await hubNode(data) : await findLocalNode(data, nodeName);
+    return { node: this.#open(node), agent: OPERATOR };
   }
 
   async #nodeHosting(agent: string, nodeName: string | undefined): Promise<NodeClient> {
-    const nodes = await listLocalNodes(this.config.folders.data);
-    const candidates = nodeName === undefined ? nodes : nodes.filter((n) => n.name === nodeName);
-    for (const candidate of candidates) {
-      const client = connectNode(candidate);
-      this.#closing.push(() => client.close());
-      const listed = await client.listLocalAgents({}).catch(() => ({ agents: [] }));
-      if (listed.agents.some((a) => a.name.toLowerCase() === agent.toLowerCase())) return client;
+    if (!isName(agent))
+      throw new FleetwireError(
+        'invalid_argument',
+        'INVALID_NAME',
+        `"${printable(agent)}" is no agent's name`,
+        {
+          help: 'Use 1 to 50 letters, digits and hyphens.',
+        },
+      );
+    const { data } = this.config.folders;
+    const nodes = nodeName === undefined ? await runningNodes(data) : [await findLocalNode(data, nodeName)];
+    if (nodes.length === 0) throw fabricDown([]);
+    const names: string[] = [];
+    let fault: unknown;
+    for (const candidate of nodes) {
+      const client = this.#open(candidate);
+      const { agents } = await client.listLocalAgents({}, { deadlineMs: LOOK_MS }).catch((error: unknown) => {
+        fault ??= error;
+        return { agents: [] };
+      });
+      if (agents.some((a) => foldName(a.name) === foldName(agent))) return client;
+      names.push(...agents.map((a) => a.name));
     }
+    // It may live on the one that could not say.
+    if (fault !== undefined) throw fault;
+    const near = nearestNames(agent, names);
     throw new FleetwireError(
       'not_found',
       'AGENT_NOT_LOCAL',
-      `no node on this machine hosts an agent "${agent}"`,
+      `no node that runs on this machine hosts an agent "${agent}"`,
       {
-        help: 'See `fleetwire agent list`; a message can be sent in the name of an agent of this machine only.',
+        help:
+          near.length > 0
+            ? `Did you mean ${near.join(' or ')}?`
+            : 'One can act for agents of this machine only; see: fleetwire agent list',
+        details: { suggestions: near.join(',') },
       },
     );
+  }
+
+  #open(node: { readonly address: string; readonly adminToken: string }): NodeClient {
+    const client = connectNode(node);
+    this.#closing.push(() => client.close());
+    return client;
+  }
+
+  /** Says plainly that the fabric does not run where the error only tells of a port that nobody answers on. */
+  explain(thrown: unknown): unknown {
+    const unreachable = thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE';
+    if (!unreachable || this.#hub === undefined || fabricProcess(this.config.folders.data) !== undefined)
+      return thrown;
+    const { message, details } = asFleetwireError(thrown);
+    return new FleetwireError('unavailable', 'PEER_UNREACHABLE', message, {
+      help: 'No fabric runs on this machine; start it with: fleetwire up',
+      details,
+      cause: thrown,
+    });
   }
 
   close(): void {

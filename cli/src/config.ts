@@ -19,6 +19,9 @@ const outside = {
   database: defineSection('database', {
     url: secretText().min(1).optional().describe('PostgreSQL to use; without it `up` starts its own'),
   }),
+  rpc: defineSection('rpc', {
+    listen: z.string().min(1).optional().describe('host:port or unix:/path that gRPC listens on'),
+  }),
 };
 
 const up = defineSection('up', {
@@ -50,16 +53,19 @@ export type CliConfig = ConfigOf<typeof cliSections> & {
   /** Undefined: `up` starts its own. */
   readonly outsideNats: string | undefined;
   readonly outsideDatabase: string | undefined;
+  /** Where a node is told to listen; undefined: on a port of its own that stays the same. */
+  readonly listen: string | undefined;
   readonly folders: { readonly data: string; readonly config: string; readonly state: string };
 };
 
 export function loadCliConfig(): CliConfig {
-  const given = loadConfig({ nats: outside.nats, database: outside.database });
+  const given = loadConfig(outside);
   const config = loadConfig(cliSections);
   return {
     ...config,
     outsideNats: given.nats.url,
     outsideDatabase: given.database.url,
+    listen: given.rpc.listen,
     folders: folders(config),
   };
 }
@@ -76,3 +82,6 @@ export function ownEnvironment(
     ...extra,
   });
 }
+
+/** Where programs are looked for. */
+export const searchPath = (): string => childEnvironment()['PATH'] ?? '';

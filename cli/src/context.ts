@@ -1,69 +1,65 @@
 /** Contexts: which fabric the command line talks to, and with which key. One file each in the config folder. */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { FleetwireError, isName } from '@fleetwire/kernel';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from '@fleetwire/config';
+import { makePrivateFolder } from '@fleetwire/embedded';
+import { FleetwireError, isName, printable } from '@fleetwire/kernel';
 
-export interface Context {
-  readonly version: 1;
-  readonly name: string;
-  readonly org: string;
+const address = z.string().min(1);
+const contextShape = z.object({
+  version: z.literal(1),
+  name: z.string(),
+  org: z.string(),
   /** gRPC addresses, host:port. */
-  readonly endpoints: {
-    readonly org: string;
-    readonly registry: string;
-    readonly router: string;
-    readonly delivery: string;
-  };
+  endpoints: z.object({ org: address, registry: address, router: address, delivery: address }),
   /** File with the API key, readable by its owner only. */
-  readonly api_key_file: string;
-}
+  api_key_file: z.string(),
+});
+
+export type Context = Readonly<z.output<typeof contextShape>>;
 
 export const DEFAULT_CONTEXT = 'local';
 
 const fileOf = (configFolder: string, name: string) => join(configFolder, 'contexts', `${name}.json`);
 
+/** Throws `invalid_argument` INVALID_NAME. */
+export function checkContextName(name: string): void {
+  if (isName(name)) return;
+  throw new FleetwireError(
+    'invalid_argument',
+    'INVALID_NAME',
+    `"${printable(name)}" is not the name of a context`,
+    { help: 'Use 1 to 50 letters, digits and hyphens.' },
+  );
+}
+
 /** Writes the context so that it is either the old or the new one at any moment. */
 export async function saveContext(configFolder: string, context: Context): Promise<void> {
   const file = fileOf(configFolder, context.name);
-  await mkdir(join(configFolder, 'contexts'), { recursive: true, mode: 0o700 });
+  makePrivateFolder(dirname(file));
   await writeFile(`${file}.new`, `${JSON.stringify(context, null, 2)}\n`, { mode: 0o600 });
   await rename(`${file}.new`, file);
 }
 
-/** Throws `failed_precondition`: CONTEXT_MISSING, CONTEXT_UNREADABLE. */
+/** Throws `failed_precondition`: CONTEXT_MISSING, CONTEXT_UNREADABLE; `invalid_argument` INVALID_NAME. */
 export async function loadContext(configFolder: string, name: string): Promise<Context> {
-  if (!isName(name))
-    throw new FleetwireError('invalid_argument', 'INVALID_NAME', `"${name}" is not the name of a context`);
+  checkContextName(name);
   const file = fileOf(configFolder, name);
-  let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    return contextShape.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
-    throw new FleetwireError(
-      'failed_precondition',
-      'CONTEXT_MISSING',
-      `there is no fabric to talk to (context "${name}")`,
-      {
-        help: 'Start one with: fleetwire up',
-        cause,
-      },
-    );
-  }
-  try {
-    const context = JSON.parse(text) as Context;
-    if (context.version !== 1 || typeof context.endpoints?.registry !== 'string')
-      throw new Error('fields are missing');
-    return context;
-  } catch (cause) {
-    throw new FleetwireError(
-      'failed_precondition',
-      'CONTEXT_UNREADABLE',
-      `${file} is not a context of this version`,
-      {
-        help: 'Run `fleetwire up` again, which writes it anew.',
-        cause,
-      },
-    );
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new FleetwireError(
+        'failed_precondition',
+        'CONTEXT_MISSING',
+        `there is no fabric to talk to (context "${name}")`,
+        { help: 'Start one with: fleetwire up', cause },
+      );
+    const why = (cause as NodeJS.ErrnoException).code ?? 'not a context of this version';
+    throw new FleetwireError('failed_precondition', 'CONTEXT_UNREADABLE', `cannot use ${file}: ${why}`, {
+      help: 'End the fabric and start it again, which writes this file anew: fleetwire down, then fleetwire up.',
+      cause,
+    });
   }
 }

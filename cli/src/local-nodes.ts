@@ -1,16 +1,16 @@
 /** The nodes of this machine, found by the files that each keeps in its data folder. */
 
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { lockHolder, type ProcessIdentity } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 
 export interface LocalNode {
+  /** Of its folder. */
   readonly name: string;
-  readonly node: string;
   readonly address: string;
-  readonly pid: number;
   readonly folder: string;
   readonly adminToken: string;
 }
@@ -20,51 +20,96 @@ export type NodeClient = RpcClient<NodeServiceDefinition> & { close(): void };
 export const HUB_NODE = 'hub';
 export const OPERATOR = 'operator';
 
-export const nodesFolder = (dataFolder: string) => join(dataFolder, 'nodes');
+const nodesFolder = (dataFolder: string) => join(dataFolder, 'nodes');
 export const nodeFolder = (dataFolder: string, name: string) => join(nodesFolder(dataFolder), name);
 
-/** All nodes that were ever started here; whether one answers is another question. */
-export async function listLocalNodes(dataFolder: string): Promise<LocalNode[]> {
-  const root = nodesFolder(dataFolder);
-  const names = await readdir(root).catch(() => [] as string[]);
-  const found = await Promise.all(names.sort().map((name) => readNode(join(root, name))));
+/** The process of a node of this machine; undefined when it does not run. */
+export const nodeProcess = (folder: string): ProcessIdentity | undefined => lockHolder(folder);
+
+/** Names of all nodes that were ever started here. */
+export async function nodeNames(dataFolder: string): Promise<string[]> {
+  const entries = await readdir(nodesFolder(dataFolder), { withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** The nodes whose process runs and says where it answers. */
+export async function runningNodes(dataFolder: string): Promise<LocalNode[]> {
+  const names = await nodeNames(dataFolder);
+  const found = await Promise.all(names.map((name) => runningNode(nodeFolder(dataFolder, name))));
   return found.filter((node) => node !== undefined);
 }
 
-async function readNode(folder: string): Promise<LocalNode | undefined> {
+/** Undefined unless the very process that holds the folder has said where it answers. */
+export async function runningNode(folder: string): Promise<LocalNode | undefined> {
+  const holder = nodeProcess(folder);
+  return holder === undefined ? undefined : readNode(folder, holder.pid);
+}
+
+/** What the folder says, of the process `pid` when it is given. */
+export async function readNode(folder: string, pid?: number): Promise<LocalNode | undefined> {
   try {
     const file = JSON.parse(await readFile(join(folder, 'node.json'), 'utf8'));
+    if (typeof file.address !== 'string' || (pid !== undefined && file.pid !== pid)) return undefined;
     const adminToken = (await readFile(join(folder, 'admin-token'), 'utf8')).trim();
-    return { name: file.name, node: file.node, address: file.address, pid: file.pid, folder, adminToken };
+    return { name: basename(folder), address: file.address, folder, adminToken };
   } catch {
     return undefined;
   }
 }
 
-/** The node called `name`; without a name the hub's own, else the only one. Throws NODE_MISSING, NODE_AMBIGUOUS. */
+/**
+ * The running node called `name`; without a name the hub's own, else the only one. Throws NODE_MISSING, NODE_DOWN,
+ * FABRIC_DOWN, NODE_AMBIGUOUS.
+ */
 export async function findLocalNode(dataFolder: string, name: string | undefined): Promise<LocalNode> {
-  const nodes = await listLocalNodes(dataFolder);
-  const wanted = name ?? (nodes.some((n) => n.name === HUB_NODE) ? HUB_NODE : undefined);
-  const node = wanted === undefined ? nodes[0] : nodes.find((n) => n.name === wanted);
-  if (wanted === undefined && nodes.length > 1)
-    throw new FleetwireError(
-      'invalid_argument',
-      'NODE_AMBIGUOUS',
-      'there are several nodes on this machine',
-      {
-        help: `Choose one with --node: ${nodes.map((n) => n.name).join(', ')}`,
-      },
-    );
+  const running = await runningNodes(dataFolder);
+  if (name !== undefined)
+    return running.find((n) => n.name === name) ?? fail(notRunning(name, await nodeNames(dataFolder)));
+  const node = running.find((n) => n.name === HUB_NODE) ?? (running.length === 1 ? running[0] : undefined);
   if (node !== undefined) return node;
-  const known = nodes.map((n) => n.name).join(', ');
+  if (running.length === 0) throw fabricDown([]);
   throw new FleetwireError(
-    'failed_precondition',
-    'NODE_MISSING',
-    wanted === undefined
-      ? 'there is no node on this machine'
-      : `there is no node "${wanted}" on this machine`,
-    { help: known === '' ? 'Start one with: fleetwire up' : `There is: ${known}` },
+    'invalid_argument',
+    'NODE_AMBIGUOUS',
+    'there are several nodes on this machine and the hub is not among them',
+    { help: `Choose one with --node: ${running.map((n) => n.name).join(', ')}` },
   );
+}
+
+/** The hub's own node, on which people have their mailbox. Throws FABRIC_DOWN. */
+export async function hubNode(dataFolder: string): Promise<LocalNode> {
+  const running = await runningNodes(dataFolder);
+  return running.find((n) => n.name === HUB_NODE) ?? fail(fabricDown(running.map((n) => n.name)));
+}
+
+function notRunning(name: string, known: readonly string[]): FleetwireError {
+  if (name === HUB_NODE) return fabricDown([]);
+  if (known.includes(name))
+    return new FleetwireError('unavailable', 'NODE_DOWN', `the node ${name} does not run`, {
+      help: `Start it with: fleetwire node start ${name} --detach`,
+    });
+  const help = known.length === 0 ? 'Start one with: fleetwire up' : `There is: ${known.join(', ')}`;
+  return new FleetwireError('not_found', 'NODE_MISSING', `there is no node "${name}" on this machine`, {
+    help,
+  });
+}
+
+/** `running` nodes still take mail in the name of their agents. */
+export function fabricDown(running: readonly string[]): FleetwireError {
+  const also =
+    running.length === 0
+      ? ''
+      : `; agents of ${running.join(', ')} can send meanwhile with --from NAME, their mail waits on disk`;
+  return new FleetwireError('unavailable', 'FABRIC_DOWN', 'no fabric runs on this machine', {
+    help: `Start it with: fleetwire up${also}`,
+  });
+}
+
+function fail(error: FleetwireError): never {
+  throw error;
 }
 
 export function connectNode(node: Pick<LocalNode, 'address' | 'adminToken'>): NodeClient {

@@ -1,12 +1,14 @@
 /** What a command says: one JSON document with stable fields, or lines for people; errors on stderr with what to do. */
 
 import { ERROR_TABLE } from '@fleetwire/contract';
-import { asFleetwireError, printable } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError, printable } from '@fleetwire/kernel';
+
+type Lines = string | readonly string[];
 
 export interface Output {
   readonly json: boolean;
   /** The result of the command: `document` with --json, else the lines that `people` gives. Once per command. */
-  result(document: object, people: () => string | readonly string[]): void;
+  result(document: object, people: () => Lines): void;
   /** Progress for people, on stderr, so that results can be piped; silent with --json. */
   progress(line: string): void;
 }
@@ -21,14 +23,27 @@ export const processStreams: Streams = {
   err: (text) => process.stderr.write(text),
 };
 
+/** An error of a command that has something to show besides: with --json both are in the one document. */
+export class FailedResult extends Error {
+  override readonly name = 'FailedResult';
+  override readonly cause: FleetwireError;
+  readonly document: object;
+  readonly lines: Lines;
+
+  constructor(cause: FleetwireError, document: object, lines: Lines) {
+    super(cause.message);
+    this.cause = cause;
+    this.document = document;
+    this.lines = lines;
+  }
+}
+
 export function createOutput(json: boolean, streams: Streams = processStreams): Output {
   return {
     json,
     result(document, people) {
-      if (json) return streams.out(`${JSON.stringify(document, null, 2)}\n`);
-      const lines = people();
-      const text = typeof lines === 'string' ? lines : lines.join('\n');
-      if (text !== '') streams.out(`${text}\n`);
+      if (json) streams.out(jsonText(document));
+      else streams.out(linesText(people()));
     },
     progress(line) {
       if (!json) streams.err(`${line}\n`);
@@ -36,18 +51,50 @@ export function createOutput(json: boolean, streams: Streams = processStreams): 
   };
 }
 
+const jsonText = (document: object) => `${JSON.stringify(document, null, 2)}\n`;
+
+function linesText(lines: Lines): string {
+  const text = typeof lines === 'string' ? lines : lines.join('\n');
+  return text === '' ? '' : `${text}\n`;
+}
+
+/** An error as it stands in documents: every field is always there. */
+export interface ErrorDocument {
+  readonly kind: FleetwireError['kind'];
+  readonly reason: string;
+  readonly message: string;
+  /** What to do; may be empty. */
+  readonly help: string;
+  readonly details: Readonly<Record<string, string>>;
+  /** Null: waiting does not help, or nobody knows how long. */
+  readonly retry_after_ms: number | null;
+}
+
+export function errorDocument(thrown: unknown): ErrorDocument {
+  const error = asFleetwireError(thrown instanceof FailedResult ? thrown.cause : thrown);
+  const { kind, reason, message, help = '', details, retryAfterMs = null } = error;
+  return { kind, reason, message, help, details, retry_after_ms: retryAfterMs };
+}
+
+/** The error that a document tells of. */
+export function errorOfDocument(document: ErrorDocument): FleetwireError {
+  const { kind, reason, message, help, details } = document;
+  return new FleetwireError(kind, reason, message, { details, ...(help === '' ? {} : { help }) });
+}
+
 /** Prints an error (with --json also as the one document on stdout) and gives the exit code of its kind. */
 export function reportError(thrown: unknown, json: boolean, streams: Streams = processStreams): number {
-  const error = asFleetwireError(thrown);
-  if (json) {
-    const { kind, reason, message, help, details, retryAfterMs } = error;
-    streams.out(
-      `${JSON.stringify({ error: { kind, reason, message, help, details, retryAfterMs } }, null, 2)}\n`,
-    );
-  }
+  const error = errorDocument(thrown);
+  if (json) streams.out(jsonText({ ...(thrown instanceof FailedResult ? thrown.document : {}), error }));
+  else if (thrown instanceof FailedResult) streams.out(linesText(thrown.lines));
   streams.err(`fleetwire: ${error.message} (${error.reason})\n`);
-  if (error.help !== undefined) streams.err(`  ${error.help}\n`);
+  if (error.help !== '') streams.err(`  ${error.help}\n`);
   return ERROR_TABLE[error.kind].exit;
+}
+
+/** Text of others made harmless for a terminal, in full length. */
+export function visible(text: string): string {
+  return text.replace(/\p{C}/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
 }
 
 /** Columns as wide as their widest cell; the last one is left ragged. Cells are made harmless for a terminal. */
@@ -56,7 +103,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const widths = head.map((h, i) => Math.max(h.length, ...safe.map((row) => row[i]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ');
-  return [line(head), ...safe.map(line)];
+  return [line(head), ...safe.map(line)].map((text) => text.trimEnd());
 }
 
 /** `3s ago`, `2m ago`; `never` for 0. */

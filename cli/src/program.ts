@@ -1,6 +1,6 @@
 /** The command line's grammar: every command, its options, and how a command is run and ended. */
 
-import { FleetwireError, nearestNames } from '@fleetwire/kernel';
+import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import { Command, CommanderError } from 'commander';
 import { CommandContext, type GlobalOptions } from './command-context.ts';
 import { addAgentCommands } from './commands/agent.ts';
@@ -10,7 +10,10 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addFabricCommands } from './commands/fabric.ts';
 import { addMessageCommands } from './commands/message.ts';
 import { addNodeCommands } from './commands/node.ts';
-import { reportError } from './output.ts';
+import { addSendCommand } from './commands/send.ts';
+import { addStatusCommand } from './commands/status.ts';
+import { tellStarter } from './fabric/starter.ts';
+import { errorDocument, reportError } from './output.ts';
 import { VERSION } from './version.ts';
 
 export type Handler<O> = (context: CommandContext, options: O, ...args: never[]) => Promise<void>;
@@ -27,21 +30,11 @@ export function buildProgram(): Command {
     .showHelpAfterError(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
-  const action: Action =
-    (handler) =>
-    async (...args) => {
-      const command = args.pop() as Command;
-      const options = args.pop() as never;
-      const context = new CommandContext(command.optsWithGlobals<GlobalOptions>());
-      try {
-        await handler(context, options, ...(args as never[]));
-      } finally {
-        context.close();
-      }
-    };
   addFabricCommands(program, action);
+  addStatusCommand(program, action);
   addNodeCommands(program, action);
   addAgentCommands(program, action);
+  addSendCommand(program, action);
   addMessageCommands(program, action);
   addDoctorCommand(program, action);
   addBootstrapCommand(program, action);
@@ -49,6 +42,21 @@ export function buildProgram(): Command {
   inherit(program);
   return program;
 }
+
+const action: Action =
+  (handler) =>
+  async (...args) => {
+    const command = args.pop() as Command;
+    const options = args.pop() as never;
+    const context = new CommandContext(command.optsWithGlobals<GlobalOptions>());
+    try {
+      await handler(context, options, ...(args as never[]));
+    } catch (error) {
+      throw context.explain(error);
+    } finally {
+      context.close();
+    }
+  };
 
 /** Every command takes --json and --context in its own place too, and throws instead of ending the process. */
 function inherit(command: Command): void {
@@ -71,24 +79,65 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    return reportError(thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown, json);
+    const error = thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown;
+    const code = reportError(error, json);
+    await tellStarter({ error: errorDocument(error) });
+    return code;
   }
 }
 
 function usageError(error: CommanderError, program: Command, args: readonly string[]): FleetwireError {
-  const message = error.message.replace(/^error: /, '').replace(/\n\(Did you mean.*$/s, '');
+  const message = error.message.replace(/^error: /, '').replace(/\s*\(Did you mean.*$/s, '');
+  const command = commandOf(program, args);
+  const path = pathOf(command);
+  const names = command.commands.map((c) => c.name());
   if (error.code === 'commander.help' || error.code === 'commander.helpDisplayed')
-    return new FleetwireError('invalid_argument', 'COMMAND_MISSING', 'say what to do', {
-      help: `There is: ${program.commands.map((c) => c.name()).join(', ')}. More: fleetwire --help`,
+    return new FleetwireError('invalid_argument', 'COMMAND_MISSING', `say what to do: ${path} COMMAND`, {
+      help: `There is: ${names.join(', ')}. More: ${path} --help`,
     });
   if (error.code === 'commander.unknownCommand') {
-    const group = program.commands.find((c) => c.name() === args[0]) ?? program;
-    const names = group.commands.map((c) => c.name());
     const wrong = /'([^']*)'/.exec(message)?.[1] ?? '';
-    const near = nearestNames(wrong, names, 1);
-    return new FleetwireError('invalid_argument', 'UNKNOWN_COMMAND', message, {
-      help: near.length > 0 ? `Did you mean ${near[0]}?` : `There is: ${names.join(', ')}`,
-    });
+    const near = nearestCommand(wrong, command);
+    return new FleetwireError(
+      'invalid_argument',
+      'UNKNOWN_COMMAND',
+      `unknown command "${printable(wrong)}"`,
+      {
+        help: near === undefined ? `There is: ${names.join(', ')}` : `Did you mean: ${path} ${near}`,
+        details: { suggestions: near ?? '' },
+      },
+    );
   }
-  return new FleetwireError('invalid_argument', 'INVALID_USAGE', message, { help: 'See: fleetwire --help' });
+  return new FleetwireError('invalid_argument', 'INVALID_USAGE', message, { help: `See: ${path} --help` });
+}
+
+/** A name a typing error away, or one that is meant but stands in a group, like `run` for `agent run`. */
+function nearestCommand(wrong: string, command: Command): string | undefined {
+  const grouped = command.commands.flatMap((group) =>
+    group.commands.filter((sub) => sub.name() === wrong).map((sub) => `${group.name()} ${sub.name()}`),
+  );
+  return (
+    grouped[0] ??
+    nearestNames(
+      wrong,
+      command.commands.map((c) => c.name()),
+      1,
+    )[0]
+  );
+}
+
+/** The deepest command that the arguments name. */
+function commandOf(program: Command, args: readonly string[]): Command {
+  let command = program;
+  for (const arg of args) {
+    if (arg === '--') break;
+    const sub = command.commands.find((c) => c.name() === arg);
+    if (sub !== undefined) command = sub;
+    else if (!arg.startsWith('-')) break;
+  }
+  return command;
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }

@@ -3,6 +3,7 @@
 import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
 import { stageToJSON } from '@fleetwire/gen/message';
 import { printable } from '@fleetwire/kernel';
+import { visible } from './output.ts';
 
 const BAR_CHARS = 32;
 
@@ -25,7 +26,7 @@ export function waterfall(trace: TraceMessageResponse): string[] {
     const where = `${hop!.service} ${hop!.instance}`;
     const why = [hop!.reason, hop!.detail]
       .filter((text) => text !== '')
-      .map(printable)
+      .map(visible)
       .join(': ');
     lines.push(
       `${String(sequence).padStart(2)}  ${stage.padEnd(11)} ${printable(where).padEnd(28)} ` +

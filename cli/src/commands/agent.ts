@@ -1,11 +1,14 @@
 /** agent run | list | stop, and who: the agents of the org and the programs behind them. */
 
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Agent } from '@fleetwire/gen/registry';
+import { checkName, FleetwireError } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import { oneOf } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { Hub } from '../hub.ts';
-import { ago, table } from '../output.ts';
+import { ago, table, visible } from '../output.ts';
 import type { Action } from '../program.ts';
 
 const PAGE = 500;
@@ -19,7 +22,7 @@ export function addAgentCommands(program: Command, action: Action): void {
     .argument('[command...]', 'the program and its arguments, after --')
     .option('--node <name>', 'on this node of this machine')
     .option('--adapter <kind>', 'tmux, stdio or mailbox', oneOf('--adapter', ['tmux', 'stdio', 'mailbox']))
-    .option('--cwd <folder>', 'where it runs', process.cwd())
+    .option('--cwd <folder>', 'where it runs; here when left out')
     .action(action(run));
   agent
     .command('stop')
@@ -38,7 +41,7 @@ export function addAgentCommands(program: Command, action: Action): void {
 interface RunOptions {
   readonly node?: string;
   readonly adapter?: string;
-  readonly cwd: string;
+  readonly cwd?: string;
 }
 
 async function run(
@@ -47,9 +50,16 @@ async function run(
   name: string,
   command: readonly string[],
 ): Promise<void> {
+  checkName(name, 'agent');
+  const cwd = resolve(options.cwd ?? '.');
+  const folder = await stat(cwd).catch(() => undefined);
+  if (folder?.isDirectory() !== true)
+    throw new FleetwireError('invalid_argument', 'INVALID_OPTION', `--cwd ${visible(cwd)} is not a folder`, {
+      help: 'Name a folder that is there, or leave it out.',
+    });
   const node = await context.node(options.node);
   const adapter = options.adapter ?? (command.length === 0 ? 'mailbox' : 'tmux');
-  const { agent } = await node.runAgent({ name, adapter, command: [...command], cwd: options.cwd, env: {} });
+  const { agent } = await node.runAgent({ name, adapter, command: [...command], cwd, env: {} });
   const { id, state, pid, pane } = agent!;
   context.output.result({ id, name: agent!.name, adapter, state, pid, pane }, () => [
     `${agent!.name} is ${state === '' ? 'registered' : state} (${adapter}${pane === '' ? '' : `, pane ${pane}`})`,

@@ -4,7 +4,6 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '@fleetwire/contract';
 import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
-import { bootstrapFabric } from '@fleetwire/runtime';
 import type { Command } from 'commander';
 import { wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -36,7 +35,8 @@ async function bootstrap(context: CommandContext, options: BootstrapOptions): Pr
   const keys = config.keys.dir ?? join(fabricFolder(config.folders.data), 'keys');
   await ensureKeys(keys, { services: ['org', 'registry', 'router', 'delivery'] });
   if (options.apply === true) {
-    const natsUrls = config.nats.url.split(',');
+    const natsUrls = config.nats.url.split(',').map((url) => url.trim());
+    const { bootstrapFabric } = await import('@fleetwire/runtime');
     await bootstrapFabric({ keysDir: keys, natsUrls, singleTenant: config.nats.single_tenant });
     return output.result({ keys, applied: true }, () => 'accounts, streams and consumers are there');
   }

@@ -1,41 +1,28 @@
 /** doctor: looks at this machine and its fabric, and says what to do about what is wrong. */
 
-import { execFile } from 'node:child_process';
-import { access, constants, mkdir, stat } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { findNatsServer } from '@fleetwire/embedded';
+import { stat } from 'node:fs/promises';
 import { asFleetwireError } from '@fleetwire/kernel';
 import { checkHealth } from '@fleetwire/rpc';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
-import { fabricProcess } from '../fabric/fabric-record.ts';
-import { connectNode, listLocalNodes } from '../local-nodes.ts';
+import type { Context } from '../context.ts';
+import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
+import {
+  connectNode,
+  HUB_NODE,
+  nodeFolder,
+  nodeNames,
+  nodeProcess,
+  readNode,
+  runningNode,
+} from '../local-nodes.ts';
 import type { Action } from '../program.ts';
+import { machineFindings } from './doctor-machine.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
 
-const run = promisify(execFile);
 const WAIT_MS = 3000;
-
-interface Finding {
-  readonly check: string;
-  readonly state: 'ok' | 'warn' | 'fail';
-  readonly detail: string;
-  /** What to do; empty when all is well. */
-  readonly help: string;
-}
-
-const ok = (check: string, detail: string): Finding => ({ check, state: 'ok', detail, help: '' });
-const warn = (check: string, detail: string, help: string): Finding => ({
-  check,
-  state: 'warn',
-  detail,
-  help,
-});
-const fail = (check: string, detail: string, help: string): Finding => ({
-  check,
-  state: 'fail',
-  detail,
-  help,
-});
+/** Exit code when something is wrong, as of `unavailable`. */
+const UNWELL = 69;
 
 export function addDoctorCommand(program: Command, action: Action): void {
   program.command('doctor').description('check this machine and its fabric').action(action(doctor));
@@ -43,12 +30,9 @@ export function addDoctorCommand(program: Command, action: Action): void {
 
 async function doctor(context: CommandContext): Promise<void> {
   const findings = [
-    nodeVersion(),
-    await natsServer(context),
-    await tmux(),
-    await folder(context),
+    ...(await machineFindings(context.config)),
     ...(await fabric(context)),
-    ...(await nodes(context)),
+    ...(await nodes(context.config.folders.data)),
   ];
   const healthy = findings.every((finding) => finding.state !== 'fail');
   context.output.result({ healthy, findings }, () =>
@@ -57,85 +41,51 @@ async function doctor(context: CommandContext): Promise<void> {
       ...(f.help === '' ? [] : [`      ${' '.repeat(14)} ${f.help}`]),
     ]),
   );
-  if (!healthy) process.exitCode = 69;
-}
-
-function nodeVersion(): Finding {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major > 22 || (major === 22 && minor >= 17)) return ok('Node.js', process.version);
-  return fail('Node.js', process.version, 'Install Node.js 22.17 or newer.');
-}
-
-async function natsServer(context: CommandContext): Promise<Finding> {
-  if (context.config.outsideNats !== undefined) return ok('nats-server', 'outside, by FLEETWIRE_NATS_URL');
-  try {
-    const binary = findNatsServer(context.config.nats.server);
-    const { stdout } = await run(binary, ['--version'], { timeout: WAIT_MS });
-    return ok('nats-server', `${stdout.trim()} (${binary})`);
-  } catch (error) {
-    const typed = asFleetwireError(error);
-    return fail('nats-server', typed.message, typed.help ?? 'Install nats-server 2.9 or newer.');
-  }
-}
-
-async function tmux(): Promise<Finding> {
-  try {
-    const { stdout } = await run('tmux', ['-V'], { timeout: WAIT_MS });
-    return ok('tmux', stdout.trim());
-  } catch {
-    return warn(
-      'tmux',
-      'missing',
-      'Agents in a terminal need it: apt-get install tmux, or brew install tmux.',
-    );
-  }
-}
-
-async function folder(context: CommandContext): Promise<Finding> {
-  const { data } = context.config.folders;
-  try {
-    await mkdir(data, { recursive: true });
-    await access(data, constants.W_OK);
-    const { statfs } = await import('node:fs/promises');
-    const disk = await statfs(data);
-    const freeMiB = Math.floor((disk.bavail * disk.bsize) / 1024 / 1024);
-    if (freeMiB < 1024)
-      return warn('data folder', `${data}, ${freeMiB} MiB free`, 'Make room: streams and history live here.');
-    return ok('data folder', `${data}, ${freeMiB} MiB free`);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    return fail(
-      'data folder',
-      `${data} cannot be written (${code})`,
-      'Set FLEETWIRE_HOME to a folder that can.',
-    );
-  }
+  if (!healthy) process.exitCode = UNWELL;
 }
 
 async function fabric(context: CommandContext): Promise<Finding[]> {
-  const running = fabricProcess(context.config.folders.data);
-  const known = await context.context().catch(() => undefined);
-  if (known === undefined) return [warn('fabric', 'none is known here', 'Start one with: fleetwire up')];
-  const findings: Finding[] = running
-    ? [ok('fabric', `runs here (process ${running.pid})`)]
-    : [warn('fabric', 'does not run on this machine', 'Start it with: fleetwire up')];
-  if (context.config.nats.single_tenant)
+  const { data } = context.config.folders;
+  const findings: Finding[] = [];
+  try {
+    const record = await readFabric(data);
+    if (record?.single_tenant === true)
+      findings.push(
+        warn(
+          'tenants',
+          'single tenant: the broker keeps no orgs apart',
+          'For more than one org use a server with accounts; see: fleetwire bootstrap --help',
+        ),
+      );
+    const known = await context.context();
+    findings.push(await fabricFinding(data));
+    findings.push(...(await services(known)), await keyFile(known.api_key_file));
+  } catch (error) {
+    const { reason, message, help = '' } = asFleetwireError(error);
     findings.push(
-      warn(
-        'tenants',
-        'single tenant: the broker keeps no orgs apart',
-        'Use a server in JWT mode: fleetwire bootstrap',
-      ),
+      reason === 'CONTEXT_MISSING' ? warn('fabric', message, help) : fail('fabric', message, help),
     );
-  for (const [name, address] of Object.entries(known.endpoints)) {
-    const healthy = await checkHealth({ address, deadlineMs: WAIT_MS }).catch(() => undefined);
-    if (healthy === true) findings.push(ok(name, `serving on ${address}`));
-    else if (healthy === false)
-      findings.push(fail(name, `not ready on ${address}`, 'Its log says what it waits for.'));
-    else findings.push(fail(name, `no answer on ${address}`, 'Start it with: fleetwire up'));
   }
-  findings.push(await keyFile(known.api_key_file));
   return findings;
+}
+
+async function fabricFinding(data: string): Promise<Finding> {
+  const running = fabricProcess(data);
+  if (running === undefined)
+    return warn('fabric', 'does not run on this machine', 'Start it with: fleetwire up');
+  if (await isFabricReady(data)) return ok('fabric', `runs here (process ${running.pid})`);
+  return warn('fabric', `is starting (process ${running.pid})`, 'Look again in a moment.');
+}
+
+function services(known: Context): Promise<Finding[]> {
+  return Promise.all(
+    Object.entries(known.endpoints).map(async ([name, address]) => {
+      const healthy = await checkHealth({ address, deadlineMs: WAIT_MS }).catch(() => undefined);
+      if (healthy === true) return ok(name, `serving on ${address}`);
+      if (healthy === undefined) return fail(name, `no answer on ${address}`, 'Start it with: fleetwire up');
+      return fail(name, `not ready on ${address}`, 'Its log says what it waits for.');
+    }),
+  );
 }
 
 async function keyFile(path: string): Promise<Finding> {
@@ -144,42 +94,37 @@ async function keyFile(path: string): Promise<Finding> {
     if ((mode & 0o077) !== 0)
       return warn('API key', `${path} can be read by others`, `Run: chmod 600 ${path}`);
     return ok('API key', path);
-  } catch {
-    return fail(
-      'API key',
-      `${path} is missing`,
-      'Set FLEETWIRE_API_KEY, or run `fleetwire up` on this machine again.',
-    );
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is missing' : 'cannot be read';
+    return fail('API key', `${path} ${why}`, 'Set FLEETWIRE_API_KEY to a key of this org.');
   }
 }
 
-async function nodes(context: CommandContext): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const node of await listLocalNodes(context.config.folders.data)) {
-    const client = connectNode(node);
-    try {
-      const status = await client.nodeStatus({}, { deadlineMs: WAIT_MS });
-      if (status.hub === 'active')
-        findings.push(ok(`node ${node.name}`, `${status.agents} agents, linked to the hub`));
-      else
-        findings.push(
-          warn(
-            `node ${node.name}`,
-            `not linked to the hub: ${status.hubError || status.hub}`,
-            'It keeps trying; mail waits on its disk.',
-          ),
-        );
-    } catch {
-      findings.push(
-        warn(
-          `node ${node.name}`,
-          'does not run',
-          `Start it with: fleetwire node start ${node.name} --detach`,
-        ),
-      );
-    } finally {
-      client.close();
-    }
+async function nodes(data: string): Promise<Finding[]> {
+  const names = await nodeNames(data);
+  const found = await Promise.all(names.map((name) => oneNode(name, nodeFolder(data, name))));
+  return found.filter((finding) => finding !== undefined);
+}
+
+/** Undefined for one that was stopped on purpose. */
+async function oneNode(name: string, folder: string): Promise<Finding | undefined> {
+  const check = `node ${name}`;
+  if (nodeProcess(folder) === undefined) {
+    if ((await readNode(folder)) === undefined) return undefined;
+    const again = name === HUB_NODE ? 'fleetwire up' : `fleetwire node start ${name} --detach`;
+    return warn(check, 'has ended without being stopped', `Start it with: ${again}`);
   }
-  return findings;
+  const node = await runningNode(folder);
+  if (node === undefined) return warn(check, 'is starting', 'Look again in a moment.');
+  const client = connectNode(node);
+  try {
+    const status = await client.nodeStatus({}, { deadlineMs: WAIT_MS });
+    if (status.hub === 'active') return ok(check, `${status.agents} agents, linked to the hub`);
+    const why = status.hubError || status.hub;
+    return warn(check, `not linked to the hub: ${why}`, 'It keeps trying; mail waits on its disk.');
+  } catch (error) {
+    return fail(check, asFleetwireError(error).message, `Its log is ${folder}/node.log`);
+  } finally {
+    client.close();
+  }
 }

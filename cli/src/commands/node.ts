@@ -1,5 +1,6 @@
 /** node start | stop | list: the daemons of this machine and the nodes of the org. */
 
+import { hostname } from 'node:os';
 import { checkName, isName } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
@@ -28,13 +29,12 @@ async function start(
   options: { detach?: boolean },
   given: string | undefined,
 ): Promise<void> {
-  const name = given ?? (await hostName());
+  const name = given ?? hostName();
   checkName(name, 'node');
   await startNode(context, name, options.detach === true);
 }
 
-async function hostName(): Promise<string> {
-  const { hostname } = await import('node:os');
+function hostName(): string {
   const plain = hostname()
     .split('.')[0]!
     .replace(/[^a-zA-Z0-9-]/g, '-')

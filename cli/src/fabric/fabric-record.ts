@@ -1,39 +1,58 @@
-/** What a fabric on this machine remembers in its folder: its ports, so that nodes find it again. */
+/** What a fabric on this machine remembers in its folder: its ports, so that nodes find it again, and what it runs on. */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, lockHolder, type ProcessIdentity } from '@fleetwire/embedded';
+import {
+  freePort,
+  identityOf,
+  lockHolder,
+  makeFolder,
+  type ProcessIdentity,
+  portIsFree,
+} from '@fleetwire/embedded';
+import { FleetwireError } from '@fleetwire/kernel';
 
-export interface FabricPorts {
-  readonly nats: number;
-  readonly postgres: number;
-  readonly org: number;
-  readonly registry: number;
-  readonly router: number;
-  readonly delivery: number;
-  readonly hub: number;
-}
+const PARTS = ['nats', 'postgres', 'org', 'registry', 'router', 'delivery', 'hub'] as const;
+type Part = (typeof PARTS)[number];
+export type FabricPorts = Readonly<Record<Part, number>>;
 
 export interface FabricRecord {
   readonly ports: FabricPorts;
-  /** Pid of the process in which everything is ready. */
-  readonly ready_pid?: number;
+  /** The process in which everything is ready; absent while it starts. */
+  readonly ready?: ProcessIdentity;
+  /** Which servers it runs on, for people; no secrets. */
+  readonly about?: { readonly nats: string; readonly postgres: string };
+  /** Nothing keeps orgs apart. */
+  readonly single_tenant?: boolean;
 }
 
 export const fabricFolder = (dataFolder: string) => join(dataFolder, 'fabric');
 const fileOf = (dataFolder: string) => join(fabricFolder(dataFolder), 'fabric.json');
 
+/** Undefined when there is none yet. Throws failed_precondition FABRIC_RECORD_UNREADABLE. */
 export async function readFabric(dataFolder: string): Promise<FabricRecord | undefined> {
+  const file = fileOf(dataFolder);
   try {
-    return JSON.parse(await readFile(fileOf(dataFolder), 'utf8')) as FabricRecord;
-  } catch {
-    return undefined;
+    const record = JSON.parse(await readFile(file, 'utf8')) as FabricRecord;
+    const usable = (port: unknown) => Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536;
+    const bad = PARTS.filter((part) => !usable(record.ports?.[part]));
+    if (bad.length > 0) throw new Error(`no usable port for ${bad.join(', ')}`);
+    return record;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FleetwireError(
+      'failed_precondition',
+      'FABRIC_RECORD_UNREADABLE',
+      `cannot use ${file}: ${why}`,
+      { help: 'Correct it, or remove it to get new ports; the data is not in it.', details: { file }, cause },
+    );
   }
 }
 
 export async function writeFabric(dataFolder: string, record: FabricRecord): Promise<void> {
   const file = fileOf(dataFolder);
-  await mkdir(fabricFolder(dataFolder), { recursive: true });
+  makeFolder(fabricFolder(dataFolder));
   await writeFile(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
   await rename(`${file}.new`, file);
 }
@@ -42,19 +61,44 @@ export async function writeFabric(dataFolder: string, record: FabricRecord): Pro
 export const fabricProcess = (dataFolder: string): ProcessIdentity | undefined =>
   lockHolder(fabricFolder(dataFolder));
 
-/** True when the fabric's process runs and everything in it is ready. */
+/** True when the fabric's process runs and everything in it is ready; a record that a crash left says nothing. */
 export async function isFabricReady(dataFolder: string): Promise<boolean> {
   const holder = fabricProcess(dataFolder);
-  return holder !== undefined && (await readFabric(dataFolder))?.ready_pid === holder.pid;
+  if (holder === undefined) return false;
+  const ready = (await readFabric(dataFolder))?.ready;
+  return ready?.pid === holder.pid && ready.started === holder.started;
 }
+
+export const thisProcess = (): ProcessIdentity => identityOf(process.pid)!;
 
 /** Ports that were free at the first start and stay the same ever after. */
 export async function choosePorts(): Promise<FabricPorts> {
-  const names = ['nats', 'postgres', 'org', 'registry', 'router', 'delivery', 'hub'] as const;
-  const ports: Record<string, number> = {};
-  for (const name of names) {
-    do ports[name] = await freePort();
-    while (names.some((other) => other !== name && ports[other] === ports[name]));
+  const ports: Partial<Record<Part, number>> = {};
+  for (const part of PARTS) {
+    do ports[part] = await freePort();
+    while (PARTS.some((other) => other !== part && ports[other] === ports[part]));
   }
-  return ports as unknown as FabricPorts;
+  return ports as FabricPorts;
+}
+
+/** Throws failed_precondition PORT_IN_USE, naming the first of `parts` whose port somebody else listens on. */
+export async function checkPorts(
+  dataFolder: string,
+  ports: FabricPorts,
+  hostOf: (part: Part) => string | undefined,
+): Promise<void> {
+  for (const part of PARTS) {
+    const host = hostOf(part);
+    const port = ports[part];
+    if (host === undefined || (await portIsFree(port, host))) continue;
+    throw new FleetwireError(
+      'failed_precondition',
+      'PORT_IN_USE',
+      `another program listens on ${host}:${port}, the port of ${part}`,
+      {
+        help: `End that program, or write another port for ${part} into ${fileOf(dataFolder)}.`,
+        details: { part, port: String(port) },
+      },
+    );
+  }
 }

@@ -1,77 +1,128 @@
 /** Node daemons of this machine: in this process, or detached from it, and ended by their recorded pid. */
 
-import { mkdir } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockHolder, type ProcessIdentity } from '@fleetwire/embedded';
-import { checkName } from '@fleetwire/kernel';
-import { start } from '@fleetwire/node';
+import { freePort, makePrivateFolder } from '@fleetwire/embedded';
+import { checkName, FleetwireError, printable } from '@fleetwire/kernel';
+import { checkHealth } from '@fleetwire/rpc';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
-import { listLocalNodes, nodeFolder } from '../local-nodes.ts';
-import { detach, endProcess, untilSignal } from './background.ts';
-import { joinTokenIfNew } from './embedded-fabric.ts';
+import { HUB_NODE, nodeFolder, nodeProcess, runningNode } from '../local-nodes.ts';
+import { detach, endProcess, stopped, untilReady } from './background.ts';
+import type { Joining } from './join.ts';
+import { openLogFile } from './log-file.ts';
+import { catchSignals } from './signals.ts';
+import { tellStarter } from './starter.ts';
 
-/** The process of a node of this machine; undefined when it does not run. */
-export const nodeProcess = (folder: string): ProcessIdentity | undefined => lockHolder(folder);
+const HEALTH_MS = 2000;
+const logOf = (folder: string) => join(folder, 'node.log');
 
-/** True when it runs and answers where its folder says. */
-async function isReady(dataFolder: string, name: string): Promise<boolean> {
-  const holder = nodeProcess(nodeFolder(dataFolder, name));
-  if (holder === undefined) return false;
-  const nodes = await listLocalNodes(dataFolder);
-  return nodes.some((node) => node.name === name && node.pid === holder.pid);
+/** True when the process that holds the folder serves where the folder says. */
+async function isReady(folder: string): Promise<boolean> {
+  const node = await runningNode(folder);
+  if (node === undefined) return false;
+  return checkHealth({ address: node.address, deadlineMs: HEALTH_MS }).catch(() => false);
 }
 
-/** Starts a daemon for the node and resolves with its pid when it serves; one that runs is left alone. */
+/** Starts a daemon for the node and resolves with its pid when it serves; one that runs or starts is waited for. */
 export async function ensureNodeProcess(
   context: CommandContext,
   name: string,
 ): Promise<{ pid: number; started: boolean }> {
-  const { data } = context.config.folders;
-  const running = nodeProcess(nodeFolder(data, name));
-  if (running !== undefined) return { pid: running.pid, started: false };
+  checkName(name, 'node');
+  if (name === HUB_NODE) throw hubIsOurs();
+  const { folders, up } = context.config;
+  const folder = nodeFolder(folders.data, name);
+  const running = nodeProcess(folder);
+  if (running !== undefined && (await untilReady(running, () => isReady(folder), up.ready_ms)))
+    return { pid: running.pid, started: false };
+  makePrivateFolder(folder);
   const pid = await detach({
     args: ['node', 'start', name, '--context', context.contextName],
-    logFile: join(nodeFolder(data, name), 'node.log'),
+    logFile: logOf(folder),
     env: ownEnvironment(context.config),
-    ready: () => isReady(data, name),
-    timeoutMs: context.config.up.ready_ms,
+    timeoutMs: up.ready_ms,
   });
   return { pid, started: true };
 }
 
 /** Starts the node `name`; in the foreground it resolves when the node has ended. A node that runs is left alone. */
 export async function startNode(context: CommandContext, name: string, background: boolean): Promise<void> {
-  checkName(name, 'node');
   const folder = nodeFolder(context.config.folders.data, name);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const running = nodeProcess(folder);
-  if (background || running !== undefined) {
+  if (background || nodeProcess(folder) !== undefined) {
     const { pid, started } = await ensureNodeProcess(context, name);
     const state = started ? 'runs' : 'runs already';
     return context.output.result({ name, pid, started }, () => `${name} ${state} (process ${pid})`);
   }
-  const hub = await context.context();
-  const service = await start({
-    overrides: {
-      node: {
-        name,
-        data_dir: folder,
-        registry: hub.endpoints.registry,
-        ...(await joinTokenIfNew(folder, hub, context.config.ambient.api_key)),
-      },
-    },
-    logStream: process.stderr,
-  });
-  context.output.result({ name, pid: process.pid, started: true }, () => `${name} runs; end it with Ctrl-C`);
-  await untilSignal(() => service.stop());
+  if (name === HUB_NODE) throw hubIsOurs();
+  const leaving = catchSignals(() => context.output.progress('ending; once more to end at once'));
+  makePrivateFolder(folder);
+  // What a crash left there says nothing about this run.
+  await rm(join(folder, 'node.json'), { force: true });
+  const logs = openLogFile(logOf(folder));
+  try {
+    const service = await serve(context, name, folder, logs);
+    if (leaving.signal.aborted) {
+      await service.stop();
+      throw stopped();
+    }
+    context.output.result({ name, pid: process.pid, started: true }, () => [
+      `${name} runs; end it with Ctrl-C. Its log is ${logOf(folder)}`,
+    ]);
+    await tellStarter({ ready: true });
+    await leaving.asked();
+    await service.stop();
+  } finally {
+    await logs.close();
+  }
 }
 
-/** False when it was not running. */
+async function serve(
+  context: CommandContext,
+  name: string,
+  folder: string,
+  logStream: { write(line: string): void },
+) {
+  const { start } = await import('@fleetwire/node');
+  const { keepService } = await import('./keep-service.ts');
+  const listen = context.config.listen ?? `127.0.0.1:${await portOf(folder)}`;
+  const joining = await joiningFor(context, folder);
+  return keepService(
+    () => start({ overrides: { rpc: { listen }, node: { name, data_dir: folder, ...joining } }, logStream }),
+    (line) => context.output.progress(line),
+  );
+}
+
+/** FLEETWIRE_HUB and FLEETWIRE_JOIN_TOKEN where there is no context, as on a machine without a hub; else by the context. */
+async function joiningFor(context: CommandContext, folder: string): Promise<Joining> {
+  const { hub, join_token, api_key } = context.config.ambient;
+  if (hub !== undefined) return { registry: hub, ...(join_token === undefined ? {} : { join_token }) };
+  const { joiningOf } = await import('./join.ts');
+  return joiningOf(folder, await context.context(), api_key);
+}
+
+/** Of the node's first start and the same ever after, because running programs of agents know it. */
+async function portOf(folder: string): Promise<number> {
+  const file = join(folder, 'port');
+  const known = Number(await readFile(file, 'utf8').catch(() => ''));
+  if (Number.isInteger(known) && known > 0 && known < 65_536) return known;
+  const port = await freePort();
+  await writeFile(`${file}.new`, `${port}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+  return port;
+}
+
+const hubIsOurs = () =>
+  new FleetwireError('invalid_argument', 'NODE_RESERVED', `"${HUB_NODE}" is the fabric's own node`, {
+    help: 'It runs within `fleetwire up`; choose another name.',
+  });
+
+/** False when it was not running. Throws NODE_RESERVED, STOP_TIMEOUT. */
 export async function stopNode(context: CommandContext, name: string): Promise<boolean> {
   checkName(name, 'node');
+  if (name === HUB_NODE) throw hubIsOurs();
   const identity = nodeProcess(nodeFolder(context.config.folders.data, name));
   if (identity === undefined) return false;
-  await endProcess(identity, name);
+  await endProcess(identity, `node ${printable(name)}`);
   return true;
 }

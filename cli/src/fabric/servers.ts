@@ -1,12 +1,12 @@
 /** The broker and the database under a fabric: servers outside when they are given, else our own children. */
 
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '@fleetwire/contract';
-import { startNatsServer, startPostgres, superviseChild } from '@fleetwire/embedded';
+import { makePrivateFolder, startNatsServer, startPostgres, superviseChild } from '@fleetwire/embedded';
 import { natsServerConfig } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
-import type { CliConfig } from '../config.ts';
+import { type CliConfig, searchPath } from '../config.ts';
 import { type FabricPorts, fabricFolder } from './fabric-record.ts';
 
 export interface Servers {
@@ -16,6 +16,10 @@ export interface Servers {
   readonly about: { readonly nats: string; readonly postgres: string };
   stop(): Promise<void>;
 }
+
+/** Our own server always keeps orgs apart; the switch is for servers outside. */
+export const isSingleTenant = (config: CliConfig): boolean =>
+  config.outsideNats !== undefined && config.nats.single_tenant;
 
 type Report = (line: string) => void;
 
@@ -29,11 +33,17 @@ export async function startServers(
   const stop = async () => {
     for (const end of stops.splice(0).reverse()) await end();
   };
+  const own = [
+    ...(config.outsideDatabase === undefined ? ['PostgreSQL'] : []),
+    ...(config.outsideNats === undefined ? ['nats-server'] : []),
+  ];
+  if (own.length > 0) report(`starting ${own.join(' and ')}`);
   try {
     const database = config.outsideDatabase ?? (await ownDatabase(config, ports, stops, report));
     const nats = config.outsideNats ?? (await ownNats(config, ports, keys, stops, report));
+    const outside = isSingleTenant(config) ? 'outside, single tenant' : 'outside';
     const about = {
-      nats: config.outsideNats === undefined ? `own, port ${ports.nats}` : 'outside',
+      nats: config.outsideNats === undefined ? `own, port ${ports.nats}` : outside,
       postgres: config.outsideDatabase === undefined ? `own, port ${ports.postgres}` : 'outside',
     };
     return { natsUrl: nats, databaseUrl: database, about, stop };
@@ -79,7 +89,7 @@ async function ownNats(
   report: Report,
 ) {
   const dir = join(fabricFolder(config.folders.data), 'nats');
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makePrivateFolder(dir);
   const configFile = join(dir, 'nats-server.conf');
   const text = await natsServerConfig(keys, {
     host: config.up.host,
@@ -96,6 +106,7 @@ async function ownNats(
       startNatsServer({
         configFile,
         dir,
+        searchPath: searchPath(),
         ...(config.nats.server === undefined ? {} : { binary: config.nats.server }),
       }),
     supervision('nats-server', report),

@@ -1,0 +1,155 @@
+/** send: a message on its way, and with --wait its end. */
+
+import { LIMITS } from '@fleetwire/contract';
+import { type Receipt, Stage } from '@fleetwire/gen/message';
+import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
+import { type ErrorKind, FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
+import { currentTraceparent, newTraceparent, traceIdOf } from '@fleetwire/telemetry';
+import type { Command } from 'commander';
+import { wholeNumber } from '../arguments.ts';
+import type { CommandContext } from '../command-context.ts';
+import { FailedResult, visible } from '../output.ts';
+import type { Action } from '../program.ts';
+import { ANSWER_MS, stageName } from './message.ts';
+
+export function addSendCommand(program: Command, action: Action): void {
+  program
+    .command('send')
+    .description('send a message: fleetwire send bob "hello"')
+    .argument('<to>', 'name of an agent, or name@node')
+    .argument('[text...]', 'the message; read from standard input when left out')
+    .option('--from <agent>', 'send in the name of this agent of this machine')
+    .option('--node <name>', 'use this node of this machine')
+    .option('--wait <seconds>', 'wait for the end of it, this long at most', wholeNumber('--wait', 1, 3600))
+    .option('--ttl <seconds>', 'how long it may wait', wholeNumber('--ttl', 1, 3600), 300)
+    .option('--reply-to <id>', 'the message that this one answers')
+    .option('--correlation <id>', 'the conversation it belongs to')
+    .action(action(send));
+}
+
+interface SendOptions {
+  readonly from?: string;
+  readonly node?: string;
+  readonly wait?: number;
+  readonly ttl: number;
+  readonly replyTo?: string;
+  readonly correlation?: string;
+}
+
+async function send(
+  context: CommandContext,
+  options: SendOptions,
+  to: string,
+  words: readonly string[],
+): Promise<void> {
+  parseAddress(to);
+  const body = words.length > 0 ? Buffer.from(words.join(' ')) : await readBody(process.stdin);
+  if (body.length > LIMITS.bodyBytes) throw bodyTooLarge();
+  const { node, agent } = await context.acting(options.from, options.node);
+  const sent = await node.send({
+    from: agent,
+    message: {
+      id: newMessageId(),
+      to,
+      body,
+      ttlMs: options.ttl * 1000,
+      replyTo: options.replyTo ?? '',
+      correlationId: options.correlation ?? '',
+      traceparent: currentTraceparent() || newTraceparent(),
+    },
+  });
+  const timeoutMs = (options.wait ?? 0) * 1000;
+  const waited =
+    options.wait === undefined
+      ? undefined
+      : await node.waitMessage({ id: sent.id, timeoutMs }, { deadlineMs: timeoutMs + ANSWER_MS });
+  const document = sentDocument(sent, to, waited);
+  const lines = [`accepted ${sent.id}`, ...(waited?.receipts ?? []).map(receiptLine)];
+  const failure = waited && failureOf(sent.id, waited, options.wait!);
+  if (failure !== undefined) throw new FailedResult(failure, document, lines);
+  context.output.result(document, () => lines);
+}
+
+/** All of a stream, which must end within the limit of a body. Throws BODY_TOO_LARGE. */
+export async function readBody(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    size += part.length;
+    if (size > LIMITS.bodyBytes) throw bodyTooLarge();
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+const bodyTooLarge = () =>
+  new FleetwireError(
+    'invalid_argument',
+    'BODY_TOO_LARGE',
+    `the message has more than ${LIMITS.bodyBytes} bytes`,
+    { help: 'Put it into a file and send the name of that.' },
+  );
+
+function sentDocument(sent: SendResponse, to: string, waited: WaitMessageResponse | undefined): object {
+  const receipts = waited?.receipts ?? [];
+  const last = receipts.at(-1);
+  return {
+    id: sent.id,
+    correlation_id: sent.correlationId,
+    trace_id: traceIdOf(sent.traceparent),
+    to,
+    stage: last === undefined ? 'accepted' : stageName(last.stage),
+    final: waited?.final ?? false,
+    receipts: receipts.map(receiptDocument),
+  };
+}
+
+/** Kinds of the ends that are known by their reason; any other end without delivery is a failed precondition. */
+const KIND_OF_REASON: Readonly<Record<string, ErrorKind>> = {
+  UNKNOWN_AGENT: 'not_found',
+  AGENT_REMOVED: 'not_found',
+  TTL_EXPIRED: 'deadline_exceeded',
+  INBOX_FULL: 'resource_exhausted',
+  QUEUE_FULL: 'resource_exhausted',
+};
+
+/** A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had. */
+export function failureOf(
+  id: string,
+  { receipts, final }: Pick<WaitMessageResponse, 'receipts' | 'final'>,
+  seconds: number,
+): FleetwireError | undefined {
+  if (!final)
+    return new FleetwireError(
+      'deadline_exceeded',
+      'NOT_SETTLED_YET',
+      `not settled within ${seconds} s; it goes on by itself`,
+      { help: `Look again later with: fleetwire trace ${id}`, details: { id } },
+    );
+  const good: readonly Stage[] = [Stage.CONFIRMED, Stage.DELIVERED];
+  const failed = receipts.find((r) => r.final && !good.includes(r.stage));
+  if (failed === undefined) return undefined;
+  const reason = failed.reason || 'NOT_DELIVERED';
+  const why = visible(failed.detail) || reason;
+  return new FleetwireError(
+    KIND_OF_REASON[reason] ?? 'failed_precondition',
+    reason,
+    `${stageName(failed.stage)}: ${why}`,
+    { help: `See every hop with: fleetwire trace ${id}`, details: { id } },
+  );
+}
+
+function receiptDocument(receipt: Receipt): object {
+  const { recipient, recipientName, reason, detail, final } = receipt;
+  return { recipient, recipient_name: recipientName, stage: stageName(receipt.stage), final, reason, detail };
+}
+
+export function receiptLine(receipt: Receipt): string {
+  const who = receipt.recipientName || receipt.to;
+  const why = [receipt.reason, receipt.detail].filter((text) => text !== '').join(': ');
+  const first = receipt.hops[0]?.atUs;
+  const last = receipt.hops.at(-1)?.atUs;
+  const took =
+    first === undefined || last === undefined ? '' : ` after ${((last - first) / 1000).toFixed(1)} ms`;
+  return `${stageName(receipt.stage)} by ${visible(who)}${took}${why === '' ? '' : ` (${visible(why)})`}`;
+}

@@ -1,0 +1,112 @@
+/** status: what runs on this machine, and whether it is well. */
+
+import { checkHealth } from '@fleetwire/rpc';
+import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
+import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
+import { connectNode, nodeFolder, nodeNames, nodeProcess, readNode, runningNode } from '../local-nodes.ts';
+import { table } from '../output.ts';
+import type { Action } from '../program.ts';
+
+export function addStatusCommand(program: Command, action: Action): void {
+  program.command('status').description('what runs, and whether it is well').action(action(status));
+}
+
+const HEALTH_MS = 2000;
+/** Exit code of a fabric that is not well, as of `unavailable`. */
+const UNWELL = 69;
+
+const WELL = new Set(['serving', 'active', 'stopped']);
+
+interface PartStatus {
+  readonly name: string;
+  readonly kind: 'service' | 'node';
+  /** Services: serving, not serving, unreachable. Nodes: their link to the hub, starting, stopped (on purpose), crashed, not answering. */
+  readonly status: string;
+  readonly address: string;
+  readonly detail: string;
+}
+
+async function status(context: CommandContext): Promise<void> {
+  const { output, config } = context;
+  const { data } = config.folders;
+  const running = fabricProcess(data);
+  const ready = await isFabricReady(data).catch(() => false);
+  const record = await readFabric(data).catch(() => undefined);
+  const parts = [...(await serviceStatus(context)), ...(await nodeStatus(data))];
+  const healthy = parts.length > 0 && parts.every((part) => WELL.has(part.status));
+  const single_tenant = record?.single_tenant === true;
+  const about = record?.about;
+  const document = {
+    running: running !== undefined,
+    ready,
+    pid: running?.pid ?? null,
+    healthy,
+    single_tenant,
+    nats: about?.nats ?? null,
+    postgres: about?.postgres ?? null,
+    parts,
+  };
+  const state = ready ? 'runs' : 'is starting';
+  output.result(document, () => [
+    running === undefined
+      ? 'no fabric runs on this machine; start it with: fleetwire up'
+      : `the fabric of this machine ${state} (process ${running.pid})`,
+    ...(running === undefined || about === undefined
+      ? []
+      : [`nats-server: ${about.nats}; PostgreSQL: ${about.postgres}`]),
+    ...(single_tenant ? ['single tenant: the broker keeps no orgs apart'] : []),
+    ...(parts.length === 0 ? [] : partTable(parts)),
+  ]);
+  if (!healthy) process.exitCode = UNWELL;
+}
+
+const partTable = (parts: readonly PartStatus[]) =>
+  table(
+    ['PART', 'STATUS', 'ADDRESS', ''],
+    parts.map((p) => [`${p.kind} ${p.name}`, p.status, p.address, p.detail]),
+  );
+
+async function serviceStatus(context: CommandContext): Promise<PartStatus[]> {
+  const known = await context.context().catch(() => undefined);
+  const endpoints = Object.entries(known?.endpoints ?? {});
+  return Promise.all(
+    endpoints.map(async ([name, address]) => {
+      const health = await checkHealth({ address, deadlineMs: HEALTH_MS }).then(
+        (serving) => (serving ? 'serving' : 'not serving'),
+        () => 'unreachable',
+      );
+      return { name, kind: 'service', status: health, address, detail: '' } as const;
+    }),
+  );
+}
+
+async function nodeStatus(dataFolder: string): Promise<PartStatus[]> {
+  const names = await nodeNames(dataFolder);
+  return Promise.all(names.map((name) => oneNode(name, nodeFolder(dataFolder, name))));
+}
+
+async function oneNode(name: string, folder: string): Promise<PartStatus> {
+  const part = (status: string, address = '', detail = ''): PartStatus => ({
+    name,
+    kind: 'node',
+    status,
+    address,
+    detail,
+  });
+  if (nodeProcess(folder) === undefined)
+    return part((await readNode(folder)) === undefined ? 'stopped' : 'crashed');
+  const node = await runningNode(folder);
+  if (node === undefined) return part('starting');
+  const client = connectNode(node);
+  try {
+    const s = await client.nodeStatus({}, { deadlineMs: HEALTH_MS });
+    const counts = `${s.agents} agents, ${s.outboxDepth} to send, ${s.inboxDepth} to deliver`;
+    const detail = s.hubError === '' || s.hub === 'active' ? counts : `${counts}; ${s.hubError}`;
+    return part(s.hub, node.address, detail);
+  } catch {
+    return part('not answering', node.address);
+  } finally {
+    client.close();
+  }
+}

@@ -35,6 +35,15 @@ export const nodeSection = defineSection('node', {
     .max(5000)
     .default(250)
     .describe('How long new mail is held up for the full queue of an agent that is taking it up'),
+  return_ms: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(5000)
+    .describe(
+      'After a start: how long new mail is held up for the full queue of an agent whose session should return',
+    ),
   memory_bytes: bytes(128 * MiB).describe('Bytes of waiting mail kept in memory besides the disk'),
   window_bytes: bytes(4 * MiB).describe('Bytes of unacknowledged deliveries of one session'),
   observe_ms: ms(5000, 600_000).describe('How long proof of a delivery is looked for'),

@@ -132,6 +132,8 @@ export async function loadEngine(engine: Engine): Promise<void> {
     for (const agent of engine.book.present()) {
       const stream = agent.adapter === 'stream' || agent.adapter === 'mailbox';
       if (stream && !agent.resuming) engine.custody.endLostSession(agent);
+      if (stream && agent.resuming)
+        agent.expectedUntilMs = engine.clock.monotonicMs() + engine.config.return_ms;
     }
     // An agent whose removal was cut short.
     for (const agent of engine.book.removed()) engine.custody.endRemoved(agent);

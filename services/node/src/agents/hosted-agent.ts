@@ -30,6 +30,8 @@ export class HostedAgent {
   readonly unproven = new Set<number>();
   /** Monotonic milliseconds until which nobody is held up for this agent's full queue. */
   slowUntilMs = 0;
+  /** Monotonic milliseconds until which its session of before the node's start is expected to return. */
+  expectedUntilMs = 0;
   /** Registered at the registry since the last start or the registry's forgetting. */
   registered = false;
 

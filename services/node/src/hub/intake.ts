@@ -6,6 +6,7 @@ import { Envelope, type InboxEntry, InboxPack } from '@fleetwire/gen/message';
 import { asFleetwireError, backoffMs, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { AgentBook } from '../agents/agent-book.ts';
+import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { returned } from '../domain/receipt.ts';
 import type { Custody } from '../mail/custody.ts';
 import type { Turns } from '../store/turns.ts';
@@ -34,6 +35,9 @@ const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
 const ASK_AGAIN_MS = 1000;
 /** Added to the consumer's ack_wait when the registry cannot make it anew. */
 const MARGIN_MS = 2000;
+/** Between two looks at a full queue. */
+/** Between two looks at a full queue. */
+const LOOK_MS = 2;
 /** Between two ways of reading the inbox, so that a connection that flaps costs little. */
 const REST_MS = 50;
 const PULL_BYTES = 4 * 1024 * 1024;
@@ -153,7 +157,7 @@ export class Intake {
     }
   }
 
-  /** An attached agent whose queue is full for a moment is given that moment, so that a burst is not returned. */
+  /** An agent whose queue is full for a moment is given that moment, so that a burst is not returned. */
   async #waitForRoom(pulled: readonly Pulled[], doubt: AbortSignal): Promise<void> {
     const { book, clock, queueWaitMs } = this.#parts;
     const wanted = new Map<string, number>();
@@ -163,14 +167,22 @@ export class Intake {
     const until = clock.monotonicMs() + queueWaitMs;
     for (const [recipient, count] of wanted) {
       const agent = book.byId(recipient);
-      if (agent?.taker === undefined || clock.monotonicMs() < agent.slowUntilMs) continue;
-      while (!agent.queue.hasRoomFor(count) && !doubt.aborted && agent.taker !== undefined) {
-        if (clock.monotonicMs() >= until) {
-          agent.slowUntilMs = clock.monotonicMs() + SLOW_MS;
-          break;
-        }
-        await pause(2, doubt);
+      if (agent !== undefined) await this.#waitForAgent(agent, count, until, doubt);
+    }
+  }
+
+  async #waitForAgent(agent: HostedAgent, count: number, until: number, doubt: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    while (!agent.queue.hasRoomFor(count) && !doubt.aborted) {
+      const nowMs = clock.monotonicMs();
+      if (agent.taker === undefined) {
+        if (nowMs >= agent.expectedUntilMs) return;
+      } else if (nowMs < agent.slowUntilMs) return;
+      else if (nowMs >= Math.max(until, agent.expectedUntilMs)) {
+        agent.slowUntilMs = nowMs + SLOW_MS;
+        return;
       }
+      await pause(LOOK_MS, doubt);
     }
   }
 

@@ -46,7 +46,10 @@ export class Progress {
   }
 
   #take(batch: Batch): void {
-    if (this.#waits > 0 || this.#listeners.size > 0) return this.#sort(batch);
+    if (this.#waits > 0 || this.#listeners.size > 0) {
+      this.#sort(batch);
+      return;
+    }
     this.#later.push(batch);
     this.#laterBytes += bytesOf(batch);
     while (this.#laterBytes > LATER_BYTES) this.#laterBytes -= bytesOf(this.#later.shift()!);

@@ -1,6 +1,5 @@
 /** The node's inner works over one database: everything that handlers and the hub link act on, and how it is joined. */
 
-import type { DatabaseSync } from 'node:sqlite';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { HopTracer, Logger } from '@fleetwire/telemetry';
 import { AgentBook } from './agents/agent-book.ts';
@@ -15,13 +14,14 @@ import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
 import { AgentTable } from './store/agent-table.ts';
+import type { Database } from './store/database.ts';
 import { InboxTable } from './store/inbox-table.ts';
 import { OutboxTable } from './store/outbox-table.ts';
 import { ReceiptTable } from './store/receipt-table.ts';
 import { Turns } from './store/turns.ts';
 
 export interface EngineParts {
-  readonly db: DatabaseSync;
+  readonly db: Database;
   readonly config: NodeConfig;
   readonly identity: Pick<NodeIdentity, 'node' | 'org' | 'name'>;
   readonly clock: NodeClock;

@@ -56,7 +56,7 @@ describe('progress', () => {
     const waits = [progress.wait('m', 60_000, never), progress.wait('n', 1, never)];
     assert.equal(progress.wait('o', 60_000, never), undefined);
     progress.absorb([receipt('m', Stage.CONFIRMED)]);
-    await Promise.all(waits);
+    for (const wait of waits) await wait;
     assert.equal(heard.length, 1);
     stop();
     progress.absorb([receipt('p', Stage.CONFIRMED)]);

@@ -79,7 +79,7 @@ export class AgentQueue {
 
   push(entry: Entry): void {
     this.waiting.push(entry);
-    if (this.#arrivals.size > 0) for (const wake of [...this.#arrivals]) wake();
+    if (this.#arrivals.size > 0) for (const wake of this.#arrivals) wake();
     this.#bytes += entry.size;
     if (entry.deadlineUs < this.#earliestUs) this.#earliestUs = entry.deadlineUs;
   }

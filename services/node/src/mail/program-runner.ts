@@ -70,7 +70,7 @@ export class ProgramRunner implements Taker {
 
   async #recover(): Promise<void> {
     const { agent, custody, turns } = this.#parts;
-    for (const entry of [...agent.queue.attempted.values()]) {
+    for (const entry of agent.queue.attempted.values()) {
       if (this.#closing.signal.aborted) return;
       const proof = await this.#proof(() => this.adapter.recover(injectedMessage(entry, custody)));
       await this.#settle(entry, outcomeOf(proof));

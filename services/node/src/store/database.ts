@@ -72,6 +72,8 @@ const MIGRATIONS: readonly string[] = [
   `,
 ];
 
+/** An open database, for those who only hand it on. */
+export type Database = DatabaseSync;
 export type SyncMode = 'normal' | 'always';
 
 /**

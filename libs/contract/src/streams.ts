@@ -166,7 +166,8 @@ function deliveryConsumer(stream: StreamName, durable_name: string, filter_subje
     filter_subject,
     ack_policy: 'explicit',
     deliver_policy: 'all',
-    ack_wait: 60 * SECOND_NS,
+    // After a crash this is how long history lags; what is written twice by then merges into one.
+    ack_wait: 15 * SECOND_NS,
     max_deliver: -1,
     max_ack_pending: 8192,
   };

@@ -30,7 +30,7 @@ export const nodeProcess = (folder: string): ProcessIdentity | undefined => lock
 export async function nodeNames(dataFolder: string): Promise<string[]> {
   const entries = await readdir(nodesFolder(dataFolder), { withFileTypes: true }).catch(() => []);
   return entries
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     .map((entry) => entry.name)
     .sort();
 }

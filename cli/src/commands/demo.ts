@@ -2,12 +2,16 @@
 
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
-import { runDemoAlone } from '../demo/demo-alone.ts';
 import type { Action } from '../program.ts';
 
 export function addDemoCommand(program: Command, action: Action): void {
   program
     .command('demo')
     .description('start a fabric, two nodes and two agents, let them talk, and end it all')
-    .action(action((context: CommandContext) => runDemoAlone(context)));
+    .action(action(demo));
+}
+
+async function demo(context: CommandContext): Promise<void> {
+  const { runDemoAlone } = await import('../demo/demo-alone.ts');
+  await runDemoAlone(context);
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
-import { runDemo } from '../demo/demo.ts';
 import { detach, endProcess, untilReady } from '../fabric/background.ts';
 import type { EmbeddedFabric } from '../fabric/embedded-fabric.ts';
 import { fabricProcess, isFabricReady } from '../fabric/fabric-record.ts';
@@ -37,7 +36,7 @@ async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const { data } = config.folders;
   const running = fabricProcess(data);
   if (running !== undefined && (await untilReady(running, () => isFabricReady(data), config.up.ready_ms))) {
-    if (options.demo === true) return runDemo(context);
+    if (options.demo === true) return demo(context);
     const { pid } = running;
     return output.result(
       { started: false, pid, context: context.contextName },
@@ -45,6 +44,11 @@ async function up(context: CommandContext, options: UpOptions): Promise<void> {
     );
   }
   return options.detach === true ? upDetached(context, options) : upHere(context, options);
+}
+
+async function demo(context: CommandContext): Promise<void> {
+  const { runDemo } = await import('../demo/demo.ts');
+  await runDemo(context);
 }
 
 async function upDetached(context: CommandContext, options: UpOptions): Promise<void> {
@@ -56,7 +60,7 @@ async function upDetached(context: CommandContext, options: UpOptions): Promise<
     env: ownEnvironment(config),
     timeoutMs: config.up.ready_ms,
   });
-  if (options.demo === true) return runDemo(context);
+  if (options.demo === true) return demo(context);
   output.result(
     { started: true, pid, context: context.contextName },
     () => `the fabric runs (process ${pid})`,
@@ -75,7 +79,7 @@ async function upHere(context: CommandContext, options: UpOptions): Promise<void
     // With a demo its result is the one document.
     if (options.demo !== true || !output.json) announce(context, fabric);
     await tellStarter({ ready: true });
-    if (options.demo === true) await Promise.race([runDemo(context), leaving.asked()]);
+    if (options.demo === true) await Promise.race([demo(context), leaving.asked()]);
     await leaving.asked();
   } finally {
     await fabric.stop();

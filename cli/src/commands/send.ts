@@ -4,7 +4,6 @@ import { LIMITS } from '@fleetwire/contract';
 import { type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
 import { type ErrorKind, FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
-import { currentTraceparent, newTraceparent, traceIdOf } from '@fleetwire/telemetry';
 import type { Command } from 'commander';
 import { wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -46,6 +45,7 @@ async function send(
   const body = words.length > 0 ? Buffer.from(words.join(' ')) : await readBody(process.stdin);
   if (body.length > LIMITS.bodyBytes) throw bodyTooLarge();
   const { node, agent } = await context.acting(options.from, options.node);
+  const { newTraceparent, traceIdOf } = await import('@fleetwire/telemetry');
   const sent = await node.send({
     from: agent,
     message: {
@@ -55,7 +55,7 @@ async function send(
       ttlMs: options.ttl * 1000,
       replyTo: options.replyTo ?? '',
       correlationId: options.correlation ?? '',
-      traceparent: currentTraceparent() || newTraceparent(),
+      traceparent: newTraceparent(),
     },
   });
   const timeoutMs = (options.wait ?? 0) * 1000;
@@ -63,7 +63,7 @@ async function send(
     options.wait === undefined
       ? undefined
       : await node.waitMessage({ id: sent.id, timeoutMs }, { deadlineMs: timeoutMs + ANSWER_MS });
-  const document = sentDocument(sent, to, waited);
+  const document = sentDocument(sent, to, traceIdOf(sent.traceparent), waited);
   const lines = [`accepted ${sent.id}`, ...(waited?.receipts ?? []).map(receiptLine)];
   const failure = waited && failureOf(sent.id, waited, options.wait!);
   if (failure !== undefined) throw new FailedResult(failure, document, lines);
@@ -90,13 +90,18 @@ const bodyTooLarge = () =>
     { help: 'Put it into a file and send the name of that.' },
   );
 
-function sentDocument(sent: SendResponse, to: string, waited: WaitMessageResponse | undefined): object {
+function sentDocument(
+  sent: SendResponse,
+  to: string,
+  trace_id: string,
+  waited: WaitMessageResponse | undefined,
+): object {
   const receipts = waited?.receipts ?? [];
   const last = receipts.at(-1);
   return {
     id: sent.id,
     correlation_id: sent.correlationId,
-    trace_id: traceIdOf(sent.traceparent),
+    trace_id,
     to,
     stage: last === undefined ? 'accepted' : stageName(last.stage),
     final: waited?.final ?? false,

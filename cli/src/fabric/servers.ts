@@ -3,7 +3,13 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '@fleetwire/contract';
-import { makePrivateFolder, startNatsServer, startPostgres, superviseChild } from '@fleetwire/embedded';
+import {
+  findNatsServer,
+  makePrivateFolder,
+  startNatsServer,
+  startPostgres,
+  superviseChild,
+} from '@fleetwire/embedded';
 import { natsServerConfig } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import { type CliConfig, searchPath } from '../config.ts';
@@ -37,6 +43,8 @@ export async function startServers(
     ...(config.outsideDatabase === undefined ? ['PostgreSQL'] : []),
     ...(config.outsideNats === undefined ? ['nats-server'] : []),
   ];
+  // Missing programs are told before anything is started.
+  if (config.outsideNats === undefined) findNatsServer(config.nats.server, searchPath());
   if (own.length > 0) report(`starting ${own.join(' and ')}`);
   try {
     const database = config.outsideDatabase ?? (await ownDatabase(config, ports, stops, report));

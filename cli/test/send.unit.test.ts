@@ -1,0 +1,95 @@
+// Goal: exit code 0 of `send --wait` means delivered; everything else has the reason and kind of its end. Bodies are
+// read up to their limit and no further. A waterfall shows each hop.
+// Method: made-up receipts, streams and traces.
+
+import { strict as assert } from 'node:assert';
+import { LIMITS } from '@fleetwire/contract';
+import { TraceMessageResponse } from '@fleetwire/gen/delivery';
+import { Receipt, Stage } from '@fleetwire/gen/message';
+import { describe, it } from 'mocha';
+import { failureOf, readBody, receiptLine } from '../src/commands/send.ts';
+import { waterfall } from '../src/waterfall.ts';
+
+const receipt = (stage: Stage, more: Partial<Receipt> = {}) =>
+  Receipt.fromPartial({ stage, final: true, recipientName: 'bob', ...more });
+
+describe('the end of a message', () => {
+  it('is no failure when the agent has it, or no proof can be had', () => {
+    for (const stage of [Stage.CONFIRMED, Stage.DELIVERED])
+      assert.equal(failureOf('id', { receipts: [receipt(stage)], final: true }, 5), undefined);
+  });
+  it('has the reason of the receipt and a kind that fits it', () => {
+    const cases: [Stage, string, string][] = [
+      [Stage.DEAD, 'UNKNOWN_AGENT', 'not_found'],
+      [Stage.RETURNED, 'INBOX_FULL', 'resource_exhausted'],
+      [Stage.EXPIRED, 'TTL_EXPIRED', 'deadline_exceeded'],
+      [Stage.UNCONFIRMED, 'NOT_TAKEN_UP', 'failed_precondition'],
+      [Stage.UNCONFIRMED, '', 'failed_precondition'],
+    ];
+    for (const [stage, reason, kind] of cases) {
+      const failure = failureOf('m1', { receipts: [receipt(stage, { reason })], final: true }, 5);
+      assert.deepEqual([failure?.kind, failure?.reason], [kind, reason || 'NOT_DELIVERED']);
+      assert.match(failure?.help ?? '', /fleetwire trace m1/);
+    }
+  });
+  it('is not known yet when the wait was too short', () => {
+    const held = receipt(Stage.HELD, { final: false });
+    assert.equal(failureOf('id', { receipts: [held], final: false }, 5)?.reason, 'NOT_SETTLED_YET');
+  });
+  it('shows in one harmless line', () => {
+    const hops = [{ atUs: 1000 }, { atUs: 3500 }];
+    const line = receiptLine(Receipt.fromPartial({ ...receipt(Stage.CONFIRMED), hops, detail: 'x\u001by' }));
+    assert.equal(line, 'confirmed by bob after 2.5 ms (x\\u{1b}y)');
+  });
+});
+
+describe('reading a body', () => {
+  const stream = async function* (sizes: readonly number[], taken: number[] = []) {
+    for (const size of sizes) {
+      taken.push(size);
+      yield Buffer.alloc(size);
+    }
+  };
+  it('takes what fits, to the byte', async () => {
+    const half = LIMITS.bodyBytes / 2;
+    assert.equal((await readBody(stream([half, half]))).length, LIMITS.bodyBytes);
+    assert.equal((await readBody(stream([]))).length, 0);
+  });
+  it('stops reading where it is too large', async () => {
+    const taken: number[] = [];
+    const reading = readBody(stream([LIMITS.bodyBytes, 1, 1, 1], taken));
+    await assert.rejects(reading, (error: { reason?: string }) => error.reason === 'BODY_TOO_LARGE');
+    assert.equal(taken.length, 2);
+  });
+});
+
+describe('the waterfall', () => {
+  const trace = (hops: readonly { stage: Stage; atUs: number; detail?: string }[]) =>
+    TraceMessageResponse.fromPartial({
+      message: { id: 'm1', fromName: 'alice', to: 'bob', correlationId: 'c' },
+      traceId: 'f'.repeat(32),
+      hops: hops.map((hop, i) => ({
+        sequence: i + 1,
+        hop: { service: 'node', instance: 'n', ...hop },
+        sincePreviousUs: i === 0 ? 0 : hop.atUs - hops[i - 1]!.atUs,
+      })),
+    });
+  it('has a line for each hop, with its time and a bar that grows to the right', () => {
+    const lines = waterfall(
+      trace([
+        { stage: Stage.ACCEPTED, atUs: 1_000_000 },
+        { stage: Stage.ROUTED, atUs: 1_001_000 },
+        { stage: Stage.CONFIRMED, atUs: 1_004_000, detail: 'seen\nthere' },
+      ]),
+    );
+    assert.match(lines[0]!, /message m1 {2}alice -> bob/);
+    const [accepted, routed, confirmed] = lines.slice(3);
+    assert.match(accepted!, / 1 {2}accepted .*\+0\.00 ms {2}\|o +\|$/);
+    assert.match(routed!, / 2 {2}routed .*\+1\.00 ms {2}\|={8}o +\|$/);
+    assert.match(confirmed!, / 3 {2}confirmed .*\+3\.00 ms {2}\| {8}={24}o\| seen\\u\{a\}there$/);
+  });
+  it('says when there is none, and bears hops at one instant', () => {
+    assert.equal(waterfall(trace([])).at(-1), 'no hop is recorded yet');
+    assert.equal(waterfall(trace([{ stage: Stage.ACCEPTED, atUs: 5 }])).length, 4);
+  });
+});

@@ -92,7 +92,7 @@ function streamPage(): string {
     seconds(s.max_age),
     seconds(s.duplicate_window),
   ]);
-  const consumers = [...bootstrapConsumers(1), nodeConsumer(0, 'ORG', 'NODE')].map((c) => [
+  const consumers = [...bootstrapConsumers(1), nodeConsumer(0, 'org', 'node')].map((c) => [
     `\`${c.durable_name}\``,
     `\`${c.stream}\``,
     `\`${c.filter_subject}\``,

@@ -107,5 +107,9 @@ async function reconcile(
 
 function doubled(received: readonly number[]): number[] {
   const seen = new Set<number>();
-  return received.filter((number) => seen.has(number) || (seen.add(number), false));
+  return received.filter((number) => {
+    const before = seen.has(number);
+    seen.add(number);
+    return before;
+  });
 }

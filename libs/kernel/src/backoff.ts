@@ -15,7 +15,7 @@ export function backoffMs(policy: BackoffPolicy, attempt: number, random: Random
   return Math.round(full / 2 + (full / 2) * random.fraction());
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts; never rejects. Whoever awaits it has work to do, so it keeps the process alive. */
+/** Resolves after `ms`, or at once when `signal` aborts; never rejects. It keeps the process alive: somebody waits. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

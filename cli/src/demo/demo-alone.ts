@@ -1,7 +1,7 @@
 /** The demo on a fabric of its own in a temporary folder, with nothing left behind. */
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,8 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 export async function runDemoAlone(context: CommandContext): Promise<void> {
   const { output } = context;
   const home = await mkdtemp(join(tmpdir(), 'fleetwire-demo-'));
+  // Root's PostgreSQL runs as another user, who must be able to pass.
+  await chmod(home, 0o711);
   const env = ownEnvironment(context.config, { FLEETWIRE_HOME: home });
   const json = output.json ? ['--json'] : [];
   let code = 1;

@@ -24,6 +24,8 @@ import { router } from '@fleetwire/router';
 
 const NOTICE = '<!-- Made by docs/reference/generate.ts; edit the code instead. -->';
 
+const page = (...paragraphs: readonly string[]) => `${[NOTICE, ...paragraphs].join('\n\n')}\n`;
+
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((c) => c.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
@@ -62,7 +64,12 @@ function configPage(): string {
   const text = parts
     .map(([title, about, rows]) => `## ${title}\n\n${about}\n\n${configTable(rows)}`)
     .join('\n\n');
-  return `${NOTICE}\n\n# Configuration\n\nEvery key is an environment variable. An unknown \`FLEETWIRE_*\` key is an error, and so is a value that does not fit; an empty value counts as not set. Telemetry is exported by the standard \`OTEL_EXPORTER_OTLP_*\` variables and is off without them.\n\n${text}\n`;
+  const about = [
+    'Every key is an environment variable. An unknown `FLEETWIRE_*` key is an error, and so is a value that does not fit;',
+    'an empty value counts as not set. Telemetry is exported by the standard `OTEL_EXPORTER_OTLP_*` variables and is off',
+    'without them.',
+  ];
+  return page('# Configuration', about.join(' '), text);
 }
 
 function errorPage(): string {
@@ -74,7 +81,16 @@ function errorPage(): string {
     row.retryable ? 'yes' : 'no',
     String(row.exit),
   ]);
-  return `${NOTICE}\n\n# Errors\n\nAn error has a *kind*, a stable *reason* in capitals, a message for people, and often a help line that says what to do. Over gRPC the reason travels as \`google.rpc.ErrorInfo\` with the domain \`fleetwire\`.\n\n${table(['kind', 'gRPC', 'HTTP', 'consumer', 'retry can help', 'exit code'], rows)}\n\nConsumers: \`ack\` settles the message otherwise, \`nak_delay\` tries again later, \`dead_letter\` records it durably and goes on.\n`;
+  const about = [
+    'An error has a *kind*, a stable *reason* in capitals, a message for people, and often a help line that says what to do.',
+    'Over gRPC the reason travels as `google.rpc.ErrorInfo` with the domain `fleetwire`.',
+  ];
+  const consumers = [
+    'Consumers: `ack` settles the message otherwise, `nak_delay` tries again later, `dead_letter` records it durably and',
+    'goes on.',
+  ];
+  const head = ['kind', 'gRPC', 'HTTP', 'consumer', 'retry can help', 'exit code'];
+  return page('# Errors', about.join(' '), table(head, rows), consumers.join(' '));
 }
 
 const size = (bytes: number) =>
@@ -112,7 +128,29 @@ function streamPage(): string {
     ['time to live', `default ${TTL_DEFAULT_MS / 1000} s, at most ${TTL_CAP_MS / 1000} s`],
     ['gRPC message', size(LIMITS.rpcMessageBytes)],
   ];
-  return `${NOTICE}\n\n# Subjects, streams, consumers\n\nSizes are the defaults of bootstrap (${DEFAULT_SIZING.replicas} replica); all else is verified by every service at its start.\n\n${table(['stream', 'subjects', 'retention', 'when full', 'per subject', 'bytes', 'age', 'dedupe'], streams)}\n\n${table(['consumer', 'stream', 'filter', 'ack', 'ack wait', 'max pending'], consumers)}\n\nOne router consumer for each partition and epoch, one node consumer for each node.\n\n${table(['bucket', 'ttl', 'bytes'], buckets)}\n\n${table(['limit', 'value'], limits)}\n`;
+  const about = [
+    `Sizes are the defaults of bootstrap (${DEFAULT_SIZING.replicas} replica);`,
+    'all else is verified by every service at its start.',
+  ];
+  const streamHead = [
+    'stream',
+    'subjects',
+    'retention',
+    'when full',
+    'per subject',
+    'bytes',
+    'age',
+    'dedupe',
+  ];
+  return page(
+    '# Subjects, streams, consumers',
+    about.join(' '),
+    table(streamHead, streams),
+    table(['consumer', 'stream', 'filter', 'ack', 'ack wait', 'max pending'], consumers),
+    'One router consumer for each partition and epoch, one node consumer for each node.',
+    table(['bucket', 'ttl', 'bytes'], buckets),
+    table(['limit', 'value'], limits),
+  );
 }
 
 const PAGES: Readonly<Record<string, () => string>> = {

@@ -144,9 +144,10 @@ export class CommandContext {
 
   /** Says plainly that the fabric does not run where the error only tells of a port that nobody answers on. */
   explain(thrown: unknown): unknown {
+    const { ambient, folders } = this.config;
     const unreachable = thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE';
-    if (!unreachable || this.#hub === undefined || fabricProcess(this.config.folders.data) !== undefined)
-      return thrown;
+    const elsewhere = ambient.node_address !== undefined || ambient.hub !== undefined;
+    if (!unreachable || elsewhere || fabricProcess(folders.data) !== undefined) return thrown;
     const { message, details } = asFleetwireError(thrown);
     return new FleetwireError('unavailable', 'PEER_UNREACHABLE', message, {
       help: 'No fabric runs on this machine; start it with: fleetwire up',

@@ -75,10 +75,11 @@ export function ownEnvironment(
   config: CliConfig,
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const { api_key } = config.ambient;
+  const { api_key, join_token } = config.ambient;
   return childEnvironment({
     ...(config.outsideDatabase === undefined ? {} : { FLEETWIRE_DATABASE_URL: config.outsideDatabase }),
     ...(api_key === undefined ? {} : { FLEETWIRE_API_KEY: api_key }),
+    ...(join_token === undefined ? {} : { FLEETWIRE_JOIN_TOKEN: join_token }),
     ...extra,
   });
 }

@@ -102,7 +102,7 @@ export function openHome(o: HomeOptions = {}): Home {
     childPid: (name) => file('data', 'fabric', name, 'child.json').child.pid,
     keep: folder.keep,
     [Symbol.asyncDispose]: async () => {
-      await run(['down']);
+      await run(['down']).catch(() => undefined);
       await endLeftovers(folder.path);
       await folder[Symbol.asyncDispose]();
     },
@@ -132,13 +132,13 @@ function documentOf(text: string): unknown {
   }
 }
 
-/** Processes that carry the folder in their command line: servers, panes, daemons. */
+/** Processes that carry the folder in their command line or environment: servers, panes, daemons. */
 export function processesIn(path: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(path);
+        return ['cmdline', 'environ'].some((file) => readFileSync(`/proc/${pid}/${file}`).includes(path));
       } catch {
         return false;
       }

@@ -16,12 +16,13 @@ const HEALTH_MS = 2000;
 /** Exit code of a fabric that is not well, as of `unavailable`. */
 const UNWELL = 69;
 
-const WELL = new Set(['serving', 'active', 'stopped']);
-
 interface PartStatus {
   readonly name: string;
   readonly kind: 'service' | 'node';
-  /** Services: serving, not serving, unreachable. Nodes: their link to the hub, starting, stopped (on purpose), crashed, not answering. */
+  /**
+   * Services: serving, not serving, unreachable. Nodes: their link to the hub, starting, stopped (on purpose), crashed,
+   * not answering.
+   */
   readonly status: string;
   readonly address: string;
   readonly detail: string;
@@ -34,7 +35,7 @@ async function status(context: CommandContext): Promise<void> {
   const ready = await isFabricReady(data).catch(() => false);
   const record = await readFabric(data).catch(() => undefined);
   const parts = [...(await serviceStatus(context)), ...(await nodeStatus(data))];
-  const healthy = parts.length > 0 && parts.every((part) => WELL.has(part.status));
+  const healthy = parts.some(isUp) && parts.every((part) => isUp(part) || part.status === 'stopped');
   const single_tenant = record?.single_tenant === true;
   const about = record?.about;
   const document = {
@@ -60,6 +61,8 @@ async function status(context: CommandContext): Promise<void> {
   ]);
   if (!healthy) process.exitCode = UNWELL;
 }
+
+const isUp = (part: PartStatus) => part.status === 'serving' || part.status === 'active';
 
 const partTable = (parts: readonly PartStatus[]) =>
   table(

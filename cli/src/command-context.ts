@@ -25,6 +25,9 @@ import { createOutput, type Output } from './output.ts';
 
 const LOOK_MS = 3000;
 
+/** Milliseconds for the answer to a call that waits for something, on top of that. */
+export const ANSWER_MS = 10_000;
+
 export interface GlobalOptions {
   readonly json?: boolean;
   readonly context?: string;

@@ -2,7 +2,7 @@
 
 import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import { Command, CommanderError } from 'commander';
-import { CommandContext, type GlobalOptions } from './command-context.ts';
+import { action } from './action.ts';
 import { addAgentCommands } from './commands/agent.ts';
 import { addBootstrapCommand } from './commands/bootstrap.ts';
 import { addDemoCommand } from './commands/demo.ts';
@@ -15,10 +15,6 @@ import { addStatusCommand } from './commands/status.ts';
 import { tellStarter } from './fabric/starter.ts';
 import { errorDocument, reportError } from './output.ts';
 import { VERSION } from './version.ts';
-
-export type Handler<O> = (context: CommandContext, options: O, ...args: never[]) => Promise<void>;
-/** Turns a handler into what commander calls: with a context, closed at the end. */
-export type Action = <O>(handler: Handler<O>) => (...args: unknown[]) => Promise<void>;
 
 export function buildProgram(): Command {
   const program = new Command('fleetwire')
@@ -42,21 +38,6 @@ export function buildProgram(): Command {
   inherit(program);
   return program;
 }
-
-const action: Action =
-  (handler) =>
-  async (...args) => {
-    const command = args.pop() as Command;
-    const options = args.pop() as never;
-    const context = new CommandContext(command.optsWithGlobals<GlobalOptions>());
-    try {
-      await handler(context, options, ...(args as never[]));
-    } catch (error) {
-      throw context.explain(error);
-    } finally {
-      context.close();
-    }
-  };
 
 /** Every command takes --json and --context in its own place too, and throws instead of ending the process. */
 function inherit(command: Command): void {

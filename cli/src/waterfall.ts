@@ -1,9 +1,9 @@
 /** A message's hops as a waterfall for the terminal. */
 
 import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
-import { stageToJSON } from '@fleetwire/gen/message';
 import { printable } from '@fleetwire/kernel';
 import { visible } from './output.ts';
+import { stageName } from './trace-document.ts';
 
 const BAR_CHARS = 32;
 
@@ -22,7 +22,7 @@ export function waterfall(trace: TraceMessageResponse): string[] {
     const from = Math.round(((hop!.atUs - sincePreviousUs - start) / whole) * BAR_CHARS);
     const to = Math.round(((hop!.atUs - start) / whole) * BAR_CHARS);
     const bar = (' '.repeat(Math.max(0, from)) + '='.repeat(Math.max(0, to - from))).slice(0, BAR_CHARS);
-    const stage = stageToJSON(hop!.stage).replace('STAGE_', '').toLowerCase();
+    const stage = stageName(hop!.stage);
     const where = `${hop!.service} ${hop!.instance}`;
     const why = [hop!.reason, hop!.detail]
       .filter((text) => text !== '')

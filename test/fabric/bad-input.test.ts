@@ -280,7 +280,7 @@ describe('bad input with a fabric', () => {
   });
   it('an unknown agent, message, sender or node', async () => {
     const cases: Case[] = [
-      { what: '', args: ['who', 'nobody'], reason: 'AGENT_UNKNOWN', code: 68, help: /^/ },
+      { what: '', args: ['who', 'nobody'], reason: 'UNKNOWN_AGENT', code: 68, help: /^/ },
       { what: '', args: ['trace', 'nope'], reason: 'MESSAGE_UNKNOWN', code: 68, help: /Check the id/ },
       {
         what: '',

@@ -5,11 +5,11 @@ import { resolve } from 'node:path';
 import type { Agent } from '@fleetwire/gen/registry';
 import { checkName, FleetwireError } from '@fleetwire/kernel';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import { oneOf } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { Hub } from '../hub.ts';
 import { ago, table, visible } from '../output.ts';
-import type { Action } from '../program.ts';
 
 const PAGE = 500;
 

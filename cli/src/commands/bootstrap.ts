@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { LIMITS } from '@fleetwire/contract';
 import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import { wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import { fabricFolder } from '../fabric/fabric-record.ts';
-import type { Action } from '../program.ts';
 
 export function addBootstrapCommand(program: Command, action: Action): void {
   program

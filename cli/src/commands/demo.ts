@@ -1,8 +1,8 @@
 /** demo: the whole of it in a folder of its own, ended afterwards; exits 0 or says what failed. */
 
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
-import type { Action } from '../program.ts';
 
 export function addDemoCommand(program: Command, action: Action): void {
   program

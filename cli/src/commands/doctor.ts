@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { asFleetwireError } from '@fleetwire/kernel';
 import { checkHealth } from '@fleetwire/rpc';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { Context } from '../context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
@@ -16,7 +17,6 @@ import {
   readNode,
   runningNode,
 } from '../local-nodes.ts';
-import type { Action } from '../program.ts';
 import { machineFindings } from './doctor-machine.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 

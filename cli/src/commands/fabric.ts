@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
 import { detach, endProcess, untilReady } from '../fabric/background.ts';
@@ -11,7 +12,6 @@ import { stopNode } from '../fabric/node-process.ts';
 import { catchSignals } from '../fabric/signals.ts';
 import { tellStarter } from '../fabric/starter.ts';
 import { HUB_NODE, nodeNames } from '../local-nodes.ts';
-import type { Action } from '../program.ts';
 
 export function addFabricCommands(program: Command, action: Action): void {
   program

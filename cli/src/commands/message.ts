@@ -1,16 +1,12 @@
 /** inbox, trace: messages that came in, and what became of one. */
 
-import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
-import { type Stage, stageToJSON } from '@fleetwire/gen/message';
 import type { Delivery } from '@fleetwire/gen/node';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import { wholeNumber } from '../arguments.ts';
-import type { CommandContext } from '../command-context.ts';
-import type { Action } from '../program.ts';
+import { ANSWER_MS, type CommandContext } from '../command-context.ts';
+import { traceDocument } from '../trace-document.ts';
 import { waterfall } from '../waterfall.ts';
-
-/** Milliseconds for the answer to a call that waits for something, on top of that. */
-export const ANSWER_MS = 10_000;
 
 export function addMessageCommands(program: Command, action: Action): void {
   program
@@ -28,8 +24,6 @@ export function addMessageCommands(program: Command, action: Action): void {
     .argument('<id>', 'the id that send printed')
     .action(action(trace));
 }
-
-export const stageName = (stage: Stage): string => stageToJSON(stage).replace('STAGE_', '').toLowerCase();
 
 async function inbox(
   context: CommandContext,
@@ -72,34 +66,4 @@ async function trace(context: CommandContext, _options: object, id: string): Pro
   const hub = await context.hub();
   const found = await hub.delivery.traceMessage({ id });
   context.output.result(traceDocument(found), () => waterfall(found));
-}
-
-export function traceDocument(trace: TraceMessageResponse): object {
-  const message = trace.message!;
-  return {
-    id: message.id,
-    trace_id: trace.traceId,
-    correlation_id: message.correlationId,
-    from: message.fromName,
-    to: message.to,
-    hops: trace.hops.map(({ sequence, recipient, hop, sincePreviousUs }) => ({
-      sequence,
-      stage: stageName(hop!.stage),
-      service: hop!.service,
-      instance: hop!.instance,
-      at: new Date(hop!.atUs / 1000).toISOString(),
-      since_previous_ms: sincePreviousUs / 1000,
-      recipient,
-      reason: hop!.reason,
-      detail: hop!.detail,
-    })),
-    settlements: message.settlements.map((s) => ({
-      recipient: s.recipient,
-      recipient_name: s.recipientName,
-      stage: stageName(s.stage),
-      final: s.final,
-      reason: s.reason,
-      detail: s.detail,
-    })),
-  };
 }

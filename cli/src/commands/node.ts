@@ -3,10 +3,10 @@
 import { hostname } from 'node:os';
 import { checkName, isName } from '@fleetwire/kernel';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { startNode, stopNode } from '../fabric/node-process.ts';
 import { ago, table } from '../output.ts';
-import type { Action } from '../program.ts';
 
 export function addNodeCommands(program: Command, action: Action): void {
   const node = program.command('node').description('nodes: one daemon for each machine');

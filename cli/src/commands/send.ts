@@ -5,11 +5,11 @@ import { type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
 import { type ErrorKind, FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import { wholeNumber } from '../arguments.ts';
-import type { CommandContext } from '../command-context.ts';
+import { ANSWER_MS, type CommandContext } from '../command-context.ts';
 import { FailedResult, visible } from '../output.ts';
-import type { Action } from '../program.ts';
-import { ANSWER_MS, stageName } from './message.ts';
+import { stageName } from '../trace-document.ts';
 
 export function addSendCommand(program: Command, action: Action): void {
   program

@@ -2,11 +2,11 @@
 
 import { checkHealth } from '@fleetwire/rpc';
 import type { Command } from 'commander';
+import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
 import { connectNode, nodeFolder, nodeNames, nodeProcess, readNode, runningNode } from '../local-nodes.ts';
 import { table } from '../output.ts';
-import type { Action } from '../program.ts';
 
 export function addStatusCommand(program: Command, action: Action): void {
   program.command('status').description('what runs, and whether it is well').action(action(status));

@@ -6,10 +6,10 @@ import { Stage } from '@fleetwire/gen/message';
 import { FleetwireError, newMessageId, pause, printable } from '@fleetwire/kernel';
 import { newTraceparent } from '@fleetwire/telemetry';
 import type { CommandContext } from '../command-context.ts';
-import { stageName, traceDocument } from '../commands/message.ts';
 import { ensureNodeProcess } from '../fabric/node-process.ts';
 import type { Hub } from '../hub.ts';
 import type { NodeClient } from '../local-nodes.ts';
+import { stageName, traceDocument } from '../trace-document.ts';
 import { waterfall } from '../waterfall.ts';
 
 export const DEMO_PAIRS = [

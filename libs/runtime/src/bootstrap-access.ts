@@ -4,9 +4,14 @@ import type { Broker } from '@fleetwire/broker';
 import { connectBroker } from '@fleetwire/broker';
 import { keyFiles } from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
-import type { BootstrapOptions } from './bootstrap.ts';
 
-type Access = Pick<BootstrapOptions, 'keysDir' | 'natsUrls' | 'singleTenant'>;
+export interface Access {
+  /** Made by `ensureKeys`; not needed with `singleTenant`. */
+  readonly keysDir?: string | undefined;
+  readonly natsUrls: readonly string[];
+  /** A plain server without accounts. */
+  readonly singleTenant?: boolean | undefined;
+}
 
 /** Connects as `user`, or without credentials to a single-tenant server, for the time of `work`. */
 export async function withBroker<T>(

@@ -15,20 +15,15 @@ import {
   streamSpecs,
 } from '@fleetwire/contract';
 import { FleetwireError } from '@fleetwire/kernel';
-import { keysDirOf, withBroker } from './bootstrap-access.ts';
+import { type Access, keysDirOf, withBroker } from './bootstrap-access.ts';
 import { pushAccounts } from './push-accounts.ts';
 import { waitFor } from './wait-for.ts';
 
-export interface BootstrapOptions {
-  /** Made by `ensureKeys`; not needed with `singleTenant`. */
-  readonly keysDir?: string | undefined;
-  readonly natsUrls: readonly string[];
+export interface BootstrapOptions extends Access {
   /** Only for a new fabric; asking for other numbers later is refused. */
   readonly sizing?: Partial<StreamSizing> | undefined;
   /** As `sizing`. Default 8. */
   readonly partitions?: number | undefined;
-  /** A plain server without accounts. */
-  readonly singleTenant?: boolean | undefined;
   /** How long to wait for the servers and their JetStream. Default 30,000. */
   readonly waitMs?: number | undefined;
 }

@@ -117,7 +117,7 @@ describe('agents', function () {
     const [, other] = world.orgs;
     const stranger = await world.asUser(one, ['admin'], other);
     for (const name of ['dave', agent!.id])
-      assert.equal(await reasonOf(stranger.lookupAgent({ name })), 'AGENT_UNKNOWN');
+      assert.equal(await reasonOf(stranger.lookupAgent({ name })), 'UNKNOWN_AGENT');
     assert.equal(await reasonOf(stranger.lookupAgent({ name: 'dave', org: world.orgs[0] })), 'ORG_NOT_YOURS');
     const router = await world.asService(one, 'router');
     assert.equal((await router.lookupAgent({ name: 'dave', org: world.orgs[0] })).agent!.id, agent!.id);
@@ -130,9 +130,9 @@ describe('agents', function () {
   it('that are unknown are refused with the nearest names', async () => {
     await register(laptop, 'frederick');
     const refused = await errorOf(desk.client.lookupAgent({ name: 'fredrick' }));
-    assert.deepEqual([refused?.kind, refused?.reason], ['not_found', 'AGENT_UNKNOWN']);
+    assert.deepEqual([refused?.kind, refused?.reason], ['not_found', 'UNKNOWN_AGENT']);
     assert.match(refused!.help!, /frederick/);
-    assert.equal(await reasonOf(desk.client.lookupAgent({ name: 'no such@thing' })), 'AGENT_UNKNOWN');
+    assert.equal(await reasonOf(desk.client.lookupAgent({ name: 'no such@thing' })), 'UNKNOWN_AGENT');
     assert.equal(await reasonOf(register(laptop, 'no such')), 'INVALID_NAME');
     const odd = laptop.client.registerAgent({ name: 'odd', adapter: 'pigeon' });
     assert.equal(await reasonOf(odd), 'UNKNOWN_ADAPTER');

@@ -102,7 +102,12 @@ export class TmuxServer {
   /** Calls `watcher` once, when the pane's program has ended; with undefined when pane or server are gone. */
   watch(pane: string, watcher: Watcher): void {
     this.#watched.set(pane, { watcher, patience: TMUX_LIMITS.endingLooks });
-    this.#timer ??= setTimeout(() => void this.#look(), TMUX_LIMITS.watchMs);
+    this.#timer ??= this.#lookLater();
+  }
+
+  /** Watching keeps no process alive by itself. */
+  #lookLater(): NodeJS.Timeout {
+    return setTimeout(() => void this.#look(), TMUX_LIMITS.watchMs).unref();
   }
 
   unwatch(pane: string): void {
@@ -134,8 +139,7 @@ export class TmuxServer {
         this.#watched.delete(pane);
         entry.watcher(status);
       }
-    this.#timer =
-      this.#watched.size === 0 ? undefined : setTimeout(() => void this.#look(), TMUX_LIMITS.watchMs);
+    this.#timer = this.#watched.size === 0 ? undefined : this.#lookLater();
   }
 
   /** All panes of this server; none when it does not run. */

@@ -40,7 +40,7 @@ export async function joinOnce(options: JoinOptions): Promise<NodeIdentity> {
   if (present !== undefined && present.node !== '') return present;
   if (joinToken === '' || options.registry === '') {
     throw new FleetwireError('failed_precondition', 'NODE_NOT_JOINED', 'this machine belongs to no org yet', {
-      help: 'Set FLEETWIRE_NODE_REGISTRY and FLEETWIRE_NODE_JOIN_TOKEN, or run `fleetwire node join`.',
+      help: 'Set FLEETWIRE_NODE_REGISTRY and FLEETWIRE_NODE_JOIN_TOKEN, or start it by `fleetwire node start`.',
     });
   }
   const draft = { ...(present ?? freshIdentity()), name: options.name, registry: options.registry };

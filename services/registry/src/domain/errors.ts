@@ -47,7 +47,7 @@ export const nameTaken = (
   );
 
 export const agentUnknown = (name: string, nearest: readonly string[]): FleetwireError =>
-  new FleetwireError('not_found', 'AGENT_UNKNOWN', `there is no agent "${printable(name)}" in your org`, {
+  new FleetwireError('not_found', 'UNKNOWN_AGENT', `there is no agent "${printable(name)}" in your org`, {
     ...(nearest.length === 0 ? {} : { help: `Did you mean ${nearest.join(' or ')}?` }),
     details: { suggestions: nearest.join(',') },
   });

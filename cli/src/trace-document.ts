@@ -1,0 +1,36 @@
+/** A trace as a JSON document with stable fields. */
+
+import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
+import { type Stage, stageToJSON } from '@fleetwire/gen/message';
+
+export const stageName = (stage: Stage): string => stageToJSON(stage).replace('STAGE_', '').toLowerCase();
+
+export function traceDocument(trace: TraceMessageResponse): object {
+  const message = trace.message!;
+  return {
+    id: message.id,
+    trace_id: trace.traceId,
+    correlation_id: message.correlationId,
+    from: message.fromName,
+    to: message.to,
+    hops: trace.hops.map(({ sequence, recipient, hop, sincePreviousUs }) => ({
+      sequence,
+      stage: stageName(hop!.stage),
+      service: hop!.service,
+      instance: hop!.instance,
+      at: new Date(hop!.atUs / 1000).toISOString(),
+      since_previous_ms: sincePreviousUs / 1000,
+      recipient,
+      reason: hop!.reason,
+      detail: hop!.detail,
+    })),
+    settlements: message.settlements.map((s) => ({
+      recipient: s.recipient,
+      recipient_name: s.recipientName,
+      stage: stageName(s.stage),
+      final: s.final,
+      reason: s.reason,
+      detail: s.detail,
+    })),
+  };
+}

@@ -1,8 +1,9 @@
 /** bootstrap: keys, and the configuration of NATS servers that run elsewhere. */
 
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LIMITS } from '@fleetwire/contract';
+import { makeFolder } from '@fleetwire/embedded';
 import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
@@ -33,6 +34,8 @@ interface BootstrapOptions {
 async function bootstrap(context: CommandContext, options: BootstrapOptions): Promise<void> {
   const { config, output } = context;
   const keys = config.keys.dir ?? join(fabricFolder(config.folders.data), 'keys');
+  // `up` may follow on the same folder, whose PostgreSQL has to pass.
+  makeFolder(dirname(keys));
   await ensureKeys(keys, { services: ['org', 'registry', 'router', 'delivery'] });
   if (options.apply === true) {
     const natsUrls = config.nats.url.split(',').map((url) => url.trim());

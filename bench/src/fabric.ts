@@ -16,6 +16,8 @@ export interface BenchNode {
 }
 
 export interface BenchFabric {
+  /** The folder that all its processes were given as FLEETWIRE_HOME. */
+  readonly home: string;
   readonly natsUrl: string;
   /** Credentials of a user in the fabric's account. */
   readonly creds: string;
@@ -36,6 +38,7 @@ export async function startFabric(): Promise<BenchFabric> {
     const fabric = join(home, 'data', 'fabric');
     const { ports } = JSON.parse(await readFile(join(fabric, 'fabric.json'), 'utf8'));
     return {
+      home,
       natsUrl: `nats://127.0.0.1:${ports.nats}`,
       creds: join(fabric, 'keys', 'nats', 'bootstrap.creds'),
       nodes: [await benchNode(home, 'near'), await benchNode(home, 'far')],

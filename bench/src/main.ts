@@ -11,7 +11,7 @@ const HELP = `usage: npm run -s bench -- routed [options]
   --seconds <n>       measured seconds of each phase, 2 to 600 (8)
   --window <n>        messages in flight from end to end (1000)
   --bytes <n>         body size (256)
-  --receivers <n>     receiving agents (8)
+  --receivers <n>     receiving agents (1)
   --rate <n>          messages a second of the latency phase (200)`;
 
 function number(name: string, text: string | undefined, initial: number, min: number, max: number): number {
@@ -44,7 +44,7 @@ const document = await benchRouted(
     seconds: number('seconds', values.seconds, 8, 2, 600),
     window: number('window', values.window, 1000, 1, 100_000),
     body_bytes: number('bytes', values.bytes, 256, 8, 1024 * 1024),
-    receivers: number('receivers', values.receivers, 8, 1, 1000),
+    receivers: number('receivers', values.receivers, 1, 1, 1000),
     paced_rate: number('rate', values.rate, 200, 1, 100_000),
   },
   (line) => console.error(line),

@@ -3,6 +3,7 @@
 import { type BenchFabric, startFabric } from './fabric.ts';
 import { median } from './percentiles.ts';
 import { type Figures, type PhaseSettings, round, runPhases } from './phases.ts';
+import { type CpuByRole, readCpu } from './process-cpu.ts';
 import { runRaw } from './raw.ts';
 import { startWorker, type Worker } from './worker-process.ts';
 import type { RoutedSettings } from './workers/routed-settings.ts';
@@ -27,6 +28,8 @@ export interface RoutedDocument {
   readonly latency_p99_ms: number;
   readonly raw_latency_p50_ms: number;
   readonly raw_latency_p99_ms: number;
+  /** Of the routed messages, by role; empty where there is no /proc. */
+  readonly cpu_us_per_msg: CpuByRole;
   readonly settings: RoutedOptions & { readonly history: true; readonly receipts: true };
   readonly runs: readonly RoutedRun[];
 }
@@ -59,12 +62,18 @@ export async function benchRouted(
     latency_p99_ms: of((r) => r.routed.latency_p99_ms),
     raw_latency_p50_ms: of((r) => r.raw.latency_p50_ms),
     raw_latency_p99_ms: of((r) => r.raw.latency_p99_ms),
+    cpu_us_per_msg: medianCpu(runs.map((run) => run.routed.cpu_us_per_msg ?? {})),
     settings: { ...options, history: true, receipts: true },
     runs,
   };
 }
 
-async function runRouted(fabric: BenchFabric, options: RoutedOptions): Promise<Figures> {
+function medianCpu(runs: readonly CpuByRole[]): CpuByRole {
+  const roles = [...new Set(runs.flatMap((run) => Object.keys(run)))];
+  return Object.fromEntries(roles.map((role) => [role, round(median(runs.map((run) => run[role] ?? 0)), 1)]));
+}
+
+export async function runRouted(fabric: BenchFabric, options: RoutedOptions): Promise<Figures> {
   const [near, far] = fabric.nodes;
   const receivers = Array.from({ length: options.receivers }, (_, i) => `receiver-${i}`);
   const client = (node: { address: string; token: string }): RoutedSettings => ({
@@ -77,7 +86,12 @@ async function runRouted(fabric: BenchFabric, options: RoutedOptions): Promise<F
   try {
     workers.push(await startWorker('routed-receiver', client(far)));
     workers.push(await startWorker('routed-sender', client(near)));
-    return await runPhases(workers[1]!, workers[0]!, options);
+    const [receiver, sender] = workers as [Worker, Worker];
+    const clients = new Map([
+      [receiver.pid, 'receiver'],
+      [sender.pid, 'sender'],
+    ]);
+    return await runPhases(sender, receiver, options, () => readCpu(fabric.home, clients));
   } finally {
     for (const worker of workers.reverse()) await worker.stop();
   }

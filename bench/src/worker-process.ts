@@ -7,6 +7,7 @@ import type { FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
 const READY_MS = 60_000;
 
 export interface Worker {
+  readonly pid: number;
   tell(message: ToWorker): void;
   onCredit(listener: (received: number) => void): void;
   /** The next result; rejects when the worker fails or dies first. */
@@ -44,6 +45,7 @@ export async function startWorker(name: string, settings: object): Promise<Worke
   await ready;
   clearTimeout(timer);
   return {
+    pid: child.pid!,
     tell: (message) => child.connected && child.send(message),
     onCredit: (listener) => {
       credit = listener;

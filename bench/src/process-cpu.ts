@@ -1,0 +1,101 @@
+/** CPU time of the fabric's processes by role, read from Linux's /proc; nothing on other systems. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Microseconds of user and system time by role, such as `nats` or `node-far`, since each process began. */
+export type CpuByRole = Readonly<Record<string, number>>;
+
+/** One tick of /proc/<pid>/stat is a hundredth of a second on every Linux that Node.js runs on. */
+const TICK_US = 10_000;
+
+interface ProcessCpu {
+  readonly pid: number;
+  readonly parent: number;
+  readonly name: string;
+  readonly cpuUs: number;
+}
+
+/** Of all processes started under `home` with their children, and of the given ones. */
+export function readCpu(home: string, given: ReadonlyMap<number, string>): CpuByRole {
+  const processes = listProcesses();
+  const roles = new Map(given);
+  for (const { pid } of processes) {
+    const role = roleOfDaemon(pid, home);
+    if (role !== undefined) roles.set(pid, role);
+  }
+  const byPid = new Map(processes.map((process) => [process.pid, process]));
+  const sums: Record<string, number> = {};
+  for (const process of processes) {
+    const role = roleOf(process, roles, byPid);
+    if (role !== undefined) sums[role] = (sums[role] ?? 0) + process.cpuUs;
+  }
+  return sums;
+}
+
+/** Microseconds for each of `messages`, by role and in `total`. */
+export function cpuPerMessage(before: CpuByRole, after: CpuByRole, messages: number): CpuByRole {
+  const figures: Record<string, number> = {};
+  let total = 0;
+  for (const [role, cpuUs] of Object.entries(after)) {
+    const used = cpuUs - (before[role] ?? 0);
+    figures[role] = Number((used / messages).toFixed(1));
+    total += used;
+  }
+  return { ...figures, total: Number((total / messages).toFixed(1)) };
+}
+
+/** A server that `up` has started counts by its own name, whatever processes it has started in turn. */
+function roleOf(
+  process: ProcessCpu,
+  roles: ReadonlyMap<number, string>,
+  byPid: ReadonlyMap<number, ProcessCpu>,
+): string | undefined {
+  let server: string | undefined;
+  for (let at: ProcessCpu | undefined = process; at !== undefined; at = byPid.get(at.parent)) {
+    const role = roles.get(at.pid);
+    if (role !== undefined) return server ?? role;
+    server = at.name;
+  }
+  return undefined;
+}
+
+function roleOfDaemon(pid: number, home: string): string | undefined {
+  const environment = textOf(`/proc/${pid}/environ`);
+  if (!environment.split('\0').includes(`FLEETWIRE_HOME=${home}`)) return undefined;
+  const words = textOf(`/proc/${pid}/cmdline`).split('\0');
+  const at = words.findIndex((word) => word.endsWith('main.ts'));
+  return at < 0
+    ? undefined
+    : /^node$/.test(words[at + 1] ?? '')
+      ? `node-${words[at + 3] || words[at + 2]}`
+      : words[at + 1];
+}
+
+function listProcesses(): ProcessCpu[] {
+  const list: ProcessCpu[] = [];
+  for (const entry of namesIn('/proc')) {
+    const pid = Number(entry);
+    const match = /^\d+ \((.*)\) . (.*)$/s.exec(textOf(`/proc/${pid}/stat`).trim());
+    if (match === null) continue;
+    const fields = match[2]!.split(' ').map(Number);
+    list.push({ pid, parent: fields[0]!, name: match[1]!, cpuUs: (fields[10]! + fields[11]!) * TICK_US });
+  }
+  return list;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => /^\d+$/.test(name));
+  } catch {
+    return [];
+  }
+}
+
+/** '' when it is gone, or none of ours to read. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}

@@ -2,5 +2,6 @@
 export * from './errors.ts';
 export * from './headers.ts';
 export * from './limits.ts';
+export * from './receipts.ts';
 export * from './streams.ts';
 export * from './subjects.ts';

@@ -19,7 +19,7 @@ function receipt(messageId: string, stage: Stage, final = true, recipient = 'bob
   };
   return { messageId, recipient, recipientName: recipient, stage, final, hops: [], ...texts };
 }
-const make = (messages = 100) => new Progress({ messages, waits: 2 }, () => 1);
+const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, () => 1);
 const never = new AbortController().signal;
 
 describe('progress', () => {
@@ -27,7 +27,7 @@ describe('progress', () => {
     const progress = make();
     progress.absorb([receipt('m', Stage.HELD, false)]);
     assert.equal(progress.of('m').final, false);
-    progress.hear(ReceiptBatch.encode({ receipts: [receipt('m', Stage.UNCONFIRMED)] }).finish());
+    progress.hear('other', ReceiptBatch.encode({ receipts: [receipt('m', Stage.UNCONFIRMED)] }).finish());
     progress.absorb([receipt('m', Stage.EXPIRED), receipt('m', Stage.HELD, false)]);
     assert.equal(progress.of('m').receipts[0]!.stage, Stage.UNCONFIRMED);
     progress.absorb([receipt('m', Stage.CONFIRMED)]);

@@ -1,7 +1,7 @@
 /** Receipts: what became of messages, merged by message and recipient before they reach the database. */
 
 import type { PulledMessage } from '@fleetwire/broker';
-import { DELIVERY_RECEIPTS, receiptSubject } from '@fleetwire/contract';
+import { completeReceipt, DELIVERY_RECEIPTS, receiptSubject } from '@fleetwire/contract';
 import { IngressPack, Receipt } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
@@ -79,7 +79,7 @@ function readReceipt(
 ): ReceiptRow | Rejected {
   let receipt: Receipt;
   try {
-    receipt = Receipt.decode(bytes);
+    receipt = completeReceipt(Receipt.decode(bytes), publisher);
   } catch (error) {
     return rejection(message, part, bytes, 'RECEIPT_UNDECODABLE', causeChain(error));
   }

@@ -1,5 +1,6 @@
 /** Settlements: the first receipt of a message is a bulk insert without reads; a later one is merged under a row lock. */
 
+import { completeReceipt } from '@fleetwire/contract';
 import { Receipt } from '@fleetwire/gen/message';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
@@ -112,7 +113,10 @@ function encodeRow(row: SettlementRow): Uint8Array {
 }
 
 function restore(kept: KeptSettlement): Settlement {
-  return restoreSettlement(Receipt.decode(kept.receipt), kept.deliveredEnds, kept.publishers.split(','));
+  const publishers = kept.publishers.split(',');
+  // What was kept as it came has one publisher; what was merged is complete.
+  const receipt = completeReceipt(Receipt.decode(kept.receipt), publishers[0]!);
+  return restoreSettlement(receipt, kept.deliveredEnds, publishers);
 }
 
 /** A repeat changes nothing and costs no write. */

@@ -44,9 +44,8 @@ export interface Recipient {
 
 type Times = Pick<Entry, 'heldAtUs' | 'ingressAtUs' | 'routedAtUs' | 'router' | 'deliveredAtUs'>;
 
-/** The receipt of `node` about `envelope`, for one recipient. */
+/** This node's receipt about `envelope`, for one recipient, as it is published: see `completeReceipt`. */
 export function buildReceipt(
-  node: string,
   envelope: Envelope,
   recipient: Recipient,
   times: Times,
@@ -54,12 +53,12 @@ export function buildReceipt(
   nowUs: number,
 ): Receipt {
   const { stage, final, reason, detail } = outcome;
-  const hops: Hop[] = [hop(Stage.ACCEPTED, 'node', envelope.fromNode, envelope.acceptedAtUs)];
-  if (times.routedAtUs > 0) hops.push(hop(Stage.ROUTED, 'router', times.router, times.routedAtUs));
-  if (times.heldAtUs > 0) hops.push(hop(Stage.HELD, 'node', node, times.heldAtUs));
-  if (times.deliveredAtUs > 0) hops.push(hop(Stage.DELIVERED, 'node', node, times.deliveredAtUs));
+  const hops: Hop[] = [hop(Stage.ACCEPTED, envelope.fromNode, envelope.acceptedAtUs)];
+  if (times.routedAtUs > 0) hops.push(hop(Stage.ROUTED, times.router, times.routedAtUs));
+  if (times.heldAtUs > 0) hops.push(hop(Stage.HELD, '', times.heldAtUs));
+  if (times.deliveredAtUs > 0) hops.push(hop(Stage.DELIVERED, '', times.deliveredAtUs));
   if (stage !== Stage.HELD && stage !== Stage.DELIVERED) {
-    hops.push({ stage, service: 'node', instance: node, atUs: nowUs, reason, detail });
+    hops.push({ stage, service: '', instance: '', atUs: nowUs, reason, detail });
   }
   return {
     messageId: envelope.id,
@@ -67,19 +66,19 @@ export function buildReceipt(
     recipientName: recipient.name,
     to: envelope.to,
     fromAgent: envelope.fromAgent,
-    correlationId: envelope.correlationId,
+    correlationId: envelope.correlationId === envelope.id ? '' : envelope.correlationId,
     stage,
     final,
     reason,
     detail,
     hops,
-    traceparent: envelope.traceparent,
+    traceparent: '',
   };
 }
 
 /** The same receipt once proof has come after all. */
-export function upgraded(receipt: Receipt, node: string, nowUs: number): Receipt {
-  const proof = hop(Stage.CONFIRMED, 'node', node, nowUs);
+export function upgraded(receipt: Receipt, nowUs: number): Receipt {
+  const proof = hop(Stage.CONFIRMED, '', nowUs);
   return {
     ...receipt,
     stage: Stage.CONFIRMED,
@@ -90,6 +89,7 @@ export function upgraded(receipt: Receipt, node: string, nowUs: number): Receipt
   };
 }
 
-function hop(stage: Stage, service: string, instance: string, atUs: number): Hop {
-  return { stage, service, instance, atUs, reason: '', detail: '' };
+/** Without what `completeReceipt` fills in: the service, and this node as the instance. */
+function hop(stage: Stage, instance: string, atUs: number): Hop {
+  return { stage, service: '', instance, atUs, reason: '', detail: '' };
 }

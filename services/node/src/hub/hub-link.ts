@@ -25,7 +25,7 @@ export interface HubLinkParts {
   readonly natsUrls: readonly string[];
   agents(): number;
   /** Receipts about what agents of this node have sent, as encoded batches. */
-  receipts(encoded: Uint8Array): void;
+  receipts(publisher: string, encoded: Uint8Array): void;
   /** A connection is there: `fresh` when the hub has to be told of the agents (again). */
   active(broker: Broker, welcome: Welcome, fresh: boolean): void;
   /** The registry has answered a heartbeat. */
@@ -137,7 +137,9 @@ export class HubLink {
     try {
       broker.subscribe(filters.receiptsToNode(identity.org, identity.node), (message) => {
         // What this node says itself it has already heard, also while there is no hub.
-        if (receiptSubject.parse(message.subject)?.from !== identity.node) this.#parts.receipts(message.data);
+        const publisher = receiptSubject.parse(message.subject)?.from;
+        if (publisher !== undefined && publisher !== identity.node)
+          this.#parts.receipts(publisher, message.data);
       });
       this.#state = 'ACTIVE';
       this.#error = '';

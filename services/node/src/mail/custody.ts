@@ -20,7 +20,6 @@ import type { Turns } from '../store/turns.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
 
 export interface CustodyParts {
-  readonly node: string;
   readonly clock: Clock;
   readonly book: AgentBook;
   readonly agents: AgentTable;
@@ -98,8 +97,8 @@ export class Custody {
   /** Ends a message that this node never took in, because the recipient is not here. */
   refuseStranger(recipient: Recipient, envelope: Envelope, arrival: Arrival, outcome: Outcome): void {
     const times = { ...arrival, heldAtUs: 0, deliveredAtUs: 0 };
-    const { node, clock, desk } = this.#parts;
-    const receipt = buildReceipt(node, envelope, recipient, times, outcome, clock.nowUs());
+    const { clock, desk } = this.#parts;
+    const receipt = buildReceipt(envelope, recipient, times, outcome, clock.nowUs());
     desk.add(envelope.fromNode, receipt, arrival.history);
   }
 
@@ -185,11 +184,11 @@ export class Custody {
 
   /** Proof for a message that had ended unconfirmed; nothing happens when that is not known any more. */
   prove(agent: HostedAgent, seq: number): void {
-    const { inbox, desk, node, clock } = this.#parts;
+    const { inbox, desk, clock } = this.#parts;
     agent.unproven.delete(seq);
     const row = inbox.takeUnproven(agent.num, seq);
     if (row === undefined) return;
-    desk.add(row.toNode, upgraded(Receipt.decode(row.receipt), node, clock.nowUs()), true);
+    desk.add(row.toNode, upgraded(Receipt.decode(row.receipt), clock.nowUs()), true);
   }
 
   envelopeOf(entry: Entry): Envelope {
@@ -226,24 +225,17 @@ export class Custody {
   }
 
   #receipt(entry: Entry, outcome: Outcome): { toNode: string; body: Receipt } {
-    const { node, clock, desk } = this.#parts;
+    const { clock, desk } = this.#parts;
     const envelope = this.envelopeOf(entry);
-    const body = buildReceipt(node, envelope, entry.agent, entry, outcome, clock.nowUs());
+    const body = buildReceipt(envelope, entry.agent, entry, outcome, clock.nowUs());
     const repeated = entry.unconfirmed && outcome.stage === Stage.UNCONFIRMED;
     if (!repeated) desk.add(envelope.fromNode, body, entry.history);
     return { toNode: envelope.fromNode, body };
   }
 
   #refuse(agent: HostedAgent, envelope: Envelope, meta: InboxMeta, outcome: Outcome): Held {
-    const { node, clock, desk } = this.#parts;
-    const receipt = buildReceipt(
-      node,
-      envelope,
-      agent,
-      { ...meta, deliveredAtUs: 0 },
-      outcome,
-      clock.nowUs(),
-    );
+    const { clock, desk } = this.#parts;
+    const receipt = buildReceipt(envelope, agent, { ...meta, deliveredAtUs: 0 }, outcome, clock.nowUs());
     desk.add(envelope.fromNode, receipt, meta.history);
     return 'ended';
   }

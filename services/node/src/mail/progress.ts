@@ -1,5 +1,6 @@
 /** What became of the messages that this node's agents have sent: kept for a while, told to those who wait. */
 
+import { completeReceipt } from '@fleetwire/contract';
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
 import { Deque } from '../domain/deque.ts';
 
@@ -15,10 +16,16 @@ const LATER_BYTES = 8 * 1024 * 1024;
 /** What a receipt in memory is taken to have. */
 const RECEIPT_BYTES = 1024;
 
-type Batch = Uint8Array | readonly Receipt[];
+interface Batch {
+  /** The last token of the subject on which they came. */
+  readonly publisher: string;
+  /** Encoded, when nobody had to read them yet. */
+  readonly receipts: Uint8Array | readonly Receipt[];
+}
 
 /** Receipts are decoded and sorted only once somebody wants to know. */
 export class Progress {
+  readonly #self: string;
   readonly #bounds: ProgressBounds;
   /** By message id, then recipient; the oldest messages go first. */
   readonly #known = new Map<string, Map<string, Receipt>>();
@@ -30,19 +37,21 @@ export class Progress {
   #laterBytes = 0;
   #waits = 0;
 
-  constructor(bounds: ProgressBounds, numOf: (agentId: string) => number | undefined) {
+  /** `self`: this node's id. */
+  constructor(self: string, bounds: ProgressBounds, numOf: (agentId: string) => number | undefined) {
+    this.#self = self;
     this.#bounds = bounds;
     this.#numOf = numOf;
   }
 
   /** One encoded ReceiptBatch as it came from the broker. */
-  hear(encoded: Uint8Array): void {
-    this.#take(encoded);
+  hear(publisher: string, receipts: Uint8Array): void {
+    this.#take({ publisher, receipts });
   }
 
   /** Receipts of this node itself. */
   absorb(receipts: readonly Receipt[]): void {
-    this.#take(receipts);
+    this.#take({ publisher: this.#self, receipts });
   }
 
   #take(batch: Batch): void {
@@ -55,11 +64,11 @@ export class Progress {
     while (this.#laterBytes > LATER_BYTES) this.#laterBytes -= bytesOf(this.#later.shift()!);
   }
 
-  #sort(batch: Batch): void {
-    const receipts = batch instanceof Uint8Array ? ReceiptBatch.decode(batch).receipts : batch;
+  #sort({ publisher, receipts: told }: Batch): void {
+    const receipts = told instanceof Uint8Array ? ReceiptBatch.decode(told).receipts : told;
     const perAgent = new Map<number, Receipt[]>();
     for (const receipt of receipts) {
-      if (!this.#keep(receipt)) continue;
+      if (!this.#keep(completeReceipt(receipt, publisher))) continue;
       const waiters = this.#waiting.get(receipt.messageId);
       if (waiters !== undefined) for (const wake of waiters) wake();
       if (this.#listeners.size === 0) continue;
@@ -136,8 +145,8 @@ export class Progress {
   }
 }
 
-function bytesOf(batch: Batch): number {
-  return batch instanceof Uint8Array ? batch.length : batch.length * RECEIPT_BYTES;
+function bytesOf({ receipts }: Batch): number {
+  return receipts instanceof Uint8Array ? receipts.length : receipts.length * RECEIPT_BYTES;
 }
 
 function isUpgrade(before: Stage, after: Stage): boolean {

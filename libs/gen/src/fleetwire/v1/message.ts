@@ -170,9 +170,9 @@ export interface InboxPack {
 /** One step of a message's way. */
 export interface Hop {
   stage: Stage;
-  /** "node", "router" or "delivery". */
+  /** "node", "router" or "delivery". In a receipt, empty stands for "router" where the stage is ROUTED, else for "node". */
   service: string;
-  /** The node's or the replica's id. */
+  /** The node's or the replica's id. In a receipt, empty stands for its publisher, the last token of its subject. */
   instance: string;
   /** Microseconds since the Unix epoch, in broker time. */
   atUs: number;
@@ -182,7 +182,10 @@ export interface Hop {
   detail: string;
 }
 
-/** What became of one message for one recipient. */
+/**
+ * What became of one message for one recipient. There is one for almost every message, so it leaves out what its subject
+ * or history says; readers fill it in (completeReceipt in libs/contract).
+ */
 export interface Receipt {
   messageId: string;
   /** The recipient's agent id; empty when the address led to nobody. */
@@ -190,6 +193,7 @@ export interface Receipt {
   /** The address as the sender wrote it. */
   to: string;
   fromAgent: string;
+  /** Empty when it is the message's own id. */
   correlationId: string;
   stage: Stage;
   /** True when the stage is where the message ends; only proof that comes later may still change it. */
@@ -198,6 +202,7 @@ export interface Receipt {
   detail: string;
   /** The hops that the publisher knows of, oldest first. */
   hops: Hop[];
+  /** Empty where history has it: always, from a node. */
   traceparent: string;
   recipientName: string;
 }

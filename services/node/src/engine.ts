@@ -17,7 +17,7 @@ import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
 import { InboxTable } from './store/inbox-table.ts';
 import { OutboxTable } from './store/outbox-table.ts';
-import { ReceiptTable } from './store/receipt-table.ts';
+import { type ReceiptRow, ReceiptTable } from './store/receipt-table.ts';
 import { Turns } from './store/turns.ts';
 
 export interface EngineParts {
@@ -34,7 +34,7 @@ export interface EngineParts {
 /** What the engine has for the broker; the hub link, when there is one, fills these in. */
 export interface Outgoings {
   outbox(): void;
-  receipts(toNode: string): void;
+  receipts(row: ReceiptRow): void;
 }
 
 export type Engine = ReturnType<typeof createEngine>;
@@ -58,13 +58,12 @@ export function createEngine(parts: EngineParts) {
     rolledBack: parts.broken,
   });
   const bounds = { messages: config.progress_messages, waits: config.waits };
-  const progress = new Progress(bounds, (agent) => book.byId(agent)?.num);
+  const progress = new Progress(identity.node, bounds, (agent) => book.byId(agent)?.num);
   const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
-    publish: (row) => outgoings.current.receipts(row.toNode),
+    publish: (row) => outgoings.current.receipts(row),
     own: (receipts) => progress.absorb(receipts),
   });
   const custody: Custody = new Custody({
-    node: identity.node,
     clock,
     book,
     agents: tables.agents,

@@ -89,7 +89,7 @@ export function createHub(parts: HubParts): Hub {
     timeoutMs: config.hub_timeout_ms,
     natsUrls: config.nats_url === '' ? [] : config.nats_url.split(','),
     agents: () => book.size,
-    receipts: (encoded) => progress.hear(encoded),
+    receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     active,
     reconnected: publishAll,
     answered: catchUp,
@@ -101,7 +101,7 @@ export function createHub(parts: HubParts): Hub {
   });
   engine.outgoings.current = {
     outbox: () => outboxLine.kick(),
-    receipts: (toNode) => receiptLines.publish(toNode),
+    receipts: (row) => receiptLines.publish(row),
   };
   const stop = async () => {
     await outboxLine.drain(FLUSH_MS);

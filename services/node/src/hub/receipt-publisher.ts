@@ -6,6 +6,7 @@ import type { FleetwireError } from '@fleetwire/kernel';
 import type { ReceiptRow, ReceiptTable } from '../store/receipt-table.ts';
 import type { Turns } from '../store/turns.ts';
 import { OneInFlight, type Pack } from './one-in-flight.ts';
+import { ReceiptQueue } from './receipt-queue.ts';
 
 export interface ReceiptPublisherParts {
   readonly org: string;
@@ -18,66 +19,63 @@ export interface ReceiptPublisherParts {
 
 type Carried = Pack & { readonly rows: readonly ReceiptRow[] };
 
-/** Rows looked at for one batch. */
-const ROWS = 64;
+interface Line {
+  readonly queue: ReceiptQueue;
+  readonly publisher: OneInFlight<Carried>;
+}
 
 export class ReceiptPublisher {
   readonly #parts: ReceiptPublisherParts;
   /** One for each node that has ever sent mail to this one. */
-  readonly #lines = new Map<string, OneInFlight<Carried>>();
+  readonly #lines = new Map<string, Line>();
   #stopped = false;
 
   constructor(parts: ReceiptPublisherParts) {
     this.#parts = parts;
   }
 
-  /** A row for this node has been written. */
-  publish(toNode: string): void {
-    if (this.#stopped || this.#parts.broker()?.connected() !== true) return;
-    let line = this.#lines.get(toNode);
-    if (line === undefined) {
-      line = this.#line(toNode);
-      this.#lines.set(toNode, line);
-    }
-    line.kick();
+  /** This row has been written. */
+  publish(row: ReceiptRow): void {
+    const line = this.#lineOf(row.toNode);
+    line.queue.add(row);
+    this.#kick(line);
   }
 
   /** After a start or a reconnect: everything that waits. */
   publishAll(): void {
-    for (const line of this.#lines.values()) line.hurry();
-    for (const toNode of this.#parts.table.targets()) this.publish(toNode);
+    for (const { publisher } of this.#lines.values()) publisher.hurry();
+    for (const toNode of this.#parts.table.targets()) this.#kick(this.#lineOf(toNode));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all([...this.#lines.values()].map((line) => line.stop()));
+    await Promise.all([...this.#lines.values()].map(({ publisher }) => publisher.stop()));
   }
 
-  #line(toNode: string): OneInFlight<Carried> {
+  #kick({ publisher }: Line): void {
+    if (!this.#stopped && this.#parts.broker()?.connected() === true) publisher.kick();
+  }
+
+  #lineOf(toNode: string): Line {
+    const known = this.#lines.get(toNode);
+    if (known !== undefined) return known;
     const { broker, failed, table, turns } = this.#parts;
-    // Rows are deleted a moment after they were stored: what is up to here has been.
-    let after = 0;
-    return new OneInFlight<Carried>({
+    const queue = new ReceiptQueue(toNode, table);
+    const publisher = new OneInFlight<Carried>({
       broker,
       failed,
-      next: () => this.#next(toNode, after),
+      next: () => this.#next(toNode, queue),
       stored: ({ rows }) => {
-        after = rows.at(-1)!.seq;
-        turns.add(() => {
-          for (const row of rows) table.delete(row.seq);
-        });
+        turns.add(() => table.delete(toNode, rows[0]!.seq, rows.at(-1)!.seq));
       },
     });
+    const line = { queue, publisher };
+    this.#lines.set(toNode, line);
+    return line;
   }
 
-  #next(toNode: string, after: number): Carried | undefined {
-    const rows: ReceiptRow[] = [];
-    let bytes = 0;
-    for (const row of this.#parts.table.next(toNode, after, ROWS)) {
-      bytes += row.batch.length;
-      if (rows.length > 0 && bytes > LIMITS.packBytes) break;
-      rows.push(row);
-    }
+  #next(toNode: string, queue: ReceiptQueue): Carried | undefined {
+    const rows = queue.take(LIMITS.packBytes);
     if (rows.length === 0) return undefined;
     const { org, node } = this.#parts;
     const subject = receiptSubject.build({ org, toNode, from: node });

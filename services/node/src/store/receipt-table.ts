@@ -21,7 +21,7 @@ export class ReceiptTable {
     this.#next = db.prepare(
       'SELECT seq, to_node AS toNode, batch FROM receipts WHERE to_node = ? AND seq > ? ORDER BY seq LIMIT ?',
     );
-    this.#delete = db.prepare('DELETE FROM receipts WHERE seq = ?');
+    this.#delete = db.prepare('DELETE FROM receipts WHERE to_node = ? AND seq BETWEEN ? AND ?');
     this.#targets = db.prepare('SELECT DISTINCT to_node AS toNode FROM receipts');
     this.#count = db.prepare('SELECT count(*) AS count FROM receipts');
   }
@@ -40,8 +40,9 @@ export class ReceiptTable {
     return (this.#targets.all() as { toNode: string }[]).map((row) => row.toNode);
   }
 
-  delete(seq: number): void {
-    this.#delete.run(seq);
+  /** What waited for one node between the two, both included. */
+  delete(toNode: string, first: number, last: number): void {
+    this.#delete.run(toNode, first, last);
   }
 
   count(): number {

@@ -37,11 +37,21 @@ export async function detach(o: DetachOptions): Promise<number> {
   timer.abort();
   leaving.release();
   if (leaving.signal.aborted) throw stopped();
-  if (outcome === 'late' || outcome === undefined || !('ready' in outcome))
+  if (outcome === 'late' || outcome === undefined || !('ready' in outcome)) {
+    // It has said why and is closing what it had opened: the next try must not meet it.
+    if (outcome !== 'late') await hasEnded(child);
     throw startFailure(o, outcome, child);
+  }
   child.unref();
   if (child.connected) child.disconnect();
   return child.pid!;
+}
+
+async function hasEnded(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new AbortController();
+  child.once('exit', () => gone.abort());
+  await pause(STOP_GRACE_MS, gone.signal);
 }
 
 function spawnDetached(o: DetachOptions): ChildProcess {

@@ -88,6 +88,12 @@ function serverArguments(cluster: Cluster, o: PostgresOptions): string[] {
     unix_socket_directories: '',
     log_destination: 'stderr',
     logging_collector: 'off',
+    // Fewer checkpoints: after each, the first change of every page is written whole. All of this keeps durability.
+    max_wal_size: '4GB',
+    checkpoint_timeout: '15min',
+    shared_buffers: '256MB',
+    wal_buffers: '16MB',
+    jit: 'off',
     ...o.settings,
   };
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);

@@ -9,6 +9,7 @@ import { isKeyText } from '../domain/column-text.ts';
 import { compareText } from '../domain/hops.ts';
 import type { MessageRow } from '../store/message-table.ts';
 import { saveMessages } from '../store/message-table.ts';
+import { PlainFirst } from '../store/plain-first.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
 import type { Rejected } from './reject-desk.ts';
 
@@ -18,11 +19,12 @@ export interface HistoryRow extends MessageRow {
 }
 
 export function historySource(store: Store): IngestSource<HistoryRow> {
+  const first = new PlainFirst();
   return {
     consumer: DELIVERY_HISTORY,
     read: readHistory,
     combine: (rows) => rows.sort((a, b) => compareText(a.id, b.id) || compareText(a.org, b.org)),
-    save: (rows) => (rows.length > 0 ? saveMessages(store, rows) : Promise.resolve()),
+    save: (rows) => (rows.length > 0 ? saveMessages(store, rows, first) : Promise.resolve()),
     refuse: (row, why) => ({
       ...rejection(row.message, row.part, row.envelope, 'HISTORY_REFUSED', why),
       keep: true,

@@ -7,8 +7,9 @@ import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isKeyText } from '../domain/column-text.ts';
 import { mergeSettlements, settlementOf } from '../domain/settlement.ts';
+import { PlainFirst } from '../store/plain-first.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
-import { compareSettlementRows, saveSettlements } from '../store/settlement-table.ts';
+import { compareSettlementRows, insertSettlements, saveSettlements } from '../store/settlement-table.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
 import type { Rejected } from './reject-desk.ts';
 
@@ -20,12 +21,15 @@ export interface ReceiptRow extends SettlementRow {
 }
 
 export function receiptSource(store: Store): IngestSource<ReceiptRow> {
+  const first = new PlainFirst();
   return {
     consumer: DELIVERY_RECEIPTS,
     read: readReceipts,
     combine: combineSettlements,
-    save: (rows) =>
-      rows.length > 0 ? store.transaction((tx) => saveSettlements(tx, rows)) : Promise.resolve(),
+    save: (rows) => {
+      const merge = () => store.transaction((tx) => saveSettlements(tx, rows));
+      return rows.length > 0 ? first.run(() => insertSettlements(store, rows), merge) : Promise.resolve();
+    },
     refuse: (row, why) => rejection(row.message, row.part, row.bytes, 'RECEIPT_REFUSED', why),
   };
 }

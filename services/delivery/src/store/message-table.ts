@@ -4,6 +4,7 @@ import type { Store } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import type { PagePosition } from '../domain/page-token.ts';
 import { numberArray, packBytes, textArray } from './array-literal.ts';
+import { PlainFirst } from './plain-first.ts';
 
 export interface MessageRow {
   readonly org: string;
@@ -17,19 +18,28 @@ export interface MessageRow {
   readonly envelope: Uint8Array;
 }
 
-const INSERT = `
+const PLAIN = `
   insert into messages
     (org, id, accepted_at_us, ingress_at_us, from_agent, to_address, correlation_id, envelope)
   select r.org, r.id, r.accepted, r.ingress, r.sender, r.target, r.correlation,
     substring($8::bytea from r.start for r.size)
   from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-    $9::int[], $10::int[]) as r (org, id, accepted, ingress, sender, target, correlation, start, size)
-  on conflict do nothing`;
+    $9::int[], $10::int[]) as r (org, id, accepted, ingress, sender, target, correlation, start, size)`;
 
-/** One statement, all or nothing; a message that is there already stays as it is. */
-export async function saveMessages(store: Store, rows: readonly MessageRow[]): Promise<void> {
+/** All or nothing; a message that is there already stays as it is. */
+export async function saveMessages(
+  store: Store,
+  rows: readonly MessageRow[],
+  first = new PlainFirst(),
+): Promise<void> {
+  const params = columns(rows);
+  const careful = async () => void (await store.query(`${PLAIN} on conflict do nothing`, params));
+  await first.run(() => store.query(PLAIN, params), careful);
+}
+
+function columns(rows: readonly MessageRow[]): unknown[] {
   const envelopes = packBytes(rows, (row) => row.envelope);
-  await store.query(INSERT, [
+  return [
     textArray(rows, (row) => row.org),
     textArray(rows, (row) => row.id),
     numberArray(rows, (row) => row.acceptedAtUs),
@@ -40,7 +50,7 @@ export async function saveMessages(store: Store, rows: readonly MessageRow[]): P
     envelopes.bytes,
     envelopes.starts,
     envelopes.sizes,
-  ]);
+  ];
 }
 
 /** A message as it is read back. */

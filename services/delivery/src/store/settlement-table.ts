@@ -26,13 +26,15 @@ const UNNEST = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::i
     $13::bigint[]) as r (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers,
       start, size, stored_at_us)`;
 
-const INSERT = `
-  with inserted as (
+const PLAIN = `
     insert into settlements
       (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, stored_at_us, receipt)
     select r.org, r.message_id, r.recipient, r.stage, r.final <> 0, r.delivered_ends <> 0, r.reason, r.at_us,
       r.publishers, r.stored_at_us, substring($10::bytea from r.start for r.size)
-    from ${UNNEST}
+    from ${UNNEST}`;
+
+const INSERT = `
+  with inserted as (${PLAIN}
     on conflict do nothing
     returning 1)
   select count(*)::int as count from inserted`;
@@ -78,6 +80,11 @@ export async function saveSettlements(tx: StoreTransaction, rows: readonly Settl
     if (!isSame(before, merged)) changed.push({ ...row, settlement: merged, encoded: undefined });
   }
   if (changed.length > 0) await tx.query(UPDATE, columns(changed));
+}
+
+/** For rows that are most likely all new: fails with a unique violation, and writes nothing, when one is not. */
+export async function insertSettlements(store: Store, rows: readonly SettlementRow[]): Promise<void> {
+  await store.query(PLAIN, columns(rows));
 }
 
 /** The order in which rows are locked. */

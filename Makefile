@@ -19,7 +19,7 @@ demo: setup ## The same in a folder of its own, then end everything; fails loudl
 	@$(FLEETWIRE) demo
 
 down: ## End what `make up` started
-	@$(FLEETWIRE) down
+	@$(FLEETWIRE) down --programs
 
 test: setup ## All tests, linters and checks
 	@npm run -s test

@@ -2,16 +2,20 @@
 
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { LocalAgent } from '@fleetwire/gen/node';
 import type { Agent } from '@fleetwire/gen/registry';
-import { checkName, FleetwireError } from '@fleetwire/kernel';
+import { checkName, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { oneOf } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { Hub } from '../hub.ts';
+import type { NodeClient } from '../local-nodes.ts';
 import { ago, table, visible } from '../output.ts';
 
 const PAGE = 500;
+const EARLY_LOOKS = 5;
+const EARLY_LOOK_MS = 100;
 
 export function addAgentCommands(program: Command, action: Action): void {
   const agent = program.command('agent').description('agents of the org, and their programs');
@@ -60,10 +64,29 @@ async function run(
   const node = await context.node(options.node);
   const adapter = options.adapter ?? (command.length === 0 ? 'mailbox' : 'tmux');
   const { agent } = await node.runAgent({ name, adapter, command: [...command], cwd, env: {} });
+  await endedAtOnce(node, agent!);
   const { id, state, pid, pane } = agent!;
   context.output.result({ id, name: agent!.name, adapter, state, pid, pane }, () => [
     `${agent!.name} is ${state === '' ? 'registered' : state} (${adapter}${pane === '' ? '' : `, pane ${pane}`})`,
   ]);
+}
+
+/** A command that cannot run ends within a moment; better said now than found out by the first message. */
+async function endedAtOnce(node: NodeClient, agent: LocalAgent): Promise<void> {
+  if (agent.state === '') return;
+  for (let look = 0; look < EARLY_LOOKS; look++) {
+    await pause(EARLY_LOOK_MS);
+    const { agents } = await node.listLocalAgents({});
+    if (agents.find((a) => a.id === agent.id)?.state !== 'exited') continue;
+    throw new FleetwireError(
+      'failed_precondition',
+      'PROGRAM_EXITED',
+      `the program of ${agent.name} has ended at once`,
+      {
+        help: `Correct its command, then: fleetwire agent stop ${agent.name}, and run it again.`,
+      },
+    );
+  }
 }
 
 async function stop(context: CommandContext, options: { node?: string }, name: string): Promise<void> {

@@ -1,17 +1,17 @@
 /** up | down: the fabric of this machine. */
 
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { asFleetwireError } from '@fleetwire/kernel';
+import { type Command, Option } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
 import { detach, endProcess, untilReady } from '../fabric/background.ts';
 import type { EmbeddedFabric } from '../fabric/embedded-fabric.ts';
+import { endNodes, endTerminals, terminalSockets } from '../fabric/end-nodes.ts';
 import { fabricProcess, isFabricReady } from '../fabric/fabric-record.ts';
-import { stopNode } from '../fabric/node-process.ts';
 import { catchSignals } from '../fabric/signals.ts';
 import { tellStarter } from '../fabric/starter.ts';
-import { HUB_NODE, nodeNames } from '../local-nodes.ts';
 
 export function addFabricCommands(program: Command, action: Action): void {
   program
@@ -19,16 +19,19 @@ export function addFabricCommands(program: Command, action: Action): void {
     .description('start the fabric on this machine; again on the same folder it goes on where it was')
     .option('--detach', 'go on in the background')
     .option('--demo', 'start two nodes with an agent each too, and let them talk')
+    .addOption(new Option('--no-hints').hideHelp())
     .action(action(up));
   program
     .command('down')
     .description('end the fabric and the nodes of this machine; what they hold stays on disk')
+    .option('--programs', 'end the programs of agents in terminals too; they start again with their node')
     .action(action(down));
 }
 
 interface UpOptions {
   readonly detach?: boolean;
   readonly demo?: boolean;
+  readonly hints: boolean;
 }
 
 async function up(context: CommandContext, options: UpOptions): Promise<void> {
@@ -36,7 +39,7 @@ async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const { data } = config.folders;
   const running = fabricProcess(data);
   if (running !== undefined && (await untilReady(running, () => isFabricReady(data), config.up.ready_ms))) {
-    if (options.demo === true) return demo(context);
+    if (options.demo === true) return demo(context, options);
     const { pid } = running;
     return output.result(
       { started: false, pid, context: context.contextName },
@@ -46,9 +49,20 @@ async function up(context: CommandContext, options: UpOptions): Promise<void> {
   return options.detach === true ? upDetached(context, options) : upHere(context, options);
 }
 
-async function demo(context: CommandContext): Promise<void> {
+async function demo(context: CommandContext, options: UpOptions): Promise<void> {
   const { runDemo } = await import('../demo/demo.ts');
-  await runDemo(context);
+  await runDemo(context, options.hints);
+}
+
+/** A demo that fails is told and ends nothing: the fabric is there to look at. */
+async function demoWhileServing(context: CommandContext, options: UpOptions): Promise<void> {
+  try {
+    await demo(context, options);
+  } catch (thrown) {
+    if (context.output.json) throw thrown;
+    const error = asFleetwireError(thrown);
+    context.output.progress(`the demo failed: ${error.message} (${error.reason}); the fabric goes on`);
+  }
 }
 
 async function upDetached(context: CommandContext, options: UpOptions): Promise<void> {
@@ -60,7 +74,7 @@ async function upDetached(context: CommandContext, options: UpOptions): Promise<
     env: ownEnvironment(config),
     timeoutMs: config.up.ready_ms,
   });
-  if (options.demo === true) return demo(context);
+  if (options.demo === true) return demo(context, options);
   output.result(
     { started: true, pid, context: context.contextName },
     () => `the fabric runs (process ${pid})`,
@@ -77,17 +91,29 @@ async function upHere(context: CommandContext, options: UpOptions): Promise<void
   const fabric = await startEmbeddedFabric(config, context.contextName, report, leaving.signal);
   try {
     // With a demo its result is the one document.
-    if (options.demo !== true || !output.json) announce(context, fabric);
+    if (options.demo !== true || !output.json) announce(context, fabric, options);
     await tellStarter({ ready: true });
-    if (options.demo === true) await Promise.race([demo(context), leaving.asked()]);
+    if (options.demo === true) await Promise.race([demoWhileServing(context, options), leaving.asked()]);
     await leaving.asked();
   } finally {
+    if (options.demo === true) {
+      const sockets = await terminalSockets(config.folders.data);
+      await endNodes(context);
+      await endTerminals(sockets);
+    }
     await fabric.stop();
   }
   output.progress('the fabric has ended');
 }
 
-function announce(context: CommandContext, fabric: EmbeddedFabric): void {
+const FIRST_STEPS = [
+  'in another terminal:',
+  '  npx fleetwire node start laptop --detach',
+  '  npx fleetwire agent run alice --node laptop -- YOUR-AGENT',
+  '  npx fleetwire send alice "hello" --wait 10',
+];
+
+function announce(context: CommandContext, fabric: EmbeddedFabric, options: UpOptions): void {
   const { servers, services } = fabric;
   const document = {
     started: true,
@@ -100,34 +126,30 @@ function announce(context: CommandContext, fabric: EmbeddedFabric): void {
   context.output.result(document, () => [
     `the fabric runs: nats-server (${servers.about.nats}), PostgreSQL (${servers.about.postgres})`,
     ...services.map((s) => `  ${s.name.padEnd(9)} ${s.address}`),
-    'in another terminal:',
-    '  npx fleetwire node start laptop --detach',
-    '  npx fleetwire agent run alice --node laptop -- YOUR-AGENT',
-    '  npx fleetwire send alice "hello" --wait 10',
+    ...(options.demo === true ? [] : FIRST_STEPS),
     'end it with Ctrl-C, or: npx fleetwire down',
   ]);
 }
 
 /** Goes on when one does not end, and says so at the end. */
-async function down(context: CommandContext): Promise<void> {
+async function down(context: CommandContext, options: { programs?: boolean }): Promise<void> {
   const { output, config } = context;
   const { data } = config.folders;
-  const stopped: string[] = [];
-  let fault: unknown;
-  const keepFault = (error: unknown) => {
-    fault ??= error;
-    return false;
-  };
-  for (const name of await nodeNames(data)) {
-    if (name === HUB_NODE || !(await stopNode(context, name).catch(keepFault))) continue;
-    stopped.push(name);
-    output.progress(`node ${name} has ended`);
-  }
+  const sockets = options.programs === true ? await terminalSockets(data) : [];
+  const { stopped, fault } = await endNodes(context);
   const running = fabricProcess(data);
-  if (running !== undefined && (await endProcess(running, 'the fabric').then(() => true, keepFault)))
-    stopped.push('fabric');
-  if (fault !== undefined) throw fault;
+  let failed = fault;
+  if (running !== undefined)
+    await endProcess(running, 'the fabric').then(
+      () => stopped.push('fabric'),
+      (error: unknown) => {
+        failed ??= error;
+      },
+    );
+  await endTerminals(sockets);
+  if (failed !== undefined) throw failed;
+  const left = options.programs === true ? [] : ['programs in tmux go on; `down --programs` ends them too'];
   output.result({ stopped }, () =>
-    stopped.length === 0 ? 'nothing was running' : `ended: ${stopped.join(', ')}`,
+    stopped.length === 0 ? 'nothing was running' : [`ended: ${stopped.join(', ')}`, ...left],
   );
 }

@@ -44,6 +44,7 @@ async function send(
   parseAddress(to);
   const body = words.length > 0 ? Buffer.from(words.join(' ')) : await readBody(process.stdin);
   if (body.length > LIMITS.bodyBytes) throw bodyTooLarge();
+  if (body.length === 0) throw emptyMessage();
   const { node, agent } = await context.acting(options.from, options.node);
   const { newTraceparent, traceIdOf } = await import('@fleetwire/telemetry');
   const sent = await node.send({
@@ -81,6 +82,11 @@ export async function readBody(stream: AsyncIterable<Uint8Array>): Promise<Buffe
   }
   return Buffer.concat(parts);
 }
+
+const emptyMessage = () =>
+  new FleetwireError('invalid_argument', 'EMPTY_MESSAGE', 'there is nothing to send', {
+    help: 'Give the text behind the name, or on standard input.',
+  });
 
 const bodyTooLarge = () =>
   new FleetwireError(

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
-import { DEMO_PAIRS } from './demo.ts';
+import { catchSignals } from '../fabric/signals.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
@@ -19,25 +19,29 @@ export async function runDemoAlone(context: CommandContext): Promise<void> {
   await chmod(home, 0o711);
   const env = ownEnvironment(context.config, { FLEETWIRE_HOME: home });
   const json = output.json ? ['--json'] : [];
-  let code = 1;
-  try {
-    code = await fleetwire(env, ['up', '--detach', '--demo', ...json], true);
-  } finally {
-    for (const { node, agent } of DEMO_PAIRS)
-      await fleetwire(env, ['agent', 'stop', agent, '--node', node], false);
-    const ended = await fleetwire(env, ['down'], false);
-    if (code === 0 && ended === 0) await rm(home, { recursive: true, force: true });
-    else output.progress(`what it left is in ${home}`);
-    if (code === 0) code = ended;
-  }
-  output.progress(code === 0 ? 'the demo worked; everything it started has ended' : 'the demo failed');
-  process.exitCode = code;
+  // A signal ends the command below; what it started is ended here all the same.
+  const leaving = catchSignals(() => output.progress('ending what the demo started'));
+  let code = await fleetwire(env, ['up', '--detach', '--demo', '--no-hints', ...json], true);
+  const ended = await fleetwire(env, ['down', '--programs'], false);
+  const { aborted } = leaving.signal;
+  if (ended === 0 && (code === 0 || aborted)) await rm(home, { recursive: true, force: true });
+  else output.progress(`what it left is in ${home}`);
+  if (code === 0) code = ended;
+  const outcome = aborted ? 'was interrupted' : 'failed';
+  output.progress(code === 0 ? 'the demo worked; everything it started has ended' : `the demo ${outcome}`);
+  process.exitCode = aborted ? INTERRUPTED : code;
 }
 
+const INTERRUPTED = 130;
+
+/** In a process group of its own, so that Ctrl-C reaches this process alone, which passes it on. */
 function fleetwire(env: Record<string, string>, args: readonly string[], show: boolean): Promise<number> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     stdio: ['ignore', show ? 'inherit' : 'ignore', show ? 'inherit' : 'ignore'],
     env,
+    detached: true,
   });
+  const passOn = () => child.kill('SIGTERM');
+  process.once('SIGINT', passOn).once('SIGTERM', passOn).once('SIGHUP', passOn);
   return new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)));
 }

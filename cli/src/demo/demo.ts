@@ -22,8 +22,17 @@ const QUESTION = 'ask: which machine are you on?';
 const WAIT_MS = 30_000;
 const POLL_MS = 100;
 
+const NEXT_STEPS = [
+  'now try:',
+  '  npx fleetwire who',
+  '  npx fleetwire send bob "ask: how are you?" --wait 10',
+  '  npx fleetwire inbox --wait 5',
+  '  npx fleetwire trace ID          (an id from above, whole)',
+  '  npx fleetwire status',
+];
+
 /** Starts what is not there yet; a second run on the same fabric talks again. Throws DEMO_FAILED when no answer comes. */
-export async function runDemo(context: CommandContext): Promise<void> {
+export async function runDemo(context: CommandContext, hints: boolean): Promise<void> {
   const { output } = context;
   const clients: NodeClient[] = [];
   for (const { node, agent } of DEMO_PAIRS) {
@@ -55,12 +64,7 @@ export async function runDemo(context: CommandContext): Promise<void> {
     ...messages.flatMap(messageLines),
     '',
     ...traces.flatMap((trace) => [...waterfall(trace), '']),
-    'now try:',
-    '  npx fleetwire who',
-    '  npx fleetwire send bob "ask: how are you?" --wait 10',
-    '  npx fleetwire inbox --wait 5',
-    '  npx fleetwire trace ID          (an id from above)',
-    '  npx fleetwire status',
+    ...(hints ? NEXT_STEPS : []),
   ]);
 }
 

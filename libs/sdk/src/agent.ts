@@ -1,15 +1,14 @@
 /** An agent as its program sees it: sends, messages, questions, receipts. */
 
-import { LIMITS } from '@fleetwire/contract';
 import type { Receipt } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId } from '@fleetwire/kernel';
-import { currentTraceparent } from '@fleetwire/telemetry';
 import { Asks } from './asks.ts';
 import { Inbox } from './inbox.ts';
 import { SDK_LIMITS } from './limits.ts';
 import { Link, type LinkParts } from './link.ts';
 import type { Message } from './message.ts';
+import { outgoingOf } from './outgoing.ts';
 import { ReceiptFeed } from './receipt-feed.ts';
 import { SendQueue, type Settle } from './send-queue.ts';
 import type { Answerable } from './typed-messages.ts';
@@ -63,7 +62,7 @@ export class Agent {
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         this.#link.abort();
-        reject(unreachable(connectMs, this.#link.lastError));
+        reject(this.#link.lastRefusal ?? unreachable(connectMs, this.#link.lastError));
       }, connectMs);
       const run = this.#link.run(() => {
         clearTimeout(late);
@@ -123,7 +122,11 @@ export class Agent {
     });
     for (const message of messages) {
       const index = results.length;
-      const outgoing = outgoingOf(message.to, message.body, message);
+      const outgoing = checked(message);
+      if (outgoing instanceof FleetwireError) {
+        results.push({ id: message.id ?? '', error: outgoing });
+        continue;
+      }
       results.push({ id: outgoing.id });
       left++;
       const room = this.#sends.add(outgoing, (error) => {
@@ -195,28 +198,14 @@ export class Agent {
   }
 }
 
-const encoder = new TextEncoder();
-
-function outgoingOf(to: string, body: string | Uint8Array, o: SendOptions): Outgoing {
-  const bytes = typeof body === 'string' ? encoder.encode(body) : body;
-  if (bytes.length > LIMITS.bodyBytes)
-    throw new FleetwireError(
-      'invalid_argument',
-      'BODY_TOO_LARGE',
-      `the body has ${bytes.length} bytes; ${LIMITS.bodyBytes} are allowed`,
-      { help: 'Store large content elsewhere and send its address.' },
-    );
-  return {
-    ref: 0,
-    id: o.id ?? newMessageId(),
-    to,
-    body: bytes,
-    contentType: o.contentType ?? '',
-    correlationId: o.correlationId ?? '',
-    replyTo: o.replyTo ?? '',
-    ttlMs: o.ttlMs ?? 0,
-    traceparent: o.traceparent ?? currentTraceparent(),
-  };
+/** One message of many that cannot be sent is no reason to leave the others unanswered. */
+function checked(message: OutgoingMessage): Outgoing | FleetwireError {
+  try {
+    return outgoingOf(message.to, message.body, message);
+  } catch (error) {
+    if (error instanceof FleetwireError) return error;
+    throw error;
+  }
 }
 
 function unreachable(ms: number, cause: FleetwireError | undefined): FleetwireError {

@@ -1,8 +1,9 @@
 /** Keeps an agent attached to its node: one session after the other, each going on where the last one ended. */
 
+import { ERROR_TABLE } from '@fleetwire/contract';
 import type { AttachHello, AttachResponse, AttachWelcome } from '@fleetwire/gen/node';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
-import { asFleetwireError, backoffMs, type ErrorKind, FleetwireError, pause } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import type { Inbox } from './inbox.ts';
 import { SDK_LIMITS } from './limits.ts';
@@ -22,20 +23,12 @@ export interface LinkParts {
   readonly feed: ReceiptFeed;
 }
 
-/** Kinds that the same call meets again, whatever the network does. */
-const LASTING: readonly ErrorKind[] = [
-  'invalid_argument',
-  'unauthenticated',
-  'permission_denied',
-  'not_found',
-  'failed_precondition',
-  'unimplemented',
-];
-
 export class Link {
   welcome: AttachWelcome | undefined;
   connected = false;
   lastError: FleetwireError | undefined;
+  /** What the node last answered instead of a welcome; a node out of reach leaves it as it is. */
+  lastRefusal: FleetwireError | undefined;
   readonly #parts: LinkParts;
   #client: RpcClient<NodeServiceDefinition> | undefined;
   #address = '';
@@ -87,8 +80,11 @@ export class Link {
   /** Throws when trying again cannot help. */
   #consider(error: FleetwireError): void {
     if (error.reason === 'SESSION_SUPERSEDED') throw error;
-    if (!LASTING.includes(error.kind)) return;
-    if (this.welcome === undefined || ++this.#refusals >= SDK_LIMITS.refusals) throw error;
+    if (error.reason !== 'PEER_UNREACHABLE') this.lastRefusal = error;
+    if (ERROR_TABLE[error.kind].retryable) return;
+    if (this.welcome === undefined) throw error;
+    // A fault on the way is no refusal: it passes, and an agent that was welcome before is worth the patience.
+    if (error.kind !== 'internal' && ++this.#refusals >= SDK_LIMITS.refusals) throw error;
   }
 
   /** One stream from hello to its end; gives what ended it. */

@@ -1,6 +1,6 @@
 /** Sent messages until the node has accepted or refused them: bounded, in order, sent again after a reconnect. */
 
-import type { AcceptedRef, Outgoing, SendRefused } from '@fleetwire/gen/node';
+import { type AcceptedRef, Outgoing, type SendRefused } from '@fleetwire/gen/node';
 import { ERROR_KINDS, type ErrorKind, FleetwireError } from '@fleetwire/kernel';
 import { SDK_LIMITS } from './limits.ts';
 
@@ -89,10 +89,23 @@ export class SendQueue {
 
   /** A new session: what was not answered goes out again, first and in order, with the same ids. */
   restart(): void {
+    this.#endUnencodable();
     this.#unsent = [...this.#unanswered.values(), ...this.#unsent.slice(this.#head)];
     this.#head = 0;
     this.#unanswered = new Map();
     this.#ref = 0;
+    this.#fill();
+  }
+
+  /** What cannot be encoded has ended the session before, and would end each one that follows. */
+  #endUnencodable(): void {
+    for (const [ref, { outgoing }] of this.#unanswered) {
+      try {
+        Outgoing.encode(outgoing);
+      } catch (cause) {
+        this.#settle(ref, unencodable(cause));
+      }
+    }
   }
 
   accepted(refs: readonly AcceptedRef[]): void {
@@ -151,6 +164,14 @@ export class SendQueue {
     this.#drained = [];
     for (const go of drained) go();
   }
+}
+
+function unencodable(cause: unknown): FleetwireError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new FleetwireError('invalid_argument', 'INVALID_MESSAGE', `the message cannot be encoded: ${why}`, {
+    help: 'Check the types of its fields.',
+    cause,
+  });
 }
 
 function tooMany(): FleetwireError {

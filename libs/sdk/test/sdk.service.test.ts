@@ -197,6 +197,44 @@ describe('sdk', () => {
     await assert.rejects(agent.send('bob', 'x'.repeat(1024 * 1024 + 1)), { reason: 'BODY_TOO_LARGE' });
   });
 
+  it('refuses at once what cannot be sent, and goes on', async () => {
+    const agent = await attach('alice');
+    const send = (to: unknown, body: unknown, options: object = {}) =>
+      agent.send(to as string, body as string, options);
+    for (const ttlMs of [-1, 1.5, Number.NaN, 2 ** 40, 3_600_001, '5'])
+      await assert.rejects(send('bob', 'x', { ttlMs }), { kind: 'invalid_argument', reason: 'INVALID_TTL' });
+    const odd = [
+      send(7, 'x'),
+      send(undefined, 'x'),
+      send('b'.repeat(10_000_000), 'x'),
+      send('bob', 7),
+      send('bob', undefined),
+      send('bob', [1, 2]),
+      ...['id', 'contentType', 'correlationId', 'replyTo', 'traceparent'].map((field) =>
+        send('bob', 'x', { [field]: 7 }),
+      ),
+    ];
+    for (const sending of odd)
+      await assert.rejects(sending, (error: FleetwireError) => {
+        assert.deepEqual([error.kind, error.reason], ['invalid_argument', 'INVALID_MESSAGE']);
+        return error.help !== undefined;
+      });
+    await assert.rejects(agent.ask('bob', 'x', { ttlMs: -1 }), { reason: 'INVALID_TTL' });
+    const results = await agent.sendMany([
+      { to: 'bob', body: 'a', ttlMs: -1 },
+      { to: 'bob', body: 'b', ttlMs: 3_600_000 },
+    ]);
+    assert.deepEqual(
+      results.map((r) => r.error?.reason),
+      ['INVALID_TTL', undefined],
+    );
+    await send('bob', 'c', { ttlMs: 0 });
+    assert.deepEqual(
+      node.accepted.map((m) => text(m.body)),
+      ['b', 'c'],
+    );
+  });
+
   it('sends again in order, with the same ids, what a killed node had not answered', async () => {
     const agent = await attach('alice');
     await agent.send('bob', '0');

@@ -197,7 +197,10 @@ export class FakeHub {
         const node = nodeOf(context);
         const present = this.agents.get(foldName(request.name));
         if (present !== undefined && present.node !== node)
-          throw new FleetwireError('already_exists', 'NAME_TAKEN', `${request.name} lives elsewhere`);
+          throw new FleetwireError('already_exists', 'NAME_TAKEN', `${request.name} lives elsewhere`, {
+            help: `Choose another name; ${request.name}-2 is free.`,
+            details: { held_by_node_name: present.nodeName, suggestion: `${request.name}-2` },
+          });
         const fresh = { status: 'online', registeredAtMs: 1, lastSeenAtMs: 1, epoch: 1 };
         const nodeName = this.nodes.get(node)!.name;
         const agent = present ?? { id: newId('agent'), ...request, node, nodeName, ...fresh };

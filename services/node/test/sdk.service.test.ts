@@ -33,11 +33,11 @@ describe('sdk and node', function () {
     nodes.push(node);
     return node;
   }
-  async function attach(node: TestNode, name: string, receipts = false): Promise<Agent> {
+  async function attach(node: TestNode, name: string, receipts = false, connectMs?: number): Promise<Agent> {
     const file = join(node.folder.path, 'node.json');
     const address = (): string => JSON.parse(readFileSync(file, 'utf8')).address;
     const token = readFileSync(join(node.folder.path, 'admin-token'), 'utf8').trim();
-    const agent = await connect({ address, token, name, receipts });
+    const agent = await connect({ address, token, name, receipts, connectMs });
     agents.push(agent);
     return agent;
   }
@@ -84,6 +84,24 @@ describe('sdk and node', function () {
     await sending;
     await eventually(() => seen.length >= sent, { timeoutMs: 30_000 });
     assert.deepEqual(seen, numbers(sent));
+  });
+
+  it('says at once that a name is taken, by whom, and which one is free', async () => {
+    const left = await make('left').start();
+    const right = await make('right').start();
+    await attach(left, 'Bob');
+    await assert.rejects(attach(right, 'bOb'), {
+      kind: 'already_exists',
+      reason: 'NAME_TAKEN',
+      help: 'Choose another name; bOb-2 is free.',
+      details: { held_by_node_name: 'left', suggestion: 'bOb-2' },
+    });
+  });
+
+  it('says what the node answered when it could not connect in time', async () => {
+    const node = await make('left', { sessions: '1' }).start();
+    await attach(node, 'alice');
+    await assert.rejects(attach(node, 'bob', false, 500), { reason: 'TOO_MANY_SESSIONS' });
   });
 
   it('hands over thousands of messages on one node', async () => {

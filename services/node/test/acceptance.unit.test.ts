@@ -69,6 +69,19 @@ describe('acceptance', () => {
     assert.equal(error.reason, 'MESSAGE_ID_TAKEN');
   });
 
+  it('refuses a known id with another recipient or body, also after a crash', async () => {
+    const { id } = await send('far');
+    for (const again of ['now', 'after a crash']) {
+      for (const more of [{ to: 'far2' }, { body: new TextEncoder().encode(again) }]) {
+        const error = await refusalOf(() => send('far', { id, ...more }));
+        assert.deepEqual([error.kind, error.reason], ['already_exists', 'MESSAGE_ID_REUSED']);
+      }
+      assert.equal((await send('far', { id })).id, id);
+      test = await test.crash();
+    }
+    assert.equal(test.engine.outbox.depth, 1);
+  });
+
   it('refuses beyond the share of one agent, with retry information, and leaves others theirs', async () => {
     for (let i = 0; i < 10; i++) await send('far');
     const error = await refusalOf(() => send('far'));

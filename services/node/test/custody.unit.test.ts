@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { Envelope, Stage } from '@fleetwire/gen/message';
+import { newMessageId } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { confirmed } from '../src/domain/receipt.ts';
 import {
@@ -34,6 +35,19 @@ describe('custody', () => {
     const again = test.engine.book.named('bob');
     assert.equal(again.queue.depth, 1);
     assert.equal(await hold(test, again, entry), 'repeated');
+  });
+
+  it('does not take the message of another sender for a repetition, because its id is the same', async () => {
+    const bob = await addAgent(test.engine, 'bob');
+    const id = newMessageId();
+    const [first, second] = ['a_0000000000000aaa', 'a_0000000000000bbb'].map((fromAgent) =>
+      entryFor(bob.id, test.clock, { id, fromAgent }),
+    );
+    assert.equal(await hold(test, bob, first!), 'held');
+    assert.equal(await hold(test, bob, second!), 'held');
+    assert.equal(await hold(test, bob, first!), 'repeated');
+    assert.equal(await hold(test, bob, second!), 'repeated');
+    assert.equal(bob.queue.depth, 2);
   });
 
   it('knows a repetition of what has ended', async () => {

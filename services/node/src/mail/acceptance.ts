@@ -1,5 +1,6 @@
 /** Accepting mail of this node's agents: from then on it is on this node's disk. */
 
+import { hash } from 'node:crypto';
 import { LIMITS } from '@fleetwire/contract';
 import { Envelope } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
@@ -10,7 +11,7 @@ import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { checkOutgoing, namesThisNode, ttlOf } from '../domain/checks.ts';
 import type { Outbox } from '../domain/outbox.ts';
-import type { OutboxTable } from '../store/outbox-table.ts';
+import type { OutboxTable, SentRow } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Custody } from './custody.ts';
 
@@ -46,14 +47,15 @@ export class Acceptance {
 
   /**
    * Inside a turn. Throws a FleetwireError, with nothing changed, for what is refused. An id accepted before is
-   * answered with the first acceptance and not sent again.
+   * answered with the first acceptance and not sent again; with another recipient or body it is refused.
    */
   accept(agent: HostedAgent, message: Outgoing): Accepted {
     const address = checkOutgoing(message);
     const { table, outbox, turns } = this.#parts;
+    const digest = digestOf(message);
     if (message.id !== '') {
       const before = table.findSent(message.id);
-      if (before !== undefined) return this.#again(agent, before);
+      if (before !== undefined) return again(agent, before, digest);
     }
     const local = namesThisNode(address, this.#parts.nodeName)
       ? this.#parts.book.byName(address.name)
@@ -66,7 +68,7 @@ export class Acceptance {
     const envelope = this.#envelope(agent, message, local);
     const encoded = Envelope.encode(envelope).finish();
     const { id, correlationId, traceparent, acceptedAtUs } = envelope;
-    table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent);
+    table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent, digest);
     const published = local === undefined || outbox.roomForHistory(size);
     if (published) {
       const seq = table.insert(id, agent.num, local !== undefined, encoded);
@@ -81,14 +83,6 @@ export class Acceptance {
     const deadlineUs = envelope.acceptedAtUs + envelope.ttlMs * 1000;
     const arrival = { ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history };
     this.#parts.custody.hold(agent, envelope, encoded, arrival);
-  }
-
-  #again(agent: HostedAgent, before: { agent: number } & Accepted): Accepted {
-    const { id, correlationId, traceparent } = before;
-    if (before.agent === agent.num) return { id, correlationId, traceparent };
-    throw new FleetwireError('already_exists', 'MESSAGE_ID_TAKEN', `another agent has sent ${before.id}`, {
-      help: 'Make a new id for each message.',
-    });
   }
 
   #envelope(agent: HostedAgent, message: Outgoing, local: HostedAgent | undefined): Envelope {
@@ -119,4 +113,23 @@ export class Acceptance {
       body: message.body,
     };
   }
+}
+
+function again(agent: HostedAgent, before: SentRow, digest: number): Accepted {
+  const { id, correlationId, traceparent } = before;
+  if (before.agent !== agent.num)
+    throw new FleetwireError('already_exists', 'MESSAGE_ID_TAKEN', `another agent has sent ${id}`, {
+      help: 'Make a new id for each message.',
+    });
+  if (before.digest === undefined || before.digest === digest) return { id, correlationId, traceparent };
+  const said = `${id} was accepted before, for another recipient or with another body`;
+  throw new FleetwireError('already_exists', 'MESSAGE_ID_REUSED', said, {
+    help: 'Make a new id for each message; repeat an id only with the same message.',
+    details: { message_id: id },
+  });
+}
+
+/** 48 bits, which SQLite and JavaScript both hold exactly, over recipient and body. */
+function digestOf({ to, body }: Outgoing): number {
+  return hash('sha256', Buffer.concat([Buffer.from(`${to}\n`), body]), 'buffer').readUIntBE(0, 6);
 }

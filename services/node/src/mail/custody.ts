@@ -77,7 +77,7 @@ export class Custody {
    */
   hold(agent: HostedAgent, envelope: Envelope, encoded: Uint8Array, arrival: Arrival): Held {
     const nowUs = this.#parts.clock.nowUs();
-    const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, nowUs);
+    const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
     if (seq === undefined) return 'repeated';
     const meta = { ...arrival, seq, heldAtUs: nowUs };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { FleetwireError } from '@fleetwire/kernel';
+import { storeFault } from './store-fault.ts';
 
 /** Grows by one with each entry of MIGRATIONS. */
 const MIGRATIONS: readonly string[] = [
@@ -70,32 +71,46 @@ const MIGRATIONS: readonly string[] = [
     batch BLOB NOT NULL
   );
   `,
+  // Ids are unique for each sender only. Rows of before have no sender and no digest: see InboxTable and OutboxTable.
+  `
+  ALTER TABLE seen ADD COLUMN sender TEXT NOT NULL DEFAULT '';
+  DROP INDEX seen_message;
+  CREATE UNIQUE INDEX seen_message ON seen (id, agent, sender);
+  ALTER TABLE sent ADD COLUMN digest INTEGER;
+  `,
 ];
 
 /** An open database, for those who only hand it on. */
 export type Database = DatabaseSync;
 export type SyncMode = 'normal' | 'always';
 
+const FILE = 'node.db';
+
 /**
  * Opens `<dir>/node.db`, 0600. What a transaction committed survives the end of the process at any moment; with
- * `sync: 'always'` also a power cut. Throws FOLDER_FROM_NEWER_VERSION for a file of a later version of the software.
+ * `sync: 'always'` also a power cut. Throws FOLDER_FROM_NEWER_VERSION for a file of a later version of the software,
+ * NODE_STORE_DAMAGED for one that is no (whole) database, NODE_STORE_FAILED for one that cannot be opened.
  */
 export function openDatabase(dir: string, sync: SyncMode): DatabaseSync {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const file = join(dir, 'node.db');
-  const db = new DatabaseSync(file);
-  chmodSync(file, 0o600);
+  let db: DatabaseSync | undefined;
   try {
-    db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 2000');
-    db.exec(`PRAGMA synchronous = ${sync === 'always' ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -32768`);
-    // A checkpoint waits for the disk: one every 32 MiB, so that a steady load does not stop for it all the time.
-    db.exec('PRAGMA wal_autocheckpoint = 4096');
-    migrate(db, file);
+    db = new DatabaseSync(join(dir, FILE));
+    prepare(db, join(dir, FILE), sync);
     return db;
   } catch (error) {
-    db.close();
-    throw error;
+    db?.close();
+    throw storeFault(error, dir);
   }
+}
+
+function prepare(db: DatabaseSync, file: string, sync: SyncMode): void {
+  chmodSync(file, 0o600);
+  db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 2000');
+  db.exec(`PRAGMA synchronous = ${sync === 'always' ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -32768`);
+  // A checkpoint waits for the disk: one every 32 MiB, so that a steady load does not stop for it all the time.
+  db.exec('PRAGMA wal_autocheckpoint = 4096');
+  migrate(db, file);
 }
 
 function migrate(db: DatabaseSync, file: string): void {

@@ -41,7 +41,12 @@ export class InboxTable {
   readonly #sweepUnproven: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#seen = db.prepare('INSERT OR IGNORE INTO seen (id, agent, at_us) VALUES (?, ?, ?)');
+    this.#seen = db.prepare(
+      hasSenderless(db)
+        ? `INSERT OR IGNORE INTO seen (id, agent, sender, at_us) SELECT ?1, ?2, ?3, ?4
+             WHERE NOT EXISTS (SELECT 1 FROM seen WHERE id = ?1 AND agent = ?2 AND sender = '')`
+        : 'INSERT OR IGNORE INTO seen (id, agent, sender, at_us) VALUES (?, ?, ?, ?)',
+    );
     this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#envelope = db.prepare('SELECT envelope FROM inbox WHERE agent = ? AND seq = ?');
     this.#delete = db.prepare('DELETE FROM inbox WHERE agent = ? AND seq = ?');
@@ -64,9 +69,12 @@ export class InboxTable {
     );
   }
 
-  /** The sequence of a message for an agent that was never here before; undefined: it was, so this is a repetition. */
-  markSeen(id: string, agent: number, atUs: number): number | undefined {
-    const { changes, lastInsertRowid } = this.#seen.run(id, agent, atUs);
+  /**
+   * The sequence of a message for an agent that was never here before; undefined: it was, so this is a repetition.
+   * `sender` is the sending agent's id: the same id of another sender is another message.
+   */
+  markSeen(id: string, agent: number, sender: string, atUs: number): number | undefined {
+    const { changes, lastInsertRowid } = this.#seen.run(id, agent, sender, atUs);
     return Number(changes) === 0 ? undefined : Number(lastInsertRowid);
   }
 
@@ -112,4 +120,12 @@ export class InboxTable {
     this.#sweepUnproven.run(limit, beforeUs);
     return Number(this.#sweepSeen.run(limit, beforeUs).changes);
   }
+}
+
+/** True while rows of an earlier version, which did not note the sender, are remembered; they are the oldest. */
+function hasSenderless(db: DatabaseSync): boolean {
+  const oldest = db.prepare('SELECT sender FROM seen ORDER BY seq LIMIT 1').get() as
+    | { sender: string }
+    | undefined;
+  return oldest?.sender === '';
 }

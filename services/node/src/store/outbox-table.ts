@@ -17,6 +17,8 @@ export interface SentRow {
   readonly agent: number;
   readonly correlationId: string;
   readonly traceparent: string;
+  /** Of recipient and body; undefined in rows of an earlier version. */
+  readonly digest: number | undefined;
 }
 
 export class OutboxTable {
@@ -30,9 +32,11 @@ export class OutboxTable {
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare('INSERT INTO outbox (id, agent, local, envelope) VALUES (?, ?, ?, ?)');
     this.#insertSent = db.prepare(
-      'INSERT INTO sent (id, agent, accepted_at_us, correlation_id, traceparent) VALUES (?, ?, ?, ?, ?)',
+      'INSERT INTO sent (id, agent, accepted_at_us, correlation_id, traceparent, digest) VALUES (?, ?, ?, ?, ?, ?)',
     );
-    this.#findSent = db.prepare('SELECT seq, id, agent, correlation_id, traceparent FROM sent WHERE id = ?');
+    this.#findSent = db.prepare(
+      'SELECT seq, id, agent, correlation_id, traceparent, digest FROM sent WHERE id = ?',
+    );
     this.#deleteUpTo = db.prepare('DELETE FROM outbox WHERE seq <= ?');
     this.#all = db.prepare('SELECT seq, id, agent, local, envelope FROM outbox ORDER BY seq');
     this.#sweepSent = db.prepare(
@@ -52,16 +56,26 @@ export class OutboxTable {
     acceptedAtUs: number,
     correlationId: string,
     traceparent: string,
+    digest: number,
   ): void {
-    this.#insertSent.run(id, agent, acceptedAtUs, correlationId === id ? '' : correlationId, traceparent);
+    const kept = correlationId === id ? '' : correlationId;
+    this.#insertSent.run(id, agent, acceptedAtUs, kept, traceparent, digest);
   }
 
   findSent(id: string): SentRow | undefined {
-    const row = this.#findSent.get(id) as Record<string, string | number> | undefined;
+    const row = this.#findSent.get(id) as Record<string, string | number | null> | undefined;
     if (row === undefined) return undefined;
     const correlationId = (row['correlation_id'] as string) || id;
     const traceparent = row['traceparent'] as string;
-    return { seq: row['seq'] as number, id, agent: row['agent'] as number, correlationId, traceparent };
+    const digest = (row['digest'] as number | null) ?? undefined;
+    return {
+      seq: row['seq'] as number,
+      id,
+      agent: row['agent'] as number,
+      correlationId,
+      traceparent,
+      digest,
+    };
   }
 
   deleteUpTo(seq: number): void {

@@ -2,6 +2,7 @@
 
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FleetwireError } from '@fleetwire/kernel';
 
 export interface NodeIdentity {
   /** Empty until the node has joined. */
@@ -45,16 +46,41 @@ const WELCOME = 'welcome.json';
 const ADDRESS = 'node.json';
 const ADMIN_TOKEN = 'admin-token';
 
+/** Undefined when there is none yet. Throws NODE_FILE_DAMAGED: without its key nobody can say who this node is. */
 export function readIdentity(dir: string): NodeIdentity | undefined {
-  return readJson<NodeIdentity>(join(dir, IDENTITY));
+  const file = join(dir, IDENTITY);
+  try {
+    return readJson<NodeIdentity>(file, [
+      'node',
+      'org',
+      'name',
+      'seed',
+      'publicKey',
+      'registry',
+      'agentSecret',
+    ]);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FleetwireError('failed_precondition', 'NODE_FILE_DAMAGED', `${file} cannot be read: ${why}`, {
+      help: `Put back a copy of ${file}, or move the folder ${dir} away and join again with a new join token.`,
+      details: { file },
+      cause,
+    });
+  }
 }
 
 export function writeIdentity(dir: string, identity: NodeIdentity): void {
   writePrivate(join(dir, IDENTITY), JSON.stringify(identity, null, 2));
 }
 
+/** Undefined also when it is damaged: the registry says it again. */
 export function readWelcome(dir: string): Welcome | undefined {
-  return readJson<Welcome>(join(dir, WELCOME));
+  try {
+    const welcome = readJson<Welcome>(join(dir, WELCOME), ['userJwt', 'nodeToken', 'trust']);
+    return Array.isArray(welcome?.natsUrls) ? welcome : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function writeWelcome(dir: string, welcome: Welcome): void {
@@ -79,9 +105,13 @@ export function adminToken(dir: string, fresh: () => string): string {
   return token;
 }
 
-function readJson<T>(file: string): T | undefined {
-  const text = readText(file);
-  return text === undefined ? undefined : (JSON.parse(text) as T);
+/** Throws for what is no JSON object with these texts in it. */
+function readJson<T>(file: string, texts: readonly (keyof T & string)[]): T | undefined {
+  const content = readText(file);
+  if (content === undefined) return undefined;
+  const value = JSON.parse(content) as T | null;
+  for (const key of texts) if (typeof value?.[key] !== 'string') throw new Error(`it has no ${key}`);
+  return value as T;
 }
 
 function readText(file: string): string | undefined {

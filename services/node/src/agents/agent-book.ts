@@ -54,7 +54,7 @@ export class AgentBook {
       help:
         near.length > 0
           ? `Did you mean ${near.join(' or ')}?`
-          : 'See `fleetwire agents` for who lives where.',
+          : 'See `fleetwire agent list` for who lives where.',
     });
   }
 

@@ -8,6 +8,7 @@ import { closing, type Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
 import { StreamSession } from '../mail/stream-session.ts';
 import type { Callers, NodeContext } from './callers.ts';
+import { helloOf, protocolFault, tooManySessions } from './session-start.ts';
 
 export interface AttachParts {
   readonly engine: Engine;
@@ -26,6 +27,8 @@ const LOOK_MS = 2;
 export class AttachHandler {
   readonly #parts: AttachParts;
   readonly #open = new Set<Outflow>();
+  /** Sessions that have not said hello yet, or whose agent is being looked up. */
+  #arriving = 0;
   #sessions = 0;
 
   constructor(parts: AttachParts) {
@@ -40,14 +43,9 @@ export class AttachHandler {
     requests: AsyncIterable<AttachRequest>,
     context: NodeContext,
   ): AsyncGenerator<AttachResponse> {
-    if (this.#open.size >= this.#parts.engine.config.sessions) throw tooManySessions(this.#open.size);
     const iterator = requests[Symbol.asyncIterator]();
-    const first = await iterator.next();
-    const hello = first.done ? undefined : first.value.hello;
-    if (hello === undefined) throw protocolFault('the first message of a session must be hello');
-    const agent = await this.#agentOf(hello, context);
     const outflow = new Outflow();
-    this.#open.add(outflow);
+    const { hello, agent } = await this.#arrive(iterator, context, outflow);
     const call = new SessionCall(this.#parts, agent, hello, outflow, ++this.#sessions);
     const over = () => outflow.end();
     const drain = () => call.close();
@@ -65,6 +63,26 @@ export class AttachHandler {
       context.draining.removeEventListener('abort', drain);
       this.#open.delete(outflow);
       await call.end();
+    }
+  }
+
+  /** Within the bound, to which every session counts from its first moment; `outflow` is among the open ones then. */
+  async #arrive(
+    requests: AsyncIterator<AttachRequest>,
+    context: NodeContext,
+    outflow: Outflow,
+  ): Promise<{ hello: AttachHello; agent: HostedAgent }> {
+    const { sessions, hello_ms: helloMs } = this.#parts.engine.config;
+    const present = this.#open.size + this.#arriving;
+    if (present >= sessions) throw tooManySessions(present);
+    this.#arriving++;
+    try {
+      const hello = await helloOf(requests, helloMs);
+      const agent = await this.#agentOf(hello, context);
+      this.#open.add(outflow);
+      return { hello, agent };
+    } finally {
+      this.#arriving--;
     }
   }
 
@@ -215,15 +233,4 @@ class SessionCall {
 function refusalOf(ref: number, error: FleetwireError): SendRefused {
   const { kind, reason, message, retryAfterMs = 0, help = '' } = error;
   return { ref, kind, reason, message, retryAfterMs, help };
-}
-
-function protocolFault(message: string): FleetwireError {
-  return new FleetwireError('invalid_argument', 'SESSION_PROTOCOL', message);
-}
-
-function tooManySessions(open: number): FleetwireError {
-  return new FleetwireError('resource_exhausted', 'TOO_MANY_SESSIONS', `${open} sessions are open`, {
-    help: 'End some, or raise FLEETWIRE_NODE_SESSIONS.',
-    retryAfterMs: 1000,
-  });
 }

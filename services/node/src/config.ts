@@ -50,6 +50,7 @@ export const nodeSection = defineSection('node', {
   announce_ms: ms(100, 60_000).describe('A message that has not ended after this long is reported as held'),
   dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
   sessions: count(4096).describe('Sessions of agents at the same time'),
+  hello_ms: ms(10_000, 60_000).describe('How long a session may take to say who it is'),
   agents: count(4096).describe('Agents of this node'),
   waits: count(10_000).describe('Calls that wait for a message at the same time'),
   progress_messages: count(20_000).describe('Sent messages whose receipts are kept in memory'),

@@ -37,6 +37,7 @@ import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door
 import { sendOnce } from './mail/send-once.ts';
 import { AgentTable } from './store/agent-table.ts';
 import { openDatabase } from './store/database.ts';
+import { storeFault } from './store/store-fault.ts';
 
 const OFFSET_KEY = 'clock_offset_us';
 const config = { node: nodeSection };
@@ -96,14 +97,27 @@ function hostName(): string {
   );
 }
 
-async function wireNode(context: Context, dir: string, identity: NodeIdentity, unlock: () => Promise<void>) {
-  const { log, tracer, version } = context;
+/** Closes the file again, and says what is wrong with it, when it cannot be read. */
+async function openEngine(context: Context, dir: string, identity: NodeIdentity) {
+  const { log, tracer } = context;
   const settings = context.config.node;
   const db = openDatabase(dir, settings.sync);
-  const clock = new NodeClock(Number(new AgentTable(db).meta(OFFSET_KEY) ?? 0));
-  const broken = (error: Error) => context.fail(error);
-  const engine = createEngine({ db, config: settings, identity, clock, tracer, log, broken });
-  await loadEngine(engine);
+  try {
+    const clock = new NodeClock(Number(new AgentTable(db).meta(OFFSET_KEY) ?? 0));
+    const broken = (error: Error) => context.fail(error);
+    const engine = createEngine({ db, config: settings, identity, clock, tracer, log, broken });
+    await loadEngine(engine);
+    return { db, clock, engine };
+  } catch (error) {
+    db.close();
+    throw storeFault(error, dir);
+  }
+}
+
+async function wireNode(context: Context, dir: string, identity: NodeIdentity, unlock: () => Promise<void>) {
+  const { log, version } = context;
+  const settings = context.config.node;
+  const { db, clock, engine } = await openEngine(context, dir, identity);
   const client = (options: RpcClientOptions) => registryClient(context, options);
   const door = new RegistryDoor(
     { dir, identity, registry: settings.registry || identity.registry, version, clock, client },

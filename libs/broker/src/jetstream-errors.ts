@@ -12,9 +12,12 @@ export interface ApiError {
 
 /** From nats-server's errors.json. */
 export const ERR_CODES = {
+  accountResourcesExceeded: 10002,
   insufficientResources: 10023,
   consumerNotFound: 10014,
+  memoryResourcesExceeded: 10028,
   messageNotFound: 10037,
+  storageResourcesExceeded: 10047,
   messageDeleteFailed: 10057,
   messageTooLarge: 10054,
   streamNotFound: 10059,
@@ -29,7 +32,12 @@ export const ERR_CODES = {
 } as const;
 
 const MEANINGS: Readonly<Record<number, readonly [ErrorKind, string]>> = {
-  [ERR_CODES.insufficientResources]: ['resource_exhausted', 'STREAM_FULL'],
+  // Disk, memory or the account's share of them: no bound of a stream, and nothing that a sender could help.
+  [ERR_CODES.insufficientResources]: ['unavailable', 'JETSTREAM_FULL'],
+  [ERR_CODES.accountResourcesExceeded]: ['unavailable', 'JETSTREAM_FULL'],
+  [ERR_CODES.memoryResourcesExceeded]: ['unavailable', 'JETSTREAM_FULL'],
+  [ERR_CODES.storageResourcesExceeded]: ['unavailable', 'JETSTREAM_FULL'],
+  // Mostly a bound of the stream, but a disk that cannot be written ends so as well: `streams.isFull` tells.
   [ERR_CODES.storeFailed]: ['resource_exhausted', 'STREAM_FULL'],
   [ERR_CODES.messageTooLarge]: ['invalid_argument', 'PAYLOAD_TOO_LARGE'],
   [ERR_CODES.consumerNotFound]: ['not_found', 'CONSUMER_MISSING'],

@@ -30,6 +30,11 @@ export interface Streams {
   ensure(specs: readonly StreamSpec[], replicas: number): Promise<void>;
   /** Undefined when there is no such stream. */
   state(stream: string): Promise<StreamState | undefined>;
+  /**
+   * Would a bound of the stream refuse `bytes` more on `subject` now: that of one subject, or that of all its bytes?
+   * False when there is no such stream. The server looks through its index for it: not for a hot path.
+   */
+  isFull(stream: string, subject: string, bytes: number): Promise<boolean>;
 }
 
 export interface StreamInfo {
@@ -39,13 +44,23 @@ export interface StreamInfo {
     readonly bytes: number;
     readonly first_seq: number;
     readonly last_seq: number;
+    /** Messages of each subject that was asked for. */
+    readonly subjects?: Readonly<Record<string, number>> | null;
   };
 }
 
+/** Bytes that a stored message takes beside its payload, at most: subject, headers and the record around them. */
+const STORED_EXTRA_MAX = 1024;
+
 /** Undefined when there is none of this name. */
-export async function streamInfo(api: JetstreamApi, name: string): Promise<StreamInfo | undefined> {
+export async function streamInfo(
+  api: JetstreamApi,
+  name: string,
+  subject?: string,
+): Promise<StreamInfo | undefined> {
   try {
-    return await api.call<StreamInfo>(`STREAM.INFO.${name}`);
+    const body = subject === undefined ? undefined : { subjects_filter: subject };
+    return await api.call<StreamInfo>(`STREAM.INFO.${name}`, body);
   } catch (error) {
     if (isJetstreamError(error, ERR_CODES.streamNotFound)) return undefined;
     throw error;
@@ -61,6 +76,14 @@ export function createStreams(api: JetstreamApi): Streams {
         await api.call(`STREAM.CREATE.${spec.name}`, { ...spec, storage: 'file', num_replicas: replicas });
       }
       await verify(api, specs, replicas);
+    },
+    async isFull(stream, subject, bytes) {
+      const info = await streamInfo(api, stream, subject);
+      if (info === undefined) return false;
+      const perSubject = Number(info.config['max_msgs_per_subject'] ?? -1);
+      if (perSubject > 0 && (info.state.subjects?.[subject] ?? 0) >= perSubject) return true;
+      const maxBytes = Number(info.config['max_bytes'] ?? -1);
+      return maxBytes > 0 && info.state.bytes + bytes + STORED_EXTRA_MAX > maxBytes;
     },
     async state(stream) {
       const info = await streamInfo(api, stream);

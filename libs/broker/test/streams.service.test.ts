@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { bootstrapConsumers, ingressSubject, routerConsumer, streamSpecs } from '@fleetwire/contract';
 import { describe, it } from 'mocha';
-import { fill, inboxStream, NODE_CONSUMER, startRig, take } from './rig.ts';
+import { fill, inbox, inboxStream, NODE_CONSUMER, startRig, take } from './rig.ts';
 
 describe('streams', () => {
   it('are created where they are missing, and verified', async () => {
@@ -22,6 +22,22 @@ describe('streams', () => {
     await rig.broker.streams.verify(specs, 1);
     assert.equal((await rig.broker.streams.state('INBOX'))?.messages, 0);
     assert.equal(await rig.broker.streams.state('NONE'), undefined);
+  });
+
+  it('tell whether a subject, or all of it, is full', async () => {
+    await using rig = await startRig();
+    const { streams } = rig.broker;
+    const spec = { ...inboxStream(2), max_bytes: 64 * 1024 };
+    await streams.ensure([spec], 1);
+    assert.equal(await streams.isFull('INBOX', inbox('a1'), 10), false);
+    await fill(rig.broker, 2);
+    assert.equal(await streams.isFull('INBOX', inbox('a1'), 10), true);
+    assert.equal(await streams.isFull('INBOX', inbox('a2'), 10), false);
+    assert.equal(await streams.isFull('INBOX', inbox('a2'), 64 * 1024), true);
+    const large = Buffer.alloc(64 * 1024);
+    const refused = rig.broker.store(inbox('a2'), large, { msgId: 'large' });
+    await assert.rejects(refused, { reason: 'STREAM_FULL' });
+    assert.equal(await streams.isFull('NONE', inbox('a1'), 10), false);
   });
 
   it('are never altered: every field that differs is named', async () => {

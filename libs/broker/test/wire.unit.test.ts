@@ -9,6 +9,7 @@ import { describe, it } from 'mocha';
 import { readAckSubject } from '../src/ack-subject.ts';
 import { differences, report } from '../src/drift.ts';
 import { encodeHeaders, findHeader, statusOf } from '../src/headers.ts';
+import { ERR_CODES, jetstreamError } from '../src/jetstream-errors.ts';
 import { microsOf } from '../src/stored-messages.ts';
 
 const token = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/);
@@ -67,6 +68,19 @@ describe('header blocks', () => {
     assert.equal(statusOf('NATS/1.0 503\r\n\r\n'), 503);
     assert.equal(statusOf('NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 1\r\n\r\n'), 100);
     assert.equal(statusOf(''), 0);
+  });
+});
+
+describe('what JetStream refuses', () => {
+  it('is told apart: a bound of the stream, or a server that has no room', () => {
+    const of = (err_code: number, code: number) => {
+      const { kind, reason } = jetstreamError({ code, err_code }, 'publishing');
+      return [kind, reason];
+    };
+    assert.deepEqual(of(ERR_CODES.storeFailed, 503), ['resource_exhausted', 'STREAM_FULL']);
+    assert.deepEqual(of(ERR_CODES.insufficientResources, 503), ['unavailable', 'JETSTREAM_FULL']);
+    assert.deepEqual(of(ERR_CODES.accountResourcesExceeded, 400), ['unavailable', 'JETSTREAM_FULL']);
+    assert.deepEqual(of(ERR_CODES.storageResourcesExceeded, 500), ['unavailable', 'JETSTREAM_FULL']);
   });
 });
 

@@ -11,6 +11,8 @@ export interface ReadyServer {
   readonly address: string;
   /** Sets the health of the process, of the service by its short name, and of each gRPC service. */
   setServing(serving: boolean): void;
+  /** The same, of a service that stays open and may serve again. */
+  tellServing(serving: boolean): void;
 }
 
 export async function rpcPart(
@@ -40,10 +42,14 @@ export async function rpcPart(
     (it, how) => (how.forced ? it.close() : it.stopAccepting(how.graceMs)),
   );
   const names = ['', name, ...services.map((service) => service.definition.fullName)];
+  const tellServing = (serving: boolean) => {
+    for (const each of names) server.setServing(each, serving);
+  };
   return {
     address: server.address,
+    tellServing,
     setServing(serving) {
-      for (const each of names) server.setServing(each, serving);
+      tellServing(serving);
       if (!serving) server.drain();
     },
   };

@@ -31,6 +31,9 @@ export interface RunOptions<C extends Sections = Sections> {
   readonly logStream?: DestinationStream | undefined;
 }
 
+/** Between two looks at whether a service can do its work. */
+const SERVING_MS = 1000;
+
 export interface RunningService {
   readonly name: string;
   /** What clients connect to. */
@@ -142,6 +145,11 @@ async function openParts<C extends Sections>(
     () => server.setServing(true),
     () => server.setServing(false),
   );
+  const { serving } = wiring;
+  if (serving !== undefined) {
+    const look = () => server.tellServing(serving());
+    await life.open('serving watch', () => setInterval(look, SERVING_MS).unref(), clearInterval);
+  }
   return runningService(name, opened.address, wiring, life);
 }
 

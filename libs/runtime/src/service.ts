@@ -78,6 +78,8 @@ export interface Wiring {
   readonly authenticate?: (bearer: string) => Promise<unknown>;
   /** Figures for status pages. */
   health?(): Record<string, unknown>;
+  /** False while it cannot do its work: its gRPC health then says NOT_SERVING. Looked at each second. */
+  serving?(): boolean;
 }
 
 export interface Component {

@@ -65,6 +65,7 @@ export const router = defineService({
       ],
       components: [routes, check, share],
       health: () => health(table, share),
+      serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };
   },
 });
@@ -140,11 +141,14 @@ function workOf(
 }
 
 function health(table: RoutingTable, share: PartitionShare): Record<string, unknown> {
-  const partitions = share.workers.map(({ partition, epoch, state, load }) => ({
+  const partitions = share.workers.map(({ partition, epoch, state, load, restarts }) => ({
     partition,
     epoch,
     state,
+    restarts: restarts.inVain,
+    stuck: restarts.stuck,
     ...load,
   }));
-  return { routes: table.size, partitions };
+  const stuck = partitions.filter((each) => each.stuck).length;
+  return { routes: table.size, stuck, partitions };
 }

@@ -6,12 +6,20 @@
  */
 
 import assert from 'node:assert/strict';
-import { inboxSubject, ingressSubject, receiptSubject } from '@fleetwire/contract';
+import {
+  deadSubject,
+  inboxSubject,
+  ingressSubject,
+  receiptSubject,
+  routerConsumer,
+  UNKNOWN_RECIPIENT,
+} from '@fleetwire/contract';
 import { DeadLetter, ReceiptBatch, Stage } from '@fleetwire/gen/message';
+import { checkHealth } from '@fleetwire/rpc';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, describe, it } from 'mocha';
 import { Fabric } from './fabric.ts';
-import { idOf, NODE, ORG, route } from './samples.ts';
+import { idOf, NODE, ORG, packOf, route } from './samples.ts';
 
 let fabric: Fabric;
 
@@ -223,6 +231,44 @@ describe('routers on a real server', function () {
       (await fabric.inbox()).map((a) => a.id),
       [idOf(3)],
     );
+  });
+
+  it('dead-letter what comes on a subject that is none of the contract, and go on', async () => {
+    await ready(1);
+    const running = await fabric.router('one');
+    const stray = [`${ingressSubject.build({ partition: 0, org: 'x', node: 'y' }).slice(0, -3)}ORG.Node`];
+    stray.push(`${stray[0]}.deeper`);
+    for (const subject of stray) await fabric.broker.store(subject, packOf([{}]), { msgId: subject });
+    await fabric.send(0, NODE, [{ id: idOf(2) }]);
+    await eventually(async () => (await fabric.inbox()).length === 1);
+    await eventually(allAcknowledged);
+    assert.deepEqual(
+      (await deadLetters()).map((d) => [d.reason, d.subject, d.decoded]),
+      stray.map((subject) => ['ENVELOPE_UNREADABLE', subject, false]),
+    );
+    const expected = deadSubject.build({ org: UNKNOWN_RECIPIENT, agent: UNKNOWN_RECIPIENT });
+    for (const { subject } of await fabric.stream('DEAD')) assert.equal(subject, expected);
+    assert.deepEqual(await receipts(), []);
+    const [now] = running.health()['partitions'] as { dead: number; epoch: number; restarts: number }[];
+    assert.deepEqual([now!.dead, now!.restarts], [2, 0]);
+  });
+
+  it('tell of a partition that restarts in vain, once, and when it gets on again', async () => {
+    await ready(1);
+    await fabric.broker.consumers.create(routerConsumer(0, 1000));
+    const running = await fabric.router('one', { FLEETWIRE_ROUTER_RESTART_MAX_MS: '100' });
+    const told = () => fabric.log.filter((line) => line.includes('again and again')).length;
+    const status = () => checkHealth({ address: running.address, deadlineMs: 1000 });
+    assert.equal(await status(), true);
+    await eventually(async () => !(await status()), { timeoutMs: 20_000 });
+    assert.equal(running.health()['stuck'], 1);
+    assert.equal(told(), 1);
+    await fabric.broker.consumers.remove('INGRESS', 'router-p0-e1000');
+    await eventually(async () => await status(), { timeoutMs: 20_000 });
+    await fabric.send(0, NODE, [{ id: idOf(1) }]);
+    await eventually(async () => (await fabric.inbox()).length === 1);
+    assert.equal(running.health()['stuck'], 0);
+    assert.equal(told(), 1);
   });
 
   it('refuse to start where a partition has no durable, since its mail was not kept', async () => {

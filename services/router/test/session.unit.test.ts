@@ -26,6 +26,9 @@ class HandBroker {
   readonly clock = { nowUs: () => NOW_US, monotonicMs: () => performance.now() } as never;
   readonly stores: Stored[] = [];
   readonly acked: number[] = [];
+  /** What the stream says when it is asked whether it is full. */
+  full = true;
+  readonly streams = { isFull: async () => this.full };
   onDoubt: (why: string) => void = () => {};
   #batches: PulledMessage[][] = [];
   #delivered = 0;
@@ -154,6 +157,23 @@ describe('a session', () => {
     assert.equal(broker.stores[2]!.msgId, broker.stores[1]!.msgId);
     broker.stores[2]!.ok();
     await eventually(() => broker.acked.length === 1);
+    session.halt('over');
+    await running;
+  });
+
+  it('repeats what a server refused that is not full, and returns it only at the bound', async () => {
+    const { broker, session, running } = setup();
+    broker.full = false;
+    broker.feed(packOf([{}]));
+    await eventually(() => broker.stores.length === 1);
+    broker.stores[0]!.fail(full);
+    await eventually(() => broker.stores.length === 2);
+    assert.deepEqual(broker.stores[1]!.subject, broker.stores[0]!.subject);
+    assert.equal(broker.stores[1]!.msgId, broker.stores[0]!.msgId);
+    broker.full = true;
+    broker.stores[1]!.fail(full);
+    await eventually(() => broker.stores.length === 3);
+    assert.match(broker.stores[2]!.subject, /\.receipt\./);
     session.halt('over');
     await running;
   });

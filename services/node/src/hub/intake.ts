@@ -1,12 +1,13 @@
 /** Takes mail out of the inbox stream: a batch, one transaction, then the acknowledgements. */
 
 import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
-import { nodeConsumer } from '@fleetwire/contract';
+import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
 import { Envelope, type InboxEntry, InboxPack } from '@fleetwire/gen/message';
 import { asFleetwireError, backoffMs, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
+import { type LooseEntries, looseEntries, looseHeader } from '../domain/loose-mail.ts';
 import { returned } from '../domain/receipt.ts';
 import type { Custody } from '../mail/custody.ts';
 import type { Turns } from '../store/turns.ts';
@@ -29,13 +30,14 @@ export interface IntakeParts {
 interface Pulled {
   readonly message: PulledMessage;
   readonly entries: readonly InboxEntry[];
+  /** What could not be decoded, as far as it could be read. */
+  readonly broken: readonly InboxEntry[];
 }
 
 const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
 const ASK_AGAIN_MS = 1000;
 /** Added to the consumer's ack_wait when the registry cannot make it anew. */
 const MARGIN_MS = 2000;
-/** Between two looks at a full queue. */
 /** Between two looks at a full queue. */
 const LOOK_MS = 2;
 /** Between two ways of reading the inbox, so that a connection that flaps costs little. */
@@ -133,19 +135,21 @@ export class Intake {
   }
 
   async #take(messages: readonly PulledMessage[], doubt: AbortSignal): Promise<void> {
-    const pulled = messages.map((message) => ({ message, entries: this.#decode(message) }));
+    const pulled = messages.map((message) => this.#decode(message));
     if (this.#parts.queueWaitMs > 0) await this.#waitForRoom(pulled, doubt);
     await this.#parts.turns.run(() => {
-      for (const { entries } of pulled) for (const entry of entries) this.#takeEntry(entry);
+      for (const { message, entries, broken } of pulled) {
+        for (const entry of entries) this.#takeEntry(entry, message);
+        for (const entry of broken) this.#returnUnreadable(entry, message, 'its entry cannot be decoded');
+      }
     });
     for (const { message } of pulled) message.ack();
   }
 
-  #takeEntry(entry: InboxEntry): void {
+  #takeEntry(entry: InboxEntry, message: PulledMessage): void {
     const { book, custody } = this.#parts;
-    const { ingressAtUs, routedAtUs, router, deadlineUs } = entry;
-    const arrival = { ingressAtUs, routedAtUs, router, deadlineUs, history: true };
-    const envelope = this.#envelope(entry);
+    const arrival = arrivalOf(entry);
+    const envelope = this.#envelope(entry, message);
     if (envelope === undefined) return;
     for (const recipient of entry.recipients) {
       const agent = book.byId(recipient);
@@ -186,22 +190,39 @@ export class Intake {
     }
   }
 
-  #decode(message: PulledMessage): readonly InboxEntry[] {
+  #decode(message: PulledMessage): Pulled {
     try {
-      return InboxPack.decode(message.data).entries;
+      return { message, entries: InboxPack.decode(message.data).entries, broken: [] };
     } catch (cause) {
       this.#poison(`pack ${message.sequence}`, cause);
-      return [];
+      const { sound, broken }: LooseEntries = looseEntries(message.data);
+      return { message, entries: sound, broken };
     }
   }
 
-  #envelope(entry: InboxEntry): Envelope | undefined {
+  #envelope(entry: InboxEntry, message: PulledMessage): Envelope | undefined {
     try {
       return Envelope.decode(entry.envelope);
     } catch (cause) {
       this.#poison(`ingress ${entry.ingressSeq}`, cause);
+      this.#returnUnreadable(entry, message, asFleetwireError(cause).message);
       return undefined;
     }
+  }
+
+  /** Its sender hears of it where it can still be read who that is. */
+  #returnUnreadable(entry: InboxEntry, message: PulledMessage, why: string): void {
+    const { book, custody, log } = this.#parts;
+    const envelope = looseHeader(entry.envelope);
+    const inSubject = inboxSubject.parse(message.subject)?.agent;
+    const recipients = entry.recipients.length > 0 ? entry.recipients : inSubject ? [inSubject] : [];
+    if (envelope === undefined || recipients.length === 0) {
+      log.error({ sequence: message.sequence }, 'unreadable mail ends untold: nobody can say whose it is');
+      return;
+    }
+    const outcome = returned('MESSAGE_UNREADABLE', `the recipient's node cannot decode it: ${why}`);
+    for (const id of recipients)
+      custody.refuseStranger({ id, name: book.byId(id)?.name ?? '' }, envelope, arrivalOf(entry), outcome);
   }
 
   /** Routers have decoded all of it: this is a fault of theirs, and nothing here could ever read it. */
@@ -209,6 +230,10 @@ export class Intake {
     const error = new FleetwireError('data_loss', 'MESSAGE_UNREADABLE', `${what} cannot be decoded`, {
       cause,
     });
-    this.#parts.log.error({ err: error }, 'unreadable mail was passed over');
+    this.#parts.log.error({ err: error }, 'unreadable mail is not taken in');
   }
+}
+
+function arrivalOf({ ingressAtUs, routedAtUs, router, deadlineUs }: InboxEntry) {
+  return { ingressAtUs, routedAtUs, router, deadlineUs, history: true };
 }

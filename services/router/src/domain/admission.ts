@@ -40,6 +40,14 @@ export function admit(header: EnvelopeHeader, envelopeBytes: number, arrival: Ar
     return refuse('FORGED_SENDER', 'the header names another org or node than the subject', false);
   }
   if (!isMessageId(header.id)) return refuse('INVALID_MESSAGE_ID', 'the id is not a lowercase ULID', false);
+  if (!Number.isSafeInteger(header.acceptedAtUs)) {
+    // Before what is local is skipped: history cannot read it either, and relies on the dead letter.
+    return refuse(
+      'INVALID_ACCEPTED_AT',
+      'accepted_at_us is out of range: nothing could decode it',
+      !header.local,
+    );
+  }
   if (header.local) return { kind: 'skip' };
   if (header.ttlMs === 0 || header.ttlMs > TTL_CAP_MS) {
     return refuse('INVALID_TTL', `ttl_ms is ${header.ttlMs}, allowed is 1 to ${TTL_CAP_MS}`, true);

@@ -12,6 +12,7 @@ export interface EnvelopeHeader {
   to: string;
   correlationId: string;
   traceparent: string;
+  /** As it was written: outside the safe integers, the generated decoder reads none of the envelope. */
   acceptedAtUs: number;
   ttlMs: number;
   local: boolean;
@@ -88,9 +89,12 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
     case (9 << 3) | 2:
       header.traceparent = reader.string();
       return;
-    case 10 << 3:
-      header.acceptedAtUs = Number(reader.int64());
+    case 10 << 3: {
+      const atUs = Number(reader.int64());
+      // The generated decoder refuses the first that is out of range, whatever comes behind it.
+      if (Number.isSafeInteger(header.acceptedAtUs)) header.acceptedAtUs = atUs;
       return;
+    }
     case 11 << 3:
       header.ttlMs = reader.uint32();
       return;
@@ -101,6 +105,9 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
       header.bodyBytes = reader.uint32();
       reader.pos += header.bodyBytes;
       return;
+    case 0:
+      // There the generated decoder ends: what stands behind it would be read here only.
+      throw new RangeError('no field has the number 0');
     default:
       reader.skip(tag & 7, tag >>> 3);
   }

@@ -118,7 +118,7 @@ export function deadItem(
   const cut = envelope.length > LIMITS.serverMaxPayload - 64 * 1024;
   const letter: DeadLetter = {
     envelope: cut ? envelope.subarray(0, LIMITS.packBytes) : envelope,
-    decoded: header !== undefined && !cut,
+    decoded: header !== undefined && Number.isSafeInteger(header.acceptedAtUs) && !cut,
     reason: verdict.reason,
     detail: cut ? `${verdict.detail} (cut from ${envelope.length} bytes)` : verdict.detail,
     subject: slot.subject,
@@ -143,7 +143,7 @@ function hopsOf(part: Part & { readonly header?: EnvelopeHeader | undefined }, v
     stage: Stage.ACCEPTED,
     service: 'node',
     instance: part.slot.node,
-    atUs: part.header.acceptedAtUs,
+    atUs: Number.isSafeInteger(part.header.acceptedAtUs) ? part.header.acceptedAtUs : 0,
     reason: '',
     detail: '',
   };

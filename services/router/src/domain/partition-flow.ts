@@ -4,7 +4,7 @@
  */
 
 import type { IngressSubject } from '@fleetwire/contract';
-import { ingressSubject, LIMITS } from '@fleetwire/contract';
+import { ingressSubject, LIMITS, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { Stage } from '@fleetwire/gen/message';
 import { invariant } from '@fleetwire/kernel';
 import type { PackedEnvelope } from './header.ts';
@@ -43,6 +43,9 @@ export interface FlowCounts {
   dead: number;
 }
 
+/** Who sent what came on a subject that is none of the contract: the stream takes more than the contract names. */
+const NOBODY = { org: UNKNOWN_RECIPIENT, node: UNKNOWN_RECIPIENT } as const;
+
 export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   readonly counts: FlowCounts = { routed: 0, local: 0, returned: 0, expired: 0, dead: 0 };
   readonly #options: FlowOptions;
@@ -79,13 +82,15 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   accept(message: M, now: number, fault: 'throw' | 'dead_letter' = 'throw'): void {
     if (message.sequence <= this.#prefix.highest) return;
     const nowUs = Math.floor(now);
+    const { partition } = this.#options;
     const subject = ingressSubject.parse(message.subject);
-    invariant(subject?.partition === this.#options.partition, 'a message of another partition');
-    const envelopes = readPack(message.data);
-    const slot = slotOf(message, subject, envelopes?.length ?? 1);
-    const effects = envelopes
-      ? envelopes.map((packed, index) => this.#judge(packed, slot, index, subject, nowUs, fault))
-      : [this.#unreadablePack(slot, nowUs)];
+    invariant(subject === undefined || subject.partition === partition, 'a message of another partition');
+    const envelopes = subject === undefined ? undefined : readPack(message.data);
+    const slot = slotOf(message, subject ?? { partition, ...NOBODY }, envelopes?.length ?? 1);
+    const effects =
+      subject === undefined || envelopes === undefined
+        ? [this.#unreadablePack(slot, subject === undefined ? 'subject' : 'pack', nowUs)]
+        : envelopes.map((packed, index) => this.#judge(packed, slot, index, subject, nowUs, fault));
     this.#prefix.enter(slot);
     for (const ofEnvelope of effects) {
       if (ofEnvelope.length === 0) this.counts.local++;
@@ -173,9 +178,9 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     }
   }
 
-  #unreadablePack(slot: MessageSlot<M>, nowUs: number): Effect[] {
+  #unreadablePack(slot: MessageSlot<M>, what: 'subject' | 'pack', nowUs: number): Effect[] {
     const part = { slot, index: 0, envelope: slot.message.data };
-    return unreadable(this.#options, part, 'the pack could not be read', nowUs);
+    return unreadable(this.#options, part, `the ${what} could not be read`, nowUs);
   }
 
   #routeOrGiveUp(mail: Mail, names: Names, nowUs: number): Effect[] {

@@ -25,7 +25,9 @@ export interface SessionLimits {
 }
 
 export interface SessionOptions {
-  readonly broker: Pick<Broker, 'clock' | 'pull' | 'store'>;
+  readonly broker: Pick<Broker, 'clock' | 'pull' | 'store'> & {
+    readonly streams: Pick<Broker['streams'], 'isFull'>;
+  };
   readonly durable: string;
   readonly flow: PartitionFlow<PulledMessage>;
   readonly lookup: Pick<NameLookup, 'find'>;
@@ -38,6 +40,7 @@ export interface SessionOptions {
 /** Bytes of one pull; above the largest message that a server may hold. */
 const PULL_BYTES = 4 * 1024 * 1024;
 const INGRESS: StreamName = 'INGRESS';
+const INBOX: StreamName = 'INBOX';
 
 export class PartitionSession {
   readonly #o: SessionOptions;
@@ -179,7 +182,10 @@ export class PartitionSession {
   async #publish(publication: Publication): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       const fault = await this.#store(publication);
-      if (this.#why !== undefined || this.#settled(publication, fault, attempt)) break;
+      if (this.#why !== undefined) break;
+      const bound = fault === undefined ? false : await this.#isBound(publication, fault);
+      // Asking took a moment, in which the session may have halted.
+      if (this.#why !== undefined || this.#settled(publication, fault, bound, attempt)) break;
       await pause(backoffMs(this.#o.limits.retry, attempt), this.#halting.signal);
       if (!this.#sound()) break;
     }
@@ -202,8 +208,15 @@ export class PartitionSession {
     return this.#o.broker.store(subject, payload, options);
   }
 
-  /** True when it is known what became of it, and the lane may go on. */
-  #settled(publication: Publication, fault: unknown, attempt: number): boolean {
+  /** Did a bound of the inbox refuse the mail, or only a server that cannot write? In doubt it is no bound. */
+  async #isBound({ pack, stores }: Publication, fault: unknown): Promise<boolean> {
+    if (pack.items[0]!.kind !== 'inbox' || asFleetwireError(fault).reason !== 'STREAM_FULL') return false;
+    const { subject, payload } = stores[0]!;
+    return this.#o.broker.streams.isFull(INBOX, subject, payload.length).catch(() => false);
+  }
+
+  /** True when it is known what became of it, and the lane may go on; `bound`: a bound of the inbox refused it. */
+  #settled(publication: Publication, fault: unknown, bound: boolean, attempt: number): boolean {
     const { flow, broker, limits, log } = this.#o;
     if (fault === undefined) {
       flow.stored(publication);
@@ -211,7 +224,7 @@ export class PartitionSession {
     }
     const error = asFleetwireError(fault);
     const isMail = publication.pack.items[0]!.kind === 'inbox';
-    if (isMail && error.reason === 'STREAM_FULL') {
+    if (bound) {
       flow.refused(publication, broker.clock.nowUs());
       return true;
     }

@@ -7,6 +7,7 @@ import { backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { FlowCounts, FlowOptions } from '../domain/partition-flow.ts';
 import { PartitionFlow } from '../domain/partition-flow.ts';
+import { Restarts } from '../domain/restarts.ts';
 import type { NameLookup } from './name-lookup.ts';
 import type { SessionLimits } from './partition-session.ts';
 import { PartitionSession } from './partition-session.ts';
@@ -33,6 +34,13 @@ export class PartitionWorker {
   readonly #stopping = new AbortController();
   #state: WorkerState = 'acquiring';
   #epoch = 0;
+  readonly #restarts = new Restarts();
+  /** When the session of now began to route; infinite while there is none. */
+  #routingSinceMs = Number.POSITIVE_INFINITY;
+  /** Where the last take-over began: it grows when what was before it is done. */
+  #start = 0;
+  /** Why the last session ended. */
+  #why = '';
   #session: PartitionSession | undefined;
   #flow: PartitionFlow<PulledMessage> | undefined;
   /** Resolves when the partition is let go of, by `stop` or because another router has its lease. */
@@ -60,6 +68,12 @@ export class PartitionWorker {
     return { entries: flow?.parts ?? 0, bytes: flow?.bytes ?? 0, ...counts };
   }
 
+  /** Restarts in a row that got nowhere; `stuck` once they are too many within a minute. */
+  get restarts(): { readonly inVain: number; readonly stuck: boolean } {
+    this.#noteLasting();
+    return { inVain: this.#restarts.inVain, stuck: this.#restarts.stuck };
+  }
+
   /** Finishes what is in memory and gives the lease back. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -76,10 +90,30 @@ export class PartitionWorker {
       if ((await this.#hold()) === 'taken') break;
       if (performance.now() - startedMs > this.#o.restart.maxMs) failures = 0;
       if (this.#stopping.signal.aborted) break;
+      this.#noteFailure();
       this.#state = 'waiting';
       await pause(backoffMs(this.#o.restart, failures), this.#stopping.signal);
     }
     this.#state = 'ended';
+  }
+
+  #noteFailure(): void {
+    this.#noteLasting();
+    this.#routingSinceMs = Number.POSITIVE_INFINITY;
+    if (!this.#restarts.failed(performance.now())) return;
+    const { partition, epoch } = this;
+    const text = 'a partition restarts again and again and gets nowhere: its mail waits';
+    this.#o.log.error({ partition, epoch, restarts: this.#restarts.inVain, why: this.#why }, text);
+  }
+
+  /** A session that outlasts the longest wait between two of them is sound. */
+  #noteLasting(): void {
+    if (performance.now() - this.#routingSinceMs > this.#o.restart.maxMs) this.#noteProgress();
+  }
+
+  #noteProgress(): void {
+    const { partition, epoch } = this;
+    if (this.#restarts.progressed()) this.#o.log.info({ partition, epoch }, 'a partition gets on again');
   }
 
   /** One lease from its acquisition to its end; `taken` when another router has it. */
@@ -93,7 +127,8 @@ export class PartitionWorker {
       await this.#routeUnder(lease);
     } catch (error) {
       const { partition, epoch } = this;
-      this.#o.log.warn({ partition, epoch, error: causeChain(error) }, 'a partition could not be held');
+      this.#why = causeChain(error);
+      this.#o.log.warn({ partition, epoch, error: this.#why }, 'a partition could not be held');
     } finally {
       await lease?.release().catch(() => {}); // it lapses by itself
     }
@@ -106,6 +141,8 @@ export class PartitionWorker {
     const certain = () => lease.valid() && broker.generation() === generation && broker.connected();
     this.#state = 'taking over';
     const { durable, startSequence } = await takeOver(broker.consumers, this.partition, lease.epoch, certain);
+    if (startSequence > this.#start) this.#noteProgress();
+    this.#start = startSequence;
     const flow = new PartitionFlow<PulledMessage>({ ...this.#o.flow, partition: this.partition });
     const { lookup, limits } = this.#o;
     const session = new PartitionSession({ broker, durable, flow, lookup, certain, limits, log });
@@ -116,6 +153,7 @@ export class PartitionWorker {
     if (!this.#stopping.signal.aborted) await this.#watch(lease, session);
     this.#session = undefined;
     this.#flow = undefined;
+    this.#why = session.doubt ?? '';
     this.#o.onEnd?.(flow.counts);
     log.info({ partition, epoch, why: session.doubt, ...flow.counts }, 'a partition is let go of');
   }
@@ -130,6 +168,7 @@ export class PartitionWorker {
       broker.onDisconnect(() => session.halt('the connection was lost')),
     ];
     this.#state = 'routing';
+    this.#routingSinceMs = performance.now();
     await session.run();
     lease.lost.removeEventListener('abort', onLost);
     for (const off of forget) off();

@@ -49,6 +49,6 @@ describe('attach', function () {
   });
 });
 
-async function* silence(): AsyncGenerator<AttachRequest> {
-  await new Promise(() => undefined);
+function silence(): AsyncIterable<AttachRequest> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) };
 }

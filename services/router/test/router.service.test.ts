@@ -23,11 +23,6 @@ import { idOf, NODE, ORG, packOf, route } from './samples.ts';
 
 let fabric: Fabric;
 
-afterEach(async function () {
-  if (this.currentTest?.state === 'failed') console.error(fabric.log.slice(-25).join(''));
-  await fabric[Symbol.asyncDispose]();
-});
-
 interface Sent {
   readonly id: string;
   readonly from: string;
@@ -104,6 +99,11 @@ async function deadLetters() {
 
 describe('routers on a real server', function () {
   this.timeout(90_000);
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') console.error(fabric.log.slice(-25).join(''));
+    await fabric[Symbol.asyncDispose]();
+  });
 
   it('keep all mail and its order while one of two is killed mid-stream', async () => {
     await ready(4);

@@ -89,7 +89,7 @@ function serverArguments(cluster: Cluster, o: PostgresOptions): string[] {
     log_destination: 'stderr',
     logging_collector: 'off',
     // Fewer checkpoints: after each, the first change of every page is written whole. All of this keeps durability.
-    max_wal_size: '4GB',
+    max_wal_size: '2GB',
     checkpoint_timeout: '15min',
     shared_buffers: '256MB',
     wal_buffers: '16MB',

@@ -54,8 +54,8 @@ export interface Broker {
   /**
    * Publishes to the stream that has `subject`. Resolves when the stream has it. Rejects resource_exhausted STREAM_FULL
    * (refused by a bound, nothing stored; rarely the server's disk: see `streams.isFull`), unavailable JETSTREAM_FULL
-   * (disk, memory or account are full, nothing stored), unavailable PUBLISH_IN_DOUBT (time-out, connection lost: repeat it with the
-   * same id), unavailable NOT_CONNECTED or NO_RESPONDERS or JETSTREAM_BUSY (nothing stored), permission_denied
+   * (disk, memory or account are full, nothing stored), unavailable PUBLISH_IN_DOUBT (time-out, connection lost:
+   * repeat it with the same id), unavailable NOT_CONNECTED or NO_RESPONDERS or JETSTREAM_BUSY (nothing stored), permission_denied
    * PUBLISH_DENIED, invalid_argument PAYLOAD_TOO_LARGE, resource_exhausted TOO_MANY_REQUESTS (nothing sent).
    * When the connection is lost all that is outstanding is rejected at once, before `onDisconnect`.
    */

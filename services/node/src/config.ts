@@ -46,7 +46,12 @@ export const nodeSection = defineSection('node', {
     ),
   memory_bytes: bytes(128 * MiB).describe('Bytes of waiting mail kept in memory besides the disk'),
   window_bytes: bytes(4 * MiB).describe('Bytes of unacknowledged deliveries of one session'),
-  observe_ms: ms(5000, 600_000).describe('How long proof of a delivery is looked for'),
+  observe_ms: ms(5000, 600_000).describe(
+    'How long proof of a delivery is looked for before its sender is told that there is none yet',
+  ),
+  late_proof_ms: ms(600_000).describe(
+    'How much longer a program’s next message waits for late proof of this one; at most to its deadline',
+  ),
   announce_ms: ms(100, 60_000).describe('A message that has not ended after this long is reported as held'),
   dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
   sessions: count(4096).describe('Sessions of agents at the same time'),

@@ -207,6 +207,7 @@ function createPrograms(
     dir,
     agentSecret: identity.agentSecret,
     observeMs: context.config.node.observe_ms,
+    lateProofMs: context.config.node.late_proof_ms,
     clock: engine.clock,
     log: context.log,
     factories: ADAPTERS,

@@ -30,6 +30,8 @@ class ScriptedAdapter implements Adapter {
   fault: (() => Error | undefined) | undefined;
   observing = 0;
   release: Promise<void> = Promise.resolve();
+  readonly lateWaits: number[] = [];
+  readonly late = Promise.withResolvers<Proof>();
   async start(): Promise<void> {}
   async inject(message: InjectedMessage): Promise<void> {
     const fault = this.fault?.();
@@ -41,6 +43,13 @@ class ScriptedAdapter implements Adapter {
     await this.release;
     this.observing--;
     return this.proof;
+  }
+  async observeLate(_message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof> {
+    this.lateWaits.push(timeoutMs);
+    const aborted = new Promise<Proof>((resolve) =>
+      signal.addEventListener('abort', () => resolve(this.proof), { once: true }),
+    );
+    return Promise.race([this.late.promise, aborted]);
   }
   async recover(message: InjectedMessage): Promise<Proof> {
     this.recovered.push(Buffer.from(message.body).toString());
@@ -71,8 +80,8 @@ describe('program runner', () => {
 
   function run() {
     const { clock, custody, turns, book } = test.engine;
-    const parts = { agent: book.named('bob'), adapter, observeMs: 5000, clock, custody, turns, log };
-    runner = new ProgramRunner({ ...parts, injected: () => {} });
+    const parts = { agent: book.named('bob'), adapter, clock, custody, turns, log };
+    runner = new ProgramRunner({ ...parts, observeMs: 5000, lateProofMs: 60_000, injected: () => {} });
     runner.begin();
   }
   async function send(...texts: string[]) {
@@ -158,5 +167,87 @@ describe('program runner', () => {
     await eventually(() => stages().length === 1);
     assert.deepEqual(stages(), [[Stage.UNCONFIRMED, 'NO_MARKER']]);
     assert.deepEqual(adapter.injected, []);
+  });
+
+  describe('while proof is pending', () => {
+    const pending: Proof = { kind: 'unproven', reason: 'NOT_TAKEN_UP', detail: 'busy', pending: true };
+    const seen: Proof = { kind: 'confirmed', evidence: 'seen' };
+    const told = (count: number) => eventually(() => stages().length === count);
+    beforeEach(() => {
+      adapter.proof = pending;
+    });
+
+    it('tells the sender, keeps the next message back, and upgrades by late proof', async () => {
+      await send('1', '2');
+      await told(1);
+      await eventually(() => adapter.lateWaits.length === 1);
+      const { queue } = test.engine.book.named('bob');
+      assert.deepEqual([queue.attempted.size, queue.waiting.length], [1, 1]);
+      assert.deepEqual(adapter.injected, ['1']);
+      adapter.proof = seen;
+      adapter.late.resolve(seen);
+      await told(3);
+      const confirmed = [Stage.CONFIRMED, ''];
+      assert.deepEqual(stages(), [[Stage.UNCONFIRMED, 'NOT_TAKEN_UP'], confirmed, confirmed]);
+      assert.deepEqual(adapter.injected, ['1', '2']);
+    });
+
+    for (const reason of ['NOT_TAKEN_UP', 'PANE_GONE'])
+      it(`ends without proof, told once, and goes on (${reason})`, async () => {
+        await send('1', '2');
+        await eventually(() => adapter.lateWaits.length === 1);
+        adapter.proof = seen;
+        adapter.late.resolve({ kind: 'unproven', reason, detail: 'the last look' });
+        await told(2);
+        assert.deepEqual(stages(), [
+          [Stage.UNCONFIRMED, 'NOT_TAKEN_UP'],
+          [Stage.CONFIRMED, ''],
+        ]);
+        assert.equal(test.engine.custody.depth, 0);
+        assert.equal(test.engine.book.named('bob').unproven.size, 1);
+      });
+
+    it('waits no longer than the bound, nor beyond the deadline', async () => {
+      await send('1');
+      await eventually(() => adapter.lateWaits.length === 1);
+      assert.equal(adapter.lateWaits[0], 60_000);
+      test.clock.ahead = 270_000_000;
+      adapter.late.resolve(pending);
+      await eventually(() => test.engine.custody.depth === 0);
+      test.clock.ahead = 0;
+      const bob = test.engine.book.named('bob');
+      const late = entryFor(bob.id, test.clock, { body: new TextEncoder().encode('2') });
+      await hold(test, bob, { ...late, deadlineUs: test.clock.nowUs() + 20_000_000 });
+      await eventually(() => adapter.lateWaits.length === 2);
+      assert(adapter.lateWaits[1]! <= 20_000, `${adapter.lateWaits[1]}`);
+    });
+
+    it('waits for nothing where no proof can come', async () => {
+      adapter.proof = { kind: 'unproven', reason: 'PROGRAM_EXITED', detail: '' };
+      await send('1', '2');
+      await told(2);
+      assert.deepEqual([adapter.injected, adapter.lateWaits], [['1', '2'], []]);
+    });
+
+    it('stays attempted when the node ends, and is waited for again after the start', async () => {
+      await send('1', '2');
+      await eventually(() => adapter.lateWaits.length === 1);
+      await runner.end();
+      assert.equal(test.engine.custody.depth, 2);
+      test = await test.crash();
+      adapter = new ScriptedAdapter();
+      adapter.proof = pending;
+      run();
+      await eventually(() => adapter.lateWaits.length === 1);
+      assert.deepEqual([adapter.recovered, adapter.injected], [['1'], []]);
+      adapter.proof = seen;
+      adapter.late.resolve(seen);
+      await eventually(() => test.engine.custody.depth === 0);
+      assert.deepEqual(adapter.injected, ['2']);
+      assert.deepEqual(
+        stages().map(([stage]) => stage),
+        [Stage.UNCONFIRMED, Stage.UNCONFIRMED, Stage.CONFIRMED, Stage.CONFIRMED],
+      );
+    });
   });
 });

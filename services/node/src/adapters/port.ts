@@ -19,7 +19,13 @@ export interface InjectedMessage {
 /** Whether the program demonstrably has the message, submitted. `reason` is a reason of the error table. */
 export type Proof =
   | { readonly kind: 'confirmed'; readonly evidence: string }
-  | { readonly kind: 'unproven'; readonly reason: string; readonly detail: string };
+  | {
+      readonly kind: 'unproven';
+      readonly reason: string;
+      readonly detail: string;
+      /** Proof may still come; nothing else should be handed over until then. */
+      readonly pending?: boolean;
+    };
 
 export interface ProgramState {
   readonly state: 'running' | 'exited';
@@ -36,8 +42,13 @@ export interface Adapter {
   start(): Promise<void>;
   /** Hands over and submits one message; a FleetwireError thrown here means it certainly did not reach the program. */
   inject(message: InjectedMessage): Promise<void>;
-  /** Looks for proof for at most `timeoutMs`; ends early, unproven, when `signal` aborts. */
+  /**
+   * Looks for proof for about `timeoutMs`, longer for a long body; ends early, unproven, when `signal` aborts or no
+   * proof can come any more.
+   */
   observe(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof>;
+  /** Goes on where proof was pending, looking seldom, for at most `timeoutMs`; ends early as `observe` does. */
+  observeLate(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof>;
   /** After a crash between the attempt and its record: looks for the marker, injects nothing. */
   recover(message: InjectedMessage): Promise<Proof>;
   programState(): ProgramState;

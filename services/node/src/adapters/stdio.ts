@@ -166,6 +166,11 @@ class StdioAdapter implements Adapter {
     return this.recover(message);
   }
 
+  /** An acknowledgement wakes, so that waiting for long costs nothing. */
+  observeLate(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof> {
+    return this.observe(message, timeoutMs, signal);
+  }
+
   async recover(message: InjectedMessage): Promise<Proof> {
     const { state, pid } = this.#state;
     if (this.#injected.get(message.id) === true) {
@@ -177,7 +182,8 @@ class StdioAdapter implements Adapter {
     if (state === 'exited') return unproven('PROGRAM_EXITED', 'the program ended without acknowledging it');
     const left = this.#child?.stdin.writableLength ?? 0;
     const unread = left > 0 ? `; ${left} bytes wait for it to read its input` : '';
-    return unproven('NOT_ACKNOWLEDGED', `the program has not acknowledged it${unread}`);
+    const detail = `the program has not acknowledged it${unread}`;
+    return { kind: 'unproven', reason: 'NOT_ACKNOWLEDGED', detail, pending: true };
   }
 
   programState(): ProgramState {

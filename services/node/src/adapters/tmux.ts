@@ -27,6 +27,13 @@ const LIMITS = {
   /** A program that is busy for long is looked at less often. */
   slowPollMs: 150,
   slowAfterMs: 1000,
+  /** While proof is late: a look costs two processes. */
+  latePollMs: 1000,
+  /** What was read shows by then, or was swallowed without a trace. */
+  swallowedMs: 2000,
+  /** Each further part of a long body prolongs the first window by this share of it, up to `windows` in all. */
+  partShare: 0.1,
+  windows: 12,
   /** Bytes of the file that tells a program the ids behind the markers it sees: some thousand messages. */
   messagesBytes: 1024 * 1024,
 } as const;
@@ -35,6 +42,8 @@ interface Typed {
   readonly id: string;
   readonly lines: readonly string[];
   readonly before: BeforeEnter | undefined;
+  /** Parts of the whole message. */
+  readonly parts: number;
 }
 
 export const tmuxAdapter: AdapterFactory = (spec) => new TmuxAdapter(spec);
@@ -47,6 +56,8 @@ class TmuxAdapter implements Adapter {
   readonly #messages: BoundedLog;
   #server: TmuxServer | undefined;
   #pane: Pane | undefined;
+  /** The program was found again: it may have been given messages that this adapter did not type. */
+  #found = false;
   #state: ProgramState = { state: 'exited' };
   #typed: Typed | undefined;
   #injecting: Promise<unknown> = Promise.resolve();
@@ -64,6 +75,7 @@ class TmuxAdapter implements Adapter {
     const handle = parseHandle(spec.handle);
     this.#server = tmuxServer(handle?.socket ?? socketPath(dirname(spec.stateDir)));
     this.#pane = handle && (await findPane(this.#server, spec.agent, handle.pane, handle.pid));
+    this.#found = this.#pane !== undefined;
     if (this.#pane === undefined) {
       this.#pane = await startPane(this.#server, spec);
       const { id: pane, pid } = this.#pane;
@@ -98,14 +110,14 @@ class TmuxAdapter implements Adapter {
     this.#messages.write(JSON.stringify({ marker, id, from: fromName, correlation_id: correlationId }));
     this.#messages.close();
     try {
-      for (const part of parts) await this.#type(message, part, mode);
+      for (const part of parts) await this.#type(message, part, mode, parts.length);
     } catch (error) {
       // Something of it may have reached the program: what became of it is for observe() to find out.
       this.#spec.log.warn({ err: error, message_id: message.id }, 'the injection broke off');
     }
   }
 
-  async #type(message: InjectedMessage, part: PanePart, mode: ReadingMode): Promise<void> {
+  async #type(message: InjectedMessage, part: PanePart, mode: ReadingMode, parts: number): Promise<void> {
     const { server, pane } = this.#running();
     const target = ['-t', pane.id];
     const buffer = `fleetwire-${this.#spec.agent}`;
@@ -120,10 +132,11 @@ class TmuxAdapter implements Adapter {
       commands = [];
     }
     const lines = (part.header + part.body).split('\n');
-    this.#typed = { id: message.id, lines, before: undefined };
+    const typed = { id: message.id, lines, parts };
+    this.#typed = { ...typed, before: undefined };
     if (mode.kind === 'line') return void (await server.run([...commands, ...enter]));
     if (commands.length > 0) await server.run(commands);
-    this.#typed = { id: message.id, lines, before: await this.#untilShown(message.marker) };
+    this.#typed = { ...typed, before: await this.#untilShown(message.marker) };
     await server.run(enter);
   }
 
@@ -157,13 +170,30 @@ class TmuxAdapter implements Adapter {
 
   async observe(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof> {
     const started = performance.now();
+    const parts = this.#typed?.id === message.id ? this.#typed.parts : 1;
+    const windowMs = timeoutMs * Math.min(1 + (parts - 1) * LIMITS.partShare, LIMITS.windows);
     for (;;) {
       const proof = await this.#judge(message, HISTORY.observe);
       const elapsed = performance.now() - started;
       if (proof.kind === 'confirmed' || proof.reason === 'PANE_GONE') return proof;
-      if (elapsed >= timeoutMs || signal.aborted) return proof;
+      if (elapsed >= windowMs || signal.aborted) return proof;
       const wait = elapsed > LIMITS.slowAfterMs ? LIMITS.slowPollMs : LIMITS.pollMs;
-      await pause(Math.min(wait, Math.max(1, timeoutMs - elapsed)), signal);
+      await pause(Math.min(wait, Math.max(1, windowMs - elapsed)), signal);
+    }
+  }
+
+  async observeLate(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof> {
+    const started = performance.now();
+    let pendingAt = started;
+    for (;;) {
+      // Between two looks a program that has caught up may have shown much.
+      const proof = await this.#judge(message, HISTORY.recover);
+      const now = performance.now();
+      if (proof.kind === 'confirmed' || proof.reason === 'PANE_GONE') return proof;
+      if (proof.pending) pendingAt = now;
+      const left = timeoutMs - (now - started);
+      if (left <= 0 || signal.aborted || now - pendingAt >= LIMITS.swallowedMs) return proof;
+      await pause(Math.min(LIMITS.latePollMs, left), signal);
     }
   }
 
@@ -179,7 +209,7 @@ class TmuxAdapter implements Adapter {
     try {
       view = await this.#look(history);
     } catch (error) {
-      return unproven('NOT_TAKEN_UP', `the pane could not be read: ${(error as Error).message}`);
+      return pending('NOT_TAKEN_UP', `the pane could not be read: ${(error as Error).message}`);
     }
     if (view.screen === undefined) return unproven('PANE_GONE', `pane ${pane.id} has ended or is not ours`);
     const tty = await this.#tty();
@@ -190,7 +220,10 @@ class TmuxAdapter implements Adapter {
       kernelLine: tty?.kernelEchoes ?? false,
       before: typed?.before,
     });
-    return verdict(found, tty);
+    const proof = verdict(found, tty);
+    // A program that is not the one that was given the message has no proof to give.
+    const known = typed !== undefined || this.#found;
+    return proof.kind === 'confirmed' || known ? proof : { ...proof, pending: false };
   }
 
   #running(): { server: TmuxServer; pane: Pane } {
@@ -225,6 +258,12 @@ class TmuxAdapter implements Adapter {
 }
 
 const unproven = (reason: string, detail: string): Proof => ({ kind: 'unproven', reason, detail });
+const pending = (reason: string, detail: string): Proof => ({
+  kind: 'unproven',
+  reason,
+  detail,
+  pending: true,
+});
 
 /** Where it cannot be told who edits lines, one line is right for every program. */
 function readingMode(tty: TtyState | undefined): ReadingMode {
@@ -232,15 +271,18 @@ function readingMode(tty: TtyState | undefined): ReadingMode {
   return { kind: 'line', lineBytes: CANONICAL_LINE_BYTES };
 }
 
+/** What was read and does not show was swallowed: the program reads, and there is nothing to wait for. */
 function verdict(found: Standing, tty: TtyState | undefined): Proof {
   const unread = tty === undefined ? '' : `; ${tty.unread} bytes typed and not read`;
-  if (found.where === 'absent')
-    return unproven('NOT_TAKEN_UP', `the marker does not show in the pane${unread}`);
+  if (found.where === 'absent') {
+    const detail = `the marker does not show in the pane${unread}`;
+    return tty?.unread === 0 ? unproven('NOT_TAKEN_UP', detail) : pending('NOT_TAKEN_UP', detail);
+  }
   const line = evidenceOf(found.line);
-  if (found.where === 'input') return unproven('NOT_SUBMITTED', `still in the input line: ${line}`);
+  if (found.where === 'input') return pending('NOT_SUBMITTED', `still in the input line: ${line}`);
   if (tty === undefined)
     return { kind: 'confirmed', evidence: evidenceOf(`(by the screen alone) ${found.line}`) };
-  if (tty.unread > 0) return unproven('NOT_TAKEN_UP', `the program is not reading${unread}: ${line}`);
+  if (tty.unread > 0) return pending('NOT_TAKEN_UP', `the program is not reading${unread}: ${line}`);
   return { kind: 'confirmed', evidence: line };
 }
 

@@ -21,6 +21,7 @@ export interface ProgramsParts {
   readonly dir: string;
   readonly agentSecret: string;
   readonly observeMs: number;
+  readonly lateProofMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly factories: Readonly<Record<'tmux' | 'stdio', AdapterFactory>>;
@@ -124,12 +125,13 @@ export class Programs {
   }
 
   async #start(agent: HostedAgent): Promise<void> {
-    const { custody, turns, clock, observeMs, injected } = this.#parts;
+    const { custody, turns, clock, observeMs, lateProofMs, injected } = this.#parts;
     const log = this.#parts.log.child({ agent: agent.name });
     const adapter = this.#adapter(agent, log);
     adapter.onExit((state) => log.info({ exitCode: state.exitCode }, 'program has ended'));
     await adapter.start();
-    const runner = new ProgramRunner({ agent, adapter, observeMs, clock, custody, turns, log, injected });
+    const fabric = { clock, custody, turns, log, injected };
+    const runner = new ProgramRunner({ agent, adapter, observeMs, lateProofMs, ...fabric });
     this.#runners.set(agent.num, runner);
     runner.begin();
   }

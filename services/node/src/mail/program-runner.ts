@@ -1,5 +1,6 @@
 /** Hands mail to one program, one message at a time: attempt recorded, injected, observed, ended. Never twice. */
 
+import { Stage } from '@fleetwire/gen/message';
 import {
   asFleetwireError,
   backoffMs,
@@ -23,7 +24,10 @@ const RETRY = { initialMs: 200, maxMs: 2000 } as const;
 export interface RunnerParts {
   readonly agent: HostedAgent;
   readonly adapter: Adapter;
+  /** How long proof is looked for before the sender is told that there is none yet. */
   readonly observeMs: number;
+  /** How much longer proof is then waited for, and the next message with it; never beyond the message's deadline. */
+  readonly lateProofMs: number;
   readonly clock: Clock;
   readonly custody: Custody;
   readonly turns: Turns;
@@ -73,10 +77,10 @@ export class ProgramRunner implements Taker {
     for (const entry of agent.queue.attempted.values()) {
       if (this.#closing.signal.aborted) return;
       const proof = await this.#proof(() => this.adapter.recover(injectedMessage(entry, custody)));
-      await this.#settle(entry, outcomeOf(proof));
+      await this.#conclude(entry, proof);
     }
     this.#busy = false;
-    turns.add(() => custody.touch(agent));
+    if (!this.#closing.signal.aborted) turns.add(() => custody.touch(agent));
   }
 
   async #handOver(entry: Entry): Promise<void> {
@@ -92,10 +96,34 @@ export class ProgramRunner implements Taker {
     this.#parts.injected(entry);
     const { observeMs } = this.#parts;
     const proof = await this.#proof(() => this.adapter.observe(message, observeMs, this.#closing.signal));
-    // The next start of the node looks again.
-    if (this.#closing.signal.aborted && proof.kind === 'unproven') return;
-    await this.#settle(entry, outcomeOf(proof));
+    await this.#conclude(entry, proof);
     this.#next();
+  }
+
+  /** Ends the message; while proof may still come, the sender is told that there is none yet, and it stays attempted. */
+  async #conclude(entry: Entry, first: Proof): Promise<void> {
+    const { signal } = this.#closing;
+    let proof = first;
+    const { lateProofMs, clock, custody } = this.#parts;
+    const leftMs = Math.min(lateProofMs, (entry.deadlineUs - clock.nowUs()) / 1000);
+    if (proof.kind === 'unproven' && proof.pending && leftMs > 0 && !signal.aborted) {
+      await this.#reportUnproven(entry, proof.reason, proof.detail);
+      proof = await this.#proof(() =>
+        this.adapter.observeLate(injectedMessage(entry, custody), leftMs, signal),
+      );
+    }
+    // The next start of the node looks again.
+    if (signal.aborted && proof.kind === 'unproven') return;
+    await this.#settle(entry, outcomeOf(proof));
+  }
+
+  #reportUnproven(entry: Entry, reason: string, detail: string): Promise<void> {
+    return this.#turn(() => {
+      if (entry.ended) return;
+      this.#parts.custody.report(entry, Stage.UNCONFIRMED, reason, detail);
+      entry.unconfirmed = true;
+      entry.announced = true;
+    });
   }
 
   async #notReached(entry: Entry, error: FleetwireError): Promise<void> {

@@ -1,5 +1,5 @@
-// A program for the stdio adapter. By argument: `deaf` never reads, `silent` never acknowledges, `flood` sends
-// without end; otherwise it acknowledges each message and does what its body says.
+// A program for the stdio adapter. By argument: `deaf` never reads, `silent` never acknowledges, `late` does so
+// after a second, `flood` sends without end; otherwise it acknowledges each message and does what its body says.
 
 import { createInterface } from 'node:readline';
 
@@ -20,7 +20,9 @@ function flood(n: number): void {
 function onLine(text: string): void {
   const line = JSON.parse(text);
   if (line.type !== 'message') return void write({ heard: line });
-  if (!flags.has('silent')) write({ type: 'ack', id: line.id });
+  const ack = () => write({ type: 'ack', id: line.id });
+  if (flags.has('late')) setTimeout(ack, 1000);
+  else if (!flags.has('silent')) ack();
   if (line.body === 'quit') process.exit(3);
   if (line.body === 'send') write({ type: 'send', to: line.from, body: 'hi', ref: 'r1', reply_to: line.id });
   if (line.body === 'bad send') write({ type: 'send', to: 7, ref: 'r2' });

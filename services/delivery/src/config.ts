@@ -6,10 +6,10 @@ const whole = (min: number, max: number, initial: number) =>
   z.number().int().min(min).max(max).default(initial);
 
 export const deliveryConfig = defineSection('delivery', {
-  flush_ms: whole(1, 5000, 60).describe(
+  flush_ms: whole(1, 5000, 120).describe(
     'Milliseconds that what has arrived may wait for more before it is written',
   ),
-  flush_rows: whole(1, 20_000, 1500).describe('Rows from which on they are written at once'),
+  flush_rows: whole(1, 20_000, 3000).describe('Rows from which on they are written at once'),
   pull_messages: whole(1, 4096, 256).describe('Messages (packs) asked for in one pull, of each stream'),
   pull_bytes: whole(2_200_000, 64_000_000, 4_194_304).describe(
     'Bytes asked for in one pull; bounds the memory',

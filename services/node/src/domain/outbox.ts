@@ -73,7 +73,7 @@ export class Outbox {
     else this.#shares.set(row.agent, (this.#shares.get(row.agent) ?? 0) + 1);
   }
 
-  /** The oldest messages: at most 64, and at most 256 KiB unless the first alone is larger. Undefined: none waits. */
+  /** The oldest messages: at most a pack of them, and at most 256 KiB unless the first alone is larger. Undefined: none waits. */
   nextPack(): OutboxPack | undefined {
     const rows: OutboxRow[] = [];
     let bytes = 0;

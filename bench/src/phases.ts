@@ -5,6 +5,9 @@ import { type CpuByRole, cpuPerMessage } from './process-cpu.ts';
 import type { Worker } from './worker-process.ts';
 import type { Phase } from './workers/protocol.ts';
 
+/** Node.js compiles the hot functions of every process on the way only after some seconds of load. */
+const WARMUP_MS = 8000;
+
 export interface PhaseSettings {
   readonly window: number;
   readonly body_bytes: number;
@@ -35,7 +38,7 @@ export async function runPhases(
     body_bytes: settings.body_bytes,
     measure_ms: settings.seconds * 1000,
   };
-  const flood = await runPhase(sender, receiver, { ...base, rate: 0, warmup_ms: 2000 }, readCpu);
+  const flood = await runPhase(sender, receiver, { ...base, rate: 0, warmup_ms: WARMUP_MS }, readCpu);
   const paced = await runPhase(sender, receiver, { ...base, rate: settings.paced_rate, warmup_ms: 1000 });
   return {
     msgs_per_s: round(flood.msgs_per_s),

@@ -1,6 +1,6 @@
 /** The raw limit: publish, relay, publish, consume with acknowledgements, on the fabric's own nats-server. */
 
-import { connectBroker } from '@fleetwire/broker';
+import { type Broker, connectBroker } from '@fleetwire/broker';
 import type { ConsumerSpec, StreamSpec } from '@fleetwire/contract';
 import { type Figures, type PhaseSettings, runPhases } from './phases.ts';
 import { startWorker, type Worker } from './worker-process.ts';
@@ -57,6 +57,12 @@ export async function runRaw(connection: RawSettings, settings: PhaseSettings): 
     return await runPhases(workers[2]!, workers[0]!, settings);
   } finally {
     for (const worker of workers.reverse()) await worker.stop();
+    for (const name of Object.values(RAW_STREAMS)) await remove(broker, name);
     await broker.close();
   }
+}
+
+/** With all that the server remembers of it: its dedupe ids alone are hundreds of megabytes for the garbage collector. */
+async function remove(broker: Broker, stream: string): Promise<void> {
+  await broker.request(`$JS.API.STREAM.DELETE.${stream}`, new Uint8Array(), 10_000);
 }

@@ -27,11 +27,14 @@ export interface IntakeParts {
   openInbox(): Promise<void>;
 }
 
-interface Pulled {
+/** One message of a pack, or a pack that has none. */
+interface Parcel {
   readonly message: PulledMessage;
-  readonly entries: readonly InboxEntry[];
-  /** What could not be decoded, as far as it could be read. */
-  readonly broken: readonly InboxEntry[];
+  readonly entry: InboxEntry | undefined;
+  /** It could not be decoded; `entry` is what could be read of it. */
+  readonly broken: boolean;
+  /** The pack is acknowledged once this one is taken in. */
+  readonly last: boolean;
 }
 
 const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
@@ -134,16 +137,39 @@ export class Intake {
     }
   }
 
+  /** In order, as far as there is room; what has to wait for it is taken in by a later transaction. */
   async #take(messages: readonly PulledMessage[], doubt: AbortSignal): Promise<void> {
-    const pulled = messages.map((message) => this.#decode(message));
-    if (this.#parts.queueWaitMs > 0) await this.#waitForRoom(pulled, doubt);
-    await this.#parts.turns.run(() => {
-      for (const { message, entries, broken } of pulled) {
-        for (const entry of entries) this.#takeEntry(entry, message);
-        for (const entry of broken) this.#returnUnreadable(entry, message, 'its entry cannot be decoded');
-      }
+    const parcels = messages.flatMap((message) => this.#parcels(message));
+    for (let at = 0; at < parcels.length; ) {
+      const until = this.#parts.clock.monotonicMs() + this.#parts.queueWaitMs;
+      await this.#waitForRoom(parcels.slice(at), until, doubt);
+      // The rest comes again: refusing it now for want of room would return mail that only has to wait.
+      if (doubt.aborted) return;
+      const end = await this.#parts.turns.run(() => this.#takeParcels(parcels, at, until));
+      for (const { message, last } of parcels.slice(at, end)) if (last) message.ack();
+      at = end;
+    }
+  }
+
+  /** At least one; gives where the first is that has to wait. */
+  #takeParcels(parcels: readonly Parcel[], from: number, until: number): number {
+    let at = from;
+    do {
+      const { message, entry, broken } = parcels[at++]!;
+      if (entry === undefined) continue;
+      if (broken) this.#returnUnreadable(entry, message, 'its entry cannot be decoded');
+      else this.#takeEntry(entry, message);
+    } while (at < parcels.length && !this.#hasToWait(parcels[at]!, until));
+    return at;
+  }
+
+  #hasToWait({ entry, broken }: Parcel, until: number): boolean {
+    if (entry === undefined || broken) return false;
+    return entry.recipients.some((recipient) => {
+      const agent = this.#parts.book.byId(recipient);
+      if (agent === undefined || agent.queue.hasRoom(entry.envelope.length)) return false;
+      return this.#mayMakeRoom(agent, until);
     });
-    for (const { message } of pulled) message.ack();
   }
 
   #takeEntry(entry: InboxEntry, message: PulledMessage): void {
@@ -162,15 +188,13 @@ export class Intake {
   }
 
   /** An agent whose queue is full for a moment is given that moment, so that a burst is not returned. */
-  async #waitForRoom(pulled: readonly Pulled[], doubt: AbortSignal): Promise<void> {
-    const { book, clock, queueWaitMs } = this.#parts;
+  async #waitForRoom(parcels: readonly Parcel[], until: number, doubt: AbortSignal): Promise<void> {
     const wanted = new Map<string, number>();
-    for (const { entries } of pulled)
-      for (const entry of entries)
+    for (const { entry, broken } of parcels)
+      if (entry !== undefined && !broken)
         for (const recipient of entry.recipients) wanted.set(recipient, (wanted.get(recipient) ?? 0) + 1);
-    const until = clock.monotonicMs() + queueWaitMs;
     for (const [recipient, count] of wanted) {
-      const agent = book.byId(recipient);
+      const agent = this.#parts.book.byId(recipient);
       if (agent !== undefined) await this.#waitForAgent(agent, count, until, doubt);
     }
   }
@@ -178,25 +202,39 @@ export class Intake {
   async #waitForAgent(agent: HostedAgent, count: number, until: number, doubt: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
     while (!agent.queue.hasRoomFor(count) && !doubt.aborted) {
-      const nowMs = clock.monotonicMs();
-      if (agent.taker === undefined) {
-        if (nowMs >= agent.expectedUntilMs) return;
-      } else if (nowMs < agent.slowUntilMs) return;
-      else if (nowMs >= Math.max(until, agent.expectedUntilMs)) {
-        agent.slowUntilMs = nowMs + SLOW_MS;
+      if (this.#mayMakeRoom(agent, until)) await pause(LOOK_MS, doubt);
+      else {
+        const nowMs = clock.monotonicMs();
+        if (agent.taker !== undefined && nowMs >= agent.slowUntilMs) agent.slowUntilMs = nowMs + SLOW_MS;
         return;
       }
-      await pause(LOOK_MS, doubt);
     }
   }
 
-  #decode(message: PulledMessage): Pulled {
+  /** Of an agent without room: is it worth a wait? */
+  #mayMakeRoom(agent: HostedAgent, until: number): boolean {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (agent.taker === undefined) return nowMs < agent.expectedUntilMs;
+    return nowMs >= agent.slowUntilMs && nowMs < Math.max(until, agent.expectedUntilMs);
+  }
+
+  #parcels(message: PulledMessage): Parcel[] {
+    const { sound, broken } = this.#decode(message);
+    const parcels: Parcel[] = [
+      ...sound.map((entry) => ({ message, entry, broken: false, last: false })),
+      ...broken.map((entry) => ({ message, entry, broken: true, last: false })),
+    ];
+    if (parcels.length === 0) return [{ message, entry: undefined, broken: false, last: true }];
+    parcels[parcels.length - 1] = { ...parcels.at(-1)!, last: true };
+    return parcels;
+  }
+
+  #decode(message: PulledMessage): LooseEntries {
     try {
-      return { message, entries: InboxPack.decode(message.data).entries, broken: [] };
+      return { sound: InboxPack.decode(message.data).entries, broken: [] };
     } catch (cause) {
       this.#poison(`pack ${message.sequence}`, cause);
-      const { sound, broken }: LooseEntries = looseEntries(message.data);
-      return { message, entries: sound, broken };
+      return looseEntries(message.data);
     }
   }
 

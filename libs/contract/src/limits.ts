@@ -5,7 +5,7 @@ export const LIMITS = {
   bodyBytes: 1024 * 1024,
   /** Bytes of one published pack: stops a pack from growing, though a single message may be larger. */
   packBytes: 256 * 1024,
-  packMessages: 64,
+  packMessages: 256,
   /** What the NATS servers must accept at least; checked at start. */
   serverMaxPayload: 2 * 1024 * 1024,
   addressChars: 256,

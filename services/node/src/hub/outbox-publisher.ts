@@ -31,7 +31,7 @@ export function outboxPublisher(parts: OutboxPublisherParts): OneInFlight<Carrie
     next: () => nextPack(parts),
     stored: ({ pack }) => {
       const seq = parts.outbox.settle(pack);
-      parts.turns.add(() => parts.table.deleteUpTo(seq));
+      parts.turns.addLater(() => parts.table.deleteUpTo(seq));
     },
   });
 }

@@ -66,7 +66,7 @@ export class ReceiptPublisher {
       failed,
       next: () => this.#next(toNode, queue),
       stored: ({ rows }) => {
-        turns.add(() => table.delete(toNode, rows[0]!.seq, rows.at(-1)!.seq));
+        turns.addLater(() => table.delete(toNode, rows[0]!.seq, rows.at(-1)!.seq));
       },
     });
     const line = { queue, publisher };

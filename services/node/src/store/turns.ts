@@ -10,6 +10,9 @@ export interface TurnHooks {
   rolledBack(error: FleetwireError): void;
 }
 
+/** How long work that is in no hurry waits for a transaction that is made anyway. */
+const LATER_MS = 20;
+
 interface Unit {
   readonly work: () => void;
   readonly settled: ((error: FleetwireError | undefined) => void) | undefined;
@@ -23,6 +26,8 @@ export class Turns {
   readonly #db: DatabaseSync;
   readonly #hooks: TurnHooks;
   #units: Unit[] = [];
+  #later: Unit[] = [];
+  #timer: NodeJS.Timeout | undefined;
   #effects: (() => void)[] = [];
   #scheduled = false;
   #closed = false;
@@ -42,6 +47,13 @@ export class Turns {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => this.flush());
+  }
+
+  /** As `add`, for what nobody waits for: it goes with the next transaction, or has its own after LATER_MS. */
+  addLater(work: () => void): void {
+    if (this.#closed) return;
+    this.#later.push({ work, settled: undefined });
+    this.#timer ??= setTimeout(() => this.flush(), LATER_MS);
   }
 
   /** As `add`, for callers that wait anyway. */
@@ -65,9 +77,12 @@ export class Turns {
   /** Commits what is waiting now. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#units.length === 0) return;
-    const units = this.#units;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const units = [...this.#units, ...this.#later];
+    if (units.length === 0) return;
     this.#units = [];
+    this.#later = [];
     const error = this.#commit(units);
     const effects = this.#effects;
     this.#effects = [];

@@ -9,7 +9,7 @@ export const MessageEntity = defineEntity({
   indexes: [
     { name: 'messages_by_time', properties: ['org', 'acceptedAtUs', 'id'] },
     { name: 'messages_by_sender', properties: ['org', 'fromAgent', 'acceptedAtUs'] },
-    { name: 'messages_by_correlation', properties: ['org', 'correlationId'] },
+    { name: 'messages_by_correlation', properties: ['org', 'correlationId'], where: 'correlation_id <> id' },
     { name: 'messages_by_age', properties: ['ingressAtUs'], type: 'brin' },
   ],
   properties: {

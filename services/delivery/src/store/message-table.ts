@@ -95,8 +95,12 @@ export async function listMessages(
   const params: unknown[] = [org];
   const where = ['m.org = $1'];
   const param = (value: unknown) => `$${params.push(value)}`;
-  if (filter.correlationId !== '')
-    where.push(`m.correlation_id = ${param(columnText(filter.correlationId))}`);
+  if (filter.correlationId !== '') {
+    const correlation = param(columnText(filter.correlationId));
+    // The message that began it by the primary key, the others by the partial index.
+    where.push(`(m.id = ${correlation} and m.correlation_id = m.id
+      or m.correlation_id = ${correlation} and m.correlation_id <> m.id)`);
+  }
   if (filter.fromAgent !== '') where.push(`m.from_agent = ${param(columnText(filter.fromAgent))}`);
   if (filter.recipient !== '')
     where.push(`exists (select from settlements s where s.org = m.org and s.message_id = m.id

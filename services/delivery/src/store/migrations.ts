@@ -57,4 +57,16 @@ class InitialTables extends Migration {
   }
 }
 
-export const migrations: readonly MigrationEntry[] = [{ name: '0001-initial', class: InitialTables }];
+/** Most messages begin a conversation of their own, and the primary key finds these: the others alone need an index. */
+class PartialCorrelation extends Migration {
+  override up(): void {
+    this.addSql(`drop index messages_by_correlation`);
+    this.addSql(`
+      create index messages_by_correlation on messages (org, correlation_id) where correlation_id <> id`);
+  }
+}
+
+export const migrations: readonly MigrationEntry[] = [
+  { name: '0001-initial', class: InitialTables },
+  { name: '0002-partial-correlation', class: PartialCorrelation },
+];

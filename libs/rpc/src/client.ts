@@ -3,7 +3,7 @@
 import { HEADERS, LIMITS } from '@fleetwire/contract';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
-import { type CompatServiceDefinition, createClientFactory, Metadata } from 'nice-grpc';
+import { createClientFactory, Metadata } from 'nice-grpc';
 import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
 import { cancellation, type Peer } from './cancellation.ts';
 import { fromClientError } from './errors.ts';
@@ -11,6 +11,7 @@ import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
 import { callScope } from './scope.ts';
 import { untilAborted } from './stream.ts';
 import type { RpcCallOptions, RpcClient, RpcDefinition } from './types.ts';
+import { wireDefinition } from './wire.ts';
 
 export interface RpcClientOptions {
   /** `host:port` or `unix:/path`. */
@@ -48,7 +49,7 @@ export function createRpcClient<D extends RpcDefinition>(
   const port: Port = { name: definition.name, address: options.address, channel, options };
   const inner = createClientFactory()
     .use(errorDetailsClientMiddleware)
-    .create(definition as unknown as CompatServiceDefinition, channel) as Record<string, unknown>;
+    .create(wireDefinition(definition), channel) as Record<string, unknown>;
   const client: Record<string, unknown> = { close: () => channel.close() };
   for (const [key, method] of Object.entries(definition.methods)) {
     const call = inner[key];

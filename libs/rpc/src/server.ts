@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { LIMITS } from '@fleetwire/contract';
 import { FleetwireError, invariant } from '@fleetwire/kernel';
 import { ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
-import { type CompatServiceDefinition, createServer, type Server } from 'nice-grpc';
+import { createServer, type Server } from 'nice-grpc';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
 import type { BoundService } from './bind.ts';
 import { DEADLINE_KEY } from './deadline-clock.ts';
@@ -13,6 +13,7 @@ import { type RpcLog, type ServerPolicy, singleHandler, streamHandler } from './
 import { createHealth } from './health.ts';
 import { BASE_CHANNEL_OPTIONS, RPC_DEFAULTS } from './limits.ts';
 import { addReflection } from './reflection.ts';
+import { wireDefinition } from './wire.ts';
 
 export interface RpcServerOptions {
   /** `host:port` (port 0: a free one) or `unix:/path`. */
@@ -85,7 +86,7 @@ function addService(server: Server, policy: ServerPolicy, service: BoundService)
     const wrap = responseStream ? streamHandler : singleHandler;
     implementation[method] = wrap(policy, service, method);
   }
-  server.add(service.definition as CompatServiceDefinition, implementation as never);
+  server.add(wireDefinition(service.definition), implementation as never);
 }
 
 function serverOptions(options: RpcServerOptions): object {

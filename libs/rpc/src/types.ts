@@ -1,11 +1,13 @@
 /** What a handler and a client look like for a service definition that ts-proto generated. */
 
 /** A message type as ts-proto writes it. */
-interface Codec {
+export interface Codec {
   // biome-ignore lint/suspicious/noExplicitAny: the shape of generated code, whatever the message
   encode(message: any, ...rest: any[]): { finish(): Uint8Array };
   // biome-ignore lint/suspicious/noExplicitAny: as above
   decode(input: any, length?: number): any;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  fromPartial?(object: any): any;
 }
 
 export interface RpcMethod {

@@ -14,6 +14,7 @@ import {
   TTL_CAP_MS,
   UNKNOWN_RECIPIENT,
 } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, InboxPack, ReceiptBatch } from '@fleetwire/gen/message';
 import type { Clock } from '@fleetwire/kernel';
 import type { AddressedReceipt } from '../domain/expiry.ts';
@@ -137,13 +138,13 @@ async function publish(sequence: number, all: readonly AddressedReceipt[], o: Sw
     for (let i = 0; i < addressed.length; i += RECEIPTS_PER_BATCH) {
       const receipts = addressed.slice(i, i + RECEIPTS_PER_BATCH).map((a) => a.receipt);
       const msgId = `sweep-${sequence}-${part++}`;
-      await o.store(subject, ReceiptBatch.encode({ receipts }).finish(), { msgId });
+      await o.store(subject, encode(ReceiptBatch, { receipts }), { msgId });
     }
 }
 
 async function keepUndecodable(message: InboxMessage, o: SweepOptions): Promise<void> {
   const org = inboxSubject.parse(message.subject)?.org ?? UNKNOWN_RECIPIENT;
-  const letter = DeadLetter.encode({
+  const letter = encode(DeadLetter, {
     envelope: message.data.subarray(0, 1024 * 1024),
     decoded: false,
     reason: 'PACK_UNDECODABLE',
@@ -151,7 +152,7 @@ async function keepUndecodable(message: InboxMessage, o: SweepOptions): Promise<
     subject: message.subject,
     streamSeq: message.sequence,
     hops: [],
-  }).finish();
+  });
   const subject = deadSubject.build({ org, agent: UNKNOWN_RECIPIENT });
   await o.store(subject, letter, { msgId: `sweep-${message.sequence}` });
 }

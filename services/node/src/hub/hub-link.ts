@@ -2,6 +2,7 @@
 
 import type { Broker, connectBroker } from '@fleetwire/broker';
 import { filters, heartbeatSubject, receiptSubject } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { nodeInboxPrefix } from '@fleetwire/identity';
 import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
@@ -199,7 +200,7 @@ export class HubLink {
     const credentialsLeftS = Math.max(0, Math.round((endsMs - clock.nowUs() / 1000) / 1000));
     const beat = { node: identity.node, version, agents: this.#parts.agents(), credentialsLeftS };
     const asked = clock.monotonicMs();
-    const answer = await broker.request(subject, Heartbeat.encode(beat).finish(), timeoutMs);
+    const answer = await broker.request(subject, encode(Heartbeat, beat), timeoutMs);
     const reply = HeartbeatReply.decode(answer);
     clock.learn(reply.brokerTimeUs, clock.monotonicMs() - asked);
     broker.clock.set(clock.offsetUs);

@@ -2,6 +2,7 @@
 
 import type { Broker } from '@fleetwire/broker';
 import { ingressSubject } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { IngressPack } from '@fleetwire/gen/message';
 import type { FleetwireError } from '@fleetwire/kernel';
 import type { Outbox, OutboxPack } from '../domain/outbox.ts';
@@ -41,7 +42,7 @@ function nextPack(parts: OutboxPublisherParts): Carried | undefined {
   const pack = partition === undefined ? undefined : parts.outbox.nextPack();
   if (partition === undefined || pack === undefined) return undefined;
   const { org, node } = parts;
-  const payload = IngressPack.encode({ envelopes: pack.rows.map((row) => row.envelope) }).finish();
+  const payload = encode(IngressPack, { envelopes: pack.rows.map((row) => row.envelope) });
   return {
     subject: ingressSubject.build({ partition, org, node }),
     payload,

@@ -2,6 +2,7 @@
 
 import { crc32 } from 'node:zlib';
 import { LIMITS } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { Envelope } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { type Clock, FleetwireError, newMessageId } from '@fleetwire/kernel';
@@ -66,7 +67,7 @@ export class Acceptance {
       if (refusal !== undefined) throw refusal;
     }
     const envelope = this.#envelope(agent, message, local);
-    const encoded = Envelope.encode(envelope).finish();
+    const encoded = encode(Envelope, envelope);
     const { id, correlationId, traceparent, acceptedAtUs } = envelope;
     table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent, digest);
     const published = local === undefined || outbox.roomForHistory(size);

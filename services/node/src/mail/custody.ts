@@ -1,5 +1,6 @@
 /** Mail in this node's custody: taken in once, handed over in order, ended with a receipt. Everything here is in a turn. */
 
+import { encode } from '@fleetwire/gen/encode';
 import { Envelope, Receipt, Stage } from '@fleetwire/gen/message';
 import type { Clock } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
@@ -213,7 +214,7 @@ export class Custody {
   #end(entry: Entry, outcome: Outcome): void {
     const receipt = this.#receipt(entry, outcome);
     if (outcome.stage === Stage.UNCONFIRMED) {
-      const row = { seq: entry.seq, toNode: receipt.toNode, receipt: Receipt.encode(receipt.body).finish() };
+      const row = { seq: entry.seq, toNode: receipt.toNode, receipt: encode(Receipt, receipt.body) };
       this.#parts.inbox.insertUnproven(entry.agent.num, row, this.#parts.clock.nowUs());
       entry.agent.addUnproven(entry.seq);
     }
@@ -240,11 +241,11 @@ export class Custody {
     return 'ended';
   }
 
-  /** A copy of its own, so that one small message does not keep the memory of its whole pack. */
+  /** A copy, so that one small message does not keep the memory of its whole pack; small ones share a buffer. */
   #remember(envelope: Envelope, size: number): Envelope | undefined {
     if (this.#memoryUsed + size > this.#parts.memoryBytes) return undefined;
     this.#memoryUsed += size;
-    return { ...envelope, body: envelope.body.slice() };
+    return { ...envelope, body: Buffer.from(envelope.body) };
   }
 
   #entry(agent: HostedAgent, meta: InboxMeta, size: number, envelope: Envelope | undefined): Entry {

@@ -1,6 +1,7 @@
 /** Gathers the receipts of one turn and writes them, one row per sending node, in the turn's own transaction. */
 
 import { LIMITS } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { type Receipt, ReceiptBatch } from '@fleetwire/gen/message';
 import type { ReceiptRow, ReceiptTable } from '../store/receipt-table.ts';
 import type { Turns } from '../store/turns.ts';
@@ -44,7 +45,7 @@ export class ReceiptDesk {
     for (const [toNode, receipts] of this.#pending) {
       for (let i = 0; i < receipts.length; i += RECEIPTS_PER_ROW) {
         const part = receipts.slice(i, i + RECEIPTS_PER_ROW);
-        const row = this.#table.insert(toNode, ReceiptBatch.encode({ receipts: part }).finish());
+        const row = this.#table.insert(toNode, encode(ReceiptBatch, { receipts: part }));
         this.#turns.after(() => this.#effects.publish(row));
       }
     }

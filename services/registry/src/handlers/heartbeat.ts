@@ -2,6 +2,7 @@
 
 import type { Broker, CoreMessage, Subscription } from '@fleetwire/broker';
 import { filters, heartbeatSubject } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { KnownNodes } from './known-nodes.ts';
@@ -63,7 +64,7 @@ export class Heartbeats {
     if (known) this.#parts.lastSeen.note(node.id, nowMs(this.#parts.clock));
     const userJwt = known ? await this.#renewal(node, beat.credentialsLeftS) : '';
     const brokerTimeUs = this.#parts.clock.nowUs();
-    message.respond(HeartbeatReply.encode({ brokerTimeUs, userJwt, known }).finish());
+    message.respond(encode(HeartbeatReply, { brokerTimeUs, userJwt, known }));
   }
 
   async #renewal(node: Parameters<RegistryParts['mint']>[0], leftS: number): Promise<string> {

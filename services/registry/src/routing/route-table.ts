@@ -2,6 +2,7 @@
 
 import type { Bucket, WatchEntry } from '@fleetwire/broker';
 import { routeKey } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { Route } from '@fleetwire/gen/message';
 import { FleetwireError } from '@fleetwire/kernel';
 import { type PresentRoute, sameRoute } from '../domain/route-diff.ts';
@@ -24,7 +25,7 @@ export class RouteTable {
   }
 
   async ensureRoute(key: string, route: Route): Promise<void> {
-    const bytes = Route.encode(route).finish();
+    const bytes = encode(Route, route);
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const entry = await this.#bucket.get(key);
       const there = entry && decodeRoute(entry.value);

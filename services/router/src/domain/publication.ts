@@ -1,6 +1,7 @@
 /** From a pack of items to what is stored in the broker: payload, subject, and a dedupe id that outlives a take-over. */
 
 import { hash } from 'node:crypto';
+import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, ReceiptBatch } from '@fleetwire/gen/message';
 import { isTraceparent } from '@fleetwire/telemetry';
 import { encodeInboxPack } from './inbox-pack.ts';
@@ -30,7 +31,7 @@ export function publicationOf(pack: Pack<Item>, partition: number, router: strin
   const msgId = msgIdOf(partition, pack.lane, pack.items);
   if (first.kind === 'receipt') {
     const receipts = (pack.items as readonly ReceiptItem[]).map((item) => item.receipt);
-    const payload = ReceiptBatch.encode({ receipts }).finish();
+    const payload = encode(ReceiptBatch, { receipts });
     return { pack, stores: [{ subject: pack.lane, payload, msgId, traceparent: '' }] };
   }
   const payload = encodeInboxPack(pack.items as readonly InboxItem[], router);
@@ -42,7 +43,7 @@ export function publicationOf(pack: Pack<Item>, partition: number, router: strin
 
 function deadStore(item: Item, partition: number): Store {
   if (item.kind !== 'dead') throw new TypeError('a lane of dead letters holds nothing else');
-  const payload = DeadLetter.encode(item.letter).finish();
+  const payload = encode(DeadLetter, item.letter);
   return { subject: item.subject, payload, msgId: msgIdOf(partition, item.subject, [item]), traceparent: '' };
 }
 

@@ -5,12 +5,14 @@
  */
 
 /** What is used of a pg client while the pool has lent it out. */
-interface PooledClient {
+export interface PooledClient {
+  /** A query object of its own comes back as it is, not as a promise. */
   query(text: unknown, ...rest: unknown[]): Promise<unknown>;
   release(destroy?: boolean): void;
 }
 
-interface ClientPool {
+export interface ClientPool {
+  connect(): Promise<PooledClient>;
   readonly options: {
     readonly types?: { setTypeParser(oid: number, parse: (text: string) => unknown): void };
   };

@@ -1,6 +1,6 @@
 /** History: writes accepted messages in bulk, reads one or a page of them, always within one org. */
 
-import type { Store } from '@fleetwire/store';
+import type { CopyColumn, Store } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import type { PagePosition } from '../domain/page-token.ts';
 import { numberArray, packBytes, textArray } from './array-literal.ts';
@@ -18,7 +18,18 @@ export interface MessageRow {
   readonly envelope: Uint8Array;
 }
 
-const PLAIN = `
+const COLUMNS: readonly CopyColumn<MessageRow>[] = [
+  { name: 'org', type: 'text', value: (row) => row.org },
+  { name: 'id', type: 'text', value: (row) => row.id },
+  { name: 'accepted_at_us', type: 'int8', value: (row) => row.acceptedAtUs },
+  { name: 'ingress_at_us', type: 'int8', value: (row) => row.ingressAtUs },
+  { name: 'from_agent', type: 'text', value: (row) => columnText(row.fromAgent) },
+  { name: 'to_address', type: 'text', value: (row) => columnText(row.to) },
+  { name: 'correlation_id', type: 'text', value: (row) => columnText(row.correlationId) },
+  { name: 'envelope', type: 'bytea', value: (row) => row.envelope },
+];
+
+const CAREFUL = `
   insert into messages
     (org, id, accepted_at_us, ingress_at_us, from_agent, to_address, correlation_id, envelope)
   select r.org, r.id, r.accepted, r.ingress, r.sender, r.target, r.correlation,
@@ -32,9 +43,8 @@ export async function saveMessages(
   rows: readonly MessageRow[],
   first = new PlainFirst(),
 ): Promise<void> {
-  const params = columns(rows);
-  const careful = async () => void (await store.query(`${PLAIN} on conflict do nothing`, params));
-  await first.run(() => store.query(PLAIN, params), careful);
+  const careful = async () => void (await store.query(`${CAREFUL} on conflict do nothing`, columns(rows)));
+  await first.run(() => store.copy('messages', COLUMNS, rows), careful);
 }
 
 function columns(rows: readonly MessageRow[]): unknown[] {
@@ -61,10 +71,10 @@ export interface StoredMessage {
   readonly envelope: Uint8Array;
 }
 
-const COLUMNS = `id, accepted_at_us as "acceptedAtUs", ingress_at_us as "ingressAtUs", envelope`;
+const READ = `id, accepted_at_us as "acceptedAtUs", ingress_at_us as "ingressAtUs", envelope`;
 
 export async function findMessage(store: Store, org: string, id: string): Promise<StoredMessage | undefined> {
-  const sql = `select ${COLUMNS} from messages where org = $1 and id = $2`;
+  const sql = `select ${READ} from messages where org = $1 and id = $2`;
   const [row] = await store.query<StoredMessage>(sql, [org, columnText(id)]);
   return row;
 }
@@ -111,7 +121,7 @@ export async function listMessages(
   const page = `select m.* from messages m where ${where.join(' and ')} ${order} limit ${param(limit + 1)}`;
   const summed = `select *, sum(octet_length(envelope)) over (${order}) - octet_length(envelope) as before
     from (${page}) page`;
-  const sql = `select ${COLUMNS}, (select count(*)::int from (${page}) all_of_page) as "found"
+  const sql = `select ${READ}, (select count(*)::int from (${page}) all_of_page) as "found"
     from (${summed}) s where before < ${param(bytesMax)} ${order} limit ${param(limit)}`;
   const rows = await store.query<StoredMessage & { found: number }>(sql, params);
   return { rows, more: (rows[0]?.found ?? 0) > rows.length };

@@ -1,5 +1,5 @@
 /**
- * Inserts rows as if none of them was there, which costs PostgreSQL a fifth less than `on conflict`; when one was,
+ * Inserts rows as if none of them was there, by COPY, which knows no `on conflict` but costs half; when one was,
  * writes them with care, and does not try the plain way for a while: where repeats are common it only costs.
  */
 

@@ -1,8 +1,9 @@
 /** Settlements: the first receipt of a message is a bulk insert without reads; a later one is merged under a row lock. */
 
 import { completeReceipt } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { Receipt } from '@fleetwire/gen/message';
-import type { Store, StoreTransaction } from '@fleetwire/store';
+import type { CopyColumn, Store, StoreTransaction } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import { compareHops } from '../domain/hops.ts';
 import type { Settlement, SettlementSubject } from '../domain/settlement.ts';
@@ -26,7 +27,21 @@ const UNNEST = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::i
     $13::bigint[]) as r (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers,
       start, size, stored_at_us)`;
 
-const PLAIN = `
+const COLUMNS: readonly CopyColumn<SettlementRow>[] = [
+  { name: 'org', type: 'text', value: (row) => row.org },
+  { name: 'message_id', type: 'text', value: (row) => row.messageId },
+  { name: 'recipient', type: 'text', value: (row) => row.recipient },
+  { name: 'stage', type: 'int2', value: (row) => row.settlement.stage },
+  { name: 'final', type: 'bool', value: (row) => row.settlement.final },
+  { name: 'delivered_ends', type: 'bool', value: (row) => row.settlement.deliveredEnds },
+  { name: 'reason', type: 'text', value: (row) => columnText(row.settlement.reason) },
+  { name: 'at_us', type: 'int8', value: (row) => row.settlement.atUs },
+  { name: 'publishers', type: 'text', value: (row) => row.settlement.publishers.join(',') },
+  { name: 'stored_at_us', type: 'int8', value: (row) => row.storedAtUs },
+  { name: 'receipt', type: 'bytea', value: encodeRow },
+];
+
+const INSERTED = `
     insert into settlements
       (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, stored_at_us, receipt)
     select r.org, r.message_id, r.recipient, r.stage, r.final <> 0, r.delivered_ends <> 0, r.reason, r.at_us,
@@ -34,7 +49,7 @@ const PLAIN = `
     from ${UNNEST}`;
 
 const INSERT = `
-  with inserted as (${PLAIN}
+  with inserted as (${INSERTED}
     on conflict do nothing
     returning 1)
   select count(*)::int as count from inserted`;
@@ -84,7 +99,7 @@ export async function saveSettlements(tx: StoreTransaction, rows: readonly Settl
 
 /** For rows that are most likely all new: fails with a unique violation, and writes nothing, when one is not. */
 export async function insertSettlements(store: Store, rows: readonly SettlementRow[]): Promise<void> {
-  await store.query(PLAIN, columns(rows));
+  await store.copy('settlements', COLUMNS, rows);
 }
 
 /** The order in which rows are locked. */
@@ -116,7 +131,7 @@ function columns(rows: readonly SettlementRow[]): unknown[] {
 
 function encodeRow(row: SettlementRow): Uint8Array {
   if (row.encoded !== undefined) return row.encoded;
-  return Receipt.encode(mergedReceipt(row.messageId, row.recipient, row.settlement)).finish();
+  return encode(Receipt, mergedReceipt(row.messageId, row.recipient, row.settlement));
 }
 
 function restore(kept: KeptSettlement): Settlement {

@@ -5,10 +5,13 @@
 
 import assert from 'node:assert/strict';
 import { createNodeKey, createTokenVerifier, hashSecret } from '@fleetwire/identity';
+import { newId } from '@fleetwire/kernel';
 import { openStore } from '@fleetwire/store';
+import { startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
+import { seedOrg } from '../src/store/seed.ts';
 import { type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
 
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
@@ -151,6 +154,31 @@ describe('org and its database', function () {
     assert.equal(org!.ownerEmail, 'owner@acme.test');
     const revoked = world.client(again).exchangeKey({ apiKey: world.firstKey });
     assert.equal(await reasonOf(revoked), 'API_KEY_REVOKED');
+  });
+
+  it('refuses a database that was made with other keys', async () => {
+    await using postgres = await startTestPostgres();
+    const { url } = postgres;
+    const store = await openStore({
+      url,
+      schema: 'org',
+      entities,
+      migrations,
+      poolMax: 2,
+      applicationName: 'test',
+    });
+    const seed = (id: string) =>
+      seedOrg(store, {
+        org: { id, slug: 'acme', name: 'Acme' },
+        ownerEmail: 'owner@acme.test',
+        ownerId: newId('user'),
+        key: undefined,
+        nowMs: 1,
+      });
+    await seed('o_0000000000000001');
+    assert.equal(await reasonOf(seed('o_0000000000000002')), 'DATABASE_OF_ANOTHER_FABRIC');
+    assert.deepEqual(await seed('o_0000000000000001'), { created: false });
+    await store.close();
   });
 
   it('says that the database is away while it is, and works when it is back', async () => {

@@ -26,6 +26,19 @@ const GROUPS: readonly Group[] = [
   { name: 'chaos', files: ['test/chaos/*.test.ts'], options: ['--timeout', '300000'] },
 ];
 
+/** Servers of others that one test is to use, under names of their own; see test/fabric/outside-servers.test.ts. */
+const OUTSIDE = ['FLEETWIRE_NATS_URL', 'FLEETWIRE_DATABASE_URL', 'FLEETWIRE_KEYS_DIR'];
+
+/** Without the settings of whoever runs the tests, each of which would change what they test; only the broker may be another. */
+function testEnvironment(): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (!name.startsWith('FLEETWIRE_') || name === 'FLEETWIRE_NATS_SERVER') env[name] = value;
+    else if (OUTSIDE.includes(name)) env[name.replace('FLEETWIRE_', 'OUTSIDE_')] = value;
+  }
+  return env;
+}
+
 interface Counts {
   passed: number;
   failed: number;
@@ -41,6 +54,7 @@ async function runGroup(group: Group, total: Counts): Promise<void> {
   process.stdout.write(`\n== ${group.name}: ${files.length} files\n`);
   const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...group.options, ...files], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: testEnvironment(),
   });
   let tail = '';
   child.stdout.setEncoding('utf8');

@@ -1,10 +1,14 @@
-/** The demo on a fabric of its own in a temporary folder, with nothing left behind. */
+/**
+ * The demo on a fabric of its own in a temporary folder, with nothing left behind. Servers of others remember its nodes:
+ * then the folder stays, so that the same nodes come back the next time.
+ */
 
 import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '@fleetwire/embedded';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
 import { catchSignals } from '../fabric/signals.ts';
@@ -14,7 +18,10 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 /** Exit code 0 when every step worked; the folder with its logs stays when one failed. */
 export async function runDemoAlone(context: CommandContext): Promise<void> {
   const { output } = context;
-  const home = await mkdtemp(join(tmpdir(), 'fleetwire-demo-'));
+  const { outsideNats, outsideDatabase, folders } = context.config;
+  const lasting = outsideNats !== undefined || outsideDatabase !== undefined;
+  const home = lasting ? join(folders.state, 'demo') : await mkdtemp(join(tmpdir(), 'fleetwire-demo-'));
+  if (lasting) makeFolder(home);
   // Root's PostgreSQL runs as another user, who must be able to pass.
   await chmod(home, 0o711);
   const env = ownEnvironment(context.config, { FLEETWIRE_HOME: home });
@@ -24,8 +31,9 @@ export async function runDemoAlone(context: CommandContext): Promise<void> {
   let code = await fleetwire(env, ['up', '--detach', '--demo', '--no-hints', ...json], true);
   const ended = await fleetwire(env, ['down', '--programs'], false);
   const { aborted } = leaving.signal;
-  if (ended === 0 && (code === 0 || aborted)) await rm(home, { recursive: true, force: true });
-  else output.progress(`what it left is in ${home}`);
+  const clean = ended === 0 && (code === 0 || aborted);
+  if (clean && !lasting) await rm(home, { recursive: true, force: true });
+  else if (!clean) output.progress(`what it left is in ${home}`);
   if (code === 0) code = ended;
   const outcome = aborted ? 'was interrupted' : 'failed';
   output.progress(code === 0 ? 'the demo worked; everything it started has ended' : `the demo ${outcome}`);

@@ -10,7 +10,7 @@ export { startNatsServer } from './nats.ts';
 export { findNatsServer } from './nats-binary.ts';
 export { type NatsGreeting, natsGreeting } from './nats-greeting.ts';
 export type { PostgresOptions, PostgresServer } from './postgres.ts';
-export { startPostgres } from './postgres.ts';
+export { createDatabase, dropDatabase, startPostgres } from './postgres.ts';
 export { findPostgres } from './postgres-binaries.ts';
 export type { ProcessIdentity } from './process-identity.ts';
 export { identityOf, isRunning } from './process-identity.ts';

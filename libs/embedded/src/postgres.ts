@@ -69,10 +69,7 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
       await createDatabase(urlOf('postgres'), name);
       return urlOf(name);
     },
-    dropDatabase: (name) =>
-      withClient(urlOf('postgres'), async (client) => {
-        await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`);
-      }),
+    dropDatabase: (name) => dropDatabase(urlOf('postgres'), name),
   };
   try {
     await server.createDatabase(o.database);
@@ -149,10 +146,18 @@ function saysReady(dataDir: string, pid: number): boolean {
   }
 }
 
-async function createDatabase(url: string, name: string): Promise<void> {
+/** `url` names any database of the server. */
+export async function createDatabase(url: string, name: string): Promise<void> {
   await withClient(url, async (client) => {
     const { rows } = await client.query('select 1 from pg_database where datname = $1', [name]);
     if (rows.length === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
+  });
+}
+
+/** With the connections to it; `url` names another database of the server. */
+export async function dropDatabase(url: string, name: string): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`);
   });
 }
 

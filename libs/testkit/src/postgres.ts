@@ -1,8 +1,18 @@
-/** A real PostgreSQL for tests: one server for each test process, a fresh database for each call. */
+/**
+ * A real PostgreSQL for tests: one server for each test process, or the one that OUTSIDE_DATABASE_URL names; a fresh
+ * database for each call.
+ */
 
 import { randomBytes } from 'node:crypto';
 import type { PostgresServer } from '@fleetwire/embedded';
-import { freePort, identityOf, isRunning, startPostgres } from '@fleetwire/embedded';
+import {
+  createDatabase,
+  dropDatabase,
+  freePort,
+  identityOf,
+  isRunning,
+  startPostgres,
+} from '@fleetwire/embedded';
 import type { TempFolder } from './temp-folder.ts';
 import { blockMs, tempFolder } from './temp-folder.ts';
 
@@ -19,11 +29,21 @@ let shared: Promise<PostgresServer> | undefined;
 
 /** An empty database; disposing drops it. The server ends with the process and its folder goes. */
 export async function startTestPostgres(): Promise<TestPostgres> {
+  const database = `test_${randomBytes(6).toString('hex')}`;
+  const outside = process.env['OUTSIDE_DATABASE_URL'];
+  if (outside !== undefined) return freshDatabase(outside, database);
   shared ??= startShared();
   const server = await shared;
-  const database = `test_${randomBytes(6).toString('hex')}`;
   const url = await server.createDatabase(database);
   return { url, database, [Symbol.asyncDispose]: () => server.dropDatabase(database) };
+}
+
+/** The user of `server` must be allowed to create databases. */
+async function freshDatabase(server: string, database: string): Promise<TestPostgres> {
+  await createDatabase(server, database);
+  const url = new URL(server);
+  url.pathname = `/${database}`;
+  return { url: url.href, database, [Symbol.asyncDispose]: () => dropDatabase(server, database) };
 }
 
 /** A server of one test's own, to be killed and started again; `settings` as of `startPostgres`. */

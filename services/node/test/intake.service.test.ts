@@ -27,24 +27,28 @@ describe('intake of more than the queue holds', function () {
     await hub.stop();
   });
 
-  /** Puts one pack into the inbox of bob; gives the ids in order. */
-  async function putPack(count: number): Promise<string[]> {
-    const agent = hub.agents.get('bob')!;
-    const ids = Array.from({ length: count }, () => newMessageId());
-    const clock = { nowUs: systemClock.nowUs } as never;
-    await hub.put(
-      agent,
-      ids.map((id) => entryFor(agent.id, clock, { id })),
-    );
+  const clock = { nowUs: systemClock.nowUs } as never;
+  const idOf = (name: string) => hub.agents.get(name)!.id;
+
+  /** Puts one pack with a message for each of `names` into the inbox of the node; gives the ids in order. */
+  async function put(...names: readonly string[]): Promise<string[]> {
+    const ids = names.map(() => newMessageId());
+    const entries = names.map((name, i) => entryFor(idOf(name), clock, { id: ids[i]! }));
+    await hub.put(hub.agents.get(names[0]!)!, entries);
     return ids;
   }
+  const putPack = (count: number) => put(...Array.from({ length: count }, () => 'bob'));
 
-  async function assertAllDelivered(bob: TestSession, ids: readonly string[]): Promise<void> {
-    await eventually(() => bob.deliveries.length >= ids.length, { timeoutMs: 30_000 });
+  async function assertDelivered(bob: TestSession, ids: readonly string[]): Promise<void> {
+    await eventually(() => bob.deliveries.length >= ids.length, { timeoutMs: 30_000 }).catch(() => undefined);
     assert.deepEqual(
       bob.deliveries.map(({ id }) => id),
       ids,
     );
+  }
+
+  async function assertAllDelivered(bob: TestSession, ids: readonly string[]): Promise<void> {
+    await assertDelivered(bob, ids);
     await eventually(() => ids.every((id) => hub.receiptsOf(id).some(({ final }) => final)));
     assert.deepEqual([...new Set(ids.flatMap((id) => hub.receiptsOf(id)).map(({ reason }) => reason))], ['']);
   }
@@ -59,9 +63,31 @@ describe('intake of more than the queue holds', function () {
     const ids = await putPack(3 * QUEUE);
     await eventually(() => bob.deliveries.length === QUEUE);
     await hub.nats.kill();
-    await hub.nats.restart();
+    await eventually(() => !hub.broker.connected());
     bob.acking = true;
     bob.ack(bob.deliveries.at(-1)!.sequence);
+    await hub.nats.restart();
+    await assertDelivered(bob, ids);
+  });
+
+  it('does not hold up or return the mail of others for a full queue', async () => {
+    const alice = await TestSession.open(node.client(), { name: 'alice', window: QUEUE }, false);
+    const bob = await TestSession.open(node.client(), { name: 'bob', window: 4 });
+    await put(...Array.from({ length: QUEUE }, () => 'alice'));
+    await eventually(() => alice.deliveries.length === QUEUE);
+    const many = Array.from({ length: 150 }, () => 'bob');
+    const [first, ...ids] = await put('alice', ...many);
+    await assertAllDelivered(bob, ids);
+    await eventually(() => hub.receiptsOf(first!).some(({ reason }) => reason === 'QUEUE_FULL'));
+  });
+
+  it('waits for room in bytes as well', async () => {
+    await node.stop();
+    await node.start({ queue_bytes: '1048576' });
+    const bob = await TestSession.open(node.client(), { name: 'bob' });
+    const body = new Uint8Array(600_000);
+    const ids = Array.from({ length: 5 }, () => newMessageId());
+    for (const id of ids) await hub.put(hub.agents.get('bob')!, [entryFor(idOf('bob'), clock, { id, body })]);
     await assertAllDelivered(bob, ids);
   });
 });

@@ -27,14 +27,24 @@ export interface IntakeParts {
   openInbox(): Promise<void>;
 }
 
-/** One message of a pack, or a pack that has none. */
-interface Parcel {
+interface Pack {
   readonly message: PulledMessage;
-  readonly entry: InboxEntry | undefined;
+  /** Parcels that are not taken in yet; at 0 the message is acknowledged. */
+  left: number;
+}
+
+/** One message of a pack. */
+interface Parcel {
+  readonly pack: Pack;
+  readonly entry: InboxEntry;
   /** It could not be decoded; `entry` is what could be read of it. */
   readonly broken: boolean;
-  /** The pack is acknowledged once this one is taken in. */
-  readonly last: boolean;
+}
+
+interface Fitted {
+  readonly waiting: Parcel[];
+  /** Agents whose queue is full, with how many of the parcels wait for them. */
+  readonly full: ReadonlyMap<HostedAgent, number>;
 }
 
 const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
@@ -46,6 +56,8 @@ const LOOK_MS = 2;
 /** Between two ways of reading the inbox, so that a connection that flaps costs little. */
 const REST_MS = 50;
 const PULL_BYTES = 4 * 1024 * 1024;
+/** Times `queueWaitMs` that one batch may wait while it makes progress: later ones wait behind it. */
+const WAITS_MAX = 2;
 /** How long an agent that did not make room in time is not waited for again. */
 const SLOW_MS = 5000;
 
@@ -137,39 +149,92 @@ export class Intake {
     }
   }
 
-  /** In order, as far as there is room; what has to wait for it is taken in by a later transaction. */
+  /**
+   * What has room is taken in at once. What has to wait for room, and whatever comes after it for the same recipient,
+   * follows in later transactions, and holds up no other recipient's mail of this batch.
+   */
   async #take(messages: readonly PulledMessage[], doubt: AbortSignal): Promise<void> {
-    const parcels = messages.flatMap((message) => this.#parcels(message));
-    for (let at = 0; at < parcels.length; ) {
-      const until = this.#parts.clock.monotonicMs() + this.#parts.queueWaitMs;
-      await this.#waitForRoom(parcels.slice(at), until, doubt);
+    const { clock, queueWaitMs, turns } = this.#parts;
+    let packs = messages.map((message): Pack => ({ message, left: 0 }));
+    let waiting = packs.flatMap((pack) => this.#parcels(pack));
+    const last = clock.monotonicMs() + queueWaitMs * WAITS_MAX;
+    let until = clock.monotonicMs() + queueWaitMs;
+    for (;;) {
+      const fitted = await turns.run(() => this.#takeFitting(waiting, until));
+      for (const { message, left } of packs) if (left === 0) message.ack();
+      if (fitted.waiting.length === 0) return;
+      packs = packs.filter(({ left }) => left > 0);
+      if (fitted.waiting.length < waiting.length) until = Math.min(clock.monotonicMs() + queueWaitMs, last);
+      waiting = fitted.waiting;
+      await this.#roomFor(fitted.full, until, doubt);
       // The rest comes again: refusing it now for want of room would return mail that only has to wait.
       if (doubt.aborted) return;
-      const end = await this.#parts.turns.run(() => this.#takeParcels(parcels, at, until));
-      for (const { message, last } of parcels.slice(at, end)) if (last) message.ack();
-      at = end;
     }
   }
 
-  /** At least one; gives where the first is that has to wait. */
-  #takeParcels(parcels: readonly Parcel[], from: number, until: number): number {
-    let at = from;
-    do {
-      const { message, entry, broken } = parcels[at++]!;
-      if (entry === undefined) continue;
-      if (broken) this.#returnUnreadable(entry, message, 'its entry cannot be decoded');
-      else this.#takeEntry(entry, message);
-    } while (at < parcels.length && !this.#hasToWait(parcels[at]!, until));
-    return at;
+  /** Inside a turn. Gives those that have to wait, in order, and for whom. */
+  #takeFitting(parcels: readonly Parcel[], until: number): Fitted {
+    const waiting: Parcel[] = [];
+    const full = new Map<HostedAgent, number>();
+    const behind = new Set<string>();
+    for (const parcel of parcels) {
+      const { recipients } = parcel.entry;
+      const waits = this.#noteFull(parcel, until, full);
+      if (waits || recipients.some((id) => behind.has(id))) {
+        waiting.push(parcel);
+        for (const id of recipients) behind.add(id);
+        continue;
+      }
+      parcel.pack.left--;
+      const { message } = parcel.pack;
+      if (parcel.broken) this.#returnUnreadable(parcel.entry, message, 'its entry cannot be decoded');
+      else this.#takeEntry(parcel.entry, message);
+    }
+    return { waiting, full };
   }
 
-  #hasToWait({ entry, broken }: Parcel, until: number): boolean {
-    if (entry === undefined || broken) return false;
-    return entry.recipients.some((recipient) => {
-      const agent = this.#parts.book.byId(recipient);
-      if (agent === undefined || agent.queue.hasRoom(entry.envelope.length)) return false;
-      return this.#mayMakeRoom(agent, until);
-    });
+  /**
+   * Counts the parcel for each of its recipients whose queue is full for a moment; true when there is one. They are given
+   * that moment, so that a burst is not returned.
+   */
+  #noteFull({ entry, broken }: Parcel, until: number, full: Map<HostedAgent, number>): boolean {
+    let found = false;
+    if (broken) return found;
+    for (const id of entry.recipients) {
+      const agent = this.#parts.book.byId(id);
+      if (agent === undefined || agent.queue.hasRoom(entry.envelope.length)) continue;
+      if (!this.#mayMakeRoom(agent, until)) continue;
+      full.set(agent, (full.get(agent) ?? 0) + 1);
+      found = true;
+    }
+    return found;
+  }
+
+  /** Resolves, after a moment at least, when one of the full queues has room for its share or will not have it in time. */
+  async #roomFor(full: ReadonlyMap<HostedAgent, number>, until: number, doubt: AbortSignal): Promise<void> {
+    const settled = ([agent, count]: [HostedAgent, number]) =>
+      agent.queue.hasRoomFor(count) || !this.#mayMakeRoom(agent, until);
+    do await pause(LOOK_MS, doubt);
+    while (!doubt.aborted && ![...full].some(settled));
+  }
+
+  /** Of an agent without room: is it worth a wait? One that was waited for in vain is not, for a while. */
+  #mayMakeRoom(agent: HostedAgent, until: number): boolean {
+    if (this.#parts.queueWaitMs === 0) return false;
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (nowMs < agent.expectedUntilMs) return true;
+    if (agent.taker === undefined || nowMs < agent.slowUntilMs) return false;
+    if (nowMs >= until) agent.slowUntilMs = nowMs + SLOW_MS;
+    return nowMs < until;
+  }
+
+  #parcels(pack: Pack): Parcel[] {
+    const { sound, broken } = this.#decode(pack.message);
+    pack.left = sound.length + broken.length;
+    return [
+      ...sound.map((entry) => ({ pack, entry, broken: false })),
+      ...broken.map((entry) => ({ pack, entry, broken: true })),
+    ];
   }
 
   #takeEntry(entry: InboxEntry, message: PulledMessage): void {
@@ -185,48 +250,6 @@ export class Intake {
         custody.refuseStranger({ id: recipient, name: '' }, envelope, arrival, outcome);
       }
     }
-  }
-
-  /** An agent whose queue is full for a moment is given that moment, so that a burst is not returned. */
-  async #waitForRoom(parcels: readonly Parcel[], until: number, doubt: AbortSignal): Promise<void> {
-    const wanted = new Map<string, number>();
-    for (const { entry, broken } of parcels)
-      if (entry !== undefined && !broken)
-        for (const recipient of entry.recipients) wanted.set(recipient, (wanted.get(recipient) ?? 0) + 1);
-    for (const [recipient, count] of wanted) {
-      const agent = this.#parts.book.byId(recipient);
-      if (agent !== undefined) await this.#waitForAgent(agent, count, until, doubt);
-    }
-  }
-
-  async #waitForAgent(agent: HostedAgent, count: number, until: number, doubt: AbortSignal): Promise<void> {
-    const { clock } = this.#parts;
-    while (!agent.queue.hasRoomFor(count) && !doubt.aborted) {
-      if (this.#mayMakeRoom(agent, until)) await pause(LOOK_MS, doubt);
-      else {
-        const nowMs = clock.monotonicMs();
-        if (agent.taker !== undefined && nowMs >= agent.slowUntilMs) agent.slowUntilMs = nowMs + SLOW_MS;
-        return;
-      }
-    }
-  }
-
-  /** Of an agent without room: is it worth a wait? */
-  #mayMakeRoom(agent: HostedAgent, until: number): boolean {
-    const nowMs = this.#parts.clock.monotonicMs();
-    if (agent.taker === undefined) return nowMs < agent.expectedUntilMs;
-    return nowMs >= agent.slowUntilMs && nowMs < Math.max(until, agent.expectedUntilMs);
-  }
-
-  #parcels(message: PulledMessage): Parcel[] {
-    const { sound, broken } = this.#decode(message);
-    const parcels: Parcel[] = [
-      ...sound.map((entry) => ({ message, entry, broken: false, last: false })),
-      ...broken.map((entry) => ({ message, entry, broken: true, last: false })),
-    ];
-    if (parcels.length === 0) return [{ message, entry: undefined, broken: false, last: true }];
-    parcels[parcels.length - 1] = { ...parcels.at(-1)!, last: true };
-    return parcels;
   }
 
   #decode(message: PulledMessage): LooseEntries {

@@ -80,6 +80,9 @@ describe('acceptance', () => {
       test = await test.crash();
     }
     assert.equal(test.engine.outbox.depth, 1);
+    const split = await send('far', { body: new TextEncoder().encode('1 hello') });
+    const moved = { id: split.id, to: 'far1', body: new TextEncoder().encode(' hello') };
+    assert.equal((await refusalOf(() => send('far', moved))).reason, 'MESSAGE_ID_REUSED');
   });
 
   it('refuses beyond the share of one agent, with retry information, and leaves others theirs', async () => {

@@ -96,4 +96,15 @@ describe('database of an earlier version', () => {
     assert.deepEqual([row?.agent, row?.digest], [1, undefined]);
     db.close();
   });
+
+  it('recognizes by its id alone what was sent under the digest of before', async () => {
+    await using folder = tempFolder('node');
+    const id = newMessageId();
+    const now = openDatabase(folder.path, 'normal');
+    now.exec(`INSERT INTO sent VALUES (1, '${id}', 1, 1, '', '', 281474976710655); PRAGMA user_version = 2`);
+    now.close();
+    const db = openDatabase(folder.path, 'normal');
+    assert.equal(new OutboxTable(db).findSent(id)?.digest, undefined);
+    db.close();
+  });
 });

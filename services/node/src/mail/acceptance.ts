@@ -132,5 +132,5 @@ function again(agent: HostedAgent, before: SentRow, digest: number): Accepted {
 
 /** Over recipient and body: finds a sender's mistake, not an attack, for ids are each sender's own. */
 function digestOf({ to, body }: Outgoing): number {
-  return crc32(body, crc32(to));
+  return crc32(body, crc32(`${to}\n`));
 }

@@ -241,11 +241,11 @@ export class Custody {
     return 'ended';
   }
 
-  /** A copy, so that one small message does not keep the memory of its whole pack; small ones share a buffer. */
+  /** A copy, of its own, so that one small message does not keep the memory of a whole pack. */
   #remember(envelope: Envelope, size: number): Envelope | undefined {
     if (this.#memoryUsed + size > this.#parts.memoryBytes) return undefined;
     this.#memoryUsed += size;
-    return { ...envelope, body: Buffer.from(envelope.body) };
+    return { ...envelope, body: envelope.body.slice() };
   }
 
   #entry(agent: HostedAgent, meta: InboxMeta, size: number, envelope: Envelope | undefined): Entry {

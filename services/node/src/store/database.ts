@@ -78,6 +78,8 @@ const MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX seen_message ON seen (id, agent, sender);
   ALTER TABLE sent ADD COLUMN digest INTEGER;
   `,
+  // The digest is another one now; what was accepted before is recognized by its id alone.
+  'UPDATE sent SET digest = NULL',
 ];
 
 /** An open database, for those who only hand it on. */

@@ -106,7 +106,7 @@ export class Turns {
       return undefined;
     } catch (thrown) {
       this.#effects = [];
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      if (this.#db.isOpen && this.#db.isTransaction) this.#db.exec('ROLLBACK');
       const cause = asFleetwireError(thrown);
       return new FleetwireError('unavailable', 'NODE_STORE_FAILED', "the node's disk refused", { cause });
     }

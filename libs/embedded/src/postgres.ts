@@ -85,7 +85,8 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
  * server spends a tenth of its time on having the pages zeroed again (mallopt(3)).
  */
 const KEEP_MEMORY = {
-  MALLOC_MMAP_THRESHOLD_: String(64 * MiB),
+  // The most that glibc takes.
+  MALLOC_MMAP_THRESHOLD_: String(32 * MiB),
   MALLOC_TRIM_THRESHOLD_: String(128 * MiB),
 };
 

@@ -1,6 +1,6 @@
 /** Brings a schema up to date, one process at a time: a session-wide advisory lock makes the others wait. */
 
-import type { Migration } from '@mikro-orm/migrations';
+import { Migration } from '@mikro-orm/migrations';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 
@@ -8,6 +8,20 @@ export interface MigrationEntry {
   /** Stable and unique; order in the list is the order of execution. */
   readonly name: string;
   readonly class: new (...args: ConstructorParameters<typeof Migration>) => Migration;
+}
+
+type MigrationClass = MigrationEntry['class'];
+
+/** The same step without the time-out of a service's own statements: an index on a large table takes its time. */
+export function unhurried(step: MigrationClass): MigrationClass {
+  return class extends Migration {
+    override async up(): Promise<void> {
+      this.addSql('set local statement_timeout = 0');
+      const inner = new step(this.driver, this.config);
+      await inner.up();
+      for (const query of inner.getQueries()) this.addSql(query);
+    }
+  };
 }
 
 /** First key of the advisory lock; one number for all services, since `create schema` races as well. */

@@ -8,7 +8,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
 import { copyRows } from './copy.ts';
 import type { CopyColumn } from './copy-format.ts';
-import { type MigrationEntry, migrate } from './migrate.ts';
+import { type MigrationEntry, migrate, unhurried } from './migrate.ts';
 import { type ClientPool, guardPool } from './pool-guard.ts';
 import { asStoreError, isStoreAway } from './store-errors.ts';
 
@@ -166,7 +166,7 @@ function ormOptions(o: StoreOptions, url: string, created: (pool: ClientPool) =>
     logger: () => undefined,
     extensions: [Migrator],
     migrations: {
-      migrationsList: o.migrations.map(({ name, class: type }) => ({ name, class: type })),
+      migrationsList: o.migrations.map(({ name, class: step }) => ({ name, class: unhurried(step) })),
       tableName: 'migrations',
       snapshot: false,
       allOrNothing: true,

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { FleetwireError } from '@fleetwire/kernel';
 import { eventually, startOwnPostgres, startTestPostgres, type TestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { isConflict, openStore, type Store, type StoreOptions } from '../src/index.ts';
+import { isConflict, Migration, openStore, type Store, type StoreOptions } from '../src/index.ts';
 import { Thing, thingMigrations } from './fixture.ts';
 
 const base = { entities: [Thing], migrations: thingMigrations, poolMax: 3, applicationName: 'test' };
@@ -37,6 +37,18 @@ describe('a store', () => {
     const stores = await Promise.all(Array.from({ length: 4 }, () => opened()));
     assert.deepEqual(await stores[0]!.query('select name from migrations'), [{ name: '001-things' }]);
     assert.equal(await stores[0]!.drift(), '');
+  });
+
+  it('lets a migration take longer than a statement of the service may', async () => {
+    class Slow extends Migration {
+      override up(): void {
+        this.addSql('select pg_sleep(0.6)');
+      }
+    }
+    const migrations = [...thingMigrations, { name: '002-slow', class: Slow }];
+    const store = await opened({ schema: 'slow', migrations, statementMs: 200 });
+    assert.equal((await store.query('select name from migrations')).length, 2);
+    assert.equal(await reasonOf(store.query('select pg_sleep(0.6)')), 'DATABASE_TIMEOUT');
   });
 
   it('keeps schemas of one database apart', async () => {

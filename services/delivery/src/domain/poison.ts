@@ -13,6 +13,7 @@ const DEPTH_MAX = 8;
 export function isPoison(thrown: unknown): boolean {
   let current: unknown = thrown;
   for (let depth = 0; depth < DEPTH_MAX && current instanceof Error; depth++) {
+    if (current instanceof RangeError) return true; // a number that its column cannot hold
     const { code } = current as { readonly code?: unknown };
     if (typeof code === 'string' && code.length === 5 && VALUE_CLASSES.has(code.slice(0, 2))) return true;
     current = current.cause;

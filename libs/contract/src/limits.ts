@@ -6,6 +6,8 @@ export const LIMITS = {
   /** Bytes of one published pack: stops a pack from growing, though a single message may be larger. */
   packBytes: 256 * 1024,
   packMessages: 256,
+  /** What a reader takes: more than writers of today put in, so that a later one may write more. */
+  packMessagesRead: 4096,
   /** What the NATS servers must accept at least; checked at start. */
   serverMaxPayload: 2 * 1024 * 1024,
   addressChars: 256,

@@ -227,7 +227,7 @@ describe('bytes', () => {
   });
 
   it('of more envelopes than a pack may hold are one dead letter', () => {
-    const { dead, inbox } = outcome(packOf(Array.from({ length: LIMITS.packMessages + 1 }, () => ({}))));
+    const { dead, inbox } = outcome(packOf(Array.from({ length: LIMITS.packMessagesRead + 1 }, () => ({}))));
     assert.deepEqual([dead.length, inbox.length], [1, 0]);
   });
 

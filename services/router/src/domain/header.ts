@@ -27,7 +27,7 @@ export interface PackedEnvelope {
 
 /**
  * Splits an encoded IngressPack. Undefined when the pack itself is not readable or holds more than
- * LIMITS.packMessages; an envelope that is not readable costs only itself. The bytes are views, not copies.
+ * LIMITS.packMessagesRead; an envelope that is not readable costs only itself. The bytes are views, not copies.
  */
 export function readPack(data: Uint8Array): PackedEnvelope[] | undefined {
   const reader = new BinaryReader(data);
@@ -39,7 +39,7 @@ export function readPack(data: Uint8Array): PackedEnvelope[] | undefined {
         reader.skip(tag & 7, tag >>> 3);
         continue;
       }
-      if ((tag & 7) !== 2 || found.length === LIMITS.packMessages) return undefined;
+      if ((tag & 7) !== 2 || found.length === LIMITS.packMessagesRead) return undefined;
       const length = reader.uint32();
       const start = reader.pos;
       if (start + length > reader.len) return undefined;

@@ -135,7 +135,7 @@ function announce(context: CommandContext, fabric: EmbeddedFabric, options: UpOp
 async function down(context: CommandContext, options: { programs?: boolean }): Promise<void> {
   const { output, config } = context;
   const { data } = config.folders;
-  const sockets = options.programs === true ? await terminalSockets(data) : [];
+  const sockets = await terminalSockets(data);
   const { stopped, fault } = await endNodes(context);
   const running = fabricProcess(data);
   let failed = fault;
@@ -146,9 +146,13 @@ async function down(context: CommandContext, options: { programs?: boolean }): P
         failed ??= error;
       },
     );
-  await endTerminals(sockets);
+  if (options.programs === true && sockets.length > 0) {
+    await endTerminals(sockets);
+    stopped.push('programs in tmux');
+  }
   if (failed !== undefined) throw failed;
-  const left = options.programs === true ? [] : ['programs in tmux go on; `down --programs` ends them too'];
+  const goOn = options.programs !== true && sockets.length > 0;
+  const left = goOn ? ['programs in tmux go on; `down --programs` ends them too'] : [];
   output.result({ stopped }, () =>
     stopped.length === 0 ? 'nothing was running' : [`ended: ${stopped.join(', ')}`, ...left],
   );

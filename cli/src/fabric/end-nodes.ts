@@ -50,7 +50,18 @@ export async function terminalSockets(dataFolder: string): Promise<string[]> {
       if (socket !== undefined) sockets.add(socket);
     }
   }
-  return [...sockets];
+  const alive = await Promise.all(
+    [...sockets].map(async (socket) => ((await answers(socket)) ? [socket] : [])),
+  );
+  return alive.flat();
+}
+
+/** A server that has ended may have left its socket. */
+function answers(socket: string): Promise<boolean> {
+  return run('tmux', ['-S', socket, 'list-sessions']).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Ends every program in them; one that has ended already is no fault. */

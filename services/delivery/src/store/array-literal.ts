@@ -3,6 +3,8 @@
  * halves the cost of a row (https://www.postgresql.org/docs/17/arrays.html#ARRAYS-IO).
  */
 
+import type { CopyColumn } from '@fleetwire/store';
+
 const SPECIAL = /["\\]/;
 
 /** `text[]`; NUL must have been taken out before. */
@@ -51,4 +53,23 @@ export function packBytes<T>(rows: readonly T[], value: (row: T) => Uint8Array):
     starts: `{${starts.join(',')}}`,
     sizes: numberArray(parts, (part) => part.length),
   };
+}
+
+/** The columns of a bulk insert as parameters, in their order; one of bytes becomes three: bytes, starts, sizes. */
+export function columnArrays<T>(columns: readonly CopyColumn<T>[], rows: readonly T[]): unknown[] {
+  return columns.flatMap((column): unknown[] => {
+    switch (column.type) {
+      case 'text':
+        return [textArray(rows, column.value)];
+      case 'bool':
+        return [booleanArray(rows, column.value)];
+      case 'bytea': {
+        const { bytes, starts, sizes } = packBytes(rows, column.value);
+        return [bytes, starts, sizes];
+      }
+      case 'int2':
+      case 'int8':
+        return [numberArray(rows, column.value)];
+    }
+  });
 }

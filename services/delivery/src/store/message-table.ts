@@ -3,7 +3,7 @@
 import type { CopyColumn, Store } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import type { PagePosition } from '../domain/page-token.ts';
-import { numberArray, packBytes, textArray } from './array-literal.ts';
+import { columnArrays } from './array-literal.ts';
 import { PlainFirst } from './plain-first.ts';
 
 export interface MessageRow {
@@ -18,6 +18,7 @@ export interface MessageRow {
   readonly envelope: Uint8Array;
 }
 
+/** In the order of CAREFUL's parameters. */
 const COLUMNS: readonly CopyColumn<MessageRow>[] = [
   { name: 'org', type: 'text', value: (row) => row.org },
   { name: 'id', type: 'text', value: (row) => row.id },
@@ -35,7 +36,8 @@ const CAREFUL = `
   select r.org, r.id, r.accepted, r.ingress, r.sender, r.target, r.correlation,
     substring($8::bytea from r.start for r.size)
   from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-    $9::int[], $10::int[]) as r (org, id, accepted, ingress, sender, target, correlation, start, size)`;
+    $9::int[], $10::int[]) as r (org, id, accepted, ingress, sender, target, correlation, start, size)
+  on conflict do nothing`;
 
 /** All or nothing; a message that is there already stays as it is. */
 export async function saveMessages(
@@ -43,24 +45,8 @@ export async function saveMessages(
   rows: readonly MessageRow[],
   first = new PlainFirst(),
 ): Promise<void> {
-  const careful = async () => void (await store.query(`${CAREFUL} on conflict do nothing`, columns(rows)));
+  const careful = async () => void (await store.query(CAREFUL, columnArrays(COLUMNS, rows)));
   await first.run(() => store.copy('messages', COLUMNS, rows), careful);
-}
-
-function columns(rows: readonly MessageRow[]): unknown[] {
-  const envelopes = packBytes(rows, (row) => row.envelope);
-  return [
-    textArray(rows, (row) => row.org),
-    textArray(rows, (row) => row.id),
-    numberArray(rows, (row) => row.acceptedAtUs),
-    numberArray(rows, (row) => row.ingressAtUs),
-    textArray(rows, (row) => columnText(row.fromAgent)),
-    textArray(rows, (row) => columnText(row.to)),
-    textArray(rows, (row) => columnText(row.correlationId)),
-    envelopes.bytes,
-    envelopes.starts,
-    envelopes.sizes,
-  ];
 }
 
 /** A message as it is read back. */

@@ -3,9 +3,9 @@
  * writes them with care, and does not try the plain way for a while: where repeats are common it only costs.
  */
 
+import { isConflict } from '@fleetwire/store';
+
 const SKIPS_MAX = 64;
-/** Causes looked through. */
-const DEPTH_MAX = 8;
 
 export class PlainFirst {
   #skips = 0;
@@ -21,19 +21,10 @@ export class PlainFirst {
       await plain();
       this.#penalty = 1;
     } catch (error) {
-      if (!isDuplicate(error)) throw error;
+      if (!isConflict(error)) throw error;
       this.#skips = this.#penalty;
       this.#penalty = Math.min(SKIPS_MAX, this.#penalty * 2);
       await careful();
     }
   }
-}
-
-function isDuplicate(thrown: unknown): boolean {
-  let current: unknown = thrown;
-  for (let depth = 0; depth < DEPTH_MAX && current instanceof Error; depth++) {
-    if ((current as { readonly code?: unknown }).code === '23505') return true;
-    current = current.cause;
-  }
-  return false;
 }

@@ -8,7 +8,7 @@ import { columnText } from '../domain/column-text.ts';
 import { compareHops } from '../domain/hops.ts';
 import type { Settlement, SettlementSubject } from '../domain/settlement.ts';
 import { mergedReceipt, mergeSettlements, restoreSettlement } from '../domain/settlement.ts';
-import { booleanArray, numberArray, packBytes, textArray } from './array-literal.ts';
+import { columnArrays, textArray } from './array-literal.ts';
 
 export interface SettlementRow {
   readonly org: string;
@@ -27,6 +27,7 @@ const UNNEST = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::i
     $13::bigint[]) as r (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers,
       start, size, stored_at_us)`;
 
+/** In the order of the parameters of UNNEST. */
 const COLUMNS: readonly CopyColumn<SettlementRow>[] = [
   { name: 'org', type: 'text', value: (row) => row.org },
   { name: 'message_id', type: 'text', value: (row) => row.messageId },
@@ -37,19 +38,18 @@ const COLUMNS: readonly CopyColumn<SettlementRow>[] = [
   { name: 'reason', type: 'text', value: (row) => columnText(row.settlement.reason) },
   { name: 'at_us', type: 'int8', value: (row) => row.settlement.atUs },
   { name: 'publishers', type: 'text', value: (row) => row.settlement.publishers.join(',') },
-  { name: 'stored_at_us', type: 'int8', value: (row) => row.storedAtUs },
   { name: 'receipt', type: 'bytea', value: encodeRow },
+  { name: 'stored_at_us', type: 'int8', value: (row) => row.storedAtUs },
 ];
+const KEY = COLUMNS.slice(0, 3);
 
-const INSERTED = `
+const INSERT = `
+  with inserted as (
     insert into settlements
       (org, message_id, recipient, stage, final, delivered_ends, reason, at_us, publishers, stored_at_us, receipt)
     select r.org, r.message_id, r.recipient, r.stage, r.final <> 0, r.delivered_ends <> 0, r.reason, r.at_us,
       r.publishers, r.stored_at_us, substring($10::bytea from r.start for r.size)
-    from ${UNNEST}`;
-
-const INSERT = `
-  with inserted as (${INSERTED}
+    from ${UNNEST}
     on conflict do nothing
     returning 1)
   select count(*)::int as count from inserted`;
@@ -83,9 +83,9 @@ interface KeptSettlement {
  */
 export async function saveSettlements(tx: StoreTransaction, rows: readonly SettlementRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const [inserted] = await tx.query<{ count: number }>(INSERT, columns(rows));
+  const [inserted] = await tx.query<{ count: number }>(INSERT, columnArrays(COLUMNS, rows));
   if (inserted!.count === rows.length) return;
-  const keys = columns(rows).slice(0, 3);
+  const keys = columnArrays(KEY, rows);
   const earlier = await tx.query<KeptSettlement & { position: number }>(LOCK_EARLIER, keys);
   const changed: SettlementRow[] = [];
   for (const kept of earlier) {
@@ -94,7 +94,7 @@ export async function saveSettlements(tx: StoreTransaction, rows: readonly Settl
     const merged = mergeSettlements(before, row.settlement);
     if (!isSame(before, merged)) changed.push({ ...row, settlement: merged, encoded: undefined });
   }
-  if (changed.length > 0) await tx.query(UPDATE, columns(changed));
+  if (changed.length > 0) await tx.query(UPDATE, columnArrays(COLUMNS, changed));
 }
 
 /** For rows that are most likely all new: fails with a unique violation, and writes nothing, when one is not. */
@@ -108,25 +108,6 @@ export function compareSettlementRows(a: SettlementRow, b: SettlementRow): numbe
   if (a.recipient !== b.recipient) return a.recipient < b.recipient ? -1 : 1;
   if (a.org !== b.org) return a.org < b.org ? -1 : 1;
   return 0;
-}
-
-function columns(rows: readonly SettlementRow[]): unknown[] {
-  const receipts = packBytes(rows, encodeRow);
-  return [
-    textArray(rows, (row) => row.org),
-    textArray(rows, (row) => row.messageId),
-    textArray(rows, (row) => row.recipient),
-    numberArray(rows, (row) => row.settlement.stage),
-    booleanArray(rows, (row) => row.settlement.final),
-    booleanArray(rows, (row) => row.settlement.deliveredEnds),
-    textArray(rows, (row) => columnText(row.settlement.reason)),
-    numberArray(rows, (row) => row.settlement.atUs),
-    textArray(rows, (row) => row.settlement.publishers.join(',')),
-    receipts.bytes,
-    receipts.starts,
-    receipts.sizes,
-    numberArray(rows, (row) => row.storedAtUs),
-  ];
 }
 
 function encodeRow(row: SettlementRow): Uint8Array {

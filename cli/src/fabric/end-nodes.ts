@@ -50,10 +50,9 @@ export async function terminalSockets(dataFolder: string): Promise<string[]> {
       if (socket !== undefined) sockets.add(socket);
     }
   }
-  const alive = await Promise.all(
-    [...sockets].map(async (socket) => ((await answers(socket)) ? [socket] : [])),
-  );
-  return alive.flat();
+  const all = [...sockets];
+  const alive = await Promise.all(all.map(answers));
+  return all.filter((_, i) => alive[i]);
 }
 
 /** A server that has ended may have left its socket. */

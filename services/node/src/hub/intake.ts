@@ -195,17 +195,21 @@ export class Intake {
 
   /**
    * Counts the parcel for each of its recipients whose queue is full for a moment; true when there is one. They are given
-   * that moment, so that a burst is not returned.
+   * that moment, so that a burst is not returned; one that was given it in vain is not again for a while.
    */
   #noteFull({ entry, broken }: Parcel, until: number, full: Map<HostedAgent, number>): boolean {
+    if (broken) return false;
     let found = false;
-    if (broken) return found;
     for (const id of entry.recipients) {
       const agent = this.#parts.book.byId(id);
       if (agent === undefined || agent.queue.hasRoom(entry.envelope.length)) continue;
-      if (!this.#mayMakeRoom(agent, until)) continue;
-      full.set(agent, (full.get(agent) ?? 0) + 1);
-      found = true;
+      if (this.#mayMakeRoom(agent, until)) {
+        full.set(agent, (full.get(agent) ?? 0) + 1);
+        found = true;
+        continue;
+      }
+      const nowMs = this.#parts.clock.monotonicMs();
+      if (agent.taker !== undefined && nowMs >= agent.slowUntilMs) agent.slowUntilMs = nowMs + SLOW_MS;
     }
     return found;
   }
@@ -218,14 +222,12 @@ export class Intake {
     while (!doubt.aborted && ![...full].some(settled));
   }
 
-  /** Of an agent without room: is it worth a wait? One that was waited for in vain is not, for a while. */
+  /** Of an agent without room: is it worth a wait? */
   #mayMakeRoom(agent: HostedAgent, until: number): boolean {
     if (this.#parts.queueWaitMs === 0) return false;
     const nowMs = this.#parts.clock.monotonicMs();
     if (nowMs < agent.expectedUntilMs) return true;
-    if (agent.taker === undefined || nowMs < agent.slowUntilMs) return false;
-    if (nowMs >= until) agent.slowUntilMs = nowMs + SLOW_MS;
-    return nowMs < until;
+    return agent.taker !== undefined && nowMs >= agent.slowUntilMs && nowMs < until;
   }
 
   #parcels(pack: Pack): Parcel[] {

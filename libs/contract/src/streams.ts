@@ -1,6 +1,6 @@
 /** Every stream, consumer and key-value bucket as data; bootstrap creates them, services verify them at start. */
 
-import { filters } from './subjects.ts';
+import { EVENT_NAMES, filters } from './subjects.ts';
 
 const MiB = 1024 * 1024;
 const SECOND_NS = 1_000_000_000;
@@ -159,6 +159,10 @@ export function nodeConsumer(shard: number, org: string, node: string): Consumer
   };
 }
 
+function eventConsumer(durable_name: string, filter_subject: string): ConsumerSpec {
+  return { ...deliveryConsumer('EVENTS', durable_name, filter_subject), max_ack_pending: 1024 };
+}
+
 function deliveryConsumer(stream: StreamName, durable_name: string, filter_subject: string): ConsumerSpec {
   return {
     stream,
@@ -177,10 +181,14 @@ export const DELIVERY_HISTORY = deliveryConsumer('INGRESS', 'delivery-history', 
 export const DELIVERY_RECEIPTS = deliveryConsumer('RECEIPTS', 'delivery-receipts', filters.allReceipts);
 export const DELIVERY_DEAD = deliveryConsumer('DEAD', 'delivery-dead', filters.allDead);
 
+/** What org reads of the events: totals for metering, and denials for the audit. */
+export const ORG_USAGE = eventConsumer('org-usage', filters.eventsNamed(EVENT_NAMES.usage));
+export const ORG_DENIED = eventConsumer('org-denied', filters.eventsNamed(EVENT_NAMES.denied));
+
 /** The consumers that bootstrap creates, before anybody publishes. */
 export function bootstrapConsumers(partitions: number): readonly ConsumerSpec[] {
   const routers = Array.from({ length: partitions }, (_, p) => routerConsumer(p, 0));
-  return [...routers, DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD];
+  return [...routers, DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD, ORG_USAGE, ORG_DENIED];
 }
 
 export interface BucketSpec {
@@ -193,6 +201,8 @@ export interface BucketSpec {
 
 /** `<org>.<agent>` to an encoded Route. */
 export const ROUTES_BUCKET: BucketSpec = { name: 'fw-routes', history: 1, ttl_ms: 0, max_bytes: 512 * MiB };
+/** Org id to an encoded OrgState, written by org; what it says of an org is what every service goes by. */
+export const ORGS_BUCKET: BucketSpec = { name: 'fw-orgs', history: 1, ttl_ms: 0, max_bytes: 512 * MiB };
 /** Leases of partitions and sweeps, renewed by compare-and-set. A lease that is not renewed for the TTL is free. */
 export const LEASES_BUCKET: BucketSpec = {
   name: 'fw-leases',

@@ -140,6 +140,9 @@ export const liveSubject = subjectType<LiveSubject>('live', ['org', 'agent'], {
   agent: 'token',
 });
 
+/** Names of events that services read of each other; see Event in proto/fleetwire/v1/event.proto. */
+export const EVENT_NAMES = { usage: 'usage', denied: 'denied', tokensRevoked: 'tokens_revoked' } as const;
+
 /** Filters with wildcards, for consumers, subscriptions and permissions. */
 export const filters = {
   allIngress: `${ROOT}.ingress.>`,
@@ -161,6 +164,12 @@ export const filters = {
     `${ROOT}.receipt.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
   allDead: `${ROOT}.dead.>`,
   allEvents: `${ROOT}.event.>`,
+  /** Of every org. */
+  allEventsOf: (service: string) => `${ROOT}.event.*.${checkToken('service', service, 'token')}.*`,
+  eventsOf: (org: string, service: string) =>
+    `${ROOT}.event.${checkToken('org', org, 'token')}.${checkToken('service', service, 'token')}.*`,
+  /** Of every org and service. */
+  eventsNamed: (name: string) => `${ROOT}.event.*.*.${checkToken('name', name, 'token')}`,
   allHeartbeats: `${ROOT}.heartbeat.>`,
   heartbeatsOfOrg: (org: string) => `${ROOT}.heartbeat.${checkToken('org', org, 'token')}.*`,
 } as const;

@@ -20,6 +20,13 @@ export const ERROR_KINDS = [
 
 export type ErrorKind = (typeof ERROR_KINDS)[number];
 
+/** One field of a request that does not fit. */
+export interface FieldViolation {
+  /** Path as in the request, such as `policy.rules[0].agents`. */
+  readonly field: string;
+  readonly description: string;
+}
+
 export interface ErrorExtras {
   /** What the reader should do, as one imperative sentence. */
   readonly help?: string;
@@ -27,6 +34,8 @@ export interface ErrorExtras {
   readonly details?: Readonly<Record<string, string>>;
   /** Milliseconds after which a retry makes sense. */
   readonly retryAfterMs?: number;
+  /** All that do not fit, so that they can be mended at once. */
+  readonly violations?: readonly FieldViolation[];
   readonly cause?: unknown;
 }
 
@@ -38,6 +47,7 @@ export class FleetwireError extends Error {
   readonly help: string | undefined;
   readonly details: Readonly<Record<string, string>>;
   readonly retryAfterMs: number | undefined;
+  readonly violations: readonly FieldViolation[];
 
   constructor(kind: ErrorKind, reason: string, message: string, extras: ErrorExtras = {}) {
     super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
@@ -46,6 +56,7 @@ export class FleetwireError extends Error {
     this.help = extras.help;
     this.details = extras.details ?? {};
     this.retryAfterMs = extras.retryAfterMs;
+    this.violations = extras.violations ?? [];
   }
 }
 

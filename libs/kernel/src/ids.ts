@@ -6,8 +6,20 @@ import { systemClock, systemRandom } from './ports.ts';
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const ULID = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
-/** Letters that tell the type of an id: org, node, agent, user, API key, join token. */
-export const ID_PREFIXES = { org: 'o', node: 'n', agent: 'a', user: 'u', key: 'k', join: 'j' } as const;
+/** Letters that tell the type of an id. */
+export const ID_PREFIXES = {
+  org: 'o',
+  node: 'n',
+  agent: 'a',
+  user: 'u',
+  key: 'k',
+  join: 'j',
+  invite: 'i',
+  workspace: 'w',
+  repo: 'r',
+  policy: 'p',
+  event: 'e',
+} as const;
 export type IdType = keyof typeof ID_PREFIXES;
 
 /** 26 characters, lowercase, sortable by time (milliseconds); 80 random bits. */

@@ -1,9 +1,16 @@
 /** FleetwireError to gRPC status and back, with google.rpc details (https://google.aip.dev/193). */
 
 import { ERROR_TABLE, kindOfGrpcCode } from '@fleetwire/contract';
-import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, type FieldViolation, FleetwireError } from '@fleetwire/kernel';
 import { ClientError, ServerError, Status } from 'nice-grpc-common';
-import { ErrorInfo, Help, RetryInfo, RichClientError, RichServerError } from 'nice-grpc-error-details';
+import {
+  BadRequest,
+  ErrorInfo,
+  Help,
+  RetryInfo,
+  RichClientError,
+  RichServerError,
+} from 'nice-grpc-error-details';
 import { RPC_DEFAULTS } from './limits.ts';
 
 export const ERROR_DOMAIN = 'fleetwire';
@@ -17,7 +24,7 @@ export function toServerError(thrown: unknown): ServerError {
   const error = asFleetwireError(thrown);
   const unexpected = !(thrown instanceof FleetwireError);
   const metadata = Object.fromEntries(Object.entries(error.details).map(([k, v]) => [k, cut(v)]));
-  const details: (ErrorInfo | Help | RetryInfo)[] = [
+  const details: (ErrorInfo | Help | RetryInfo | BadRequest)[] = [
     ErrorInfo.fromPartial({ reason: error.reason, domain: ERROR_DOMAIN, metadata }),
   ];
   if (error.help !== undefined)
@@ -26,6 +33,14 @@ export function toServerError(thrown: unknown): ServerError {
     const seconds = Math.floor(error.retryAfterMs / 1000);
     const nanos = Math.round((error.retryAfterMs % 1000) * 1e6);
     details.push(RetryInfo.fromPartial({ retryDelay: { seconds, nanos } }));
+  }
+  if (error.violations.length > 0) {
+    const shown = error.violations.slice(0, RPC_DEFAULTS.violations);
+    const fieldViolations = shown.map(({ field, description }) => ({
+      field: cut(field),
+      description: cut(description),
+    }));
+    details.push(BadRequest.fromPartial({ fieldViolations }));
   }
   const text = unexpected ? 'the service met an unexpected error; its log has the cause' : cut(error.message);
   return new RichServerError(ERROR_TABLE[error.kind].grpc, text, details);
@@ -39,15 +54,19 @@ export function fromClientError(thrown: unknown, service: string, address: strin
   let info: ErrorInfo | undefined;
   let help: string | undefined;
   let retryAfterMs: number | undefined;
+  let violations: readonly FieldViolation[] = [];
   for (const detail of extra) {
     if (detail.$type === ErrorInfo.$type && detail.domain === ERROR_DOMAIN) info = detail;
     else if (detail.$type === Help.$type) help = detail.links[0]?.description;
     else if (detail.$type === RetryInfo.$type && detail.retryDelay)
       retryAfterMs = detail.retryDelay.seconds * 1000 + detail.retryDelay.nanos / 1e6;
+    else if (detail.$type === BadRequest.$type)
+      violations = detail.fieldViolations.map(({ field, description }) => ({ field, description }));
   }
   if (!info) return fromBareStatus(thrown, service, address);
   return new FleetwireError(kindOfGrpcCode(thrown.code), info.reason, thrown.details, {
     details: info.metadata,
+    violations,
     cause: thrown,
     ...(help === undefined ? {} : { help }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

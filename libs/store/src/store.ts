@@ -113,8 +113,9 @@ async function drift(orm: MikroORM): Promise<string> {
   orm.config.set('schemaGenerator', { ignoreSchema: others.map((o) => o.name), skipTables: ['migrations'] });
   const sql = await orm.schema.getUpdateSchemaSQL({ wrap: false, schema: own });
   const statements = sql.split(';\n').map((statement) => statement.trim());
-  // Foreign keys are in the migrations only: entities name the other row by its id.
-  return statements.filter((s) => s !== '' && !/drop constraint "\w+_fk(ey)?";?$/.test(s)).join('\n');
+  // Foreign keys, checks and triggers are in the migrations only: entities name the other row by its id.
+  const guards = /^drop (trigger|function) |drop constraint "\w+_(fk(ey)?|check)";?$/;
+  return statements.filter((s) => s !== '' && !guards.test(s)).join('\n');
 }
 
 function storeOn(orm: MikroORM, pool: ClientPool): Store {

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Revocation } from "./access.ts";
 
 export const protobufPackage = "fleetwire.v1";
 
@@ -250,6 +251,10 @@ export interface HeartbeatReply {
   userJwt: string;
   /** False when the registry does not know this node (any more): it must say HELLO again. */
   known: boolean;
+  /** Tokens of the node's org that are refused, as far as the registry knows. */
+  revocations: Revocation[];
+  /** active, deleting or deleted; empty when the registry knows nothing of the org yet. */
+  orgStatus: string;
 }
 
 function createBaseEnvelope(): Envelope {
@@ -1891,7 +1896,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatReply(): HeartbeatReply {
-  return { brokerTimeUs: 0, userJwt: "", known: false };
+  return { brokerTimeUs: 0, userJwt: "", known: false, revocations: [], orgStatus: "" };
 }
 
 export const HeartbeatReply: MessageFns<HeartbeatReply> = {
@@ -1904,6 +1909,12 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     }
     if (message.known !== false) {
       writer.uint32(24).bool(message.known);
+    }
+    for (const v of message.revocations) {
+      Revocation.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.orgStatus !== "") {
+      writer.uint32(42).string(message.orgStatus);
     }
     return writer;
   },
@@ -1945,6 +1956,22 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
             message.known = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.revocations.push(Revocation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.orgStatus = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1970,6 +1997,14 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
         ? globalThis.String(object.user_jwt)
         : "",
       known: isSet(object.known) ? globalThis.Boolean(object.known) : false,
+      revocations: globalThis.Array.isArray(object?.revocations)
+        ? object.revocations.map((e: any) => Revocation.fromJSON(e))
+        : [],
+      orgStatus: isSet(object.orgStatus)
+        ? globalThis.String(object.orgStatus)
+        : isSet(object.org_status)
+        ? globalThis.String(object.org_status)
+        : "",
     };
   },
 
@@ -1984,6 +2019,12 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     if (message.known !== false) {
       obj.known = message.known;
     }
+    if (message.revocations?.length) {
+      obj.revocations = message.revocations.map((e) => Revocation.toJSON(e));
+    }
+    if (message.orgStatus !== "") {
+      obj.orgStatus = message.orgStatus;
+    }
     return obj;
   },
 
@@ -1995,6 +2036,8 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     message.brokerTimeUs = object.brokerTimeUs ?? 0;
     message.userJwt = object.userJwt ?? "";
     message.known = object.known ?? false;
+    message.revocations = object.revocations?.map((e) => Revocation.fromPartial(e)) || [];
+    message.orgStatus = object.orgStatus ?? "";
     return message;
   },
 };

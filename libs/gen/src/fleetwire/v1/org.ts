@@ -7,20 +7,13 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
+import { Limits, Policy } from "./access.ts";
 
 export const protobufPackage = "fleetwire.v1";
 
 export const protobufFileName = "fleetwire/v1/org.proto";
 
-/** Tenants, people and keys. */
-
-export interface Org {
-  id: string;
-  slug: string;
-  name: string;
-  ownerEmail: string;
-  createdAtMs: number;
-}
+/** Tenants, people, keys, workspaces, policies, plans and audit. */
 
 export interface ExchangeKeyRequest {
   apiKey: string;
@@ -31,13 +24,391 @@ export interface ExchangeKeyResponse {
   expiresAtMs: number;
   org: string;
   scopes: string[];
+  user: string;
+  role: string;
+}
+
+export interface GetSigningKeysRequest {
+}
+
+export interface GetSigningKeysResponse {
+  jwks: string;
+}
+
+export interface Org {
+  id: string;
+  /** 2 to 50 lowercase letters, digits and single hyphens; unique in the fabric. */
+  slug: string;
+  name: string;
+  ownerEmail: string;
+  createdAtMs: number;
+  /** free, pro, team or enterprise. */
+  plan: string;
+  /** active, deleting or deleted. */
+  status: string;
+  members: number;
+  version: number;
+  deletedAtMs: number;
+  /** none, pending, active, past_due or cancelled. */
+  billingStatus: string;
+  settings: OrgSettings | undefined;
+}
+
+export interface OrgSettings {
+  ssoEnabled: boolean;
+}
+
+export interface CreateOrgRequest {
+  name: string;
+  /** Empty: made of the name. */
+  slug: string;
+  /** Empty: the fabric's default. */
+  plan: string;
+  idempotencyKey: string;
+  /** E-mail of the owner; for the operator only. Empty: the caller becomes the owner. */
+  ownerEmail: string;
+}
+
+export interface CreateOrgResponse {
+  org:
+    | Org
+    | undefined;
+  /** API key of the owner for the new org; empty when this answer repeats one. */
+  secret: string;
 }
 
 export interface GetOrgRequest {
+  org: string;
 }
 
 export interface GetOrgResponse {
   org: Org | undefined;
+}
+
+export interface ListOrgsRequest {
+  pageSize: number;
+  pageToken: string;
+  /** Empty: all. */
+  status: string;
+}
+
+export interface ListOrgsResponse {
+  orgs: Org[];
+  nextPageToken: string;
+}
+
+export interface UpdateOrgRequest {
+  org: string;
+  version: number;
+  name?: string | undefined;
+  slug?: string | undefined;
+  settings: OrgSettings | undefined;
+}
+
+export interface UpdateOrgResponse {
+  org: Org | undefined;
+}
+
+export interface TransferOwnershipRequest {
+  org: string;
+  user: string;
+}
+
+export interface TransferOwnershipResponse {
+}
+
+export interface DeleteOrgRequest {
+  org: string;
+  /** The slug once more, so that no slip deletes an org. */
+  confirmSlug: string;
+}
+
+export interface DeleteOrgResponse {
+  org: Org | undefined;
+}
+
+export interface RestoreOrgRequest {
+  /** Id or slug. */
+  org: string;
+}
+
+export interface RestoreOrgResponse {
+  org: Org | undefined;
+}
+
+export interface ConfirmClearedRequest {
+  org: string;
+  deletion: number;
+}
+
+export interface ConfirmClearedResponse {
+}
+
+export interface Member {
+  user: string;
+  email: string;
+  /** owner, admin or member. */
+  role: string;
+  invitedBy: string;
+  joinedAtMs: number;
+  version: number;
+}
+
+export interface ListMembersRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  /** Empty: all roles. */
+  role: string;
+  /** Part of the e-mail address; empty: all. */
+  emailContains: string;
+}
+
+export interface ListMembersResponse {
+  members: Member[];
+  nextPageToken: string;
+}
+
+export interface ChangeRoleRequest {
+  org: string;
+  user: string;
+  /** admin or member. */
+  role: string;
+  version: number;
+}
+
+export interface ChangeRoleResponse {
+  member: Member | undefined;
+}
+
+export interface RemoveMemberRequest {
+  org: string;
+  user: string;
+}
+
+export interface RemoveMemberResponse {
+  /** Workspaces that are suspended now. */
+  workspacesSuspended: number;
+}
+
+export interface LeaveOrgRequest {
+  org: string;
+}
+
+export interface LeaveOrgResponse {
+  workspacesSuspended: number;
+  /** User who became the owner; empty when the owner stays. */
+  newOwner: string;
+}
+
+export interface Invite {
+  id: string;
+  /** Empty: whoever has the link. */
+  email: string;
+  role: string;
+  invitedBy: string;
+  createdAtMs: number;
+  expiresAtMs: number;
+  /** pending, accepted, revoked or expired. */
+  status: string;
+  acceptedBy: string;
+  /** none, waiting, sent or failed. */
+  mail: string;
+  note: string;
+}
+
+export interface CreateInviteRequest {
+  org: string;
+  /** Empty: an invite for whoever has the link. */
+  email: string;
+  /** admin or member; empty: member. */
+  role: string;
+  idempotencyKey: string;
+  /** Shown to the invited person; up to 1,000 characters. */
+  note: string;
+}
+
+export interface CreateInviteResponse {
+  invite:
+    | Invite
+    | undefined;
+  /** Empty when this answer repeats one. */
+  url: string;
+}
+
+export interface ListInvitesRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  /** Empty: all. */
+  status: string;
+}
+
+export interface ListInvitesResponse {
+  invites: Invite[];
+  nextPageToken: string;
+}
+
+export interface RevokeInviteRequest {
+  org: string;
+  id: string;
+}
+
+export interface RevokeInviteResponse {
+}
+
+export interface LookInviteRequest {
+  /** The last part of the link. */
+  secret: string;
+}
+
+export interface LookInviteResponse {
+  orgName: string;
+  orgSlug: string;
+  role: string;
+  /** Is it for one address only? Which one is not said. */
+  forOneAddress: boolean;
+  expiresAtMs: number;
+  note: string;
+}
+
+export interface AcceptInviteRequest {
+  secret: string;
+  /** The address that was invited; of a link: the person's own. */
+  email: string;
+}
+
+export interface AcceptInviteResponse {
+  org: string;
+  orgSlug: string;
+  orgName: string;
+  user: string;
+  role: string;
+  /** The new member's API key: in this answer and nowhere else. */
+  apiKey: string;
+}
+
+export interface Workspace {
+  id: string;
+  name: string;
+  /** User to whom it belongs. */
+  user: string;
+  /** provisioning, running, stopped, failed or suspended. */
+  status: string;
+  repositories: Repository[];
+  /** Agents that may be assigned to it; 0: as many as the plan allows. */
+  maxAgents: number;
+  /** small, medium, large or xlarge. */
+  resourceTier: string;
+  createdAtMs: number;
+  version: number;
+  suspendedAtMs: number;
+  /** While suspended because its member left: until then it is kept for certain. */
+  graceUntilMs: number;
+  agents: number;
+}
+
+export interface Repository {
+  /** Made by the service; empty in a new one. */
+  id: string;
+  /** Such as https://git.example.org/team/app.git. */
+  url: string;
+  defaultBranch: string;
+}
+
+export interface CreateWorkspaceRequest {
+  org: string;
+  name: string;
+  repositories: Repository[];
+  maxAgents: number;
+  /** Empty: small. */
+  resourceTier: string;
+  idempotencyKey: string;
+}
+
+export interface CreateWorkspaceResponse {
+  workspace: Workspace | undefined;
+}
+
+export interface ListWorkspacesRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  /** Empty: all. */
+  status: string;
+  user: string;
+}
+
+export interface ListWorkspacesResponse {
+  workspaces: Workspace[];
+  nextPageToken: string;
+  agents: WorkspaceAgent[];
+}
+
+/** An agent's assignment to a workspace. */
+export interface WorkspaceAgent {
+  agent: string;
+  workspace: string;
+  repo: string;
+}
+
+export interface UpdateWorkspaceRequest {
+  org: string;
+  id: string;
+  version: number;
+  name?:
+    | string
+    | undefined;
+  /** running, stopped or failed. */
+  status?: string | undefined;
+  maxAgents?: number | undefined;
+  resourceTier?: string | undefined;
+  repositories: RepositoryList | undefined;
+}
+
+export interface RepositoryList {
+  repositories: Repository[];
+}
+
+export interface UpdateWorkspaceResponse {
+  workspace: Workspace | undefined;
+}
+
+export interface ReassignWorkspaceRequest {
+  org: string;
+  id: string;
+  user: string;
+}
+
+export interface ReassignWorkspaceResponse {
+  workspace: Workspace | undefined;
+}
+
+export interface DeleteWorkspaceRequest {
+  org: string;
+  id: string;
+}
+
+export interface DeleteWorkspaceResponse {
+}
+
+export interface AssignAgentRequest {
+  org: string;
+  workspace: string;
+  /** Id of one of its repositories; empty: the whole workspace. */
+  repo: string;
+  agent: string;
+}
+
+export interface AssignAgentResponse {
+}
+
+export interface UnassignAgentRequest {
+  org: string;
+  agent: string;
+}
+
+export interface UnassignAgentResponse {
 }
 
 export interface ApiKey {
@@ -50,14 +421,17 @@ export interface ApiKey {
   expiresAtMs: number;
   revokedAtMs: number;
   lastUsedAtMs: number;
+  user: string;
 }
 
 export interface CreateApiKeyRequest {
   name: string;
-  /** Any of: admin, send, read, node-join. */
+  /** Any of: admin, account, send, read, node-join. */
   scopes: string[];
   /** 0: no end. */
   expiresAtMs: number;
+  org: string;
+  idempotencyKey: string;
 }
 
 export interface CreateApiKeyResponse {
@@ -66,14 +440,21 @@ export interface CreateApiKeyResponse {
 }
 
 export interface ListApiKeysRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  /** Of one user; empty: all that the caller may see. */
+  user: string;
 }
 
 export interface ListApiKeysResponse {
   keys: ApiKey[];
+  nextPageToken: string;
 }
 
 export interface RevokeApiKeyRequest {
   id: string;
+  org: string;
 }
 
 export interface RevokeApiKeyResponse {
@@ -82,6 +463,7 @@ export interface RevokeApiKeyResponse {
 export interface CreateJoinTokenRequest {
   /** Seconds, 1 to 604800; 0 means 3600. */
   ttlS: number;
+  org: string;
 }
 
 export interface CreateJoinTokenResponse {
@@ -99,146 +481,219 @@ export interface RedeemJoinTokenResponse {
   org: string;
 }
 
-function createBaseOrg(): Org {
-  return { id: "", slug: "", name: "", ownerEmail: "", createdAtMs: 0 };
+export interface CreatePolicyRequest {
+  org: string;
+  /** Its id, version, moments and author are ignored. */
+  policy: Policy | undefined;
+  idempotencyKey: string;
 }
 
-export const Org: MessageFns<Org> = {
-  encode(message: Org, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== "") {
-      writer.uint32(10).string(message.id);
-    }
-    if (message.slug !== "") {
-      writer.uint32(18).string(message.slug);
-    }
-    if (message.name !== "") {
-      writer.uint32(26).string(message.name);
-    }
-    if (message.ownerEmail !== "") {
-      writer.uint32(34).string(message.ownerEmail);
-    }
-    if (message.createdAtMs !== 0) {
-      writer.uint32(40).int64(message.createdAtMs);
-    }
-    return writer;
-  },
+export interface CreatePolicyResponse {
+  policy: Policy | undefined;
+}
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Org {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseOrg();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
+export interface ListPoliciesRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  /** Empty: all. */
+  level: string;
+  subject: string;
+}
 
-            message.id = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
+export interface ListPoliciesResponse {
+  policies: Policy[];
+  nextPageToken: string;
+}
 
-            message.slug = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
+export interface UpdatePolicyRequest {
+  org: string;
+  /** Replaces all but level and subject, which stay. */
+  policy: Policy | undefined;
+}
 
-            message.name = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
+export interface UpdatePolicyResponse {
+  policy: Policy | undefined;
+}
 
-            message.ownerEmail = reader.string();
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
+export interface DeletePolicyRequest {
+  org: string;
+  id: string;
+}
 
-            message.createdAtMs = longToNumber(reader.int64());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
+export interface DeletePolicyResponse {
+}
 
-  fromJSON(object: any): Org {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      slug: isSet(object.slug) ? globalThis.String(object.slug) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      ownerEmail: isSet(object.ownerEmail)
-        ? globalThis.String(object.ownerEmail)
-        : isSet(object.owner_email)
-        ? globalThis.String(object.owner_email)
-        : "",
-      createdAtMs: isSet(object.createdAtMs)
-        ? globalThis.Number(object.createdAtMs)
-        : isSet(object.created_at_ms)
-        ? globalThis.Number(object.created_at_ms)
-        : 0,
-    };
-  },
+export interface TestPolicyRequest {
+  org: string;
+  /** spawn, message or tool. */
+  action: string;
+  /** Name of the agent that acts. */
+  actor: string;
+  /** Name of the agent to be spawned or messaged, or of the tool. */
+  target: string;
+  /** User to whom the acting agent belongs; empty: as assigned. */
+  user: string;
+  /** Agents that the actor has spawned already. */
+  spawned: number;
+  /** To be tried out: instead of the policy with its id, or besides all others when it has none. */
+  candidate: Policy | undefined;
+}
 
-  toJSON(message: Org): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.slug !== "") {
-      obj.slug = message.slug;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.ownerEmail !== "") {
-      obj.ownerEmail = message.ownerEmail;
-    }
-    if (message.createdAtMs !== 0) {
-      obj.createdAtMs = Math.round(message.createdAtMs);
-    }
-    return obj;
-  },
+export interface TestPolicyResponse {
+  allowed: boolean;
+  /** Stable, such as MESSAGE_DENIED. */
+  reason: string;
+  /** org, user, workspace, repo or default. */
+  source: string;
+  /** Id of the policy that decided; empty when none did. */
+  matchedPolicy: string;
+  matchedPolicyName: string;
+  /** Position of the rule in that policy, from 0. */
+  matchedRule: number;
+  /** In words, for people. */
+  explanation: string;
+  /** Messages a minute that the actor may send; 0: no limit. */
+  rateLimitPerMinute: number;
+}
 
-  create(base?: DeepPartial<Org>): Org {
-    return Org.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Org>): Org {
-    const message = createBaseOrg();
-    message.id = object.id ?? "";
-    message.slug = object.slug ?? "";
-    message.name = object.name ?? "";
-    message.ownerEmail = object.ownerEmail ?? "";
-    message.createdAtMs = object.createdAtMs ?? 0;
-    return message;
-  },
-};
+export interface Plan {
+  /** free, pro, team or enterprise. */
+  name: string;
+  /** US cents a user and month. */
+  priceCents: number;
+  /** Users billed at least. */
+  seatsMin: number;
+  limits:
+    | Limits
+    | undefined;
+  /** Adds to limits.agents for every member. */
+  agentsPerMember: number;
+  orgPolicies: boolean;
+  ssoAddon: boolean;
+  support: string;
+}
+
+export interface GetPlanRequest {
+  org: string;
+}
+
+export interface GetPlanResponse {
+  plan:
+    | Plan
+    | undefined;
+  /** In force: the plan's, or those set for this org. */
+  limits: Limits | undefined;
+  members: number;
+  workspaces: number;
+  openInvites: number;
+  /** Users that are billed. */
+  seats: number;
+  billingStatus: string;
+}
+
+export interface ListPlansRequest {
+}
+
+export interface ListPlansResponse {
+  plans: Plan[];
+}
+
+export interface ChangePlanRequest {
+  org: string;
+  plan: string;
+}
+
+export interface ChangePlanResponse {
+  org: Org | undefined;
+}
+
+export interface SetLimitsRequest {
+  /** Id or slug. */
+  org: string;
+  /** Absent: those of the plan again. */
+  limits: Limits | undefined;
+}
+
+export interface SetLimitsResponse {
+  limits: Limits | undefined;
+}
+
+export interface GetUsageRequest {
+  org: string;
+  /** Up to 366; 0: 30. */
+  days: number;
+}
+
+export interface GetUsageResponse {
+  days: UsageDay[];
+}
+
+export interface UsageDay {
+  /** YYYY-MM-DD. */
+  day: string;
+  messages: number;
+  bytes: number;
+  /** The most at one moment of the day. */
+  agents: number;
+  nodes: number;
+}
+
+export interface AuditEntry {
+  id: number;
+  atMs: number;
+  /** user, service, operator or invitee. */
+  actorKind: string;
+  actor: string;
+  /** For example member.remove. */
+  action: string;
+  target: string;
+  /** allowed or denied. */
+  decision: string;
+  /** Of a denial. */
+  reason: string;
+  /** Where the call came from, such as 127.0.0.1:50312. */
+  peer: string;
+  details: { [key: string]: string };
+}
+
+export interface AuditEntry_DetailsEntry {
+  key: string;
+  value: string;
+}
+
+export interface AuditFilter {
+  actor: string;
+  /** Prefix, such as member. */
+  action: string;
+  target: string;
+  decision: string;
+  /** Milliseconds since the Unix epoch; 0: open. */
+  fromMs: number;
+  untilMs: number;
+}
+
+export interface ListAuditRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  filter: AuditFilter | undefined;
+}
+
+export interface ListAuditResponse {
+  /** Newest first. */
+  entries: AuditEntry[];
+  nextPageToken: string;
+}
+
+export interface ExportAuditRequest {
+  org: string;
+  filter: AuditFilter | undefined;
+}
+
+export interface ExportAuditResponse {
+  entries: AuditEntry[];
+}
 
 function createBaseExchangeKeyRequest(): ExchangeKeyRequest {
   return { apiKey: "" };
@@ -314,7 +769,7 @@ export const ExchangeKeyRequest: MessageFns<ExchangeKeyRequest> = {
 };
 
 function createBaseExchangeKeyResponse(): ExchangeKeyResponse {
-  return { token: "", expiresAtMs: 0, org: "", scopes: [] };
+  return { token: "", expiresAtMs: 0, org: "", scopes: [], user: "", role: "" };
 }
 
 export const ExchangeKeyResponse: MessageFns<ExchangeKeyResponse> = {
@@ -330,6 +785,12 @@ export const ExchangeKeyResponse: MessageFns<ExchangeKeyResponse> = {
     }
     for (const v of message.scopes) {
       writer.uint32(34).string(v!);
+    }
+    if (message.user !== "") {
+      writer.uint32(42).string(message.user);
+    }
+    if (message.role !== "") {
+      writer.uint32(50).string(message.role);
     }
     return writer;
   },
@@ -379,6 +840,22 @@ export const ExchangeKeyResponse: MessageFns<ExchangeKeyResponse> = {
             message.scopes.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -401,6 +878,8 @@ export const ExchangeKeyResponse: MessageFns<ExchangeKeyResponse> = {
         : 0,
       org: isSet(object.org) ? globalThis.String(object.org) : "",
       scopes: globalThis.Array.isArray(object?.scopes) ? object.scopes.map((e: any) => globalThis.String(e)) : [],
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
     };
   },
 
@@ -418,6 +897,12 @@ export const ExchangeKeyResponse: MessageFns<ExchangeKeyResponse> = {
     if (message.scopes?.length) {
       obj.scopes = message.scopes;
     }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
     return obj;
   },
 
@@ -430,16 +915,715 @@ export const ExchangeKeyResponse: MessageFns<ExchangeKeyResponse> = {
     message.expiresAtMs = object.expiresAtMs ?? 0;
     message.org = object.org ?? "";
     message.scopes = object.scopes?.map((e) => e) || [];
+    message.user = object.user ?? "";
+    message.role = object.role ?? "";
+    return message;
+  },
+};
+
+function createBaseGetSigningKeysRequest(): GetSigningKeysRequest {
+  return {};
+}
+
+export const GetSigningKeysRequest: MessageFns<GetSigningKeysRequest> = {
+  encode(_: GetSigningKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSigningKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSigningKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetSigningKeysRequest {
+    return {};
+  },
+
+  toJSON(_: GetSigningKeysRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetSigningKeysRequest>): GetSigningKeysRequest {
+    return GetSigningKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetSigningKeysRequest>): GetSigningKeysRequest {
+    const message = createBaseGetSigningKeysRequest();
+    return message;
+  },
+};
+
+function createBaseGetSigningKeysResponse(): GetSigningKeysResponse {
+  return { jwks: "" };
+}
+
+export const GetSigningKeysResponse: MessageFns<GetSigningKeysResponse> = {
+  encode(message: GetSigningKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jwks !== "") {
+      writer.uint32(10).string(message.jwks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSigningKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSigningKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jwks = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetSigningKeysResponse {
+    return { jwks: isSet(object.jwks) ? globalThis.String(object.jwks) : "" };
+  },
+
+  toJSON(message: GetSigningKeysResponse): unknown {
+    const obj: any = {};
+    if (message.jwks !== "") {
+      obj.jwks = message.jwks;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetSigningKeysResponse>): GetSigningKeysResponse {
+    return GetSigningKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetSigningKeysResponse>): GetSigningKeysResponse {
+    const message = createBaseGetSigningKeysResponse();
+    message.jwks = object.jwks ?? "";
+    return message;
+  },
+};
+
+function createBaseOrg(): Org {
+  return {
+    id: "",
+    slug: "",
+    name: "",
+    ownerEmail: "",
+    createdAtMs: 0,
+    plan: "",
+    status: "",
+    members: 0,
+    version: 0,
+    deletedAtMs: 0,
+    billingStatus: "",
+    settings: undefined,
+  };
+}
+
+export const Org: MessageFns<Org> = {
+  encode(message: Org, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.slug !== "") {
+      writer.uint32(18).string(message.slug);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.ownerEmail !== "") {
+      writer.uint32(34).string(message.ownerEmail);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(40).int64(message.createdAtMs);
+    }
+    if (message.plan !== "") {
+      writer.uint32(50).string(message.plan);
+    }
+    if (message.status !== "") {
+      writer.uint32(58).string(message.status);
+    }
+    if (message.members !== 0) {
+      writer.uint32(64).uint32(message.members);
+    }
+    if (message.version !== 0) {
+      writer.uint32(72).int64(message.version);
+    }
+    if (message.deletedAtMs !== 0) {
+      writer.uint32(80).int64(message.deletedAtMs);
+    }
+    if (message.billingStatus !== "") {
+      writer.uint32(90).string(message.billingStatus);
+    }
+    if (message.settings !== undefined) {
+      OrgSettings.encode(message.settings, writer.uint32(98).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Org {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOrg();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.slug = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ownerEmail = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.plan = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.deletedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.billingStatus = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.settings = OrgSettings.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Org {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      slug: isSet(object.slug) ? globalThis.String(object.slug) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      ownerEmail: isSet(object.ownerEmail)
+        ? globalThis.String(object.ownerEmail)
+        : isSet(object.owner_email)
+        ? globalThis.String(object.owner_email)
+        : "",
+      createdAtMs: isSet(object.createdAtMs)
+        ? globalThis.Number(object.createdAtMs)
+        : isSet(object.created_at_ms)
+        ? globalThis.Number(object.created_at_ms)
+        : 0,
+      plan: isSet(object.plan) ? globalThis.String(object.plan) : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+      members: isSet(object.members) ? globalThis.Number(object.members) : 0,
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      deletedAtMs: isSet(object.deletedAtMs)
+        ? globalThis.Number(object.deletedAtMs)
+        : isSet(object.deleted_at_ms)
+        ? globalThis.Number(object.deleted_at_ms)
+        : 0,
+      billingStatus: isSet(object.billingStatus)
+        ? globalThis.String(object.billingStatus)
+        : isSet(object.billing_status)
+        ? globalThis.String(object.billing_status)
+        : "",
+      settings: isSet(object.settings) ? OrgSettings.fromJSON(object.settings) : undefined,
+    };
+  },
+
+  toJSON(message: Org): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.slug !== "") {
+      obj.slug = message.slug;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.ownerEmail !== "") {
+      obj.ownerEmail = message.ownerEmail;
+    }
+    if (message.createdAtMs !== 0) {
+      obj.createdAtMs = Math.round(message.createdAtMs);
+    }
+    if (message.plan !== "") {
+      obj.plan = message.plan;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    if (message.members !== 0) {
+      obj.members = Math.round(message.members);
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.deletedAtMs !== 0) {
+      obj.deletedAtMs = Math.round(message.deletedAtMs);
+    }
+    if (message.billingStatus !== "") {
+      obj.billingStatus = message.billingStatus;
+    }
+    if (message.settings !== undefined) {
+      obj.settings = OrgSettings.toJSON(message.settings);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Org>): Org {
+    return Org.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Org>): Org {
+    const message = createBaseOrg();
+    message.id = object.id ?? "";
+    message.slug = object.slug ?? "";
+    message.name = object.name ?? "";
+    message.ownerEmail = object.ownerEmail ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.plan = object.plan ?? "";
+    message.status = object.status ?? "";
+    message.members = object.members ?? 0;
+    message.version = object.version ?? 0;
+    message.deletedAtMs = object.deletedAtMs ?? 0;
+    message.billingStatus = object.billingStatus ?? "";
+    message.settings = (object.settings !== undefined && object.settings !== null)
+      ? OrgSettings.fromPartial(object.settings)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseOrgSettings(): OrgSettings {
+  return { ssoEnabled: false };
+}
+
+export const OrgSettings: MessageFns<OrgSettings> = {
+  encode(message: OrgSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ssoEnabled !== false) {
+      writer.uint32(8).bool(message.ssoEnabled);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OrgSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOrgSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ssoEnabled = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OrgSettings {
+    return {
+      ssoEnabled: isSet(object.ssoEnabled)
+        ? globalThis.Boolean(object.ssoEnabled)
+        : isSet(object.sso_enabled)
+        ? globalThis.Boolean(object.sso_enabled)
+        : false,
+    };
+  },
+
+  toJSON(message: OrgSettings): unknown {
+    const obj: any = {};
+    if (message.ssoEnabled !== false) {
+      obj.ssoEnabled = message.ssoEnabled;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OrgSettings>): OrgSettings {
+    return OrgSettings.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OrgSettings>): OrgSettings {
+    const message = createBaseOrgSettings();
+    message.ssoEnabled = object.ssoEnabled ?? false;
+    return message;
+  },
+};
+
+function createBaseCreateOrgRequest(): CreateOrgRequest {
+  return { name: "", slug: "", plan: "", idempotencyKey: "", ownerEmail: "" };
+}
+
+export const CreateOrgRequest: MessageFns<CreateOrgRequest> = {
+  encode(message: CreateOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.slug !== "") {
+      writer.uint32(18).string(message.slug);
+    }
+    if (message.plan !== "") {
+      writer.uint32(26).string(message.plan);
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(34).string(message.idempotencyKey);
+    }
+    if (message.ownerEmail !== "") {
+      writer.uint32(42).string(message.ownerEmail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateOrgRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateOrgRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.slug = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.plan = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.ownerEmail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateOrgRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      slug: isSet(object.slug) ? globalThis.String(object.slug) : "",
+      plan: isSet(object.plan) ? globalThis.String(object.plan) : "",
+      idempotencyKey: isSet(object.idempotencyKey)
+        ? globalThis.String(object.idempotencyKey)
+        : isSet(object.idempotency_key)
+        ? globalThis.String(object.idempotency_key)
+        : "",
+      ownerEmail: isSet(object.ownerEmail)
+        ? globalThis.String(object.ownerEmail)
+        : isSet(object.owner_email)
+        ? globalThis.String(object.owner_email)
+        : "",
+    };
+  },
+
+  toJSON(message: CreateOrgRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.slug !== "") {
+      obj.slug = message.slug;
+    }
+    if (message.plan !== "") {
+      obj.plan = message.plan;
+    }
+    if (message.idempotencyKey !== "") {
+      obj.idempotencyKey = message.idempotencyKey;
+    }
+    if (message.ownerEmail !== "") {
+      obj.ownerEmail = message.ownerEmail;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateOrgRequest>): CreateOrgRequest {
+    return CreateOrgRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateOrgRequest>): CreateOrgRequest {
+    const message = createBaseCreateOrgRequest();
+    message.name = object.name ?? "";
+    message.slug = object.slug ?? "";
+    message.plan = object.plan ?? "";
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    message.ownerEmail = object.ownerEmail ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateOrgResponse(): CreateOrgResponse {
+  return { org: undefined, secret: "" };
+}
+
+export const CreateOrgResponse: MessageFns<CreateOrgResponse> = {
+  encode(message: CreateOrgResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== undefined) {
+      Org.encode(message.org, writer.uint32(10).fork()).join();
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateOrgResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateOrgResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = Org.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateOrgResponse {
+    return {
+      org: isSet(object.org) ? Org.fromJSON(object.org) : undefined,
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+    };
+  },
+
+  toJSON(message: CreateOrgResponse): unknown {
+    const obj: any = {};
+    if (message.org !== undefined) {
+      obj.org = Org.toJSON(message.org);
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateOrgResponse>): CreateOrgResponse {
+    return CreateOrgResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateOrgResponse>): CreateOrgResponse {
+    const message = createBaseCreateOrgResponse();
+    message.org = (object.org !== undefined && object.org !== null) ? Org.fromPartial(object.org) : undefined;
+    message.secret = object.secret ?? "";
     return message;
   },
 };
 
 function createBaseGetOrgRequest(): GetOrgRequest {
-  return {};
+  return { org: "" };
 }
 
 export const GetOrgRequest: MessageFns<GetOrgRequest> = {
-  encode(_: GetOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: GetOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
     return writer;
   },
 
@@ -456,6 +1640,14 @@ export const GetOrgRequest: MessageFns<GetOrgRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -468,20 +1660,24 @@ export const GetOrgRequest: MessageFns<GetOrgRequest> = {
     }
   },
 
-  fromJSON(_: any): GetOrgRequest {
-    return {};
+  fromJSON(object: any): GetOrgRequest {
+    return { org: isSet(object.org) ? globalThis.String(object.org) : "" };
   },
 
-  toJSON(_: GetOrgRequest): unknown {
+  toJSON(message: GetOrgRequest): unknown {
     const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<GetOrgRequest>): GetOrgRequest {
     return GetOrgRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<GetOrgRequest>): GetOrgRequest {
+  fromPartial(object: DeepPartial<GetOrgRequest>): GetOrgRequest {
     const message = createBaseGetOrgRequest();
+    message.org = object.org ?? "";
     return message;
   },
 };
@@ -553,8 +1749,5089 @@ export const GetOrgResponse: MessageFns<GetOrgResponse> = {
   },
 };
 
+function createBaseListOrgsRequest(): ListOrgsRequest {
+  return { pageSize: 0, pageToken: "", status: "" };
+}
+
+export const ListOrgsRequest: MessageFns<ListOrgsRequest> = {
+  encode(message: ListOrgsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.status !== "") {
+      writer.uint32(26).string(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListOrgsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListOrgsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListOrgsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+    };
+  },
+
+  toJSON(message: ListOrgsRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListOrgsRequest>): ListOrgsRequest {
+    return ListOrgsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListOrgsRequest>): ListOrgsRequest {
+    const message = createBaseListOrgsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.status = object.status ?? "";
+    return message;
+  },
+};
+
+function createBaseListOrgsResponse(): ListOrgsResponse {
+  return { orgs: [], nextPageToken: "" };
+}
+
+export const ListOrgsResponse: MessageFns<ListOrgsResponse> = {
+  encode(message: ListOrgsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.orgs) {
+      Org.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListOrgsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListOrgsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.orgs.push(Org.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListOrgsResponse {
+    return {
+      orgs: globalThis.Array.isArray(object?.orgs) ? object.orgs.map((e: any) => Org.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListOrgsResponse): unknown {
+    const obj: any = {};
+    if (message.orgs?.length) {
+      obj.orgs = message.orgs.map((e) => Org.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListOrgsResponse>): ListOrgsResponse {
+    return ListOrgsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListOrgsResponse>): ListOrgsResponse {
+    const message = createBaseListOrgsResponse();
+    message.orgs = object.orgs?.map((e) => Org.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateOrgRequest(): UpdateOrgRequest {
+  return { org: "", version: 0, name: undefined, slug: undefined, settings: undefined };
+}
+
+export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
+  encode(message: UpdateOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int64(message.version);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.slug !== undefined) {
+      writer.uint32(34).string(message.slug);
+    }
+    if (message.settings !== undefined) {
+      OrgSettings.encode(message.settings, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateOrgRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateOrgRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.slug = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.settings = OrgSettings.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateOrgRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : undefined,
+      slug: isSet(object.slug) ? globalThis.String(object.slug) : undefined,
+      settings: isSet(object.settings) ? OrgSettings.fromJSON(object.settings) : undefined,
+    };
+  },
+
+  toJSON(message: UpdateOrgRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.name !== undefined) {
+      obj.name = message.name;
+    }
+    if (message.slug !== undefined) {
+      obj.slug = message.slug;
+    }
+    if (message.settings !== undefined) {
+      obj.settings = OrgSettings.toJSON(message.settings);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateOrgRequest>): UpdateOrgRequest {
+    return UpdateOrgRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateOrgRequest>): UpdateOrgRequest {
+    const message = createBaseUpdateOrgRequest();
+    message.org = object.org ?? "";
+    message.version = object.version ?? 0;
+    message.name = object.name ?? undefined;
+    message.slug = object.slug ?? undefined;
+    message.settings = (object.settings !== undefined && object.settings !== null)
+      ? OrgSettings.fromPartial(object.settings)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUpdateOrgResponse(): UpdateOrgResponse {
+  return { org: undefined };
+}
+
+export const UpdateOrgResponse: MessageFns<UpdateOrgResponse> = {
+  encode(message: UpdateOrgResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== undefined) {
+      Org.encode(message.org, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateOrgResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateOrgResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = Org.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateOrgResponse {
+    return { org: isSet(object.org) ? Org.fromJSON(object.org) : undefined };
+  },
+
+  toJSON(message: UpdateOrgResponse): unknown {
+    const obj: any = {};
+    if (message.org !== undefined) {
+      obj.org = Org.toJSON(message.org);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateOrgResponse>): UpdateOrgResponse {
+    return UpdateOrgResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateOrgResponse>): UpdateOrgResponse {
+    const message = createBaseUpdateOrgResponse();
+    message.org = (object.org !== undefined && object.org !== null) ? Org.fromPartial(object.org) : undefined;
+    return message;
+  },
+};
+
+function createBaseTransferOwnershipRequest(): TransferOwnershipRequest {
+  return { org: "", user: "" };
+}
+
+export const TransferOwnershipRequest: MessageFns<TransferOwnershipRequest> = {
+  encode(message: TransferOwnershipRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferOwnershipRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferOwnershipRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TransferOwnershipRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+    };
+  },
+
+  toJSON(message: TransferOwnershipRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TransferOwnershipRequest>): TransferOwnershipRequest {
+    return TransferOwnershipRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TransferOwnershipRequest>): TransferOwnershipRequest {
+    const message = createBaseTransferOwnershipRequest();
+    message.org = object.org ?? "";
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseTransferOwnershipResponse(): TransferOwnershipResponse {
+  return {};
+}
+
+export const TransferOwnershipResponse: MessageFns<TransferOwnershipResponse> = {
+  encode(_: TransferOwnershipResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferOwnershipResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferOwnershipResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): TransferOwnershipResponse {
+    return {};
+  },
+
+  toJSON(_: TransferOwnershipResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<TransferOwnershipResponse>): TransferOwnershipResponse {
+    return TransferOwnershipResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<TransferOwnershipResponse>): TransferOwnershipResponse {
+    const message = createBaseTransferOwnershipResponse();
+    return message;
+  },
+};
+
+function createBaseDeleteOrgRequest(): DeleteOrgRequest {
+  return { org: "", confirmSlug: "" };
+}
+
+export const DeleteOrgRequest: MessageFns<DeleteOrgRequest> = {
+  encode(message: DeleteOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.confirmSlug !== "") {
+      writer.uint32(18).string(message.confirmSlug);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteOrgRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteOrgRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.confirmSlug = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeleteOrgRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      confirmSlug: isSet(object.confirmSlug)
+        ? globalThis.String(object.confirmSlug)
+        : isSet(object.confirm_slug)
+        ? globalThis.String(object.confirm_slug)
+        : "",
+    };
+  },
+
+  toJSON(message: DeleteOrgRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.confirmSlug !== "") {
+      obj.confirmSlug = message.confirmSlug;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeleteOrgRequest>): DeleteOrgRequest {
+    return DeleteOrgRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteOrgRequest>): DeleteOrgRequest {
+    const message = createBaseDeleteOrgRequest();
+    message.org = object.org ?? "";
+    message.confirmSlug = object.confirmSlug ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteOrgResponse(): DeleteOrgResponse {
+  return { org: undefined };
+}
+
+export const DeleteOrgResponse: MessageFns<DeleteOrgResponse> = {
+  encode(message: DeleteOrgResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== undefined) {
+      Org.encode(message.org, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteOrgResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteOrgResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = Org.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeleteOrgResponse {
+    return { org: isSet(object.org) ? Org.fromJSON(object.org) : undefined };
+  },
+
+  toJSON(message: DeleteOrgResponse): unknown {
+    const obj: any = {};
+    if (message.org !== undefined) {
+      obj.org = Org.toJSON(message.org);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeleteOrgResponse>): DeleteOrgResponse {
+    return DeleteOrgResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteOrgResponse>): DeleteOrgResponse {
+    const message = createBaseDeleteOrgResponse();
+    message.org = (object.org !== undefined && object.org !== null) ? Org.fromPartial(object.org) : undefined;
+    return message;
+  },
+};
+
+function createBaseRestoreOrgRequest(): RestoreOrgRequest {
+  return { org: "" };
+}
+
+export const RestoreOrgRequest: MessageFns<RestoreOrgRequest> = {
+  encode(message: RestoreOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreOrgRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreOrgRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestoreOrgRequest {
+    return { org: isSet(object.org) ? globalThis.String(object.org) : "" };
+  },
+
+  toJSON(message: RestoreOrgRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RestoreOrgRequest>): RestoreOrgRequest {
+    return RestoreOrgRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreOrgRequest>): RestoreOrgRequest {
+    const message = createBaseRestoreOrgRequest();
+    message.org = object.org ?? "";
+    return message;
+  },
+};
+
+function createBaseRestoreOrgResponse(): RestoreOrgResponse {
+  return { org: undefined };
+}
+
+export const RestoreOrgResponse: MessageFns<RestoreOrgResponse> = {
+  encode(message: RestoreOrgResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== undefined) {
+      Org.encode(message.org, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreOrgResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreOrgResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = Org.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestoreOrgResponse {
+    return { org: isSet(object.org) ? Org.fromJSON(object.org) : undefined };
+  },
+
+  toJSON(message: RestoreOrgResponse): unknown {
+    const obj: any = {};
+    if (message.org !== undefined) {
+      obj.org = Org.toJSON(message.org);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RestoreOrgResponse>): RestoreOrgResponse {
+    return RestoreOrgResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreOrgResponse>): RestoreOrgResponse {
+    const message = createBaseRestoreOrgResponse();
+    message.org = (object.org !== undefined && object.org !== null) ? Org.fromPartial(object.org) : undefined;
+    return message;
+  },
+};
+
+function createBaseConfirmClearedRequest(): ConfirmClearedRequest {
+  return { org: "", deletion: 0 };
+}
+
+export const ConfirmClearedRequest: MessageFns<ConfirmClearedRequest> = {
+  encode(message: ConfirmClearedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.deletion !== 0) {
+      writer.uint32(16).int64(message.deletion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmClearedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmClearedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.deletion = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfirmClearedRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      deletion: isSet(object.deletion) ? globalThis.Number(object.deletion) : 0,
+    };
+  },
+
+  toJSON(message: ConfirmClearedRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.deletion !== 0) {
+      obj.deletion = Math.round(message.deletion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmClearedRequest>): ConfirmClearedRequest {
+    return ConfirmClearedRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmClearedRequest>): ConfirmClearedRequest {
+    const message = createBaseConfirmClearedRequest();
+    message.org = object.org ?? "";
+    message.deletion = object.deletion ?? 0;
+    return message;
+  },
+};
+
+function createBaseConfirmClearedResponse(): ConfirmClearedResponse {
+  return {};
+}
+
+export const ConfirmClearedResponse: MessageFns<ConfirmClearedResponse> = {
+  encode(_: ConfirmClearedResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmClearedResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmClearedResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ConfirmClearedResponse {
+    return {};
+  },
+
+  toJSON(_: ConfirmClearedResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmClearedResponse>): ConfirmClearedResponse {
+    return ConfirmClearedResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ConfirmClearedResponse>): ConfirmClearedResponse {
+    const message = createBaseConfirmClearedResponse();
+    return message;
+  },
+};
+
+function createBaseMember(): Member {
+  return { user: "", email: "", role: "", invitedBy: "", joinedAtMs: 0, version: 0 };
+}
+
+export const Member: MessageFns<Member> = {
+  encode(message: Member, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.invitedBy !== "") {
+      writer.uint32(34).string(message.invitedBy);
+    }
+    if (message.joinedAtMs !== 0) {
+      writer.uint32(40).int64(message.joinedAtMs);
+    }
+    if (message.version !== 0) {
+      writer.uint32(48).int64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Member {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.invitedBy = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.joinedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Member {
+    return {
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      email: isSet(object.email) ? globalThis.String(object.email) : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      invitedBy: isSet(object.invitedBy)
+        ? globalThis.String(object.invitedBy)
+        : isSet(object.invited_by)
+        ? globalThis.String(object.invited_by)
+        : "",
+      joinedAtMs: isSet(object.joinedAtMs)
+        ? globalThis.Number(object.joinedAtMs)
+        : isSet(object.joined_at_ms)
+        ? globalThis.Number(object.joined_at_ms)
+        : 0,
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+    };
+  },
+
+  toJSON(message: Member): unknown {
+    const obj: any = {};
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.email !== "") {
+      obj.email = message.email;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.invitedBy !== "") {
+      obj.invitedBy = message.invitedBy;
+    }
+    if (message.joinedAtMs !== 0) {
+      obj.joinedAtMs = Math.round(message.joinedAtMs);
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Member>): Member {
+    return Member.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Member>): Member {
+    const message = createBaseMember();
+    message.user = object.user ?? "";
+    message.email = object.email ?? "";
+    message.role = object.role ?? "";
+    message.invitedBy = object.invitedBy ?? "";
+    message.joinedAtMs = object.joinedAtMs ?? 0;
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseListMembersRequest(): ListMembersRequest {
+  return { org: "", pageSize: 0, pageToken: "", role: "", emailContains: "" };
+}
+
+export const ListMembersRequest: MessageFns<ListMembersRequest> = {
+  encode(message: ListMembersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.role !== "") {
+      writer.uint32(34).string(message.role);
+    }
+    if (message.emailContains !== "") {
+      writer.uint32(42).string(message.emailContains);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMembersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMembersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.emailContains = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListMembersRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      emailContains: isSet(object.emailContains)
+        ? globalThis.String(object.emailContains)
+        : isSet(object.email_contains)
+        ? globalThis.String(object.email_contains)
+        : "",
+    };
+  },
+
+  toJSON(message: ListMembersRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.emailContains !== "") {
+      obj.emailContains = message.emailContains;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListMembersRequest>): ListMembersRequest {
+    return ListMembersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListMembersRequest>): ListMembersRequest {
+    const message = createBaseListMembersRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.role = object.role ?? "";
+    message.emailContains = object.emailContains ?? "";
+    return message;
+  },
+};
+
+function createBaseListMembersResponse(): ListMembersResponse {
+  return { members: [], nextPageToken: "" };
+}
+
+export const ListMembersResponse: MessageFns<ListMembersResponse> = {
+  encode(message: ListMembersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.members) {
+      Member.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMembersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMembersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.members.push(Member.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListMembersResponse {
+    return {
+      members: globalThis.Array.isArray(object?.members) ? object.members.map((e: any) => Member.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListMembersResponse): unknown {
+    const obj: any = {};
+    if (message.members?.length) {
+      obj.members = message.members.map((e) => Member.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListMembersResponse>): ListMembersResponse {
+    return ListMembersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListMembersResponse>): ListMembersResponse {
+    const message = createBaseListMembersResponse();
+    message.members = object.members?.map((e) => Member.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseChangeRoleRequest(): ChangeRoleRequest {
+  return { org: "", user: "", role: "", version: 0 };
+}
+
+export const ChangeRoleRequest: MessageFns<ChangeRoleRequest> = {
+  encode(message: ChangeRoleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.version !== 0) {
+      writer.uint32(32).int64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeRoleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeRoleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeRoleRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+    };
+  },
+
+  toJSON(message: ChangeRoleRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeRoleRequest>): ChangeRoleRequest {
+    return ChangeRoleRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeRoleRequest>): ChangeRoleRequest {
+    const message = createBaseChangeRoleRequest();
+    message.org = object.org ?? "";
+    message.user = object.user ?? "";
+    message.role = object.role ?? "";
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseChangeRoleResponse(): ChangeRoleResponse {
+  return { member: undefined };
+}
+
+export const ChangeRoleResponse: MessageFns<ChangeRoleResponse> = {
+  encode(message: ChangeRoleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.member !== undefined) {
+      Member.encode(message.member, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeRoleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeRoleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.member = Member.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangeRoleResponse {
+    return { member: isSet(object.member) ? Member.fromJSON(object.member) : undefined };
+  },
+
+  toJSON(message: ChangeRoleResponse): unknown {
+    const obj: any = {};
+    if (message.member !== undefined) {
+      obj.member = Member.toJSON(message.member);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangeRoleResponse>): ChangeRoleResponse {
+    return ChangeRoleResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeRoleResponse>): ChangeRoleResponse {
+    const message = createBaseChangeRoleResponse();
+    message.member = (object.member !== undefined && object.member !== null)
+      ? Member.fromPartial(object.member)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRemoveMemberRequest(): RemoveMemberRequest {
+  return { org: "", user: "" };
+}
+
+export const RemoveMemberRequest: MessageFns<RemoveMemberRequest> = {
+  encode(message: RemoveMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveMemberRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+    };
+  },
+
+  toJSON(message: RemoveMemberRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveMemberRequest>): RemoveMemberRequest {
+    return RemoveMemberRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveMemberRequest>): RemoveMemberRequest {
+    const message = createBaseRemoveMemberRequest();
+    message.org = object.org ?? "";
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveMemberResponse(): RemoveMemberResponse {
+  return { workspacesSuspended: 0 };
+}
+
+export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
+  encode(message: RemoveMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspacesSuspended !== 0) {
+      writer.uint32(8).uint32(message.workspacesSuspended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.workspacesSuspended = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveMemberResponse {
+    return {
+      workspacesSuspended: isSet(object.workspacesSuspended)
+        ? globalThis.Number(object.workspacesSuspended)
+        : isSet(object.workspaces_suspended)
+        ? globalThis.Number(object.workspaces_suspended)
+        : 0,
+    };
+  },
+
+  toJSON(message: RemoveMemberResponse): unknown {
+    const obj: any = {};
+    if (message.workspacesSuspended !== 0) {
+      obj.workspacesSuspended = Math.round(message.workspacesSuspended);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveMemberResponse>): RemoveMemberResponse {
+    return RemoveMemberResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveMemberResponse>): RemoveMemberResponse {
+    const message = createBaseRemoveMemberResponse();
+    message.workspacesSuspended = object.workspacesSuspended ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaveOrgRequest(): LeaveOrgRequest {
+  return { org: "" };
+}
+
+export const LeaveOrgRequest: MessageFns<LeaveOrgRequest> = {
+  encode(message: LeaveOrgRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveOrgRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveOrgRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeaveOrgRequest {
+    return { org: isSet(object.org) ? globalThis.String(object.org) : "" };
+  },
+
+  toJSON(message: LeaveOrgRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LeaveOrgRequest>): LeaveOrgRequest {
+    return LeaveOrgRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaveOrgRequest>): LeaveOrgRequest {
+    const message = createBaseLeaveOrgRequest();
+    message.org = object.org ?? "";
+    return message;
+  },
+};
+
+function createBaseLeaveOrgResponse(): LeaveOrgResponse {
+  return { workspacesSuspended: 0, newOwner: "" };
+}
+
+export const LeaveOrgResponse: MessageFns<LeaveOrgResponse> = {
+  encode(message: LeaveOrgResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspacesSuspended !== 0) {
+      writer.uint32(8).uint32(message.workspacesSuspended);
+    }
+    if (message.newOwner !== "") {
+      writer.uint32(18).string(message.newOwner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveOrgResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveOrgResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.workspacesSuspended = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.newOwner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeaveOrgResponse {
+    return {
+      workspacesSuspended: isSet(object.workspacesSuspended)
+        ? globalThis.Number(object.workspacesSuspended)
+        : isSet(object.workspaces_suspended)
+        ? globalThis.Number(object.workspaces_suspended)
+        : 0,
+      newOwner: isSet(object.newOwner)
+        ? globalThis.String(object.newOwner)
+        : isSet(object.new_owner)
+        ? globalThis.String(object.new_owner)
+        : "",
+    };
+  },
+
+  toJSON(message: LeaveOrgResponse): unknown {
+    const obj: any = {};
+    if (message.workspacesSuspended !== 0) {
+      obj.workspacesSuspended = Math.round(message.workspacesSuspended);
+    }
+    if (message.newOwner !== "") {
+      obj.newOwner = message.newOwner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LeaveOrgResponse>): LeaveOrgResponse {
+    return LeaveOrgResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaveOrgResponse>): LeaveOrgResponse {
+    const message = createBaseLeaveOrgResponse();
+    message.workspacesSuspended = object.workspacesSuspended ?? 0;
+    message.newOwner = object.newOwner ?? "";
+    return message;
+  },
+};
+
+function createBaseInvite(): Invite {
+  return {
+    id: "",
+    email: "",
+    role: "",
+    invitedBy: "",
+    createdAtMs: 0,
+    expiresAtMs: 0,
+    status: "",
+    acceptedBy: "",
+    mail: "",
+    note: "",
+  };
+}
+
+export const Invite: MessageFns<Invite> = {
+  encode(message: Invite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.invitedBy !== "") {
+      writer.uint32(34).string(message.invitedBy);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(40).int64(message.createdAtMs);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(48).int64(message.expiresAtMs);
+    }
+    if (message.status !== "") {
+      writer.uint32(58).string(message.status);
+    }
+    if (message.acceptedBy !== "") {
+      writer.uint32(66).string(message.acceptedBy);
+    }
+    if (message.mail !== "") {
+      writer.uint32(74).string(message.mail);
+    }
+    if (message.note !== "") {
+      writer.uint32(82).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Invite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInvite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.invitedBy = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.acceptedBy = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.mail = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Invite {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      email: isSet(object.email) ? globalThis.String(object.email) : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      invitedBy: isSet(object.invitedBy)
+        ? globalThis.String(object.invitedBy)
+        : isSet(object.invited_by)
+        ? globalThis.String(object.invited_by)
+        : "",
+      createdAtMs: isSet(object.createdAtMs)
+        ? globalThis.Number(object.createdAtMs)
+        : isSet(object.created_at_ms)
+        ? globalThis.Number(object.created_at_ms)
+        : 0,
+      expiresAtMs: isSet(object.expiresAtMs)
+        ? globalThis.Number(object.expiresAtMs)
+        : isSet(object.expires_at_ms)
+        ? globalThis.Number(object.expires_at_ms)
+        : 0,
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+      acceptedBy: isSet(object.acceptedBy)
+        ? globalThis.String(object.acceptedBy)
+        : isSet(object.accepted_by)
+        ? globalThis.String(object.accepted_by)
+        : "",
+      mail: isSet(object.mail) ? globalThis.String(object.mail) : "",
+      note: isSet(object.note) ? globalThis.String(object.note) : "",
+    };
+  },
+
+  toJSON(message: Invite): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.email !== "") {
+      obj.email = message.email;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.invitedBy !== "") {
+      obj.invitedBy = message.invitedBy;
+    }
+    if (message.createdAtMs !== 0) {
+      obj.createdAtMs = Math.round(message.createdAtMs);
+    }
+    if (message.expiresAtMs !== 0) {
+      obj.expiresAtMs = Math.round(message.expiresAtMs);
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    if (message.acceptedBy !== "") {
+      obj.acceptedBy = message.acceptedBy;
+    }
+    if (message.mail !== "") {
+      obj.mail = message.mail;
+    }
+    if (message.note !== "") {
+      obj.note = message.note;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Invite>): Invite {
+    return Invite.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Invite>): Invite {
+    const message = createBaseInvite();
+    message.id = object.id ?? "";
+    message.email = object.email ?? "";
+    message.role = object.role ?? "";
+    message.invitedBy = object.invitedBy ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.status = object.status ?? "";
+    message.acceptedBy = object.acceptedBy ?? "";
+    message.mail = object.mail ?? "";
+    message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateInviteRequest(): CreateInviteRequest {
+  return { org: "", email: "", role: "", idempotencyKey: "", note: "" };
+}
+
+export const CreateInviteRequest: MessageFns<CreateInviteRequest> = {
+  encode(message: CreateInviteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(34).string(message.idempotencyKey);
+    }
+    if (message.note !== "") {
+      writer.uint32(42).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateInviteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateInviteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateInviteRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      email: isSet(object.email) ? globalThis.String(object.email) : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      idempotencyKey: isSet(object.idempotencyKey)
+        ? globalThis.String(object.idempotencyKey)
+        : isSet(object.idempotency_key)
+        ? globalThis.String(object.idempotency_key)
+        : "",
+      note: isSet(object.note) ? globalThis.String(object.note) : "",
+    };
+  },
+
+  toJSON(message: CreateInviteRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.email !== "") {
+      obj.email = message.email;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.idempotencyKey !== "") {
+      obj.idempotencyKey = message.idempotencyKey;
+    }
+    if (message.note !== "") {
+      obj.note = message.note;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateInviteRequest>): CreateInviteRequest {
+    return CreateInviteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInviteRequest>): CreateInviteRequest {
+    const message = createBaseCreateInviteRequest();
+    message.org = object.org ?? "";
+    message.email = object.email ?? "";
+    message.role = object.role ?? "";
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateInviteResponse(): CreateInviteResponse {
+  return { invite: undefined, url: "" };
+}
+
+export const CreateInviteResponse: MessageFns<CreateInviteResponse> = {
+  encode(message: CreateInviteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.invite !== undefined) {
+      Invite.encode(message.invite, writer.uint32(10).fork()).join();
+    }
+    if (message.url !== "") {
+      writer.uint32(18).string(message.url);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateInviteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateInviteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.invite = Invite.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateInviteResponse {
+    return {
+      invite: isSet(object.invite) ? Invite.fromJSON(object.invite) : undefined,
+      url: isSet(object.url) ? globalThis.String(object.url) : "",
+    };
+  },
+
+  toJSON(message: CreateInviteResponse): unknown {
+    const obj: any = {};
+    if (message.invite !== undefined) {
+      obj.invite = Invite.toJSON(message.invite);
+    }
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateInviteResponse>): CreateInviteResponse {
+    return CreateInviteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInviteResponse>): CreateInviteResponse {
+    const message = createBaseCreateInviteResponse();
+    message.invite = (object.invite !== undefined && object.invite !== null)
+      ? Invite.fromPartial(object.invite)
+      : undefined;
+    message.url = object.url ?? "";
+    return message;
+  },
+};
+
+function createBaseListInvitesRequest(): ListInvitesRequest {
+  return { org: "", pageSize: 0, pageToken: "", status: "" };
+}
+
+export const ListInvitesRequest: MessageFns<ListInvitesRequest> = {
+  encode(message: ListInvitesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.status !== "") {
+      writer.uint32(34).string(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListInvitesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListInvitesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListInvitesRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+    };
+  },
+
+  toJSON(message: ListInvitesRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListInvitesRequest>): ListInvitesRequest {
+    return ListInvitesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListInvitesRequest>): ListInvitesRequest {
+    const message = createBaseListInvitesRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.status = object.status ?? "";
+    return message;
+  },
+};
+
+function createBaseListInvitesResponse(): ListInvitesResponse {
+  return { invites: [], nextPageToken: "" };
+}
+
+export const ListInvitesResponse: MessageFns<ListInvitesResponse> = {
+  encode(message: ListInvitesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.invites) {
+      Invite.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListInvitesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListInvitesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.invites.push(Invite.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListInvitesResponse {
+    return {
+      invites: globalThis.Array.isArray(object?.invites) ? object.invites.map((e: any) => Invite.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListInvitesResponse): unknown {
+    const obj: any = {};
+    if (message.invites?.length) {
+      obj.invites = message.invites.map((e) => Invite.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListInvitesResponse>): ListInvitesResponse {
+    return ListInvitesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListInvitesResponse>): ListInvitesResponse {
+    const message = createBaseListInvitesResponse();
+    message.invites = object.invites?.map((e) => Invite.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeInviteRequest(): RevokeInviteRequest {
+  return { org: "", id: "" };
+}
+
+export const RevokeInviteRequest: MessageFns<RevokeInviteRequest> = {
+  encode(message: RevokeInviteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeInviteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeInviteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeInviteRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: RevokeInviteRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokeInviteRequest>): RevokeInviteRequest {
+    return RevokeInviteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeInviteRequest>): RevokeInviteRequest {
+    const message = createBaseRevokeInviteRequest();
+    message.org = object.org ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeInviteResponse(): RevokeInviteResponse {
+  return {};
+}
+
+export const RevokeInviteResponse: MessageFns<RevokeInviteResponse> = {
+  encode(_: RevokeInviteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeInviteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeInviteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RevokeInviteResponse {
+    return {};
+  },
+
+  toJSON(_: RevokeInviteResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokeInviteResponse>): RevokeInviteResponse {
+    return RevokeInviteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RevokeInviteResponse>): RevokeInviteResponse {
+    const message = createBaseRevokeInviteResponse();
+    return message;
+  },
+};
+
+function createBaseLookInviteRequest(): LookInviteRequest {
+  return { secret: "" };
+}
+
+export const LookInviteRequest: MessageFns<LookInviteRequest> = {
+  encode(message: LookInviteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secret !== "") {
+      writer.uint32(10).string(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookInviteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookInviteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LookInviteRequest {
+    return { secret: isSet(object.secret) ? globalThis.String(object.secret) : "" };
+  },
+
+  toJSON(message: LookInviteRequest): unknown {
+    const obj: any = {};
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LookInviteRequest>): LookInviteRequest {
+    return LookInviteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LookInviteRequest>): LookInviteRequest {
+    const message = createBaseLookInviteRequest();
+    message.secret = object.secret ?? "";
+    return message;
+  },
+};
+
+function createBaseLookInviteResponse(): LookInviteResponse {
+  return { orgName: "", orgSlug: "", role: "", forOneAddress: false, expiresAtMs: 0, note: "" };
+}
+
+export const LookInviteResponse: MessageFns<LookInviteResponse> = {
+  encode(message: LookInviteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.orgName !== "") {
+      writer.uint32(10).string(message.orgName);
+    }
+    if (message.orgSlug !== "") {
+      writer.uint32(18).string(message.orgSlug);
+    }
+    if (message.role !== "") {
+      writer.uint32(26).string(message.role);
+    }
+    if (message.forOneAddress !== false) {
+      writer.uint32(32).bool(message.forOneAddress);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(40).int64(message.expiresAtMs);
+    }
+    if (message.note !== "") {
+      writer.uint32(50).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookInviteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookInviteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.orgName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.orgSlug = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.forOneAddress = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LookInviteResponse {
+    return {
+      orgName: isSet(object.orgName)
+        ? globalThis.String(object.orgName)
+        : isSet(object.org_name)
+        ? globalThis.String(object.org_name)
+        : "",
+      orgSlug: isSet(object.orgSlug)
+        ? globalThis.String(object.orgSlug)
+        : isSet(object.org_slug)
+        ? globalThis.String(object.org_slug)
+        : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      forOneAddress: isSet(object.forOneAddress)
+        ? globalThis.Boolean(object.forOneAddress)
+        : isSet(object.for_one_address)
+        ? globalThis.Boolean(object.for_one_address)
+        : false,
+      expiresAtMs: isSet(object.expiresAtMs)
+        ? globalThis.Number(object.expiresAtMs)
+        : isSet(object.expires_at_ms)
+        ? globalThis.Number(object.expires_at_ms)
+        : 0,
+      note: isSet(object.note) ? globalThis.String(object.note) : "",
+    };
+  },
+
+  toJSON(message: LookInviteResponse): unknown {
+    const obj: any = {};
+    if (message.orgName !== "") {
+      obj.orgName = message.orgName;
+    }
+    if (message.orgSlug !== "") {
+      obj.orgSlug = message.orgSlug;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.forOneAddress !== false) {
+      obj.forOneAddress = message.forOneAddress;
+    }
+    if (message.expiresAtMs !== 0) {
+      obj.expiresAtMs = Math.round(message.expiresAtMs);
+    }
+    if (message.note !== "") {
+      obj.note = message.note;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LookInviteResponse>): LookInviteResponse {
+    return LookInviteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LookInviteResponse>): LookInviteResponse {
+    const message = createBaseLookInviteResponse();
+    message.orgName = object.orgName ?? "";
+    message.orgSlug = object.orgSlug ?? "";
+    message.role = object.role ?? "";
+    message.forOneAddress = object.forOneAddress ?? false;
+    message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseAcceptInviteRequest(): AcceptInviteRequest {
+  return { secret: "", email: "" };
+}
+
+export const AcceptInviteRequest: MessageFns<AcceptInviteRequest> = {
+  encode(message: AcceptInviteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secret !== "") {
+      writer.uint32(10).string(message.secret);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptInviteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptInviteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AcceptInviteRequest {
+    return {
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+      email: isSet(object.email) ? globalThis.String(object.email) : "",
+    };
+  },
+
+  toJSON(message: AcceptInviteRequest): unknown {
+    const obj: any = {};
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    if (message.email !== "") {
+      obj.email = message.email;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AcceptInviteRequest>): AcceptInviteRequest {
+    return AcceptInviteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AcceptInviteRequest>): AcceptInviteRequest {
+    const message = createBaseAcceptInviteRequest();
+    message.secret = object.secret ?? "";
+    message.email = object.email ?? "";
+    return message;
+  },
+};
+
+function createBaseAcceptInviteResponse(): AcceptInviteResponse {
+  return { org: "", orgSlug: "", orgName: "", user: "", role: "", apiKey: "" };
+}
+
+export const AcceptInviteResponse: MessageFns<AcceptInviteResponse> = {
+  encode(message: AcceptInviteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.orgSlug !== "") {
+      writer.uint32(18).string(message.orgSlug);
+    }
+    if (message.orgName !== "") {
+      writer.uint32(26).string(message.orgName);
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
+    if (message.role !== "") {
+      writer.uint32(42).string(message.role);
+    }
+    if (message.apiKey !== "") {
+      writer.uint32(50).string(message.apiKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptInviteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptInviteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.orgSlug = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.orgName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.apiKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AcceptInviteResponse {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      orgSlug: isSet(object.orgSlug)
+        ? globalThis.String(object.orgSlug)
+        : isSet(object.org_slug)
+        ? globalThis.String(object.org_slug)
+        : "",
+      orgName: isSet(object.orgName)
+        ? globalThis.String(object.orgName)
+        : isSet(object.org_name)
+        ? globalThis.String(object.org_name)
+        : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      role: isSet(object.role) ? globalThis.String(object.role) : "",
+      apiKey: isSet(object.apiKey)
+        ? globalThis.String(object.apiKey)
+        : isSet(object.api_key)
+        ? globalThis.String(object.api_key)
+        : "",
+    };
+  },
+
+  toJSON(message: AcceptInviteResponse): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.orgSlug !== "") {
+      obj.orgSlug = message.orgSlug;
+    }
+    if (message.orgName !== "") {
+      obj.orgName = message.orgName;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.role !== "") {
+      obj.role = message.role;
+    }
+    if (message.apiKey !== "") {
+      obj.apiKey = message.apiKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AcceptInviteResponse>): AcceptInviteResponse {
+    return AcceptInviteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AcceptInviteResponse>): AcceptInviteResponse {
+    const message = createBaseAcceptInviteResponse();
+    message.org = object.org ?? "";
+    message.orgSlug = object.orgSlug ?? "";
+    message.orgName = object.orgName ?? "";
+    message.user = object.user ?? "";
+    message.role = object.role ?? "";
+    message.apiKey = object.apiKey ?? "";
+    return message;
+  },
+};
+
+function createBaseWorkspace(): Workspace {
+  return {
+    id: "",
+    name: "",
+    user: "",
+    status: "",
+    repositories: [],
+    maxAgents: 0,
+    resourceTier: "",
+    createdAtMs: 0,
+    version: 0,
+    suspendedAtMs: 0,
+    graceUntilMs: 0,
+    agents: 0,
+  };
+}
+
+export const Workspace: MessageFns<Workspace> = {
+  encode(message: Workspace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.user !== "") {
+      writer.uint32(26).string(message.user);
+    }
+    if (message.status !== "") {
+      writer.uint32(34).string(message.status);
+    }
+    for (const v of message.repositories) {
+      Repository.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.maxAgents !== 0) {
+      writer.uint32(48).uint32(message.maxAgents);
+    }
+    if (message.resourceTier !== "") {
+      writer.uint32(58).string(message.resourceTier);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(64).int64(message.createdAtMs);
+    }
+    if (message.version !== 0) {
+      writer.uint32(72).int64(message.version);
+    }
+    if (message.suspendedAtMs !== 0) {
+      writer.uint32(80).int64(message.suspendedAtMs);
+    }
+    if (message.graceUntilMs !== 0) {
+      writer.uint32(88).int64(message.graceUntilMs);
+    }
+    if (message.agents !== 0) {
+      writer.uint32(96).uint32(message.agents);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Workspace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkspace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.repositories.push(Repository.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.maxAgents = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.resourceTier = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.suspendedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.graceUntilMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.agents = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Workspace {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+      repositories: globalThis.Array.isArray(object?.repositories)
+        ? object.repositories.map((e: any) => Repository.fromJSON(e))
+        : [],
+      maxAgents: isSet(object.maxAgents)
+        ? globalThis.Number(object.maxAgents)
+        : isSet(object.max_agents)
+        ? globalThis.Number(object.max_agents)
+        : 0,
+      resourceTier: isSet(object.resourceTier)
+        ? globalThis.String(object.resourceTier)
+        : isSet(object.resource_tier)
+        ? globalThis.String(object.resource_tier)
+        : "",
+      createdAtMs: isSet(object.createdAtMs)
+        ? globalThis.Number(object.createdAtMs)
+        : isSet(object.created_at_ms)
+        ? globalThis.Number(object.created_at_ms)
+        : 0,
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      suspendedAtMs: isSet(object.suspendedAtMs)
+        ? globalThis.Number(object.suspendedAtMs)
+        : isSet(object.suspended_at_ms)
+        ? globalThis.Number(object.suspended_at_ms)
+        : 0,
+      graceUntilMs: isSet(object.graceUntilMs)
+        ? globalThis.Number(object.graceUntilMs)
+        : isSet(object.grace_until_ms)
+        ? globalThis.Number(object.grace_until_ms)
+        : 0,
+      agents: isSet(object.agents) ? globalThis.Number(object.agents) : 0,
+    };
+  },
+
+  toJSON(message: Workspace): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    if (message.repositories?.length) {
+      obj.repositories = message.repositories.map((e) => Repository.toJSON(e));
+    }
+    if (message.maxAgents !== 0) {
+      obj.maxAgents = Math.round(message.maxAgents);
+    }
+    if (message.resourceTier !== "") {
+      obj.resourceTier = message.resourceTier;
+    }
+    if (message.createdAtMs !== 0) {
+      obj.createdAtMs = Math.round(message.createdAtMs);
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.suspendedAtMs !== 0) {
+      obj.suspendedAtMs = Math.round(message.suspendedAtMs);
+    }
+    if (message.graceUntilMs !== 0) {
+      obj.graceUntilMs = Math.round(message.graceUntilMs);
+    }
+    if (message.agents !== 0) {
+      obj.agents = Math.round(message.agents);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Workspace>): Workspace {
+    return Workspace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Workspace>): Workspace {
+    const message = createBaseWorkspace();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.user = object.user ?? "";
+    message.status = object.status ?? "";
+    message.repositories = object.repositories?.map((e) => Repository.fromPartial(e)) || [];
+    message.maxAgents = object.maxAgents ?? 0;
+    message.resourceTier = object.resourceTier ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.version = object.version ?? 0;
+    message.suspendedAtMs = object.suspendedAtMs ?? 0;
+    message.graceUntilMs = object.graceUntilMs ?? 0;
+    message.agents = object.agents ?? 0;
+    return message;
+  },
+};
+
+function createBaseRepository(): Repository {
+  return { id: "", url: "", defaultBranch: "" };
+}
+
+export const Repository: MessageFns<Repository> = {
+  encode(message: Repository, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.url !== "") {
+      writer.uint32(18).string(message.url);
+    }
+    if (message.defaultBranch !== "") {
+      writer.uint32(26).string(message.defaultBranch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Repository {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepository();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.defaultBranch = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Repository {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      url: isSet(object.url) ? globalThis.String(object.url) : "",
+      defaultBranch: isSet(object.defaultBranch)
+        ? globalThis.String(object.defaultBranch)
+        : isSet(object.default_branch)
+        ? globalThis.String(object.default_branch)
+        : "",
+    };
+  },
+
+  toJSON(message: Repository): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    if (message.defaultBranch !== "") {
+      obj.defaultBranch = message.defaultBranch;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Repository>): Repository {
+    return Repository.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Repository>): Repository {
+    const message = createBaseRepository();
+    message.id = object.id ?? "";
+    message.url = object.url ?? "";
+    message.defaultBranch = object.defaultBranch ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateWorkspaceRequest(): CreateWorkspaceRequest {
+  return { org: "", name: "", repositories: [], maxAgents: 0, resourceTier: "", idempotencyKey: "" };
+}
+
+export const CreateWorkspaceRequest: MessageFns<CreateWorkspaceRequest> = {
+  encode(message: CreateWorkspaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.repositories) {
+      Repository.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.maxAgents !== 0) {
+      writer.uint32(32).uint32(message.maxAgents);
+    }
+    if (message.resourceTier !== "") {
+      writer.uint32(42).string(message.resourceTier);
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(50).string(message.idempotencyKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateWorkspaceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateWorkspaceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.repositories.push(Repository.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxAgents = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.resourceTier = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateWorkspaceRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      repositories: globalThis.Array.isArray(object?.repositories)
+        ? object.repositories.map((e: any) => Repository.fromJSON(e))
+        : [],
+      maxAgents: isSet(object.maxAgents)
+        ? globalThis.Number(object.maxAgents)
+        : isSet(object.max_agents)
+        ? globalThis.Number(object.max_agents)
+        : 0,
+      resourceTier: isSet(object.resourceTier)
+        ? globalThis.String(object.resourceTier)
+        : isSet(object.resource_tier)
+        ? globalThis.String(object.resource_tier)
+        : "",
+      idempotencyKey: isSet(object.idempotencyKey)
+        ? globalThis.String(object.idempotencyKey)
+        : isSet(object.idempotency_key)
+        ? globalThis.String(object.idempotency_key)
+        : "",
+    };
+  },
+
+  toJSON(message: CreateWorkspaceRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.repositories?.length) {
+      obj.repositories = message.repositories.map((e) => Repository.toJSON(e));
+    }
+    if (message.maxAgents !== 0) {
+      obj.maxAgents = Math.round(message.maxAgents);
+    }
+    if (message.resourceTier !== "") {
+      obj.resourceTier = message.resourceTier;
+    }
+    if (message.idempotencyKey !== "") {
+      obj.idempotencyKey = message.idempotencyKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateWorkspaceRequest>): CreateWorkspaceRequest {
+    return CreateWorkspaceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateWorkspaceRequest>): CreateWorkspaceRequest {
+    const message = createBaseCreateWorkspaceRequest();
+    message.org = object.org ?? "";
+    message.name = object.name ?? "";
+    message.repositories = object.repositories?.map((e) => Repository.fromPartial(e)) || [];
+    message.maxAgents = object.maxAgents ?? 0;
+    message.resourceTier = object.resourceTier ?? "";
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateWorkspaceResponse(): CreateWorkspaceResponse {
+  return { workspace: undefined };
+}
+
+export const CreateWorkspaceResponse: MessageFns<CreateWorkspaceResponse> = {
+  encode(message: CreateWorkspaceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspace !== undefined) {
+      Workspace.encode(message.workspace, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateWorkspaceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateWorkspaceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workspace = Workspace.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateWorkspaceResponse {
+    return { workspace: isSet(object.workspace) ? Workspace.fromJSON(object.workspace) : undefined };
+  },
+
+  toJSON(message: CreateWorkspaceResponse): unknown {
+    const obj: any = {};
+    if (message.workspace !== undefined) {
+      obj.workspace = Workspace.toJSON(message.workspace);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateWorkspaceResponse>): CreateWorkspaceResponse {
+    return CreateWorkspaceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateWorkspaceResponse>): CreateWorkspaceResponse {
+    const message = createBaseCreateWorkspaceResponse();
+    message.workspace = (object.workspace !== undefined && object.workspace !== null)
+      ? Workspace.fromPartial(object.workspace)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListWorkspacesRequest(): ListWorkspacesRequest {
+  return { org: "", pageSize: 0, pageToken: "", status: "", user: "" };
+}
+
+export const ListWorkspacesRequest: MessageFns<ListWorkspacesRequest> = {
+  encode(message: ListWorkspacesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.status !== "") {
+      writer.uint32(34).string(message.status);
+    }
+    if (message.user !== "") {
+      writer.uint32(42).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListWorkspacesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListWorkspacesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListWorkspacesRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+    };
+  },
+
+  toJSON(message: ListWorkspacesRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListWorkspacesRequest>): ListWorkspacesRequest {
+    return ListWorkspacesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListWorkspacesRequest>): ListWorkspacesRequest {
+    const message = createBaseListWorkspacesRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.status = object.status ?? "";
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseListWorkspacesResponse(): ListWorkspacesResponse {
+  return { workspaces: [], nextPageToken: "", agents: [] };
+}
+
+export const ListWorkspacesResponse: MessageFns<ListWorkspacesResponse> = {
+  encode(message: ListWorkspacesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.workspaces) {
+      Workspace.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    for (const v of message.agents) {
+      WorkspaceAgent.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListWorkspacesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListWorkspacesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workspaces.push(Workspace.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.agents.push(WorkspaceAgent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListWorkspacesResponse {
+    return {
+      workspaces: globalThis.Array.isArray(object?.workspaces)
+        ? object.workspaces.map((e: any) => Workspace.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => WorkspaceAgent.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListWorkspacesResponse): unknown {
+    const obj: any = {};
+    if (message.workspaces?.length) {
+      obj.workspaces = message.workspaces.map((e) => Workspace.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => WorkspaceAgent.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListWorkspacesResponse>): ListWorkspacesResponse {
+    return ListWorkspacesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListWorkspacesResponse>): ListWorkspacesResponse {
+    const message = createBaseListWorkspacesResponse();
+    message.workspaces = object.workspaces?.map((e) => Workspace.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.agents = object.agents?.map((e) => WorkspaceAgent.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWorkspaceAgent(): WorkspaceAgent {
+  return { agent: "", workspace: "", repo: "" };
+}
+
+export const WorkspaceAgent: MessageFns<WorkspaceAgent> = {
+  encode(message: WorkspaceAgent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.workspace !== "") {
+      writer.uint32(18).string(message.workspace);
+    }
+    if (message.repo !== "") {
+      writer.uint32(26).string(message.repo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkspaceAgent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkspaceAgent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.repo = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkspaceAgent {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      workspace: isSet(object.workspace) ? globalThis.String(object.workspace) : "",
+      repo: isSet(object.repo) ? globalThis.String(object.repo) : "",
+    };
+  },
+
+  toJSON(message: WorkspaceAgent): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.workspace !== "") {
+      obj.workspace = message.workspace;
+    }
+    if (message.repo !== "") {
+      obj.repo = message.repo;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkspaceAgent>): WorkspaceAgent {
+    return WorkspaceAgent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkspaceAgent>): WorkspaceAgent {
+    const message = createBaseWorkspaceAgent();
+    message.agent = object.agent ?? "";
+    message.workspace = object.workspace ?? "";
+    message.repo = object.repo ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateWorkspaceRequest(): UpdateWorkspaceRequest {
+  return {
+    org: "",
+    id: "",
+    version: 0,
+    name: undefined,
+    status: undefined,
+    maxAgents: undefined,
+    resourceTier: undefined,
+    repositories: undefined,
+  };
+}
+
+export const UpdateWorkspaceRequest: MessageFns<UpdateWorkspaceRequest> = {
+  encode(message: UpdateWorkspaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).int64(message.version);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(34).string(message.name);
+    }
+    if (message.status !== undefined) {
+      writer.uint32(42).string(message.status);
+    }
+    if (message.maxAgents !== undefined) {
+      writer.uint32(48).uint32(message.maxAgents);
+    }
+    if (message.resourceTier !== undefined) {
+      writer.uint32(58).string(message.resourceTier);
+    }
+    if (message.repositories !== undefined) {
+      RepositoryList.encode(message.repositories, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateWorkspaceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateWorkspaceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.maxAgents = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.resourceTier = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.repositories = RepositoryList.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateWorkspaceRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : undefined,
+      status: isSet(object.status) ? globalThis.String(object.status) : undefined,
+      maxAgents: isSet(object.maxAgents)
+        ? globalThis.Number(object.maxAgents)
+        : isSet(object.max_agents)
+        ? globalThis.Number(object.max_agents)
+        : undefined,
+      resourceTier: isSet(object.resourceTier)
+        ? globalThis.String(object.resourceTier)
+        : isSet(object.resource_tier)
+        ? globalThis.String(object.resource_tier)
+        : undefined,
+      repositories: isSet(object.repositories) ? RepositoryList.fromJSON(object.repositories) : undefined,
+    };
+  },
+
+  toJSON(message: UpdateWorkspaceRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.name !== undefined) {
+      obj.name = message.name;
+    }
+    if (message.status !== undefined) {
+      obj.status = message.status;
+    }
+    if (message.maxAgents !== undefined) {
+      obj.maxAgents = Math.round(message.maxAgents);
+    }
+    if (message.resourceTier !== undefined) {
+      obj.resourceTier = message.resourceTier;
+    }
+    if (message.repositories !== undefined) {
+      obj.repositories = RepositoryList.toJSON(message.repositories);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateWorkspaceRequest>): UpdateWorkspaceRequest {
+    return UpdateWorkspaceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateWorkspaceRequest>): UpdateWorkspaceRequest {
+    const message = createBaseUpdateWorkspaceRequest();
+    message.org = object.org ?? "";
+    message.id = object.id ?? "";
+    message.version = object.version ?? 0;
+    message.name = object.name ?? undefined;
+    message.status = object.status ?? undefined;
+    message.maxAgents = object.maxAgents ?? undefined;
+    message.resourceTier = object.resourceTier ?? undefined;
+    message.repositories = (object.repositories !== undefined && object.repositories !== null)
+      ? RepositoryList.fromPartial(object.repositories)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRepositoryList(): RepositoryList {
+  return { repositories: [] };
+}
+
+export const RepositoryList: MessageFns<RepositoryList> = {
+  encode(message: RepositoryList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.repositories) {
+      Repository.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.repositories.push(Repository.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryList {
+    return {
+      repositories: globalThis.Array.isArray(object?.repositories)
+        ? object.repositories.map((e: any) => Repository.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RepositoryList): unknown {
+    const obj: any = {};
+    if (message.repositories?.length) {
+      obj.repositories = message.repositories.map((e) => Repository.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RepositoryList>): RepositoryList {
+    return RepositoryList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RepositoryList>): RepositoryList {
+    const message = createBaseRepositoryList();
+    message.repositories = object.repositories?.map((e) => Repository.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUpdateWorkspaceResponse(): UpdateWorkspaceResponse {
+  return { workspace: undefined };
+}
+
+export const UpdateWorkspaceResponse: MessageFns<UpdateWorkspaceResponse> = {
+  encode(message: UpdateWorkspaceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspace !== undefined) {
+      Workspace.encode(message.workspace, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateWorkspaceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateWorkspaceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workspace = Workspace.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateWorkspaceResponse {
+    return { workspace: isSet(object.workspace) ? Workspace.fromJSON(object.workspace) : undefined };
+  },
+
+  toJSON(message: UpdateWorkspaceResponse): unknown {
+    const obj: any = {};
+    if (message.workspace !== undefined) {
+      obj.workspace = Workspace.toJSON(message.workspace);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateWorkspaceResponse>): UpdateWorkspaceResponse {
+    return UpdateWorkspaceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateWorkspaceResponse>): UpdateWorkspaceResponse {
+    const message = createBaseUpdateWorkspaceResponse();
+    message.workspace = (object.workspace !== undefined && object.workspace !== null)
+      ? Workspace.fromPartial(object.workspace)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReassignWorkspaceRequest(): ReassignWorkspaceRequest {
+  return { org: "", id: "", user: "" };
+}
+
+export const ReassignWorkspaceRequest: MessageFns<ReassignWorkspaceRequest> = {
+  encode(message: ReassignWorkspaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.user !== "") {
+      writer.uint32(26).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReassignWorkspaceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReassignWorkspaceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReassignWorkspaceRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+    };
+  },
+
+  toJSON(message: ReassignWorkspaceRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReassignWorkspaceRequest>): ReassignWorkspaceRequest {
+    return ReassignWorkspaceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReassignWorkspaceRequest>): ReassignWorkspaceRequest {
+    const message = createBaseReassignWorkspaceRequest();
+    message.org = object.org ?? "";
+    message.id = object.id ?? "";
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseReassignWorkspaceResponse(): ReassignWorkspaceResponse {
+  return { workspace: undefined };
+}
+
+export const ReassignWorkspaceResponse: MessageFns<ReassignWorkspaceResponse> = {
+  encode(message: ReassignWorkspaceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspace !== undefined) {
+      Workspace.encode(message.workspace, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReassignWorkspaceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReassignWorkspaceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workspace = Workspace.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReassignWorkspaceResponse {
+    return { workspace: isSet(object.workspace) ? Workspace.fromJSON(object.workspace) : undefined };
+  },
+
+  toJSON(message: ReassignWorkspaceResponse): unknown {
+    const obj: any = {};
+    if (message.workspace !== undefined) {
+      obj.workspace = Workspace.toJSON(message.workspace);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReassignWorkspaceResponse>): ReassignWorkspaceResponse {
+    return ReassignWorkspaceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReassignWorkspaceResponse>): ReassignWorkspaceResponse {
+    const message = createBaseReassignWorkspaceResponse();
+    message.workspace = (object.workspace !== undefined && object.workspace !== null)
+      ? Workspace.fromPartial(object.workspace)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeleteWorkspaceRequest(): DeleteWorkspaceRequest {
+  return { org: "", id: "" };
+}
+
+export const DeleteWorkspaceRequest: MessageFns<DeleteWorkspaceRequest> = {
+  encode(message: DeleteWorkspaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteWorkspaceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteWorkspaceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeleteWorkspaceRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: DeleteWorkspaceRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeleteWorkspaceRequest>): DeleteWorkspaceRequest {
+    return DeleteWorkspaceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteWorkspaceRequest>): DeleteWorkspaceRequest {
+    const message = createBaseDeleteWorkspaceRequest();
+    message.org = object.org ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteWorkspaceResponse(): DeleteWorkspaceResponse {
+  return {};
+}
+
+export const DeleteWorkspaceResponse: MessageFns<DeleteWorkspaceResponse> = {
+  encode(_: DeleteWorkspaceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteWorkspaceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteWorkspaceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DeleteWorkspaceResponse {
+    return {};
+  },
+
+  toJSON(_: DeleteWorkspaceResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeleteWorkspaceResponse>): DeleteWorkspaceResponse {
+    return DeleteWorkspaceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeleteWorkspaceResponse>): DeleteWorkspaceResponse {
+    const message = createBaseDeleteWorkspaceResponse();
+    return message;
+  },
+};
+
+function createBaseAssignAgentRequest(): AssignAgentRequest {
+  return { org: "", workspace: "", repo: "", agent: "" };
+}
+
+export const AssignAgentRequest: MessageFns<AssignAgentRequest> = {
+  encode(message: AssignAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.workspace !== "") {
+      writer.uint32(18).string(message.workspace);
+    }
+    if (message.repo !== "") {
+      writer.uint32(26).string(message.repo);
+    }
+    if (message.agent !== "") {
+      writer.uint32(34).string(message.agent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.workspace = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.repo = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssignAgentRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      workspace: isSet(object.workspace) ? globalThis.String(object.workspace) : "",
+      repo: isSet(object.repo) ? globalThis.String(object.repo) : "",
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+    };
+  },
+
+  toJSON(message: AssignAgentRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.workspace !== "") {
+      obj.workspace = message.workspace;
+    }
+    if (message.repo !== "") {
+      obj.repo = message.repo;
+    }
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignAgentRequest>): AssignAgentRequest {
+    return AssignAgentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssignAgentRequest>): AssignAgentRequest {
+    const message = createBaseAssignAgentRequest();
+    message.org = object.org ?? "";
+    message.workspace = object.workspace ?? "";
+    message.repo = object.repo ?? "";
+    message.agent = object.agent ?? "";
+    return message;
+  },
+};
+
+function createBaseAssignAgentResponse(): AssignAgentResponse {
+  return {};
+}
+
+export const AssignAgentResponse: MessageFns<AssignAgentResponse> = {
+  encode(_: AssignAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): AssignAgentResponse {
+    return {};
+  },
+
+  toJSON(_: AssignAgentResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignAgentResponse>): AssignAgentResponse {
+    return AssignAgentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<AssignAgentResponse>): AssignAgentResponse {
+    const message = createBaseAssignAgentResponse();
+    return message;
+  },
+};
+
+function createBaseUnassignAgentRequest(): UnassignAgentRequest {
+  return { org: "", agent: "" };
+}
+
+export const UnassignAgentRequest: MessageFns<UnassignAgentRequest> = {
+  encode(message: UnassignAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.agent !== "") {
+      writer.uint32(18).string(message.agent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnassignAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnassignAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnassignAgentRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+    };
+  },
+
+  toJSON(message: UnassignAgentRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnassignAgentRequest>): UnassignAgentRequest {
+    return UnassignAgentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnassignAgentRequest>): UnassignAgentRequest {
+    const message = createBaseUnassignAgentRequest();
+    message.org = object.org ?? "";
+    message.agent = object.agent ?? "";
+    return message;
+  },
+};
+
+function createBaseUnassignAgentResponse(): UnassignAgentResponse {
+  return {};
+}
+
+export const UnassignAgentResponse: MessageFns<UnassignAgentResponse> = {
+  encode(_: UnassignAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnassignAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnassignAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): UnassignAgentResponse {
+    return {};
+  },
+
+  toJSON(_: UnassignAgentResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnassignAgentResponse>): UnassignAgentResponse {
+    return UnassignAgentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<UnassignAgentResponse>): UnassignAgentResponse {
+    const message = createBaseUnassignAgentResponse();
+    return message;
+  },
+};
+
 function createBaseApiKey(): ApiKey {
-  return { id: "", name: "", prefix: "", scopes: [], createdAtMs: 0, expiresAtMs: 0, revokedAtMs: 0, lastUsedAtMs: 0 };
+  return {
+    id: "",
+    name: "",
+    prefix: "",
+    scopes: [],
+    createdAtMs: 0,
+    expiresAtMs: 0,
+    revokedAtMs: 0,
+    lastUsedAtMs: 0,
+    user: "",
+  };
 }
 
 export const ApiKey: MessageFns<ApiKey> = {
@@ -582,6 +6859,9 @@ export const ApiKey: MessageFns<ApiKey> = {
     }
     if (message.lastUsedAtMs !== 0) {
       writer.uint32(64).int64(message.lastUsedAtMs);
+    }
+    if (message.user !== "") {
+      writer.uint32(74).string(message.user);
     }
     return writer;
   },
@@ -663,6 +6943,14 @@ export const ApiKey: MessageFns<ApiKey> = {
             message.lastUsedAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -701,6 +6989,7 @@ export const ApiKey: MessageFns<ApiKey> = {
         : isSet(object.last_used_at_ms)
         ? globalThis.Number(object.last_used_at_ms)
         : 0,
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
     };
   },
 
@@ -730,6 +7019,9 @@ export const ApiKey: MessageFns<ApiKey> = {
     if (message.lastUsedAtMs !== 0) {
       obj.lastUsedAtMs = Math.round(message.lastUsedAtMs);
     }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
     return obj;
   },
 
@@ -746,12 +7038,13 @@ export const ApiKey: MessageFns<ApiKey> = {
     message.expiresAtMs = object.expiresAtMs ?? 0;
     message.revokedAtMs = object.revokedAtMs ?? 0;
     message.lastUsedAtMs = object.lastUsedAtMs ?? 0;
+    message.user = object.user ?? "";
     return message;
   },
 };
 
 function createBaseCreateApiKeyRequest(): CreateApiKeyRequest {
-  return { name: "", scopes: [], expiresAtMs: 0 };
+  return { name: "", scopes: [], expiresAtMs: 0, org: "", idempotencyKey: "" };
 }
 
 export const CreateApiKeyRequest: MessageFns<CreateApiKeyRequest> = {
@@ -764,6 +7057,12 @@ export const CreateApiKeyRequest: MessageFns<CreateApiKeyRequest> = {
     }
     if (message.expiresAtMs !== 0) {
       writer.uint32(24).int64(message.expiresAtMs);
+    }
+    if (message.org !== "") {
+      writer.uint32(34).string(message.org);
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(42).string(message.idempotencyKey);
     }
     return writer;
   },
@@ -805,6 +7104,22 @@ export const CreateApiKeyRequest: MessageFns<CreateApiKeyRequest> = {
             message.expiresAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -826,6 +7141,12 @@ export const CreateApiKeyRequest: MessageFns<CreateApiKeyRequest> = {
         : isSet(object.expires_at_ms)
         ? globalThis.Number(object.expires_at_ms)
         : 0,
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      idempotencyKey: isSet(object.idempotencyKey)
+        ? globalThis.String(object.idempotencyKey)
+        : isSet(object.idempotency_key)
+        ? globalThis.String(object.idempotency_key)
+        : "",
     };
   },
 
@@ -840,6 +7161,12 @@ export const CreateApiKeyRequest: MessageFns<CreateApiKeyRequest> = {
     if (message.expiresAtMs !== 0) {
       obj.expiresAtMs = Math.round(message.expiresAtMs);
     }
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.idempotencyKey !== "") {
+      obj.idempotencyKey = message.idempotencyKey;
+    }
     return obj;
   },
 
@@ -851,6 +7178,8 @@ export const CreateApiKeyRequest: MessageFns<CreateApiKeyRequest> = {
     message.name = object.name ?? "";
     message.scopes = object.scopes?.map((e) => e) || [];
     message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.org = object.org ?? "";
+    message.idempotencyKey = object.idempotencyKey ?? "";
     return message;
   },
 };
@@ -941,11 +7270,23 @@ export const CreateApiKeyResponse: MessageFns<CreateApiKeyResponse> = {
 };
 
 function createBaseListApiKeysRequest(): ListApiKeysRequest {
-  return {};
+  return { org: "", pageSize: 0, pageToken: "", user: "" };
 }
 
 export const ListApiKeysRequest: MessageFns<ListApiKeysRequest> = {
-  encode(_: ListApiKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListApiKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
     return writer;
   },
 
@@ -962,6 +7303,38 @@ export const ListApiKeysRequest: MessageFns<ListApiKeysRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -974,32 +7347,64 @@ export const ListApiKeysRequest: MessageFns<ListApiKeysRequest> = {
     }
   },
 
-  fromJSON(_: any): ListApiKeysRequest {
-    return {};
+  fromJSON(object: any): ListApiKeysRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+    };
   },
 
-  toJSON(_: ListApiKeysRequest): unknown {
+  toJSON(message: ListApiKeysRequest): unknown {
     const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ListApiKeysRequest>): ListApiKeysRequest {
     return ListApiKeysRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListApiKeysRequest>): ListApiKeysRequest {
+  fromPartial(object: DeepPartial<ListApiKeysRequest>): ListApiKeysRequest {
     const message = createBaseListApiKeysRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.user = object.user ?? "";
     return message;
   },
 };
 
 function createBaseListApiKeysResponse(): ListApiKeysResponse {
-  return { keys: [] };
+  return { keys: [], nextPageToken: "" };
 }
 
 export const ListApiKeysResponse: MessageFns<ListApiKeysResponse> = {
   encode(message: ListApiKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.keys) {
       ApiKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -1025,6 +7430,14 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse> = {
             message.keys.push(ApiKey.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1038,13 +7451,23 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse> = {
   },
 
   fromJSON(object: any): ListApiKeysResponse {
-    return { keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => ApiKey.fromJSON(e)) : [] };
+    return {
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => ApiKey.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
   },
 
   toJSON(message: ListApiKeysResponse): unknown {
     const obj: any = {};
     if (message.keys?.length) {
       obj.keys = message.keys.map((e) => ApiKey.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
     }
     return obj;
   },
@@ -1055,18 +7478,22 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse> = {
   fromPartial(object: DeepPartial<ListApiKeysResponse>): ListApiKeysResponse {
     const message = createBaseListApiKeysResponse();
     message.keys = object.keys?.map((e) => ApiKey.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
 
 function createBaseRevokeApiKeyRequest(): RevokeApiKeyRequest {
-  return { id: "" };
+  return { id: "", org: "" };
 }
 
 export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest> = {
   encode(message: RevokeApiKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.org !== "") {
+      writer.uint32(18).string(message.org);
     }
     return writer;
   },
@@ -1092,6 +7519,14 @@ export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1105,13 +7540,19 @@ export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest> = {
   },
 
   fromJSON(object: any): RevokeApiKeyRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+    };
   },
 
   toJSON(message: RevokeApiKeyRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.org !== "") {
+      obj.org = message.org;
     }
     return obj;
   },
@@ -1122,6 +7563,7 @@ export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest> = {
   fromPartial(object: DeepPartial<RevokeApiKeyRequest>): RevokeApiKeyRequest {
     const message = createBaseRevokeApiKeyRequest();
     message.id = object.id ?? "";
+    message.org = object.org ?? "";
     return message;
   },
 };
@@ -1179,13 +7621,16 @@ export const RevokeApiKeyResponse: MessageFns<RevokeApiKeyResponse> = {
 };
 
 function createBaseCreateJoinTokenRequest(): CreateJoinTokenRequest {
-  return { ttlS: 0 };
+  return { ttlS: 0, org: "" };
 }
 
 export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
   encode(message: CreateJoinTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.ttlS !== 0) {
       writer.uint32(8).uint32(message.ttlS);
+    }
+    if (message.org !== "") {
+      writer.uint32(18).string(message.org);
     }
     return writer;
   },
@@ -1211,6 +7656,14 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
             message.ttlS = reader.uint32();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1230,6 +7683,7 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
         : isSet(object.ttl_s)
         ? globalThis.Number(object.ttl_s)
         : 0,
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
     };
   },
 
@@ -1237,6 +7691,9 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
     const obj: any = {};
     if (message.ttlS !== 0) {
       obj.ttlS = Math.round(message.ttlS);
+    }
+    if (message.org !== "") {
+      obj.org = message.org;
     }
     return obj;
   },
@@ -1247,6 +7704,7 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
   fromPartial(object: DeepPartial<CreateJoinTokenRequest>): CreateJoinTokenRequest {
     const message = createBaseCreateJoinTokenRequest();
     message.ttlS = object.ttlS ?? 0;
+    message.org = object.org ?? "";
     return message;
   },
 };
@@ -1504,6 +7962,3127 @@ export const RedeemJoinTokenResponse: MessageFns<RedeemJoinTokenResponse> = {
   },
 };
 
+function createBaseCreatePolicyRequest(): CreatePolicyRequest {
+  return { org: "", policy: undefined, idempotencyKey: "" };
+}
+
+export const CreatePolicyRequest: MessageFns<CreatePolicyRequest> = {
+  encode(message: CreatePolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(18).fork()).join();
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(26).string(message.idempotencyKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreatePolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreatePolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreatePolicyRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      policy: isSet(object.policy) ? Policy.fromJSON(object.policy) : undefined,
+      idempotencyKey: isSet(object.idempotencyKey)
+        ? globalThis.String(object.idempotencyKey)
+        : isSet(object.idempotency_key)
+        ? globalThis.String(object.idempotency_key)
+        : "",
+    };
+  },
+
+  toJSON(message: CreatePolicyRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.policy !== undefined) {
+      obj.policy = Policy.toJSON(message.policy);
+    }
+    if (message.idempotencyKey !== "") {
+      obj.idempotencyKey = message.idempotencyKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreatePolicyRequest>): CreatePolicyRequest {
+    return CreatePolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreatePolicyRequest>): CreatePolicyRequest {
+    const message = createBaseCreatePolicyRequest();
+    message.org = object.org ?? "";
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    return message;
+  },
+};
+
+function createBaseCreatePolicyResponse(): CreatePolicyResponse {
+  return { policy: undefined };
+}
+
+export const CreatePolicyResponse: MessageFns<CreatePolicyResponse> = {
+  encode(message: CreatePolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreatePolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreatePolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreatePolicyResponse {
+    return { policy: isSet(object.policy) ? Policy.fromJSON(object.policy) : undefined };
+  },
+
+  toJSON(message: CreatePolicyResponse): unknown {
+    const obj: any = {};
+    if (message.policy !== undefined) {
+      obj.policy = Policy.toJSON(message.policy);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreatePolicyResponse>): CreatePolicyResponse {
+    return CreatePolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreatePolicyResponse>): CreatePolicyResponse {
+    const message = createBaseCreatePolicyResponse();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListPoliciesRequest(): ListPoliciesRequest {
+  return { org: "", pageSize: 0, pageToken: "", level: "", subject: "" };
+}
+
+export const ListPoliciesRequest: MessageFns<ListPoliciesRequest> = {
+  encode(message: ListPoliciesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.level !== "") {
+      writer.uint32(34).string(message.level);
+    }
+    if (message.subject !== "") {
+      writer.uint32(42).string(message.subject);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPoliciesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPoliciesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPoliciesRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      level: isSet(object.level) ? globalThis.String(object.level) : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+    };
+  },
+
+  toJSON(message: ListPoliciesRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.level !== "") {
+      obj.level = message.level;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPoliciesRequest>): ListPoliciesRequest {
+    return ListPoliciesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPoliciesRequest>): ListPoliciesRequest {
+    const message = createBaseListPoliciesRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.level = object.level ?? "";
+    message.subject = object.subject ?? "";
+    return message;
+  },
+};
+
+function createBaseListPoliciesResponse(): ListPoliciesResponse {
+  return { policies: [], nextPageToken: "" };
+}
+
+export const ListPoliciesResponse: MessageFns<ListPoliciesResponse> = {
+  encode(message: ListPoliciesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.policies) {
+      Policy.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPoliciesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPoliciesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policies.push(Policy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPoliciesResponse {
+    return {
+      policies: globalThis.Array.isArray(object?.policies) ? object.policies.map((e: any) => Policy.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListPoliciesResponse): unknown {
+    const obj: any = {};
+    if (message.policies?.length) {
+      obj.policies = message.policies.map((e) => Policy.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPoliciesResponse>): ListPoliciesResponse {
+    return ListPoliciesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPoliciesResponse>): ListPoliciesResponse {
+    const message = createBaseListPoliciesResponse();
+    message.policies = object.policies?.map((e) => Policy.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdatePolicyRequest(): UpdatePolicyRequest {
+  return { org: "", policy: undefined };
+}
+
+export const UpdatePolicyRequest: MessageFns<UpdatePolicyRequest> = {
+  encode(message: UpdatePolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdatePolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdatePolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdatePolicyRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      policy: isSet(object.policy) ? Policy.fromJSON(object.policy) : undefined,
+    };
+  },
+
+  toJSON(message: UpdatePolicyRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.policy !== undefined) {
+      obj.policy = Policy.toJSON(message.policy);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdatePolicyRequest>): UpdatePolicyRequest {
+    return UpdatePolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdatePolicyRequest>): UpdatePolicyRequest {
+    const message = createBaseUpdatePolicyRequest();
+    message.org = object.org ?? "";
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUpdatePolicyResponse(): UpdatePolicyResponse {
+  return { policy: undefined };
+}
+
+export const UpdatePolicyResponse: MessageFns<UpdatePolicyResponse> = {
+  encode(message: UpdatePolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdatePolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdatePolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdatePolicyResponse {
+    return { policy: isSet(object.policy) ? Policy.fromJSON(object.policy) : undefined };
+  },
+
+  toJSON(message: UpdatePolicyResponse): unknown {
+    const obj: any = {};
+    if (message.policy !== undefined) {
+      obj.policy = Policy.toJSON(message.policy);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdatePolicyResponse>): UpdatePolicyResponse {
+    return UpdatePolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdatePolicyResponse>): UpdatePolicyResponse {
+    const message = createBaseUpdatePolicyResponse();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeletePolicyRequest(): DeletePolicyRequest {
+  return { org: "", id: "" };
+}
+
+export const DeletePolicyRequest: MessageFns<DeletePolicyRequest> = {
+  encode(message: DeletePolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeletePolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeletePolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeletePolicyRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: DeletePolicyRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeletePolicyRequest>): DeletePolicyRequest {
+    return DeletePolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeletePolicyRequest>): DeletePolicyRequest {
+    const message = createBaseDeletePolicyRequest();
+    message.org = object.org ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseDeletePolicyResponse(): DeletePolicyResponse {
+  return {};
+}
+
+export const DeletePolicyResponse: MessageFns<DeletePolicyResponse> = {
+  encode(_: DeletePolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeletePolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeletePolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DeletePolicyResponse {
+    return {};
+  },
+
+  toJSON(_: DeletePolicyResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeletePolicyResponse>): DeletePolicyResponse {
+    return DeletePolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeletePolicyResponse>): DeletePolicyResponse {
+    const message = createBaseDeletePolicyResponse();
+    return message;
+  },
+};
+
+function createBaseTestPolicyRequest(): TestPolicyRequest {
+  return { org: "", action: "", actor: "", target: "", user: "", spawned: 0, candidate: undefined };
+}
+
+export const TestPolicyRequest: MessageFns<TestPolicyRequest> = {
+  encode(message: TestPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.target !== "") {
+      writer.uint32(34).string(message.target);
+    }
+    if (message.user !== "") {
+      writer.uint32(42).string(message.user);
+    }
+    if (message.spawned !== 0) {
+      writer.uint32(48).uint32(message.spawned);
+    }
+    if (message.candidate !== undefined) {
+      Policy.encode(message.candidate, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.spawned = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.candidate = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TestPolicyRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      target: isSet(object.target) ? globalThis.String(object.target) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      spawned: isSet(object.spawned) ? globalThis.Number(object.spawned) : 0,
+      candidate: isSet(object.candidate) ? Policy.fromJSON(object.candidate) : undefined,
+    };
+  },
+
+  toJSON(message: TestPolicyRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.target !== "") {
+      obj.target = message.target;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.spawned !== 0) {
+      obj.spawned = Math.round(message.spawned);
+    }
+    if (message.candidate !== undefined) {
+      obj.candidate = Policy.toJSON(message.candidate);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestPolicyRequest>): TestPolicyRequest {
+    return TestPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestPolicyRequest>): TestPolicyRequest {
+    const message = createBaseTestPolicyRequest();
+    message.org = object.org ?? "";
+    message.action = object.action ?? "";
+    message.actor = object.actor ?? "";
+    message.target = object.target ?? "";
+    message.user = object.user ?? "";
+    message.spawned = object.spawned ?? 0;
+    message.candidate = (object.candidate !== undefined && object.candidate !== null)
+      ? Policy.fromPartial(object.candidate)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTestPolicyResponse(): TestPolicyResponse {
+  return {
+    allowed: false,
+    reason: "",
+    source: "",
+    matchedPolicy: "",
+    matchedPolicyName: "",
+    matchedRule: 0,
+    explanation: "",
+    rateLimitPerMinute: 0,
+  };
+}
+
+export const TestPolicyResponse: MessageFns<TestPolicyResponse> = {
+  encode(message: TestPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.allowed !== false) {
+      writer.uint32(8).bool(message.allowed);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.source !== "") {
+      writer.uint32(26).string(message.source);
+    }
+    if (message.matchedPolicy !== "") {
+      writer.uint32(34).string(message.matchedPolicy);
+    }
+    if (message.matchedPolicyName !== "") {
+      writer.uint32(42).string(message.matchedPolicyName);
+    }
+    if (message.matchedRule !== 0) {
+      writer.uint32(48).uint32(message.matchedRule);
+    }
+    if (message.explanation !== "") {
+      writer.uint32(58).string(message.explanation);
+    }
+    if (message.rateLimitPerMinute !== 0) {
+      writer.uint32(64).uint32(message.rateLimitPerMinute);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.allowed = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.matchedPolicy = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.matchedPolicyName = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.matchedRule = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.explanation = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.rateLimitPerMinute = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TestPolicyResponse {
+    return {
+      allowed: isSet(object.allowed) ? globalThis.Boolean(object.allowed) : false,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      matchedPolicy: isSet(object.matchedPolicy)
+        ? globalThis.String(object.matchedPolicy)
+        : isSet(object.matched_policy)
+        ? globalThis.String(object.matched_policy)
+        : "",
+      matchedPolicyName: isSet(object.matchedPolicyName)
+        ? globalThis.String(object.matchedPolicyName)
+        : isSet(object.matched_policy_name)
+        ? globalThis.String(object.matched_policy_name)
+        : "",
+      matchedRule: isSet(object.matchedRule)
+        ? globalThis.Number(object.matchedRule)
+        : isSet(object.matched_rule)
+        ? globalThis.Number(object.matched_rule)
+        : 0,
+      explanation: isSet(object.explanation) ? globalThis.String(object.explanation) : "",
+      rateLimitPerMinute: isSet(object.rateLimitPerMinute)
+        ? globalThis.Number(object.rateLimitPerMinute)
+        : isSet(object.rate_limit_per_minute)
+        ? globalThis.Number(object.rate_limit_per_minute)
+        : 0,
+    };
+  },
+
+  toJSON(message: TestPolicyResponse): unknown {
+    const obj: any = {};
+    if (message.allowed !== false) {
+      obj.allowed = message.allowed;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.matchedPolicy !== "") {
+      obj.matchedPolicy = message.matchedPolicy;
+    }
+    if (message.matchedPolicyName !== "") {
+      obj.matchedPolicyName = message.matchedPolicyName;
+    }
+    if (message.matchedRule !== 0) {
+      obj.matchedRule = Math.round(message.matchedRule);
+    }
+    if (message.explanation !== "") {
+      obj.explanation = message.explanation;
+    }
+    if (message.rateLimitPerMinute !== 0) {
+      obj.rateLimitPerMinute = Math.round(message.rateLimitPerMinute);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestPolicyResponse>): TestPolicyResponse {
+    return TestPolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestPolicyResponse>): TestPolicyResponse {
+    const message = createBaseTestPolicyResponse();
+    message.allowed = object.allowed ?? false;
+    message.reason = object.reason ?? "";
+    message.source = object.source ?? "";
+    message.matchedPolicy = object.matchedPolicy ?? "";
+    message.matchedPolicyName = object.matchedPolicyName ?? "";
+    message.matchedRule = object.matchedRule ?? 0;
+    message.explanation = object.explanation ?? "";
+    message.rateLimitPerMinute = object.rateLimitPerMinute ?? 0;
+    return message;
+  },
+};
+
+function createBasePlan(): Plan {
+  return {
+    name: "",
+    priceCents: 0,
+    seatsMin: 0,
+    limits: undefined,
+    agentsPerMember: 0,
+    orgPolicies: false,
+    ssoAddon: false,
+    support: "",
+  };
+}
+
+export const Plan: MessageFns<Plan> = {
+  encode(message: Plan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.priceCents !== 0) {
+      writer.uint32(16).uint32(message.priceCents);
+    }
+    if (message.seatsMin !== 0) {
+      writer.uint32(24).uint32(message.seatsMin);
+    }
+    if (message.limits !== undefined) {
+      Limits.encode(message.limits, writer.uint32(34).fork()).join();
+    }
+    if (message.agentsPerMember !== 0) {
+      writer.uint32(40).uint32(message.agentsPerMember);
+    }
+    if (message.orgPolicies !== false) {
+      writer.uint32(48).bool(message.orgPolicies);
+    }
+    if (message.ssoAddon !== false) {
+      writer.uint32(56).bool(message.ssoAddon);
+    }
+    if (message.support !== "") {
+      writer.uint32(66).string(message.support);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Plan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.priceCents = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.seatsMin = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.limits = Limits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.agentsPerMember = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.orgPolicies = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.ssoAddon = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.support = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Plan {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      priceCents: isSet(object.priceCents)
+        ? globalThis.Number(object.priceCents)
+        : isSet(object.price_cents)
+        ? globalThis.Number(object.price_cents)
+        : 0,
+      seatsMin: isSet(object.seatsMin)
+        ? globalThis.Number(object.seatsMin)
+        : isSet(object.seats_min)
+        ? globalThis.Number(object.seats_min)
+        : 0,
+      limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
+      agentsPerMember: isSet(object.agentsPerMember)
+        ? globalThis.Number(object.agentsPerMember)
+        : isSet(object.agents_per_member)
+        ? globalThis.Number(object.agents_per_member)
+        : 0,
+      orgPolicies: isSet(object.orgPolicies)
+        ? globalThis.Boolean(object.orgPolicies)
+        : isSet(object.org_policies)
+        ? globalThis.Boolean(object.org_policies)
+        : false,
+      ssoAddon: isSet(object.ssoAddon)
+        ? globalThis.Boolean(object.ssoAddon)
+        : isSet(object.sso_addon)
+        ? globalThis.Boolean(object.sso_addon)
+        : false,
+      support: isSet(object.support) ? globalThis.String(object.support) : "",
+    };
+  },
+
+  toJSON(message: Plan): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.priceCents !== 0) {
+      obj.priceCents = Math.round(message.priceCents);
+    }
+    if (message.seatsMin !== 0) {
+      obj.seatsMin = Math.round(message.seatsMin);
+    }
+    if (message.limits !== undefined) {
+      obj.limits = Limits.toJSON(message.limits);
+    }
+    if (message.agentsPerMember !== 0) {
+      obj.agentsPerMember = Math.round(message.agentsPerMember);
+    }
+    if (message.orgPolicies !== false) {
+      obj.orgPolicies = message.orgPolicies;
+    }
+    if (message.ssoAddon !== false) {
+      obj.ssoAddon = message.ssoAddon;
+    }
+    if (message.support !== "") {
+      obj.support = message.support;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Plan>): Plan {
+    return Plan.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Plan>): Plan {
+    const message = createBasePlan();
+    message.name = object.name ?? "";
+    message.priceCents = object.priceCents ?? 0;
+    message.seatsMin = object.seatsMin ?? 0;
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? Limits.fromPartial(object.limits)
+      : undefined;
+    message.agentsPerMember = object.agentsPerMember ?? 0;
+    message.orgPolicies = object.orgPolicies ?? false;
+    message.ssoAddon = object.ssoAddon ?? false;
+    message.support = object.support ?? "";
+    return message;
+  },
+};
+
+function createBaseGetPlanRequest(): GetPlanRequest {
+  return { org: "" };
+}
+
+export const GetPlanRequest: MessageFns<GetPlanRequest> = {
+  encode(message: GetPlanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPlanRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPlanRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetPlanRequest {
+    return { org: isSet(object.org) ? globalThis.String(object.org) : "" };
+  },
+
+  toJSON(message: GetPlanRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetPlanRequest>): GetPlanRequest {
+    return GetPlanRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetPlanRequest>): GetPlanRequest {
+    const message = createBaseGetPlanRequest();
+    message.org = object.org ?? "";
+    return message;
+  },
+};
+
+function createBaseGetPlanResponse(): GetPlanResponse {
+  return { plan: undefined, limits: undefined, members: 0, workspaces: 0, openInvites: 0, seats: 0, billingStatus: "" };
+}
+
+export const GetPlanResponse: MessageFns<GetPlanResponse> = {
+  encode(message: GetPlanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.plan !== undefined) {
+      Plan.encode(message.plan, writer.uint32(10).fork()).join();
+    }
+    if (message.limits !== undefined) {
+      Limits.encode(message.limits, writer.uint32(18).fork()).join();
+    }
+    if (message.members !== 0) {
+      writer.uint32(24).uint32(message.members);
+    }
+    if (message.workspaces !== 0) {
+      writer.uint32(32).uint32(message.workspaces);
+    }
+    if (message.openInvites !== 0) {
+      writer.uint32(40).uint32(message.openInvites);
+    }
+    if (message.seats !== 0) {
+      writer.uint32(48).uint32(message.seats);
+    }
+    if (message.billingStatus !== "") {
+      writer.uint32(58).string(message.billingStatus);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPlanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPlanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plan = Plan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limits = Limits.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.workspaces = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.openInvites = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.seats = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.billingStatus = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetPlanResponse {
+    return {
+      plan: isSet(object.plan) ? Plan.fromJSON(object.plan) : undefined,
+      limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
+      members: isSet(object.members) ? globalThis.Number(object.members) : 0,
+      workspaces: isSet(object.workspaces) ? globalThis.Number(object.workspaces) : 0,
+      openInvites: isSet(object.openInvites)
+        ? globalThis.Number(object.openInvites)
+        : isSet(object.open_invites)
+        ? globalThis.Number(object.open_invites)
+        : 0,
+      seats: isSet(object.seats) ? globalThis.Number(object.seats) : 0,
+      billingStatus: isSet(object.billingStatus)
+        ? globalThis.String(object.billingStatus)
+        : isSet(object.billing_status)
+        ? globalThis.String(object.billing_status)
+        : "",
+    };
+  },
+
+  toJSON(message: GetPlanResponse): unknown {
+    const obj: any = {};
+    if (message.plan !== undefined) {
+      obj.plan = Plan.toJSON(message.plan);
+    }
+    if (message.limits !== undefined) {
+      obj.limits = Limits.toJSON(message.limits);
+    }
+    if (message.members !== 0) {
+      obj.members = Math.round(message.members);
+    }
+    if (message.workspaces !== 0) {
+      obj.workspaces = Math.round(message.workspaces);
+    }
+    if (message.openInvites !== 0) {
+      obj.openInvites = Math.round(message.openInvites);
+    }
+    if (message.seats !== 0) {
+      obj.seats = Math.round(message.seats);
+    }
+    if (message.billingStatus !== "") {
+      obj.billingStatus = message.billingStatus;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetPlanResponse>): GetPlanResponse {
+    return GetPlanResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetPlanResponse>): GetPlanResponse {
+    const message = createBaseGetPlanResponse();
+    message.plan = (object.plan !== undefined && object.plan !== null) ? Plan.fromPartial(object.plan) : undefined;
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? Limits.fromPartial(object.limits)
+      : undefined;
+    message.members = object.members ?? 0;
+    message.workspaces = object.workspaces ?? 0;
+    message.openInvites = object.openInvites ?? 0;
+    message.seats = object.seats ?? 0;
+    message.billingStatus = object.billingStatus ?? "";
+    return message;
+  },
+};
+
+function createBaseListPlansRequest(): ListPlansRequest {
+  return {};
+}
+
+export const ListPlansRequest: MessageFns<ListPlansRequest> = {
+  encode(_: ListPlansRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPlansRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPlansRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListPlansRequest {
+    return {};
+  },
+
+  toJSON(_: ListPlansRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPlansRequest>): ListPlansRequest {
+    return ListPlansRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListPlansRequest>): ListPlansRequest {
+    const message = createBaseListPlansRequest();
+    return message;
+  },
+};
+
+function createBaseListPlansResponse(): ListPlansResponse {
+  return { plans: [] };
+}
+
+export const ListPlansResponse: MessageFns<ListPlansResponse> = {
+  encode(message: ListPlansResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.plans) {
+      Plan.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPlansResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPlansResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plans.push(Plan.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPlansResponse {
+    return { plans: globalThis.Array.isArray(object?.plans) ? object.plans.map((e: any) => Plan.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ListPlansResponse): unknown {
+    const obj: any = {};
+    if (message.plans?.length) {
+      obj.plans = message.plans.map((e) => Plan.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPlansResponse>): ListPlansResponse {
+    return ListPlansResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPlansResponse>): ListPlansResponse {
+    const message = createBaseListPlansResponse();
+    message.plans = object.plans?.map((e) => Plan.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseChangePlanRequest(): ChangePlanRequest {
+  return { org: "", plan: "" };
+}
+
+export const ChangePlanRequest: MessageFns<ChangePlanRequest> = {
+  encode(message: ChangePlanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.plan !== "") {
+      writer.uint32(18).string(message.plan);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangePlanRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangePlanRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.plan = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangePlanRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      plan: isSet(object.plan) ? globalThis.String(object.plan) : "",
+    };
+  },
+
+  toJSON(message: ChangePlanRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.plan !== "") {
+      obj.plan = message.plan;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangePlanRequest>): ChangePlanRequest {
+    return ChangePlanRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangePlanRequest>): ChangePlanRequest {
+    const message = createBaseChangePlanRequest();
+    message.org = object.org ?? "";
+    message.plan = object.plan ?? "";
+    return message;
+  },
+};
+
+function createBaseChangePlanResponse(): ChangePlanResponse {
+  return { org: undefined };
+}
+
+export const ChangePlanResponse: MessageFns<ChangePlanResponse> = {
+  encode(message: ChangePlanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== undefined) {
+      Org.encode(message.org, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangePlanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangePlanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = Org.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangePlanResponse {
+    return { org: isSet(object.org) ? Org.fromJSON(object.org) : undefined };
+  },
+
+  toJSON(message: ChangePlanResponse): unknown {
+    const obj: any = {};
+    if (message.org !== undefined) {
+      obj.org = Org.toJSON(message.org);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangePlanResponse>): ChangePlanResponse {
+    return ChangePlanResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangePlanResponse>): ChangePlanResponse {
+    const message = createBaseChangePlanResponse();
+    message.org = (object.org !== undefined && object.org !== null) ? Org.fromPartial(object.org) : undefined;
+    return message;
+  },
+};
+
+function createBaseSetLimitsRequest(): SetLimitsRequest {
+  return { org: "", limits: undefined };
+}
+
+export const SetLimitsRequest: MessageFns<SetLimitsRequest> = {
+  encode(message: SetLimitsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.limits !== undefined) {
+      Limits.encode(message.limits, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetLimitsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetLimitsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limits = Limits.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetLimitsRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
+    };
+  },
+
+  toJSON(message: SetLimitsRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.limits !== undefined) {
+      obj.limits = Limits.toJSON(message.limits);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetLimitsRequest>): SetLimitsRequest {
+    return SetLimitsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetLimitsRequest>): SetLimitsRequest {
+    const message = createBaseSetLimitsRequest();
+    message.org = object.org ?? "";
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? Limits.fromPartial(object.limits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetLimitsResponse(): SetLimitsResponse {
+  return { limits: undefined };
+}
+
+export const SetLimitsResponse: MessageFns<SetLimitsResponse> = {
+  encode(message: SetLimitsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.limits !== undefined) {
+      Limits.encode(message.limits, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetLimitsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetLimitsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.limits = Limits.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetLimitsResponse {
+    return { limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined };
+  },
+
+  toJSON(message: SetLimitsResponse): unknown {
+    const obj: any = {};
+    if (message.limits !== undefined) {
+      obj.limits = Limits.toJSON(message.limits);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetLimitsResponse>): SetLimitsResponse {
+    return SetLimitsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetLimitsResponse>): SetLimitsResponse {
+    const message = createBaseSetLimitsResponse();
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? Limits.fromPartial(object.limits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseGetUsageRequest(): GetUsageRequest {
+  return { org: "", days: 0 };
+}
+
+export const GetUsageRequest: MessageFns<GetUsageRequest> = {
+  encode(message: GetUsageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.days !== 0) {
+      writer.uint32(16).uint32(message.days);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetUsageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetUsageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.days = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetUsageRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      days: isSet(object.days) ? globalThis.Number(object.days) : 0,
+    };
+  },
+
+  toJSON(message: GetUsageRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.days !== 0) {
+      obj.days = Math.round(message.days);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetUsageRequest>): GetUsageRequest {
+    return GetUsageRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetUsageRequest>): GetUsageRequest {
+    const message = createBaseGetUsageRequest();
+    message.org = object.org ?? "";
+    message.days = object.days ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetUsageResponse(): GetUsageResponse {
+  return { days: [] };
+}
+
+export const GetUsageResponse: MessageFns<GetUsageResponse> = {
+  encode(message: GetUsageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.days) {
+      UsageDay.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetUsageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetUsageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.days.push(UsageDay.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetUsageResponse {
+    return { days: globalThis.Array.isArray(object?.days) ? object.days.map((e: any) => UsageDay.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: GetUsageResponse): unknown {
+    const obj: any = {};
+    if (message.days?.length) {
+      obj.days = message.days.map((e) => UsageDay.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetUsageResponse>): GetUsageResponse {
+    return GetUsageResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetUsageResponse>): GetUsageResponse {
+    const message = createBaseGetUsageResponse();
+    message.days = object.days?.map((e) => UsageDay.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUsageDay(): UsageDay {
+  return { day: "", messages: 0, bytes: 0, agents: 0, nodes: 0 };
+}
+
+export const UsageDay: MessageFns<UsageDay> = {
+  encode(message: UsageDay, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.day !== "") {
+      writer.uint32(10).string(message.day);
+    }
+    if (message.messages !== 0) {
+      writer.uint32(16).int64(message.messages);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).int64(message.bytes);
+    }
+    if (message.agents !== 0) {
+      writer.uint32(32).int64(message.agents);
+    }
+    if (message.nodes !== 0) {
+      writer.uint32(40).int64(message.nodes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UsageDay {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUsageDay();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.day = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.messages = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.agents = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nodes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UsageDay {
+    return {
+      day: isSet(object.day) ? globalThis.String(object.day) : "",
+      messages: isSet(object.messages) ? globalThis.Number(object.messages) : 0,
+      bytes: isSet(object.bytes) ? globalThis.Number(object.bytes) : 0,
+      agents: isSet(object.agents) ? globalThis.Number(object.agents) : 0,
+      nodes: isSet(object.nodes) ? globalThis.Number(object.nodes) : 0,
+    };
+  },
+
+  toJSON(message: UsageDay): unknown {
+    const obj: any = {};
+    if (message.day !== "") {
+      obj.day = message.day;
+    }
+    if (message.messages !== 0) {
+      obj.messages = Math.round(message.messages);
+    }
+    if (message.bytes !== 0) {
+      obj.bytes = Math.round(message.bytes);
+    }
+    if (message.agents !== 0) {
+      obj.agents = Math.round(message.agents);
+    }
+    if (message.nodes !== 0) {
+      obj.nodes = Math.round(message.nodes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UsageDay>): UsageDay {
+    return UsageDay.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UsageDay>): UsageDay {
+    const message = createBaseUsageDay();
+    message.day = object.day ?? "";
+    message.messages = object.messages ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.agents = object.agents ?? 0;
+    message.nodes = object.nodes ?? 0;
+    return message;
+  },
+};
+
+function createBaseAuditEntry(): AuditEntry {
+  return {
+    id: 0,
+    atMs: 0,
+    actorKind: "",
+    actor: "",
+    action: "",
+    target: "",
+    decision: "",
+    reason: "",
+    peer: "",
+    details: {},
+  };
+}
+
+export const AuditEntry: MessageFns<AuditEntry> = {
+  encode(message: AuditEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).int64(message.id);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(16).int64(message.atMs);
+    }
+    if (message.actorKind !== "") {
+      writer.uint32(26).string(message.actorKind);
+    }
+    if (message.actor !== "") {
+      writer.uint32(34).string(message.actor);
+    }
+    if (message.action !== "") {
+      writer.uint32(42).string(message.action);
+    }
+    if (message.target !== "") {
+      writer.uint32(50).string(message.target);
+    }
+    if (message.decision !== "") {
+      writer.uint32(58).string(message.decision);
+    }
+    if (message.reason !== "") {
+      writer.uint32(66).string(message.reason);
+    }
+    if (message.peer !== "") {
+      writer.uint32(74).string(message.peer);
+    }
+    globalThis.Object.entries(message.details).forEach(([key, value]: [string, string]) => {
+      AuditEntry_DetailsEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actorKind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.decision = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.peer = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = AuditEntry_DetailsEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.details[entry10.key] = entry10.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AuditEntry {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      atMs: isSet(object.atMs)
+        ? globalThis.Number(object.atMs)
+        : isSet(object.at_ms)
+        ? globalThis.Number(object.at_ms)
+        : 0,
+      actorKind: isSet(object.actorKind)
+        ? globalThis.String(object.actorKind)
+        : isSet(object.actor_kind)
+        ? globalThis.String(object.actor_kind)
+        : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+      target: isSet(object.target) ? globalThis.String(object.target) : "",
+      decision: isSet(object.decision) ? globalThis.String(object.decision) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      peer: isSet(object.peer) ? globalThis.String(object.peer) : "",
+      details: isObject(object.details)
+        ? (globalThis.Object.entries(object.details) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: AuditEntry): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.atMs !== 0) {
+      obj.atMs = Math.round(message.atMs);
+    }
+    if (message.actorKind !== "") {
+      obj.actorKind = message.actorKind;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.target !== "") {
+      obj.target = message.target;
+    }
+    if (message.decision !== "") {
+      obj.decision = message.decision;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.peer !== "") {
+      obj.peer = message.peer;
+    }
+    if (message.details) {
+      const entries = globalThis.Object.entries(message.details) as [string, string][];
+      if (entries.length > 0) {
+        obj.details = {};
+        entries.forEach(([k, v]) => {
+          obj.details[k] = v;
+        });
+      }
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AuditEntry>): AuditEntry {
+    return AuditEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuditEntry>): AuditEntry {
+    const message = createBaseAuditEntry();
+    message.id = object.id ?? 0;
+    message.atMs = object.atMs ?? 0;
+    message.actorKind = object.actorKind ?? "";
+    message.actor = object.actor ?? "";
+    message.action = object.action ?? "";
+    message.target = object.target ?? "";
+    message.decision = object.decision ?? "";
+    message.reason = object.reason ?? "";
+    message.peer = object.peer ?? "";
+    message.details = (globalThis.Object.entries(object.details ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseAuditEntry_DetailsEntry(): AuditEntry_DetailsEntry {
+  return { key: "", value: "" };
+}
+
+export const AuditEntry_DetailsEntry: MessageFns<AuditEntry_DetailsEntry> = {
+  encode(message: AuditEntry_DetailsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditEntry_DetailsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditEntry_DetailsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AuditEntry_DetailsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: AuditEntry_DetailsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AuditEntry_DetailsEntry>): AuditEntry_DetailsEntry {
+    return AuditEntry_DetailsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuditEntry_DetailsEntry>): AuditEntry_DetailsEntry {
+    const message = createBaseAuditEntry_DetailsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseAuditFilter(): AuditFilter {
+  return { actor: "", action: "", target: "", decision: "", fromMs: 0, untilMs: 0 };
+}
+
+export const AuditFilter: MessageFns<AuditFilter> = {
+  encode(message: AuditFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.actor !== "") {
+      writer.uint32(10).string(message.actor);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.target !== "") {
+      writer.uint32(26).string(message.target);
+    }
+    if (message.decision !== "") {
+      writer.uint32(34).string(message.decision);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(40).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(48).int64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.decision = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AuditFilter {
+    return {
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+      target: isSet(object.target) ? globalThis.String(object.target) : "",
+      decision: isSet(object.decision) ? globalThis.String(object.decision) : "",
+      fromMs: isSet(object.fromMs)
+        ? globalThis.Number(object.fromMs)
+        : isSet(object.from_ms)
+        ? globalThis.Number(object.from_ms)
+        : 0,
+      untilMs: isSet(object.untilMs)
+        ? globalThis.Number(object.untilMs)
+        : isSet(object.until_ms)
+        ? globalThis.Number(object.until_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: AuditFilter): unknown {
+    const obj: any = {};
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.target !== "") {
+      obj.target = message.target;
+    }
+    if (message.decision !== "") {
+      obj.decision = message.decision;
+    }
+    if (message.fromMs !== 0) {
+      obj.fromMs = Math.round(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      obj.untilMs = Math.round(message.untilMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AuditFilter>): AuditFilter {
+    return AuditFilter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuditFilter>): AuditFilter {
+    const message = createBaseAuditFilter();
+    message.actor = object.actor ?? "";
+    message.action = object.action ?? "";
+    message.target = object.target ?? "";
+    message.decision = object.decision ?? "";
+    message.fromMs = object.fromMs ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListAuditRequest(): ListAuditRequest {
+  return { org: "", pageSize: 0, pageToken: "", filter: undefined };
+}
+
+export const ListAuditRequest: MessageFns<ListAuditRequest> = {
+  encode(message: ListAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.filter !== undefined) {
+      AuditFilter.encode(message.filter, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAuditRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAuditRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.filter = AuditFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAuditRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      filter: isSet(object.filter) ? AuditFilter.fromJSON(object.filter) : undefined,
+    };
+  },
+
+  toJSON(message: ListAuditRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.filter !== undefined) {
+      obj.filter = AuditFilter.toJSON(message.filter);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAuditRequest>): ListAuditRequest {
+    return ListAuditRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAuditRequest>): ListAuditRequest {
+    const message = createBaseListAuditRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? AuditFilter.fromPartial(object.filter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListAuditResponse(): ListAuditResponse {
+  return { entries: [], nextPageToken: "" };
+}
+
+export const ListAuditResponse: MessageFns<ListAuditResponse> = {
+  encode(message: ListAuditResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      AuditEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAuditResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAuditResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(AuditEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAuditResponse {
+    return {
+      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => AuditEntry.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListAuditResponse): unknown {
+    const obj: any = {};
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => AuditEntry.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAuditResponse>): ListAuditResponse {
+    return ListAuditResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAuditResponse>): ListAuditResponse {
+    const message = createBaseListAuditResponse();
+    message.entries = object.entries?.map((e) => AuditEntry.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseExportAuditRequest(): ExportAuditRequest {
+  return { org: "", filter: undefined };
+}
+
+export const ExportAuditRequest: MessageFns<ExportAuditRequest> = {
+  encode(message: ExportAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.filter !== undefined) {
+      AuditFilter.encode(message.filter, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportAuditRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportAuditRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.filter = AuditFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportAuditRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      filter: isSet(object.filter) ? AuditFilter.fromJSON(object.filter) : undefined,
+    };
+  },
+
+  toJSON(message: ExportAuditRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.filter !== undefined) {
+      obj.filter = AuditFilter.toJSON(message.filter);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportAuditRequest>): ExportAuditRequest {
+    return ExportAuditRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportAuditRequest>): ExportAuditRequest {
+    const message = createBaseExportAuditRequest();
+    message.org = object.org ?? "";
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? AuditFilter.fromPartial(object.filter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseExportAuditResponse(): ExportAuditResponse {
+  return { entries: [] };
+}
+
+export const ExportAuditResponse: MessageFns<ExportAuditResponse> = {
+  encode(message: ExportAuditResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      AuditEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportAuditResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportAuditResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(AuditEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportAuditResponse {
+    return {
+      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => AuditEntry.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ExportAuditResponse): unknown {
+    const obj: any = {};
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => AuditEntry.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportAuditResponse>): ExportAuditResponse {
+    return ExportAuditResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportAuditResponse>): ExportAuditResponse {
+    const message = createBaseExportAuditResponse();
+    message.entries = object.entries?.map((e) => AuditEntry.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+/**
+ * `org` in a request is the org's id; empty: that of the token. Any other looks like one that does not exist.
+ * `idempotency_key` (up to 64 characters, kept for a day): the same create is done once, and answered again without secrets.
+ * `version` in an update is the one that was read: another one is refused with VERSION_MISMATCH.
+ * Lists come in pages of `page_size` (0: 100; at most 1000); `page_token` is next_page_token of the page before.
+ * docs/reference/permissions.md says who may call what.
+ */
 export type OrgServiceDefinition = typeof OrgServiceDefinition;
 export const OrgServiceDefinition = {
   name: "OrgService",
@@ -1518,7 +11097,23 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** The org of the caller's token. */
+    /** The public keys that tokens are verified with, as a JSON Web Key Set (RFC 7517). Needs no credentials. */
+    getSigningKeys: {
+      name: "GetSigningKeys",
+      requestType: GetSigningKeysRequest as typeof GetSigningKeysRequest,
+      requestStream: false,
+      responseType: GetSigningKeysResponse as typeof GetSigningKeysResponse,
+      responseStream: false,
+      options: {},
+    },
+    createOrg: {
+      name: "CreateOrg",
+      requestType: CreateOrgRequest as typeof CreateOrgRequest,
+      requestStream: false,
+      responseType: CreateOrgResponse as typeof CreateOrgResponse,
+      responseStream: false,
+      options: {},
+    },
     getOrg: {
       name: "GetOrg",
       requestType: GetOrgRequest as typeof GetOrgRequest,
@@ -1527,7 +11122,194 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Makes an API key; the key itself is in this answer and nowhere else. Scope admin. */
+    /** All orgs, also deleted ones. Operator only. */
+    listOrgs: {
+      name: "ListOrgs",
+      requestType: ListOrgsRequest as typeof ListOrgsRequest,
+      requestStream: false,
+      responseType: ListOrgsResponse as typeof ListOrgsResponse,
+      responseStream: false,
+      options: {},
+    },
+    updateOrg: {
+      name: "UpdateOrg",
+      requestType: UpdateOrgRequest as typeof UpdateOrgRequest,
+      requestStream: false,
+      responseType: UpdateOrgResponse as typeof UpdateOrgResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes another member the owner; the former one becomes an admin. */
+    transferOwnership: {
+      name: "TransferOwnership",
+      requestType: TransferOwnershipRequest as typeof TransferOwnershipRequest,
+      requestStream: false,
+      responseType: TransferOwnershipResponse as typeof TransferOwnershipResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Begins the deletion, which goes on by itself: subscription, agents, workspaces, memberships, the org. */
+    deleteOrg: {
+      name: "DeleteOrg",
+      requestType: DeleteOrgRequest as typeof DeleteOrgRequest,
+      requestStream: false,
+      responseType: DeleteOrgResponse as typeof DeleteOrgResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Within 30 days. Operator only. */
+    restoreOrg: {
+      name: "RestoreOrg",
+      requestType: RestoreOrgRequest as typeof RestoreOrgRequest,
+      requestStream: false,
+      responseType: RestoreOrgResponse as typeof RestoreOrgResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The registry has removed the agents and nodes of an org that is being deleted. Registry only. */
+    confirmCleared: {
+      name: "ConfirmCleared",
+      requestType: ConfirmClearedRequest as typeof ConfirmClearedRequest,
+      requestStream: false,
+      responseType: ConfirmClearedResponse as typeof ConfirmClearedResponse,
+      responseStream: false,
+      options: {},
+    },
+    listMembers: {
+      name: "ListMembers",
+      requestType: ListMembersRequest as typeof ListMembersRequest,
+      requestStream: false,
+      responseType: ListMembersResponse as typeof ListMembersResponse,
+      responseStream: false,
+      options: {},
+    },
+    changeRole: {
+      name: "ChangeRole",
+      requestType: ChangeRoleRequest as typeof ChangeRoleRequest,
+      requestStream: false,
+      responseType: ChangeRoleResponse as typeof ChangeRoleResponse,
+      responseStream: false,
+      options: {},
+    },
+    removeMember: {
+      name: "RemoveMember",
+      requestType: RemoveMemberRequest as typeof RemoveMemberRequest,
+      requestStream: false,
+      responseType: RemoveMemberResponse as typeof RemoveMemberResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The caller leaves. An owner hands over to the admin who joined first. */
+    leaveOrg: {
+      name: "LeaveOrg",
+      requestType: LeaveOrgRequest as typeof LeaveOrgRequest,
+      requestStream: false,
+      responseType: LeaveOrgResponse as typeof LeaveOrgResponse,
+      responseStream: false,
+      options: {},
+    },
+    createInvite: {
+      name: "CreateInvite",
+      requestType: CreateInviteRequest as typeof CreateInviteRequest,
+      requestStream: false,
+      responseType: CreateInviteResponse as typeof CreateInviteResponse,
+      responseStream: false,
+      options: {},
+    },
+    listInvites: {
+      name: "ListInvites",
+      requestType: ListInvitesRequest as typeof ListInvitesRequest,
+      requestStream: false,
+      responseType: ListInvitesResponse as typeof ListInvitesResponse,
+      responseStream: false,
+      options: {},
+    },
+    revokeInvite: {
+      name: "RevokeInvite",
+      requestType: RevokeInviteRequest as typeof RevokeInviteRequest,
+      requestStream: false,
+      responseType: RevokeInviteResponse as typeof RevokeInviteResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What an invite is for. Needs the invite's secret and nothing else. */
+    lookInvite: {
+      name: "LookInvite",
+      requestType: LookInviteRequest as typeof LookInviteRequest,
+      requestStream: false,
+      responseType: LookInviteResponse as typeof LookInviteResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes the invited person a member and gives them an API key. Needs the invite's secret and nothing else. */
+    acceptInvite: {
+      name: "AcceptInvite",
+      requestType: AcceptInviteRequest as typeof AcceptInviteRequest,
+      requestStream: false,
+      responseType: AcceptInviteResponse as typeof AcceptInviteResponse,
+      responseStream: false,
+      options: {},
+    },
+    createWorkspace: {
+      name: "CreateWorkspace",
+      requestType: CreateWorkspaceRequest as typeof CreateWorkspaceRequest,
+      requestStream: false,
+      responseType: CreateWorkspaceResponse as typeof CreateWorkspaceResponse,
+      responseStream: false,
+      options: {},
+    },
+    listWorkspaces: {
+      name: "ListWorkspaces",
+      requestType: ListWorkspacesRequest as typeof ListWorkspacesRequest,
+      requestStream: false,
+      responseType: ListWorkspacesResponse as typeof ListWorkspacesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Name, tier, status, and the whole list of repositories. */
+    updateWorkspace: {
+      name: "UpdateWorkspace",
+      requestType: UpdateWorkspaceRequest as typeof UpdateWorkspaceRequest,
+      requestStream: false,
+      responseType: UpdateWorkspaceResponse as typeof UpdateWorkspaceResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Gives a workspace to another member; one that was suspended because its member left runs again. */
+    reassignWorkspace: {
+      name: "ReassignWorkspace",
+      requestType: ReassignWorkspaceRequest as typeof ReassignWorkspaceRequest,
+      requestStream: false,
+      responseType: ReassignWorkspaceResponse as typeof ReassignWorkspaceResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteWorkspace: {
+      name: "DeleteWorkspace",
+      requestType: DeleteWorkspaceRequest as typeof DeleteWorkspaceRequest,
+      requestStream: false,
+      responseType: DeleteWorkspaceResponse as typeof DeleteWorkspaceResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Assigns an agent, by its name, to a workspace or one of its repositories. An agent has one assignment. */
+    assignAgent: {
+      name: "AssignAgent",
+      requestType: AssignAgentRequest as typeof AssignAgentRequest,
+      requestStream: false,
+      responseType: AssignAgentResponse as typeof AssignAgentResponse,
+      responseStream: false,
+      options: {},
+    },
+    unassignAgent: {
+      name: "UnassignAgent",
+      requestType: UnassignAgentRequest as typeof UnassignAgentRequest,
+      requestStream: false,
+      responseType: UnassignAgentResponse as typeof UnassignAgentResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes an API key; the key itself is in this answer and nowhere else. */
     createApiKey: {
       name: "CreateApiKey",
       requestType: CreateApiKeyRequest as typeof CreateApiKeyRequest,
@@ -1536,6 +11318,7 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** A member's own; an admin's call: all of the org. */
     listApiKeys: {
       name: "ListApiKeys",
       requestType: ListApiKeysRequest as typeof ListApiKeysRequest,
@@ -1544,7 +11327,7 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Exchanges with a revoked key fail at once; tokens made before end by themselves. */
+    /** Exchanges with it fail at once; tokens made of it are refused by every service within 5 seconds. */
     revokeApiKey: {
       name: "RevokeApiKey",
       requestType: RevokeApiKeyRequest as typeof RevokeApiKeyRequest,
@@ -1553,7 +11336,7 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Makes a single-use token with which one machine may join. Scope node-join or admin. */
+    /** Makes a single-use token with which one machine may join. */
     createJoinToken: {
       name: "CreateJoinToken",
       requestType: CreateJoinTokenRequest as typeof CreateJoinTokenRequest,
@@ -1562,13 +11345,115 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** For the registry only: spends a join token. Idempotent for the same public key. */
+    /** Spends a join token. Idempotent for the same public key. Registry only. */
     redeemJoinToken: {
       name: "RedeemJoinToken",
       requestType: RedeemJoinTokenRequest as typeof RedeemJoinTokenRequest,
       requestStream: false,
       responseType: RedeemJoinTokenResponse as typeof RedeemJoinTokenResponse,
       responseStream: false,
+      options: {},
+    },
+    createPolicy: {
+      name: "CreatePolicy",
+      requestType: CreatePolicyRequest as typeof CreatePolicyRequest,
+      requestStream: false,
+      responseType: CreatePolicyResponse as typeof CreatePolicyResponse,
+      responseStream: false,
+      options: {},
+    },
+    listPolicies: {
+      name: "ListPolicies",
+      requestType: ListPoliciesRequest as typeof ListPoliciesRequest,
+      requestStream: false,
+      responseType: ListPoliciesResponse as typeof ListPoliciesResponse,
+      responseStream: false,
+      options: {},
+    },
+    updatePolicy: {
+      name: "UpdatePolicy",
+      requestType: UpdatePolicyRequest as typeof UpdatePolicyRequest,
+      requestStream: false,
+      responseType: UpdatePolicyResponse as typeof UpdatePolicyResponse,
+      responseStream: false,
+      options: {},
+    },
+    deletePolicy: {
+      name: "DeletePolicy",
+      requestType: DeletePolicyRequest as typeof DeletePolicyRequest,
+      requestStream: false,
+      responseType: DeletePolicyResponse as typeof DeletePolicyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Explains a decision by the policies in force, or by these with one put in or exchanged. Changes nothing. */
+    testPolicy: {
+      name: "TestPolicy",
+      requestType: TestPolicyRequest as typeof TestPolicyRequest,
+      requestStream: false,
+      responseType: TestPolicyResponse as typeof TestPolicyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The plan of the org, its limits, and how much of them is used. */
+    getPlan: {
+      name: "GetPlan",
+      requestType: GetPlanRequest as typeof GetPlanRequest,
+      requestStream: false,
+      responseType: GetPlanResponse as typeof GetPlanResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The plans there are. Needs no credentials. */
+    listPlans: {
+      name: "ListPlans",
+      requestType: ListPlansRequest as typeof ListPlansRequest,
+      requestStream: false,
+      responseType: ListPlansResponse as typeof ListPlansResponse,
+      responseStream: false,
+      options: {},
+    },
+    changePlan: {
+      name: "ChangePlan",
+      requestType: ChangePlanRequest as typeof ChangePlanRequest,
+      requestStream: false,
+      responseType: ChangePlanResponse as typeof ChangePlanResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Limits of this org instead of its plan's. Operator only. */
+    setLimits: {
+      name: "SetLimits",
+      requestType: SetLimitsRequest as typeof SetLimitsRequest,
+      requestStream: false,
+      responseType: SetLimitsResponse as typeof SetLimitsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Messages, bytes, agents and nodes by UTC day, the newest first. */
+    getUsage: {
+      name: "GetUsage",
+      requestType: GetUsageRequest as typeof GetUsageRequest,
+      requestStream: false,
+      responseType: GetUsageResponse as typeof GetUsageResponse,
+      responseStream: false,
+      options: {},
+    },
+    listAudit: {
+      name: "ListAudit",
+      requestType: ListAuditRequest as typeof ListAuditRequest,
+      requestStream: false,
+      responseType: ListAuditResponse as typeof ListAuditResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** All entries that fit, oldest first, in batches. */
+    exportAudit: {
+      name: "ExportAudit",
+      requestType: ExportAuditRequest as typeof ExportAuditRequest,
+      requestStream: false,
+      responseType: ExportAuditResponse as typeof ExportAuditResponse,
+      responseStream: true,
       options: {},
     },
   },
@@ -1580,32 +11465,164 @@ export interface OrgServiceImplementation<CallContextExt = {}> {
     request: ExchangeKeyRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ExchangeKeyResponse>>;
-  /** The org of the caller's token. */
+  /** The public keys that tokens are verified with, as a JSON Web Key Set (RFC 7517). Needs no credentials. */
+  getSigningKeys(
+    request: GetSigningKeysRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<GetSigningKeysResponse>>;
+  createOrg(request: CreateOrgRequest, context: CallContext & CallContextExt): Promise<DeepPartial<CreateOrgResponse>>;
   getOrg(request: GetOrgRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetOrgResponse>>;
-  /** Makes an API key; the key itself is in this answer and nowhere else. Scope admin. */
+  /** All orgs, also deleted ones. Operator only. */
+  listOrgs(request: ListOrgsRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ListOrgsResponse>>;
+  updateOrg(request: UpdateOrgRequest, context: CallContext & CallContextExt): Promise<DeepPartial<UpdateOrgResponse>>;
+  /** Makes another member the owner; the former one becomes an admin. */
+  transferOwnership(
+    request: TransferOwnershipRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<TransferOwnershipResponse>>;
+  /** Begins the deletion, which goes on by itself: subscription, agents, workspaces, memberships, the org. */
+  deleteOrg(request: DeleteOrgRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DeleteOrgResponse>>;
+  /** Within 30 days. Operator only. */
+  restoreOrg(
+    request: RestoreOrgRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RestoreOrgResponse>>;
+  /** The registry has removed the agents and nodes of an org that is being deleted. Registry only. */
+  confirmCleared(
+    request: ConfirmClearedRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ConfirmClearedResponse>>;
+  listMembers(
+    request: ListMembersRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListMembersResponse>>;
+  changeRole(
+    request: ChangeRoleRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ChangeRoleResponse>>;
+  removeMember(
+    request: RemoveMemberRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RemoveMemberResponse>>;
+  /** The caller leaves. An owner hands over to the admin who joined first. */
+  leaveOrg(request: LeaveOrgRequest, context: CallContext & CallContextExt): Promise<DeepPartial<LeaveOrgResponse>>;
+  createInvite(
+    request: CreateInviteRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CreateInviteResponse>>;
+  listInvites(
+    request: ListInvitesRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListInvitesResponse>>;
+  revokeInvite(
+    request: RevokeInviteRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RevokeInviteResponse>>;
+  /** What an invite is for. Needs the invite's secret and nothing else. */
+  lookInvite(
+    request: LookInviteRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<LookInviteResponse>>;
+  /** Makes the invited person a member and gives them an API key. Needs the invite's secret and nothing else. */
+  acceptInvite(
+    request: AcceptInviteRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<AcceptInviteResponse>>;
+  createWorkspace(
+    request: CreateWorkspaceRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CreateWorkspaceResponse>>;
+  listWorkspaces(
+    request: ListWorkspacesRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListWorkspacesResponse>>;
+  /** Name, tier, status, and the whole list of repositories. */
+  updateWorkspace(
+    request: UpdateWorkspaceRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<UpdateWorkspaceResponse>>;
+  /** Gives a workspace to another member; one that was suspended because its member left runs again. */
+  reassignWorkspace(
+    request: ReassignWorkspaceRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ReassignWorkspaceResponse>>;
+  deleteWorkspace(
+    request: DeleteWorkspaceRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<DeleteWorkspaceResponse>>;
+  /** Assigns an agent, by its name, to a workspace or one of its repositories. An agent has one assignment. */
+  assignAgent(
+    request: AssignAgentRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<AssignAgentResponse>>;
+  unassignAgent(
+    request: UnassignAgentRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<UnassignAgentResponse>>;
+  /** Makes an API key; the key itself is in this answer and nowhere else. */
   createApiKey(
     request: CreateApiKeyRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<CreateApiKeyResponse>>;
+  /** A member's own; an admin's call: all of the org. */
   listApiKeys(
     request: ListApiKeysRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListApiKeysResponse>>;
-  /** Exchanges with a revoked key fail at once; tokens made before end by themselves. */
+  /** Exchanges with it fail at once; tokens made of it are refused by every service within 5 seconds. */
   revokeApiKey(
     request: RevokeApiKeyRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<RevokeApiKeyResponse>>;
-  /** Makes a single-use token with which one machine may join. Scope node-join or admin. */
+  /** Makes a single-use token with which one machine may join. */
   createJoinToken(
     request: CreateJoinTokenRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<CreateJoinTokenResponse>>;
-  /** For the registry only: spends a join token. Idempotent for the same public key. */
+  /** Spends a join token. Idempotent for the same public key. Registry only. */
   redeemJoinToken(
     request: RedeemJoinTokenRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<RedeemJoinTokenResponse>>;
+  createPolicy(
+    request: CreatePolicyRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CreatePolicyResponse>>;
+  listPolicies(
+    request: ListPoliciesRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListPoliciesResponse>>;
+  updatePolicy(
+    request: UpdatePolicyRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<UpdatePolicyResponse>>;
+  deletePolicy(
+    request: DeletePolicyRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<DeletePolicyResponse>>;
+  /** Explains a decision by the policies in force, or by these with one put in or exchanged. Changes nothing. */
+  testPolicy(
+    request: TestPolicyRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<TestPolicyResponse>>;
+  /** The plan of the org, its limits, and how much of them is used. */
+  getPlan(request: GetPlanRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetPlanResponse>>;
+  /** The plans there are. Needs no credentials. */
+  listPlans(request: ListPlansRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ListPlansResponse>>;
+  changePlan(
+    request: ChangePlanRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ChangePlanResponse>>;
+  /** Limits of this org instead of its plan's. Operator only. */
+  setLimits(request: SetLimitsRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SetLimitsResponse>>;
+  /** Messages, bytes, agents and nodes by UTC day, the newest first. */
+  getUsage(request: GetUsageRequest, context: CallContext & CallContextExt): Promise<DeepPartial<GetUsageResponse>>;
+  listAudit(request: ListAuditRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ListAuditResponse>>;
+  /** All entries that fit, oldest first, in batches. */
+  exportAudit(
+    request: ExportAuditRequest,
+    context: CallContext & CallContextExt,
+  ): ServerStreamingMethodResult<DeepPartial<ExportAuditResponse>>;
 }
 
 export interface OrgServiceClient<CallOptionsExt = {}> {
@@ -1614,32 +11631,164 @@ export interface OrgServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<ExchangeKeyRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ExchangeKeyResponse>;
-  /** The org of the caller's token. */
+  /** The public keys that tokens are verified with, as a JSON Web Key Set (RFC 7517). Needs no credentials. */
+  getSigningKeys(
+    request: DeepPartial<GetSigningKeysRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<GetSigningKeysResponse>;
+  createOrg(request: DeepPartial<CreateOrgRequest>, options?: CallOptions & CallOptionsExt): Promise<CreateOrgResponse>;
   getOrg(request: DeepPartial<GetOrgRequest>, options?: CallOptions & CallOptionsExt): Promise<GetOrgResponse>;
-  /** Makes an API key; the key itself is in this answer and nowhere else. Scope admin. */
+  /** All orgs, also deleted ones. Operator only. */
+  listOrgs(request: DeepPartial<ListOrgsRequest>, options?: CallOptions & CallOptionsExt): Promise<ListOrgsResponse>;
+  updateOrg(request: DeepPartial<UpdateOrgRequest>, options?: CallOptions & CallOptionsExt): Promise<UpdateOrgResponse>;
+  /** Makes another member the owner; the former one becomes an admin. */
+  transferOwnership(
+    request: DeepPartial<TransferOwnershipRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<TransferOwnershipResponse>;
+  /** Begins the deletion, which goes on by itself: subscription, agents, workspaces, memberships, the org. */
+  deleteOrg(request: DeepPartial<DeleteOrgRequest>, options?: CallOptions & CallOptionsExt): Promise<DeleteOrgResponse>;
+  /** Within 30 days. Operator only. */
+  restoreOrg(
+    request: DeepPartial<RestoreOrgRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RestoreOrgResponse>;
+  /** The registry has removed the agents and nodes of an org that is being deleted. Registry only. */
+  confirmCleared(
+    request: DeepPartial<ConfirmClearedRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ConfirmClearedResponse>;
+  listMembers(
+    request: DeepPartial<ListMembersRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListMembersResponse>;
+  changeRole(
+    request: DeepPartial<ChangeRoleRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ChangeRoleResponse>;
+  removeMember(
+    request: DeepPartial<RemoveMemberRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RemoveMemberResponse>;
+  /** The caller leaves. An owner hands over to the admin who joined first. */
+  leaveOrg(request: DeepPartial<LeaveOrgRequest>, options?: CallOptions & CallOptionsExt): Promise<LeaveOrgResponse>;
+  createInvite(
+    request: DeepPartial<CreateInviteRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CreateInviteResponse>;
+  listInvites(
+    request: DeepPartial<ListInvitesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListInvitesResponse>;
+  revokeInvite(
+    request: DeepPartial<RevokeInviteRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RevokeInviteResponse>;
+  /** What an invite is for. Needs the invite's secret and nothing else. */
+  lookInvite(
+    request: DeepPartial<LookInviteRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<LookInviteResponse>;
+  /** Makes the invited person a member and gives them an API key. Needs the invite's secret and nothing else. */
+  acceptInvite(
+    request: DeepPartial<AcceptInviteRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<AcceptInviteResponse>;
+  createWorkspace(
+    request: DeepPartial<CreateWorkspaceRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CreateWorkspaceResponse>;
+  listWorkspaces(
+    request: DeepPartial<ListWorkspacesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListWorkspacesResponse>;
+  /** Name, tier, status, and the whole list of repositories. */
+  updateWorkspace(
+    request: DeepPartial<UpdateWorkspaceRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<UpdateWorkspaceResponse>;
+  /** Gives a workspace to another member; one that was suspended because its member left runs again. */
+  reassignWorkspace(
+    request: DeepPartial<ReassignWorkspaceRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ReassignWorkspaceResponse>;
+  deleteWorkspace(
+    request: DeepPartial<DeleteWorkspaceRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<DeleteWorkspaceResponse>;
+  /** Assigns an agent, by its name, to a workspace or one of its repositories. An agent has one assignment. */
+  assignAgent(
+    request: DeepPartial<AssignAgentRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<AssignAgentResponse>;
+  unassignAgent(
+    request: DeepPartial<UnassignAgentRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<UnassignAgentResponse>;
+  /** Makes an API key; the key itself is in this answer and nowhere else. */
   createApiKey(
     request: DeepPartial<CreateApiKeyRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<CreateApiKeyResponse>;
+  /** A member's own; an admin's call: all of the org. */
   listApiKeys(
     request: DeepPartial<ListApiKeysRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListApiKeysResponse>;
-  /** Exchanges with a revoked key fail at once; tokens made before end by themselves. */
+  /** Exchanges with it fail at once; tokens made of it are refused by every service within 5 seconds. */
   revokeApiKey(
     request: DeepPartial<RevokeApiKeyRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<RevokeApiKeyResponse>;
-  /** Makes a single-use token with which one machine may join. Scope node-join or admin. */
+  /** Makes a single-use token with which one machine may join. */
   createJoinToken(
     request: DeepPartial<CreateJoinTokenRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<CreateJoinTokenResponse>;
-  /** For the registry only: spends a join token. Idempotent for the same public key. */
+  /** Spends a join token. Idempotent for the same public key. Registry only. */
   redeemJoinToken(
     request: DeepPartial<RedeemJoinTokenRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<RedeemJoinTokenResponse>;
+  createPolicy(
+    request: DeepPartial<CreatePolicyRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CreatePolicyResponse>;
+  listPolicies(
+    request: DeepPartial<ListPoliciesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListPoliciesResponse>;
+  updatePolicy(
+    request: DeepPartial<UpdatePolicyRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<UpdatePolicyResponse>;
+  deletePolicy(
+    request: DeepPartial<DeletePolicyRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<DeletePolicyResponse>;
+  /** Explains a decision by the policies in force, or by these with one put in or exchanged. Changes nothing. */
+  testPolicy(
+    request: DeepPartial<TestPolicyRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<TestPolicyResponse>;
+  /** The plan of the org, its limits, and how much of them is used. */
+  getPlan(request: DeepPartial<GetPlanRequest>, options?: CallOptions & CallOptionsExt): Promise<GetPlanResponse>;
+  /** The plans there are. Needs no credentials. */
+  listPlans(request: DeepPartial<ListPlansRequest>, options?: CallOptions & CallOptionsExt): Promise<ListPlansResponse>;
+  changePlan(
+    request: DeepPartial<ChangePlanRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ChangePlanResponse>;
+  /** Limits of this org instead of its plan's. Operator only. */
+  setLimits(request: DeepPartial<SetLimitsRequest>, options?: CallOptions & CallOptionsExt): Promise<SetLimitsResponse>;
+  /** Messages, bytes, agents and nodes by UTC day, the newest first. */
+  getUsage(request: DeepPartial<GetUsageRequest>, options?: CallOptions & CallOptionsExt): Promise<GetUsageResponse>;
+  listAudit(request: DeepPartial<ListAuditRequest>, options?: CallOptions & CallOptionsExt): Promise<ListAuditResponse>;
+  /** All entries that fit, oldest first, in batches. */
+  exportAudit(
+    request: DeepPartial<ExportAuditRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): AsyncIterable<ExportAuditResponse>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
@@ -1661,9 +11810,15 @@ function longToNumber(int64: { toString(): string }): number {
   return num;
 }
 
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
+
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
 }
+
+export type ServerStreamingMethodResult<Response> = { [Symbol.asyncIterator](): AsyncIterator<Response, void> };
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -1,6 +1,11 @@
 /** Keys of the org service's own: FLEETWIRE_ORG_<KEY>. */
 
 import { defineSection, type SectionValues, z } from '@fleetwire/config';
+import { billingKeys } from './billing/billing-keys.ts';
+import { httpKeys } from './http/config.ts';
+import { mailKeys } from './mail/config.ts';
+
+const count = (initial: number, max: number) => z.number().int().min(1).max(max).default(initial);
 
 export const orgSection = defineSection('org', {
   owner_email: z
@@ -11,6 +16,10 @@ export const orgSection = defineSection('org', {
     .describe(
       'E-mail of the owner of an org that is created at first start; else the one given at bootstrap',
     ),
+  default_plan: z
+    .enum(['free', 'pro', 'team', 'enterprise'])
+    .optional()
+    .describe('Plan of a new org; without billing enterprise, which limits nothing, with billing team'),
   token_ttl_s: z
     .number()
     .int()
@@ -18,20 +27,21 @@ export const orgSection = defineSection('org', {
     .max(86_400)
     .default(900)
     .describe('Seconds that a token made of an API key is good for'),
-  max_api_keys: z
+  invite_ttl_s: z
     .number()
     .int()
-    .min(1)
-    .max(100_000)
-    .default(1000)
-    .describe('API keys of one org that are neither revoked nor expired; the bound of a listing as well'),
-  max_join_tokens: z
-    .number()
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(1000)
-    .describe('Join tokens of one org that are neither spent nor expired'),
+    .min(60)
+    .max(2_592_000)
+    .default(604_800)
+    .describe('Seconds that an invite is good for'),
+  max_orgs_per_user: count(20, 10_000).describe('Orgs that one user may own'),
+  max_open_invites: count(1000, 100_000).describe('Invites of one org that are not used, revoked or expired'),
+  max_api_keys: count(1000, 100_000).describe('API keys of one org that are neither revoked nor expired'),
+  max_join_tokens: count(1000, 100_000).describe('Join tokens of one org that are neither spent nor expired'),
+  max_policies: count(200, 1000).describe('Policies of one org'),
+  max_policy_bytes: count(524_288, 786_432).describe(
+    'Bytes of all policies of one org, as they are published',
+  ),
   last_used_interval_s: z
     .number()
     .int()
@@ -39,6 +49,35 @@ export const orgSection = defineSection('org', {
     .max(86_400)
     .default(60)
     .describe('Seconds between two records of when an API key was last used'),
+  audit_retention_days: z
+    .number()
+    .int()
+    .min(1)
+    .max(36_500)
+    .default(365)
+    .describe('Days after which audit entries are deleted'),
+  relay_interval_ms: z
+    .number()
+    .int()
+    .min(10)
+    .max(5000)
+    .default(1000)
+    .describe('Time between two looks for changes that another replica has left untold'),
+  upkeep_interval_ms: z
+    .number()
+    .int()
+    .min(10)
+    .max(60_000)
+    .default(1000)
+    .describe('Time between two looks for deletions that go on'),
+  ...httpKeys,
+  ...mailKeys,
+  ...billingKeys,
 });
 
 export type OrgConfig = SectionValues<typeof orgSection>;
+
+/** Self-hosters are limited by nothing that nobody sells them. */
+export function defaultPlan(config: OrgConfig): string {
+  return config.default_plan ?? (config.billing === 'none' ? 'enterprise' : 'team');
+}

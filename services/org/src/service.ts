@@ -1,31 +1,49 @@
-/** The wiring of the org service: tenants, people, keys. */
+/** The wiring of the org service: tenants, people, keys, policies, plans, audit. */
 
 import { keysFolder } from '@fleetwire/config';
-import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { hashSecret, loadFirstApiKey } from '@fleetwire/identity';
+import { ORG_DENIED, ORG_USAGE, ORGS_BUCKET } from '@fleetwire/contract';
+import { hashSecret, loadFirstApiKey, publishedKeys } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
-import { bindService, callerOf } from '@fleetwire/rpc';
 import {
+  type Component,
   defineService,
   type RunningService,
   type RunOptions,
   runService,
   type ServiceContext,
 } from '@fleetwire/runtime';
-import { orgSection } from './config.ts';
+import { createBilling, upkeepLimits } from './billing/billing-keys.ts';
+import { BillingUpkeep } from './billing/upkeep.ts';
+import { handleWebhook } from './billing/webhook.ts';
+import { bindOrg } from './bind.ts';
+import { defaultPlan, orgSection } from './config.ts';
 import { keyPrefix } from './domain/api-keys.ts';
-import { createApiKey, listApiKeys, revokeApiKey } from './handlers/api-keys.ts';
-import { exchangeKey } from './handlers/exchange-key.ts';
-import { getOrg } from './handlers/get-org.ts';
-import { createJoinToken, redeemJoinToken } from './handlers/join-tokens.ts';
+import { acceptInvite, lookInvite } from './handlers/accept-invite.ts';
+import { Denials } from './handlers/denials.ts';
 import { nowMs, type OrgParts } from './handlers/parts.ts';
+import { HttpListener } from './http/listener.ts';
+import type { OrgHttpPorts } from './http/ports.ts';
+import { mailing } from './mail/mailing.ts';
 import { apiKeyRows } from './store/api-keys.ts';
 import { entities } from './store/entities.ts';
 import { joinTokenRows } from './store/join-tokens.ts';
 import { migrations } from './store/migrations.ts';
 import { seedOrg } from './store/seed.ts';
+import { HeardEvents } from './telling/heard-events.ts';
+import { Relay } from './telling/relay.ts';
+import { settling } from './telling/settling.ts';
+import { advanceDeletions } from './upkeep/deletion.ts';
+import { Rounds } from './upkeep/rounds.ts';
+import { sweep } from './upkeep/sweep.ts';
 
 export { orgSection };
+
+const SWEEP_MS = 60_000;
+/** What a new member is told to do with the key. */
+const HOW_TO_USE = [
+  'npx fleetwire invite accept does all of this by itself. By hand, keep the key in a file that only you can read:',
+  'export FLEETWIRE_API_KEY=fwk_…',
+].join('\n');
 
 const config = { org: orgSection };
 type Context = ServiceContext<typeof config>;
@@ -34,11 +52,15 @@ export const org = defineService({
   name: 'org',
   config,
   store: { entities, migrations },
-  // Nothing of org travels over the broker yet; what it is needed for is the fabric's one clock.
-  broker: { streams: [] },
+  broker: { streams: ['EVENTS'], consumers: [ORG_USAGE, ORG_DENIED], buckets: [ORGS_BUCKET] },
   async wire(context) {
     await seed(context);
-    return { rpc: [bindOrg(partsOf(context))] };
+    const wired = await wireOrg(context);
+    return {
+      rpc: [bindOrg(wired.parts)],
+      components: wired.components,
+      health: () => ({ http: wired.listener.address }),
+    };
   },
 });
 
@@ -55,6 +77,7 @@ async function seed(context: Context): Promise<void> {
     const key = index === 0 && firstKey !== undefined ? storedKey(firstKey) : undefined;
     const { created } = await seedOrg(store, {
       org: { id, slug, name },
+      plan: defaultPlan(context.config.org),
       ownerEmail: context.config.org.owner_email ?? ownerEmail ?? `owner@${slug}.invalid`,
       ownerId: newId('user'),
       key,
@@ -68,28 +91,80 @@ function storedKey(key: string) {
   return { id: newId('key'), hash: hashSecret(key), prefix: keyPrefix(key) };
 }
 
-function partsOf(context: Context): OrgParts {
-  return {
-    keys: apiKeyRows(context.store),
-    joinTokens: joinTokenRows(context.store),
-    tokens: context.tokens,
-    clock: context.clock,
-    config: context.config.org,
-  };
+interface Wired {
+  readonly parts: OrgParts;
+  readonly listener: HttpListener;
+  /** In the order of their start. */
+  readonly components: readonly Component[];
 }
 
-function bindOrg(parts: OrgParts) {
-  return bindService(
-    OrgServiceDefinition,
-    {
-      exchangeKey: (request) => exchangeKey(parts, request),
-      getOrg: (_request, call) => getOrg(parts, callerOf(call)),
-      createApiKey: (request, call) => createApiKey(parts, request, callerOf(call)),
-      listApiKeys: (_request, call) => listApiKeys(parts, callerOf(call)),
-      revokeApiKey: (request, call) => revokeApiKey(parts, request, callerOf(call)),
-      createJoinToken: (request, call) => createJoinToken(parts, request, callerOf(call)),
-      redeemJoinToken: (request, call) => redeemJoinToken(parts, request, callerOf(call)),
+async function wireOrg(context: Context): Promise<Wired> {
+  const { store, broker, clock, log, tokens } = context;
+  const set = context.config.org;
+  const bucket = await broker.bucket(ORGS_BUCKET);
+  const relay = new Relay({ store, broker, bucket, clock, log, intervalMs: set.relay_interval_ms });
+  const billing = createBilling(set);
+  const settle = settling(store, clock, () => relay.kick());
+  const limits = upkeepLimits(set);
+  const upkeep = new BillingUpkeep({ billing, store, settle, clock, log, limits });
+  const mail = mailing({ config: set, store, clock, log });
+  const committed = () => {
+    for (const part of [relay, upkeep, mail, deletions]) part.kick();
+  };
+  const deletions = new Rounds({
+    name: 'deletions',
+    intervalMs: set.upkeep_interval_ms,
+    log,
+    work: async () => {
+      const cancelSubscription = (id: string) => upkeep.cancelNow(id);
+      while (
+        (await advanceDeletions({ store, clock, log, cancelSubscription, committed: () => relay.kick() })) > 0
+      );
     },
-    { auth: { exchangeKey: 'none' } },
-  );
+  });
+  const sweeps = new Rounds({
+    name: 'sweep',
+    intervalMs: SWEEP_MS,
+    log,
+    work: async () => void (await sweep(store, clock, set.audit_retention_days)),
+  });
+  const parts: OrgParts = {
+    store,
+    keys: apiKeyRows(store),
+    joinTokens: joinTokenRows(store),
+    tokens,
+    denials: new Denials(store, log),
+    clock,
+    config: set,
+    singleTenant: context.config.nats.single_tenant,
+    sold: billing.kind !== 'none',
+    defaultPlan: defaultPlan(set),
+    publishedKeys: async () => JSON.stringify(publishedKeys(context.trust, nowMs(clock))),
+    publicUrl: () => listener.publicUrl,
+    committed,
+  };
+  const webhook = async (raw: Uint8Array, signature: string) => {
+    await handleWebhook({ billing, store, clock, kick: () => upkeep.kick() }, Buffer.from(raw), signature);
+  };
+  const listener = new HttpListener({
+    config: set,
+    ports: httpPorts(context, parts, webhook),
+    log,
+    hop: (name, parent) => context.tracer.hop(name, parent),
+    clock,
+    graceMs: context.config.lifecycle.grace_ms,
+  });
+  const heard = [ORG_USAGE, ORG_DENIED].map((spec) => new HeardEvents({ store, broker, log }, spec));
+  return { parts, listener, components: [relay, upkeep, mail, deletions, sweeps, ...heard, listener] };
+}
+
+function httpPorts(context: Context, parts: OrgParts, webhook: OrgHttpPorts['webhook']): OrgHttpPorts {
+  return {
+    look: (secret) => lookInvite(parts, { secret }),
+    accept: (secret, email, from) => acceptInvite(parts, { secret, email }, from),
+    webhook,
+    keys: () => parts.publishedKeys(),
+    endpoints: () => ({ org: context.address(), registry: '', router: '', delivery: '' }),
+    howToUse: HOW_TO_USE,
+  };
 }

@@ -1,90 +1,205 @@
-/** A bootstrapped fabric on real servers, on which replicas of org run. */
+/** A bootstrapped fabric in operator mode on real servers, on which replicas of org run, and people with their keys. */
 
 import { join } from 'node:path';
-import { DEFAULT_SIZING } from '@fleetwire/contract';
+import { type Broker, connectBroker } from '@fleetwire/broker';
+import { DEFAULT_SIZING, LIMITS, ORGS_BUCKET } from '@fleetwire/contract';
+import { OrgState } from '@fleetwire/gen/access';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { createTokenSigner, ensureKeys, loadFirstApiKey, type Trust } from '@fleetwire/identity';
+import {
+  createTokenSigner,
+  ensureKeys,
+  keyFiles,
+  loadFirstApiKey,
+  natsServerConfig,
+  type Trust,
+} from '@fleetwire/identity';
 import type { FleetwireError } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
-import { startOwnPostgres, startTestNats, startTestPostgres, tempFolder } from '@fleetwire/testkit';
+import { openStore, type Store } from '@fleetwire/store';
+import {
+  startOwnPostgres,
+  startTestNats,
+  startTestPostgres,
+  type TestNats,
+  tempFolder,
+} from '@fleetwire/testkit';
 import { start } from '../src/service.ts';
+import { entities } from '../src/store/entities.ts';
+import { migrations } from '../src/store/migrations.ts';
 
-type Client = RpcClient<typeof OrgServiceDefinition>;
-type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['overrides']>;
+export type Client = RpcClient<typeof OrgServiceDefinition>;
+export type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['overrides']>;
+
+/** A member of an org, with a client that calls in their name. */
+export interface Person {
+  readonly user: string;
+  readonly email: string;
+  readonly apiKey: string;
+  readonly client: Client;
+}
 
 export interface OrgWorld extends AsyncDisposable {
   readonly trust: Trust;
   readonly keysDir: string;
   /** fwk_ of the owner. */
   readonly firstKey: string;
+  readonly nats: TestNats;
   readonly postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined;
+  readonly databaseUrl: string;
+  /** What every replica is started with, besides its own settings. */
+  readonly overrides: Overrides;
   /** One more replica. */
   start(settings?: Overrides['org']): Promise<RunningService>;
   client(service: RunningService, token?: () => string | Promise<string>): Client;
   /** With the token of an API key. */
   as(service: RunningService, apiKey: string): Promise<Client>;
   asService(service: RunningService, name: string): Promise<Client>;
+  /** The fabric's operator. */
+  operator(service: RunningService): Promise<Client>;
+  /** Invites, accepts, and exchanges the key. */
+  join(service: RunningService, admin: Client, email: string, role?: 'admin' | 'member'): Promise<Person>;
+  /** The owner of the first org. */
+  owner(service: RunningService): Promise<Person>;
+  /** A second org of another owner, made by the operator. */
+  otherOrg(service: RunningService, name: string): Promise<{ readonly id: string; readonly owner: Person }>;
+  /** Connected as org. */
+  broker(): Promise<Broker>;
+  /** What fw-orgs says of an org. */
+  published(org: string): Promise<OrgState | undefined>;
+  /** The tables, past the service. */
+  store(): Promise<Store>;
 }
 
 /** A killed server must still have what it acknowledged. */
 const DURABLE = { shared_buffers: '16MB' };
+const MiB = 1024 * 1024;
 
 /** `ownPostgres`: a server that the test may kill. */
 export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<OrgWorld> {
   await using building = new AsyncDisposableStack();
-  const folder = building.use(tempFolder('org'));
-  const keysDir = join(folder.path, 'keys');
+  const keysDir = join(building.use(tempFolder('org')).path, 'keys');
   const services = ['org', 'registry', 'router'];
   const trust = await ensureKeys(keysDir, { orgSlug: 'acme', ownerEmail: 'owner@acme.test', services });
-  const nats = building.use(await startTestNats());
-  const sizing = { ...DEFAULT_SIZING, ingress_max_bytes: 1e6, inbox_max_bytes: 1e6, receipts_max_bytes: 1e6 };
-  await bootstrapFabric({ keysDir, natsUrls: [nats.url], singleTenant: true, sizing, partitions: 1 });
+  const nats = building.use(await startTestNats({ config: (place) => operatorMode(keysDir, place) }));
+  const small = {
+    ingress_max_bytes: MiB,
+    inbox_max_bytes: MiB,
+    receipts_max_bytes: MiB,
+    dead_max_bytes: MiB,
+  };
+  const sizing = { ...DEFAULT_SIZING, ...small };
+  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing, partitions: 1 });
   const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
-  const database = postgres ?? building.use(await startTestPostgres());
+  const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
+  const firstKey = (await loadFirstApiKey(keysDir))!;
   const closing = building.move();
+
+  const overrides: Overrides = {
+    keys: { dir: keysDir },
+    nats: { url: nats.url },
+    database: { url: databaseUrl, pool_max: 4 },
+    common: { log_level: 'silent' },
+  };
   const client: OrgWorld['client'] = (service, token) => {
-    const made = createRpcClient(OrgServiceDefinition, {
-      address: service.address,
-      ...(token ? { token } : {}),
-    });
+    const options = { address: service.address, ...(token ? { token } : {}) };
+    const made = createRpcClient(OrgServiceDefinition, options);
     closing.defer(() => made.close());
     return made;
+  };
+  const as: OrgWorld['as'] = async (service, apiKey) => {
+    const { token } = await client(service).exchangeKey({ apiKey });
+    return client(service, () => token);
+  };
+  const asService: OrgWorld['asService'] = async (service, name) => {
+    const signer = await createTokenSigner(keysDir, name);
+    return client(service, () => signer.serviceToken());
+  };
+  const person = async (service: RunningService, apiKey: string, email: string): Promise<Person> => {
+    const { user, token } = await client(service).exchangeKey({ apiKey });
+    return { user, email, apiKey, client: client(service, () => token) };
+  };
+  let broker: Promise<Broker> | undefined;
+  const connect = () => {
+    const credsFile = keyFiles.natsCreds(keysDir, 'org');
+    broker ??= connectBroker({ urls: [nats.url], name: 'test', credsFile }).then((made) => {
+      closing.defer(() => made.close());
+      return made;
+    });
+    return broker;
   };
   return {
     trust,
     keysDir,
-    firstKey: (await loadFirstApiKey(keysDir))!,
+    firstKey,
+    nats,
     postgres,
+    databaseUrl,
+    overrides,
     start: async (settings = {}) => {
-      const overrides: Overrides = {
-        keys: { dir: keysDir },
-        nats: { url: nats.url, single_tenant: true },
-        database: { url: database.url, pool_max: 4 },
-        common: { log_level: 'silent' },
-        org: settings,
-      };
-      const service = await start({ env: {}, overrides });
+      const org = { relay_interval_ms: 100, upkeep_interval_ms: 100, ...settings };
+      const service = await start({ env: {}, overrides: { ...overrides, org } });
       closing.defer(() => service.stop().catch(() => undefined));
       return service;
     },
     client,
-    as: async (service, apiKey) => {
-      const { token } = await client(service).exchangeKey({ apiKey });
-      return client(service, () => token);
+    as,
+    asService,
+    operator: (service) => asService(service, 'operator'),
+    join: async (service, admin, email, role = 'member') => {
+      const { url } = await admin.createInvite({ email, role });
+      const secret = url.split('/').at(-1)!;
+      const { apiKey } = await client(service).acceptInvite({ secret, email });
+      return person(service, apiKey, email);
     },
-    asService: async (service, name) => {
-      const signer = await createTokenSigner(keysDir, name);
-      return client(service, () => signer.serviceToken());
+    owner: (service) => person(service, firstKey, 'owner@acme.test'),
+    otherOrg: async (service, name) => {
+      const ownerEmail = `owner@${name}.test`;
+      const operator = await asService(service, 'operator');
+      const { org, secret } = await operator.createOrg({ name, ownerEmail });
+      return { id: org!.id, owner: await person(service, secret, ownerEmail) };
+    },
+    broker: connect,
+    published: async (org) => {
+      const entry = await (await (await connect()).bucket(ORGS_BUCKET)).get(org);
+      return entry === undefined ? undefined : OrgState.decode(entry.value);
+    },
+    store: async () => {
+      const options = {
+        url: databaseUrl,
+        schema: 'org',
+        entities,
+        migrations,
+        poolMax: 2,
+        applicationName: 'test',
+      };
+      const store = await openStore(options);
+      closing.defer(() => store.close());
+      return store;
     },
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }
 
-/** The reason that a call was refused with; `none` when it was not. */
-export function reasonOf(work: Promise<unknown>): Promise<string> {
+function operatorMode(keysDir: string, { dir, port }: { dir: string; port: number }): Promise<string> {
+  return natsServerConfig(keysDir, {
+    host: '127.0.0.1',
+    port,
+    serverName: 'test',
+    storeDir: join(dir, 'jetstream'),
+    resolverDir: join(dir, 'accounts'),
+    maxPayload: LIMITS.serverMaxPayload,
+  });
+}
+
+/** The error that a call was refused with; undefined when it was not. */
+export function errorOf(work: Promise<unknown>): Promise<FleetwireError | undefined> {
   return work.then(
-    () => 'none',
-    (error: FleetwireError) => error.reason,
+    () => undefined,
+    (error: FleetwireError) => error,
   );
 }
+
+/** The reason that a call was refused with; `none` when it was not. */
+export const reasonOf = async (work: Promise<unknown>): Promise<string> =>
+  (await errorOf(work))?.reason ?? 'none';

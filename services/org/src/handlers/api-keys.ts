@@ -4,79 +4,113 @@ import type {
   ApiKey,
   CreateApiKeyRequest,
   CreateApiKeyResponse,
+  ListApiKeysRequest,
   ListApiKeysResponse,
   RevokeApiKeyRequest,
   RevokeApiKeyResponse,
 } from '@fleetwire/gen/org';
 import { hashSecret, newApiKey } from '@fleetwire/identity';
 import { FleetwireError, newId } from '@fleetwire/kernel';
+import { cutPage, readPage } from '@fleetwire/rpc';
 import { checkExpiry, checkKeyName, keyPrefix } from '../domain/api-keys.ts';
-import { checkScopes, requireScope } from '../domain/scopes.ts';
-import type { ApiKeyRow } from '../store/entities.ts';
-import { type Caller, nowMs, type OrgParts } from './parts.ts';
+import { roleTooLow } from '../domain/authorize.ts';
+import { checkScopes, scopeMissing } from '../domain/scopes.ts';
+import { type ApiKeyRow, ApiKey as ApiKeyTable } from '../store/access-entities.ts';
+import { keyById, keysOf, refuseLastAdminKey, usableKeys } from '../store/api-keys.ts';
+import { type Act, type Call, change, look } from './act.ts';
+import { repeated } from './once.ts';
+import { nowMs, type OrgParts } from './parts.ts';
+import { revokeTokens } from './revoke-tokens.ts';
 
-export async function createApiKey(
+/** A key carries no more than the token that asks for it: otherwise any key could make an admin's. */
+export function createApiKey(
   parts: OrgParts,
   request: CreateApiKeyRequest,
-  caller: Caller,
+  call: Call,
 ): Promise<CreateApiKeyResponse> {
-  requireScope(caller, 'admin');
+  const { idempotencyKey: key, ...rest } = request;
   checkKeyName(request.name);
   const scopes = checkScopes(request.scopes);
-  const now = nowMs(parts.clock);
-  const secret = newApiKey();
-  const row = {
-    id: newId('key'),
-    org: caller.org,
-    userId: caller.subject,
-    name: request.name,
-    prefix: keyPrefix(secret),
-    hash: hashSecret(secret),
-    scopes: [...scopes],
-    createdAtMs: now,
-    expiresAtMs: checkExpiry(request.expiresAtMs, now),
-  };
-  const { max_api_keys } = parts.config;
-  if (!(await parts.keys.insert(row, max_api_keys, now))) {
-    throw new FleetwireError('resource_exhausted', 'API_KEY_LIMIT', `the org has ${max_api_keys} API keys`, {
-      help: 'Revoke keys that nobody uses.',
+  const expiresAtMs = checkExpiry(request.expiresAtMs, nowMs(parts.clock));
+  return change(parts, 'createApiKey', call, request.org, async (act) => {
+    const { org, actor, caller, query } = act;
+    if (act.role === 'member' && scopes.includes('admin')) throw roleTooLow('createApiKey', 'member');
+    const beyond = scopes.find((scope) => !caller.scopes.includes(scope));
+    if (beyond !== undefined) throw scopeMissing(beyond, caller.scopes);
+    const secret = newApiKey();
+    const id = newId('key');
+    const once = { org: org.id, actor, operation: 'createApiKey', key, request: rest };
+    const earlier = await repeated(query, once, act.nowMs, async () => {
+      const { max_api_keys: max } = parts.config;
+      if ((await usableKeys(query, org.id, act.nowMs)) >= max) throw keyLimit(max);
+      await act.em.insert(ApiKeyTable, {
+        id,
+        org: org.id,
+        userId: actor,
+        name: request.name,
+        prefix: keyPrefix(secret),
+        hash: hashSecret(secret),
+        scopes: [...scopes],
+        createdAtMs: act.nowMs,
+        expiresAtMs,
+      });
+      return id;
     });
-  }
-  return { key: shown({ ...row, revokedAtMs: null, lastUsedAtMs: null }), secret };
+    act.about(earlier ?? id, { name: request.name, scopes: scopes.join(',') });
+    const made = (await keyById(query, org.id, earlier ?? id))!;
+    return { key: shownKey(made), secret: earlier === undefined ? secret : '' };
+  });
 }
 
-export async function listApiKeys(parts: OrgParts, caller: Caller): Promise<ListApiKeysResponse> {
-  requireScope(caller, 'admin');
-  const rows = await parts.keys.list(caller.org, parts.config.max_api_keys);
-  return { keys: rows.map(shown) };
+export function listApiKeys(
+  parts: OrgParts,
+  request: ListApiKeysRequest,
+  call: Call,
+): Promise<ListApiKeysResponse> {
+  const { size, after } = readPage(request);
+  return look(parts, 'listApiKeys', call, request.org, async (act) => {
+    if (request.user !== '') act.mustOwn(request.user);
+    const user = act.onOthers ? request.user : act.actor;
+    const rows = await keysOf(act.query, act.org.id, { user, after, limit: size + 1 });
+    const { shown, nextPageToken } = cutPage(rows, size, (row) => row.id);
+    return { keys: shown.map(shownKey), nextPageToken };
+  });
 }
 
-export async function revokeApiKey(
+/** Idempotent. */
+export function revokeApiKey(
   parts: OrgParts,
   request: RevokeApiKeyRequest,
-  caller: Caller,
+  call: Call,
 ): Promise<RevokeApiKeyResponse> {
-  requireScope(caller, 'admin');
-  const outcome = await parts.keys.revoke(caller.org, request.id, nowMs(parts.clock));
-  if (outcome === 'unknown') {
+  return change(parts, 'revokeApiKey', call, request.org, async (act) => {
+    act.about(request.id);
+    const key = await visibleKey(act, request.id);
+    if (key.revokedAtMs !== null) return {};
+    await refuseLastAdminKey(act.query, act.org.id, key, act.nowMs);
+    await act.query('update api_keys set revoked_at_ms = $2 where id = $1', [key.id, act.nowMs]);
+    await revokeTokens(act, 'key', key.id);
+    return {};
+  });
+}
+
+async function visibleKey(act: Act, id: string): Promise<ApiKeyRow> {
+  const key = await keyById(act.query, act.org.id, id);
+  if (key === undefined)
     throw new FleetwireError('not_found', 'API_KEY_UNKNOWN', 'there is no such API key in your org', {
       help: 'List the keys; the id begins with k_.',
     });
-  }
-  if (outcome === 'last_admin') {
-    throw new FleetwireError(
-      'failed_precondition',
-      'LAST_ADMIN_KEY',
-      'this is the last key with the scope admin',
-      {
-        help: 'Make another admin key first, then revoke this one.',
-      },
-    );
-  }
-  return {};
+  act.mustOwn(key.userId);
+  return key;
 }
 
-function shown(row: ApiKeyRow): ApiKey {
+function keyLimit(max: number): FleetwireError {
+  return new FleetwireError('resource_exhausted', 'API_KEY_LIMIT', `the org has ${max} API keys`, {
+    help: 'Revoke keys that nobody uses.',
+  });
+}
+
+function shownKey(row: ApiKeyRow): ApiKey {
   return {
     id: row.id,
     name: row.name,
@@ -86,5 +120,6 @@ function shown(row: ApiKeyRow): ApiKey {
     expiresAtMs: row.expiresAtMs ?? 0,
     revokedAtMs: row.revokedAtMs ?? 0,
     lastUsedAtMs: row.lastUsedAtMs ?? 0,
+    user: row.userId,
   };
 }

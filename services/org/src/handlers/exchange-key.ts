@@ -1,9 +1,11 @@
-/** ExchangeKey: an API key for a short-lived token. */
+/** ExchangeKey: an API key for a short-lived token. GetSigningKeys: what tokens are verified with. */
 
-import type { ExchangeKeyRequest, ExchangeKeyResponse } from '@fleetwire/gen/org';
+import type { ExchangeKeyRequest, ExchangeKeyResponse, GetSigningKeysResponse } from '@fleetwire/gen/org';
 import { hashSecret } from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
 import { checkKeyLife, checkKeyText, invalidKey } from '../domain/api-keys.ts';
-import { effectiveScopes } from '../domain/scopes.ts';
+import { scopesInForce } from '../domain/roles.ts';
+import type { KeyInUse } from '../store/api-keys.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 
 export async function exchangeKey(
@@ -11,22 +13,48 @@ export async function exchangeKey(
   request: ExchangeKeyRequest,
 ): Promise<ExchangeKeyResponse> {
   checkKeyText(request.apiKey);
-  const key = await parts.keys.byHash(hashSecret(request.apiKey));
-  if (key === null) throw invalidKey();
+  // Before the key is read: a token must not look younger than what is known of its key.
   const now = nowMs(parts.clock);
+  const key = await parts.keys.inUse(hashSecret(request.apiKey));
+  if (key === undefined) throw invalidKey();
   checkKeyLife(key, now);
+  const role = roleInForce(key);
   await parts.keys.touch(key.id, now, parts.config.last_used_interval_s * 1000);
-  const scopes = effectiveScopes(key.scopes);
+  const scopes = scopesInForce(key.scopes, role);
   const { token, expiresAtMs } = await parts.tokens.sign({
     sub: key.userId,
     org: key.org,
+    key: key.id,
     scopes,
+    issuedAtMs: Math.max(now, (key.revokedUntilMs ?? 0) + 1),
     lifetimeMs: lifetimeMs(parts.config.token_ttl_s * 1000, key.expiresAtMs, now),
   });
-  return { token, expiresAtMs, org: key.org, scopes };
+  return { token, expiresAtMs, org: key.org, scopes, user: key.userId, role };
+}
+
+/** A key outlives neither the membership of its user nor its org. */
+function roleInForce({ role, orgStatus }: KeyInUse): string {
+  if (orgStatus !== 'active')
+    throw new FleetwireError(
+      'unauthenticated',
+      'ORG_CLOSED',
+      'the org of this key is deleted, or being deleted',
+      {
+        help: 'The operator of the fabric can restore it within 30 days.',
+      },
+    );
+  if (role === null)
+    throw new FleetwireError('unauthenticated', 'NOT_A_MEMBER', 'the user of this key has left the org', {
+      help: 'Ask an admin of the org for an invite.',
+    });
+  return role;
 }
 
 /** A token does not outlive its key; no shorter than a second, since tokens count in whole ones. */
 export function lifetimeMs(ttlMs: number, keyExpiresAtMs: number | null, now: number): number {
   return keyExpiresAtMs === null ? ttlMs : Math.max(1000, Math.min(ttlMs, keyExpiresAtMs - now));
+}
+
+export async function getSigningKeys(parts: OrgParts): Promise<GetSigningKeysResponse> {
+  return { jwks: await parts.publishedKeys() };
 }

@@ -8,52 +8,61 @@ import type {
 } from '@fleetwire/gen/org';
 import { hashSecret, newJoinToken } from '@fleetwire/identity';
 import { FleetwireError, newId } from '@fleetwire/kernel';
+import { callerOf } from '@fleetwire/rpc';
+import { refusalByToken } from '../domain/authorize.ts';
 import { checkPublicKey, checkTtl, invalidJoinToken, refusal } from '../domain/join-tokens.ts';
-import { requireScope, requireService } from '../domain/scopes.ts';
-import { type Caller, nowMs, type OrgParts } from './parts.ts';
+import { JoinToken } from '../store/access-entities.ts';
+import { forgetOldJoinTokens, unspentJoinTokens } from '../store/join-tokens.ts';
+import { type Call, change } from './act.ts';
+import { nowMs, type OrgParts } from './parts.ts';
 
-export async function createJoinToken(
+export function createJoinToken(
   parts: OrgParts,
   request: CreateJoinTokenRequest,
-  caller: Caller,
+  call: Call,
 ): Promise<CreateJoinTokenResponse> {
-  requireScope(caller, 'node-join', 'admin');
   const ttlS = checkTtl(request.ttlS);
-  const now = nowMs(parts.clock);
-  const joinToken = newJoinToken();
-  const row = {
-    hash: hashSecret(joinToken),
-    id: newId('join'),
-    org: caller.org,
-    createdBy: caller.subject,
-    createdAtMs: now,
-    expiresAtMs: now + ttlS * 1000,
-  };
-  const { max_join_tokens } = parts.config;
-  if (!(await parts.joinTokens.insert(row, max_join_tokens))) {
-    throw new FleetwireError(
-      'resource_exhausted',
-      'JOIN_TOKEN_LIMIT',
-      `the org has ${max_join_tokens} unspent join tokens`,
-      { help: 'Use them, or wait until some have expired.' },
-    );
-  }
-  return { joinToken, expiresAtMs: row.expiresAtMs };
+  return change(parts, 'createJoinToken', call, request.org, async (act) => {
+    const { query, org, nowMs: now } = act;
+    const joinToken = newJoinToken();
+    const id = newId('join');
+    const expiresAtMs = now + ttlS * 1000;
+    await forgetOldJoinTokens(query, org.id, now);
+    const { max_join_tokens: max } = parts.config;
+    if ((await unspentJoinTokens(query, org.id, now)) >= max) throw limitReached(max);
+    const row = { hash: hashSecret(joinToken), id, org: org.id, createdBy: act.actor };
+    await act.em.insert(JoinToken, { ...row, createdAtMs: now, expiresAtMs });
+    act.about(id);
+    return { joinToken, expiresAtMs };
+  });
+}
+
+function limitReached(max: number): FleetwireError {
+  return new FleetwireError(
+    'resource_exhausted',
+    'JOIN_TOKEN_LIMIT',
+    `the org has ${max} unspent join tokens`,
+    {
+      help: 'Use them, or wait until some have expired.',
+    },
+  );
 }
 
 export async function redeemJoinToken(
   parts: OrgParts,
   request: RedeemJoinTokenRequest,
-  caller: Caller,
+  call: Call,
 ): Promise<RedeemJoinTokenResponse> {
-  requireService(caller, 'registry');
+  const refused = refusalByToken('redeemJoinToken', callerOf(call));
+  if (refused) throw refused;
   checkPublicKey(request.publicKey);
   const hash = hashSecret(request.joinToken);
   const now = nowMs(parts.clock);
   const org = await parts.joinTokens.spend(hash, request.publicKey, now);
   if (org !== undefined) return { org };
   const token = await parts.joinTokens.byHash(hash);
-  if (token === null) throw invalidJoinToken();
+  // A closed org's tokens look like none.
+  if (token === undefined || token.orgStatus !== 'active') throw invalidJoinToken();
   const why = refusal(token, request.publicKey, now);
   if (why) throw why;
   return { org: token.org };

@@ -2,16 +2,32 @@
 
 import type { Caller, TokenSigner } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
 import type { OrgConfig } from '../config.ts';
 import type { ApiKeyRows } from '../store/api-keys.ts';
 import type { JoinTokenRows } from '../store/join-tokens.ts';
+import type { Denials } from './denials.ts';
 
 export interface OrgParts {
+  readonly store: Store;
   readonly keys: ApiKeyRows;
   readonly joinTokens: JoinTokenRows;
   readonly tokens: TokenSigner;
+  readonly denials: Denials;
   readonly clock: Clock;
   readonly config: OrgConfig;
+  /** Nothing keeps orgs apart on this broker: there can be one only. */
+  readonly singleTenant: boolean;
+  /** Plans are sold: a billing provider is configured. */
+  readonly sold: boolean;
+  /** Plan of an org that is made without one. */
+  readonly defaultPlan: string;
+  /** The public keys in force, as JSON. */
+  publishedKeys(): Promise<string>;
+  /** What the links of invites begin with. */
+  publicUrl(): string;
+  /** Something was committed that others must hear of, be billed for, be written to about. */
+  committed(): void;
 }
 
 export type { Caller };

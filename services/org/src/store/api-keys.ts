@@ -1,50 +1,37 @@
 /** Reads and writes API keys. */
 
-import type { Store } from '@fleetwire/store';
-import { ApiKey, type ApiKeyRow, Org } from './entities.ts';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { Store, StoreTransaction } from '@fleetwire/store';
+import type { ApiKeyRow } from './access-entities.ts';
 
-export type NewApiKey = Omit<ApiKeyRow, 'revokedAtMs' | 'lastUsedAtMs'>;
+type Query = StoreTransaction['query'];
+
+const COLUMNS = `k.id, k.org, k.user_id as "userId", k.name, k.prefix, k.hash, k.scopes, k.created_at_ms as "createdAtMs",
+  k.expires_at_ms as "expiresAtMs", k.revoked_at_ms as "revokedAtMs", k.last_used_at_ms as "lastUsedAtMs"`;
+
+/** A key with what decides on its tokens. */
+export type KeyInUse = ApiKeyRow & {
+  readonly orgStatus: string;
+  /** Null: its user is no member any more. */
+  readonly role: string | null;
+  /** Tokens issued until then are refused; null: none is. */
+  readonly revokedUntilMs: number | null;
+};
 
 export function apiKeyRows(store: Store) {
   return {
-    byHash: (hash: string): Promise<ApiKeyRow | null> => store.run((em) => em.findOne(ApiKey, { hash })),
-
-    /** Usable ones first, then the newest; at most `limit`. */
-    list: (org: string, limit: number): Promise<ApiKeyRow[]> =>
-      store.run((em) =>
-        em.find(ApiKey, { org }, { orderBy: [{ revokedAtMs: 'desc nulls first' }, { id: 'asc' }], limit }),
-      ),
-
-    /** False when the org has `limit` usable keys already; atomic by a lock on the org. */
-    insert: (key: NewApiKey, limit: number, nowMs: number): Promise<boolean> =>
-      store.transaction(async ({ em, query }) => {
-        await query('select id from orgs where id = $1 for update', [key.org]);
-        const rows = await query<{ count: number }>(
-          `select count(*) from api_keys
-           where org = $1 and revoked_at_ms is null and (expires_at_ms is null or expires_at_ms > $2)`,
-          [key.org, nowMs],
-        );
-        if (rows[0]!.count >= limit) return false;
-        await em.insert(ApiKey, key);
-        return true;
-      }),
-
-    /** Idempotent. `last_admin`: nothing was done, since nobody could make keys any more. */
-    revoke: (org: string, id: string, nowMs: number): Promise<'revoked' | 'unknown' | 'last_admin'> =>
-      store.transaction(async ({ em, query }) => {
-        await query('select id from orgs where id = $1 for update', [org]);
-        const key = await em.findOne(ApiKey, { org, id });
-        if (key === null) return 'unknown';
-        if (key.revokedAtMs !== null) return 'revoked';
-        const others = await query(
-          `select id from api_keys where org = $1 and id <> $2 and 'admin' = any (scopes) and revoked_at_ms is null
-           and (expires_at_ms is null or expires_at_ms > $3) limit 1`,
-          [org, id, nowMs],
-        );
-        if (key.scopes.includes('admin') && others.length === 0) return 'last_admin';
-        await query('update api_keys set revoked_at_ms = $2 where id = $1', [id, nowMs]);
-        return 'revoked';
-      }),
+    /** In one statement, so that what it says was true at one moment. */
+    inUse: async (hash: string): Promise<KeyInUse | undefined> => {
+      const rows = await store.query<KeyInUse>(
+        `select ${COLUMNS}, o.status as "orgStatus", m.role,
+           (select max(r.issued_until_ms) from revocations r where r.org = k.org
+            and (r.kind = 'user' and r.subject = k.user_id or r.kind = 'key' and r.subject = k.id)) as "revokedUntilMs"
+         from api_keys k join orgs o on o.id = k.org
+         left join memberships m on m.org = k.org and m.user_id = k.user_id where k.hash = $1`,
+        [hash],
+      );
+      return rows[0];
+    },
 
     /** Written only when the last record is older than `intervalMs`. */
     touch: async (id: string, nowMs: number, intervalMs: number): Promise<void> => {
@@ -53,9 +40,61 @@ export function apiKeyRows(store: Store) {
         [id, nowMs, nowMs - intervalMs],
       );
     },
-
-    org: (id: string) => store.run((em) => em.findOne(Org, { id })),
   };
 }
 
 export type ApiKeyRows = ReturnType<typeof apiKeyRows>;
+
+export async function keyById(query: Query, org: string, id: string): Promise<ApiKeyRow | undefined> {
+  const rows = await query<ApiKeyRow>(`select ${COLUMNS} from api_keys k where k.org = $1 and k.id = $2`, [
+    org,
+    id,
+  ]);
+  return rows[0];
+}
+
+export function keysOf(
+  query: Query,
+  org: string,
+  filter: { readonly user: string; readonly after: string; readonly limit: number },
+): Promise<ApiKeyRow[]> {
+  return query<ApiKeyRow>(
+    `select ${COLUMNS} from api_keys k
+     where k.org = $1 and k.id > $2 and ($3 = '' or k.user_id = $3) order by k.id limit $4`,
+    [org, filter.after, filter.user, filter.limit],
+  );
+}
+
+const USABLE = 'revoked_at_ms is null and (expires_at_ms is null or expires_at_ms > $2)';
+
+export async function usableKeys(query: Query, org: string, nowMs: number): Promise<number> {
+  const rows = await query<{ count: number }>(`select count(*) from api_keys where org = $1 and ${USABLE}`, [
+    org,
+    nowMs,
+  ]);
+  return rows[0]!.count;
+}
+
+/** Throws LAST_ADMIN_KEY when nobody could administrate the org without this key. */
+export async function refuseLastAdminKey(
+  query: Query,
+  org: string,
+  key: ApiKeyRow,
+  nowMs: number,
+): Promise<void> {
+  if (!key.scopes.includes('admin')) return;
+  const others = await query(
+    `select k.id from api_keys k join memberships m on m.org = k.org and m.user_id = k.user_id and m.role <> 'member'
+     where k.org = $1 and k.id <> $3 and 'admin' = any (k.scopes) and ${USABLE} limit 1`,
+    [org, nowMs, key.id],
+  );
+  if (others.length > 0) return;
+  throw new FleetwireError(
+    'failed_precondition',
+    'LAST_ADMIN_KEY',
+    'this is the last key with the scope admin',
+    {
+      help: 'Make another admin key first, then revoke this one.',
+    },
+  );
+}

@@ -1,6 +1,7 @@
 /** How the schema `org` came to be, oldest first. Never edit one that was released. */
 
 import { Migration, type MigrationEntry } from '@fleetwire/store';
+import { Tenants } from './migration-002.ts';
 
 class CreateTables extends Migration {
   override up(): void {
@@ -43,4 +44,7 @@ class CreateTables extends Migration {
   }
 }
 
-export const migrations: readonly MigrationEntry[] = [{ name: '001-create-tables', class: CreateTables }];
+export const migrations: readonly MigrationEntry[] = [
+  { name: '001-create-tables', class: CreateTables },
+  { name: '002-tenants', class: Tenants },
+];

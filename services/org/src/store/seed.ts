@@ -1,10 +1,14 @@
-/** Creates the first org with its owner and first API key; any number of replicas may do so at once, any number of times. */
+/** Creates the orgs of the keys folder with owner and first API key; any number of replicas may, any number of times. */
 
 import { FleetwireError } from '@fleetwire/kernel';
 import { isConflict, type Store, type StoreTransaction } from '@fleetwire/store';
+import { foldEmail } from '../domain/texts.ts';
+import { addMember, billingDue, userByEmail } from './orgs.ts';
+import { writeAudit, writeEvent } from './records.ts';
 
 export interface Seed {
   readonly org: { readonly id: string; readonly slug: string; readonly name: string };
+  readonly plan: string;
   readonly ownerEmail: string;
   /** A fresh id, used when the owner is not there yet. */
   readonly ownerId: string;
@@ -24,23 +28,37 @@ export function seedOrg(store: Store, seed: Seed): Promise<{ created: boolean }>
       const { org, nowMs } = seed;
       // A second replica waits here for the first one's commit, and then inserts nothing.
       const inserted = await tx.query(
-        `insert into orgs (id, slug, name, owner_email, created_at_ms) values ($1, $2, $3, $4, $5)
-       on conflict (id) do nothing returning id`,
-        [org.id, org.slug, org.name, seed.ownerEmail, nowMs],
+        `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version, created_at_ms,
+           billing_status, billing_failures)
+         values ($1, $2, $3, $4, false, 'active', 0, 1, 1, $5, 'none', 0) on conflict (id) do nothing returning id`,
+        [org.id, org.slug, org.name, seed.plan, nowMs],
       );
       const created = inserted.length === 1;
-      if (created) {
-        await tx.query(
-          `insert into users (id, org, email, role, created_at_ms) values ($1, $2, $3, 'owner', $4)`,
-          [seed.ownerId, org.id, seed.ownerEmail, nowMs],
-        );
-      }
+      if (created) await insertOwner(tx, seed);
       if (seed.key) await insertFirstKey(tx, seed, seed.key);
       return { created };
     })
     .catch((error: unknown) => {
       throw isConflict(error, 'orgs_slug_unique') ? ofAnotherFabric(seed.org.slug, error) : error;
     });
+}
+
+async function insertOwner({ query }: StoreTransaction, seed: Seed): Promise<void> {
+  const { org, ownerEmail: email, ownerId: id, nowMs } = seed;
+  const user = await userByEmail(query, { id, email, folded: foldEmail(email), org: org.id }, nowMs);
+  await addMember(query, { org: org.id, user, role: 'owner', invitedBy: null }, nowMs);
+  await billingDue(query, org.id, nowMs);
+  const said = { org: org.id, actor: 'org', target: org.id, atMs: nowMs };
+  const details = { slug: org.slug, plan: seed.plan };
+  await writeEvent(query, { ...said, name: 'org_created', details, traceparent: '' });
+  await writeAudit(query, {
+    ...said,
+    actorKind: 'service',
+    action: 'org.create',
+    decision: 'allowed',
+    peer: '',
+    details,
+  });
 }
 
 function ofAnotherFabric(slug: string, cause: unknown): FleetwireError {
@@ -58,8 +76,7 @@ async function insertFirstKey(
 ): Promise<void> {
   await tx.query(
     `insert into api_keys (id, org, user_id, name, prefix, hash, scopes, created_at_ms)
-     select $1, $2, id, 'first key', $3, $4, '{admin}', $5 from users
-     where org = $2 and role = 'owner' order by created_at_ms limit 1
+     select $1, $2, user_id, 'first key', $3, $4, '{admin}', $5 from memberships where org = $2 and role = 'owner'
      on conflict (hash) do nothing`,
     [key.id, seed.org.id, key.prefix, key.hash, seed.nowMs],
   );

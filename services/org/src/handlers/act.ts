@@ -1,0 +1,226 @@
+/**
+ * What every call on an org goes through: who calls, which org, which role, and then the work itself, in one transaction
+ * with its audit entry and its events. Refusals are audited too.
+ */
+
+import type { Caller } from '@fleetwire/identity';
+import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
+import type { RpcContext } from '@fleetwire/rpc';
+import { callerOf } from '@fleetwire/rpc';
+import type { StoreTransaction } from '@fleetwire/store';
+import { grantOf, OPERATOR, refusalByToken, roleTooLow } from '../domain/authorize.ts';
+import { type Grant, type Operation, PERMISSIONS, type Role } from '../domain/permissions.ts';
+import { membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
+import { type AuditEntry, writeAudit, writeEvent } from '../store/records.ts';
+import { nowMs, type OrgParts } from './parts.ts';
+
+export type Call = RpcContext<Caller>;
+
+/** What the work of a call gets. */
+export interface Act {
+  readonly operation: Operation;
+  readonly org: OrgRecord;
+  /** The calling user's id, or `operator`. */
+  readonly actor: string;
+  readonly role: Role | typeof OPERATOR;
+  readonly caller: Caller;
+  readonly nowMs: number;
+  readonly query: StoreTransaction['query'];
+  readonly em: StoreTransaction['em'];
+  /** Throws ROLE_TOO_LOW unless the caller may do this to everybody's, or it is their own. */
+  mustOwn(user: string): void;
+  /** True where the caller may act on what belongs to others. */
+  readonly onOthers: boolean;
+  /** What the audit entry of this call is about. */
+  about(target: string, details?: Readonly<Record<string, string>>): void;
+  /** An event for other services, published with the org's new state after the commit. */
+  tell(name: string, target: string, details?: Readonly<Record<string, string>>): Promise<void>;
+}
+
+/** Reads only: no lock, and nothing in the audit unless it was refused. */
+export function look<T>(
+  parts: OrgParts,
+  operation: Operation,
+  call: Call,
+  org: string,
+  work: (act: Act) => Promise<T>,
+): Promise<T> {
+  return acting(parts, operation, call, org, 'look', work);
+}
+
+/** Changes: the org's row is locked first, so that changes of one org come one after the other. */
+export async function change<T>(
+  parts: OrgParts,
+  operation: Operation,
+  call: Call,
+  org: string,
+  work: (act: Act) => Promise<T>,
+): Promise<T> {
+  const result = await acting(parts, operation, call, org, 'change', work);
+  parts.committed();
+  return result;
+}
+
+async function acting<T>(
+  parts: OrgParts,
+  operation: Operation,
+  call: Call,
+  named: string,
+  mode: 'look' | 'change',
+  work: (act: Act) => Promise<T>,
+): Promise<T> {
+  const caller = callerOf(call);
+  const seen: { org: string; target: string } = { org: caller.org, target: '' };
+  try {
+    const refused = refusalByToken(operation, caller);
+    if (refused) throw refused;
+    return await parts.store.transaction(async (tx) => {
+      const org = await orgOf(tx, caller, named, mode);
+      seen.org = org.id;
+      const role = await roleOf(tx, operation, caller, org);
+      const act = actOf(parts, operation, call, caller, org, role, tx, seen);
+      mustBeOpen(operation, org);
+      const result = await work(act);
+      if (mode === 'change') await writeAudit(tx.query, entryOf(act, call, seen.target, detailsOf.get(act)));
+      return result;
+    });
+  } catch (thrown) {
+    await auditRefusal(parts, operation, call, caller, seen, asFleetwireError(thrown));
+    throw thrown;
+  }
+}
+
+/** What `about` was told besides the target. */
+const detailsOf = new WeakMap<Act, Readonly<Record<string, string>>>();
+
+/** Another org's id looks like one that does not exist. */
+async function orgOf(
+  tx: StoreTransaction,
+  caller: Caller,
+  named: string,
+  mode: 'look' | 'change',
+): Promise<OrgRecord> {
+  const operator = caller.kind === 'service';
+  if (!operator && named !== '' && named !== caller.org) throw orgUnknown();
+  const org = await orgByIdOrSlug(tx.query, operator ? named : caller.org, mode === 'change');
+  if (org === undefined) throw orgUnknown();
+  return org;
+}
+
+async function roleOf(
+  tx: StoreTransaction,
+  operation: Operation,
+  caller: Caller,
+  org: OrgRecord,
+): Promise<Role | typeof OPERATOR> {
+  if (caller.kind === 'service') return OPERATOR;
+  const membership = await membershipOf(tx.query, org.id, caller.subject);
+  const role = membership?.role as Role | undefined;
+  const grant = grantOf(operation, role);
+  if (grant instanceof FleetwireError) throw grant;
+  return role!;
+}
+
+function actOf(
+  parts: OrgParts,
+  operation: Operation,
+  call: Call,
+  caller: Caller,
+  org: OrgRecord,
+  role: Role | typeof OPERATOR,
+  tx: StoreTransaction,
+  seen: { target: string },
+): Act {
+  const permission = PERMISSIONS[operation];
+  const grant: Grant = role === OPERATOR || permission.for !== 'members' ? 'yes' : permission.grants[role];
+  const at = nowMs(parts.clock);
+  const actor = caller.subject;
+  const act: Act = {
+    operation,
+    org,
+    actor,
+    role,
+    caller,
+    nowMs: at,
+    query: tx.query,
+    em: tx.em,
+    onOthers: grant === 'yes',
+    mustOwn(user) {
+      if (grant !== 'yes' && user !== actor) throw roleTooLow(operation, role as Role);
+    },
+    about(target, details) {
+      seen.target = target;
+      if (details !== undefined) detailsOf.set(act, details);
+    },
+    async tell(name, target, details = {}) {
+      const { traceparent } = call;
+      await writeEvent(tx.query, { org: org.id, name, actor, target, details, atMs: at, traceparent });
+      await tx.query('update orgs set state_version = state_version + 1 where id = $1', [org.id]);
+    },
+  };
+  return act;
+}
+
+/** What is being deleted changes no more; what was deleted only the operator sees. */
+function mustBeOpen(operation: Operation, org: OrgRecord): void {
+  if (org.status === 'active' || PERMISSIONS[operation].for === 'services') return;
+  if (operation === 'getOrg' || operation === 'listAudit' || operation === 'exportAudit') return;
+  throw orgClosed();
+}
+
+export function orgUnknown(): FleetwireError {
+  return new FleetwireError('not_found', 'ORG_UNKNOWN', 'there is no such org');
+}
+
+export function orgClosed(): FleetwireError {
+  return new FleetwireError('failed_precondition', 'ORG_CLOSED', 'this org is deleted, or being deleted', {
+    help: 'The operator of the fabric can restore it within 30 days.',
+  });
+}
+
+function entryOf(
+  act: Act,
+  call: Call,
+  target: string,
+  details: Readonly<Record<string, string>> | undefined,
+): AuditEntry {
+  return {
+    org: act.org.id,
+    atMs: act.nowMs,
+    actorKind: kindOf(act.caller),
+    actor: act.actor,
+    action: PERMISSIONS[act.operation].action,
+    target,
+    decision: 'allowed',
+    peer: call.peer,
+    ...(details === undefined ? {} : { details }),
+  };
+}
+
+const kindOf = (caller: Caller) =>
+  caller.kind === 'service' && caller.subject === OPERATOR ? OPERATOR : caller.kind;
+
+/** Only what was refused for want of a right; a slip in the request is no matter for the audit. */
+async function auditRefusal(
+  parts: OrgParts,
+  operation: Operation,
+  call: Call,
+  caller: Caller,
+  seen: { readonly org: string; readonly target: string },
+  error: FleetwireError,
+): Promise<void> {
+  if (error.kind !== 'permission_denied' && error.reason !== 'ORG_UNKNOWN') return;
+  // A service's call names no org of its own.
+  if (seen.org === '') return;
+  await parts.denials.write({
+    org: seen.org,
+    atMs: nowMs(parts.clock),
+    actorKind: kindOf(caller),
+    actor: caller.subject,
+    action: PERMISSIONS[operation].action,
+    target: seen.target,
+    decision: 'denied',
+    reason: error.reason,
+    peer: call.peer,
+  });
+}

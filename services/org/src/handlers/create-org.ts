@@ -1,0 +1,189 @@
+/** CreateOrg: a new org with its owner, the owner's first API key, and a plan. */
+
+import { planByName } from '@fleetwire/access';
+import type { CreateOrgRequest, CreateOrgResponse } from '@fleetwire/gen/org';
+import { hashSecret, newApiKey } from '@fleetwire/identity';
+import { FleetwireError, newId, printable } from '@fleetwire/kernel';
+import { callerOf } from '@fleetwire/rpc';
+import { isConflict, type StoreTransaction } from '@fleetwire/store';
+import { keyPrefix } from '../domain/api-keys.ts';
+import { OPERATOR, refusalByToken } from '../domain/authorize.ts';
+import { PERMISSIONS } from '../domain/permissions.ts';
+import { checkSlug, slugChoice, slugOf, slugTaken } from '../domain/slugs.ts';
+import { checkEmail, foldEmail, lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
+import { ApiKey } from '../store/access-entities.ts';
+import { addMember, billingDue, orgByIdOrSlug, userByEmail } from '../store/orgs.ts';
+import { writeAudit, writeEvent } from '../store/records.ts';
+import type { Call } from './act.ts';
+import { repeated } from './once.ts';
+import { nowMs, type OrgParts } from './parts.ts';
+import { shownOrg } from './shown-org.ts';
+
+/** Slugs made of a name get a number when they are taken; so many are tried. */
+const SLUG_TRIES = 20;
+
+export async function createOrg(
+  parts: OrgParts,
+  request: CreateOrgRequest,
+  call: Call,
+): Promise<CreateOrgResponse> {
+  const caller = callerOf(call);
+  const refused = refusalByToken('createOrg', caller);
+  if (refused) throw refused;
+  refuseViolations('INVALID_ORG_NAME', [lineViolation('name', request.name, TEXT_LIMITS.nameChars)]);
+  const plan = checkPlan(request.plan === '' ? parts.defaultPlan : request.plan);
+  const given = request.slug === '' ? undefined : checkSlug(request.slug);
+  const wanted = given ?? slugOf(request.name);
+  const owner = ownerOf(request, call);
+  for (let attempt = 0; ; attempt++) {
+    const slug = slugChoice(wanted, attempt);
+    try {
+      const answer = await parts.store.transaction((tx) =>
+        create(parts, request, call, tx, slug, plan, owner),
+      );
+      parts.committed();
+      return answer;
+    } catch (error) {
+      if (!isConflict(error, 'orgs_slug_unique')) throw error;
+      if (given !== undefined || attempt >= SLUG_TRIES) throw slugTaken(slug, await freeSlug(parts, wanted));
+    }
+  }
+}
+
+/** Throws PLAN_UNKNOWN. */
+function checkPlan(name: string): string {
+  if (planByName(name) === undefined) throw planUnknown(name);
+  return name;
+}
+
+export function planUnknown(name: string): FleetwireError {
+  return new FleetwireError('invalid_argument', 'PLAN_UNKNOWN', `there is no plan "${printable(name)}"`, {
+    help: 'Use free, pro, team or enterprise.',
+    violations: [{ field: 'plan', description: 'must be free, pro, team or enterprise' }],
+  });
+}
+
+/** The caller, or whom the operator names. */
+function ownerOf(
+  request: CreateOrgRequest,
+  call: Call,
+): { readonly user: string } | { readonly email: string } {
+  const caller = callerOf(call);
+  if (caller.subject === OPERATOR && caller.kind === 'service')
+    return { email: checkEmail(request.ownerEmail) };
+  if (request.ownerEmail === '') return { user: caller.subject };
+  throw new FleetwireError(
+    'permission_denied',
+    'OWNER_IS_CALLER',
+    'you would be the owner of the org you make',
+    {
+      help: 'Leave owner_email out, and hand the org over later.',
+    },
+  );
+}
+
+async function create(
+  parts: OrgParts,
+  request: CreateOrgRequest,
+  call: Call,
+  tx: StoreTransaction,
+  slug: string,
+  plan: string,
+  owner: ReturnType<typeof ownerOf>,
+): Promise<CreateOrgResponse> {
+  const { query } = tx;
+  const caller = callerOf(call);
+  const at = nowMs(parts.clock);
+  const id = newId('org');
+  const secret = newApiKey();
+  const { idempotencyKey: key, ...rest } = request;
+  const once = { org: '', actor: caller.subject, operation: 'createOrg', key, request: rest };
+  const earlier = await repeated(query, once, at, async () => {
+    await refuseSecond(parts, query);
+    await query(
+      `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version,
+         created_at_ms, billing_status, billing_failures)
+       values ($1, $2, $3, $4, false, 'active', 0, 1, 1, $5, 'none', 0)`,
+      [id, slug, request.name, plan, at],
+    );
+    const user =
+      'user' in owner
+        ? owner.user
+        : await userByEmail(
+            query,
+            { id: newId('user'), email: owner.email, folded: foldEmail(owner.email), org: id },
+            at,
+          );
+    await refuseTooMany(parts, query, user);
+    await addMember(query, { org: id, user, role: 'owner', invitedBy: null }, at);
+    await tx.em.insert(ApiKey, firstKey(id, user, secret, at));
+    await billingDue(query, id, at);
+    const said = { org: id, actor: caller.subject, target: id, atMs: at };
+    await writeEvent(query, {
+      ...said,
+      name: 'org_created',
+      details: { slug, plan },
+      traceparent: call.traceparent,
+    });
+    const actorKind = caller.kind === 'service' ? OPERATOR : 'user';
+    const { action } = PERMISSIONS.createOrg;
+    await writeAudit(query, {
+      ...said,
+      actorKind,
+      action,
+      decision: 'allowed',
+      peer: call.peer,
+      details: { slug, plan },
+    });
+    return id;
+  });
+  const org = await orgByIdOrSlug(query, earlier ?? id, false);
+  return { org: await shownOrg(query, org!), secret: earlier === undefined ? secret : '' };
+}
+
+function firstKey(org: string, userId: string, secret: string, at: number) {
+  return {
+    id: newId('key'),
+    org,
+    userId,
+    name: 'first key',
+    prefix: keyPrefix(secret),
+    hash: hashSecret(secret),
+    scopes: ['admin'],
+    createdAtMs: at,
+  };
+}
+
+async function refuseSecond(parts: OrgParts, query: StoreTransaction['query']): Promise<void> {
+  if (!parts.singleTenant) return;
+  const others = await query('select 1 from orgs limit 1');
+  if (others.length === 0) return;
+  throw new FleetwireError(
+    'failed_precondition',
+    'SINGLE_TENANT',
+    'this fabric runs on a broker without accounts, where nothing would keep two orgs apart',
+    { help: 'Run nats-server with the accounts that `fleetwire bootstrap` prints.' },
+  );
+}
+
+async function refuseTooMany(parts: OrgParts, query: StoreTransaction['query'], user: string): Promise<void> {
+  const { max_orgs_per_user: max } = parts.config;
+  await query('select id from users where id = $1 for update', [user]);
+  const rows = await query<{ count: number }>(
+    `select count(*) from memberships where user_id = $1 and role = 'owner'`,
+    [user],
+  );
+  if (rows[0]!.count < max) return;
+  throw new FleetwireError('resource_exhausted', 'ORG_LIMIT', `you own ${max} orgs already`, {
+    help: 'Delete one that nobody needs, or hand it over.',
+  });
+}
+
+async function freeSlug(parts: OrgParts, wanted: string): Promise<string | undefined> {
+  const choices = Array.from({ length: SLUG_TRIES }, (_, i) => slugChoice(wanted, i + 1));
+  const rows = await parts.store.query<{ slug: string }>('select slug from orgs where slug = any($1)', [
+    choices,
+  ]);
+  const taken = new Set(rows.map(({ slug }) => slug));
+  return choices.find((slug) => !taken.has(slug));
+}

@@ -1,0 +1,95 @@
+/** DeleteOrg begins a deletion, ConfirmCleared says that the registry has done its part, RestoreOrg undoes it. */
+
+import type {
+  ConfirmClearedRequest,
+  ConfirmClearedResponse,
+  DeleteOrgRequest,
+  DeleteOrgResponse,
+  RestoreOrgRequest,
+  RestoreOrgResponse,
+} from '@fleetwire/gen/org';
+import { FleetwireError } from '@fleetwire/kernel';
+import { callerOf } from '@fleetwire/rpc';
+import { refusalByToken } from '../domain/authorize.ts';
+import { DELETION_STEPS, restoreRefusal, stepAfter } from '../domain/deletion.ts';
+import { billingDue, orgByIdOrSlug } from '../store/orgs.ts';
+import { type Call, change } from './act.ts';
+import { nowMs, type OrgParts } from './parts.ts';
+import { shownOrg } from './shown-org.ts';
+
+/** From here on its tokens are refused everywhere; the rest goes on by itself, see upkeep/deletion.ts. */
+export function deleteOrg(
+  parts: OrgParts,
+  request: DeleteOrgRequest,
+  call: Call,
+): Promise<DeleteOrgResponse> {
+  return change(parts, 'deleteOrg', call, request.org, async (act) => {
+    const { query, org } = act;
+    act.about(org.id);
+    if (request.confirmSlug !== org.slug)
+      throw new FleetwireError('invalid_argument', 'CONFIRM_SLUG', 'the slug given does not name this org', {
+        help: `Repeat its slug, ${org.slug}, to confirm.`,
+        violations: [{ field: 'confirm_slug', description: "must be the org's slug" }],
+      });
+    await query(
+      `update orgs set status = 'deleting', deletion_step = $2, deletion = deletion + 1, version = version + 1,
+       billing_due_at_ms = null where id = $1`,
+      [org.id, DELETION_STEPS[0]],
+    );
+    await act.tell('org_deletion_started', org.id);
+    return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+  });
+}
+
+/** Idempotent; a confirmation of an earlier deletion changes nothing. */
+export async function confirmCleared(
+  parts: OrgParts,
+  request: ConfirmClearedRequest,
+  call: Call,
+): Promise<ConfirmClearedResponse> {
+  const refused = refusalByToken('confirmCleared', callerOf(call));
+  if (refused) throw refused;
+  await parts.store.query(
+    `update orgs set deletion_step = $3
+     where id = $1 and deletion = $2 and status = 'deleting' and deletion_step = 'clear_agents'`,
+    [request.org, request.deletion, stepAfter('clear_agents')],
+  );
+  parts.committed();
+  return {};
+}
+
+/** People, workspaces and keys are back as they were; agents and nodes register anew. */
+export function restoreOrg(
+  parts: OrgParts,
+  request: RestoreOrgRequest,
+  call: Call,
+): Promise<RestoreOrgResponse> {
+  return change(parts, 'restoreOrg', call, request.org, async (act) => {
+    const { query, org } = act;
+    act.about(org.id);
+    const refused = restoreRefusal(org, nowMs(parts.clock));
+    if (refused) throw refused;
+    await query(
+      `insert into memberships (org, user_id, role, invited_by, joined_at_ms, version)
+       select org, user_id, role, invited_by, joined_at_ms, 1 from former_memberships where org = $1`,
+      [org.id],
+    );
+    await query('delete from former_memberships where org = $1', [org.id]);
+    // What was suspended before the deletion, because its member had left, stays suspended.
+    await query(
+      `update workspaces set deleted_at_ms = null, deletion = null,
+         status = case when suspended_at_ms is null then coalesce(status_before, status) else status end,
+         status_before = case when suspended_at_ms is null then null else status_before end, version = version + 1
+       where org = $1 and deletion = $2`,
+      [org.id, org.deletion],
+    );
+    await query(
+      `update orgs set status = 'active', deletion_step = null, deleted_at_ms = null, version = version + 1
+       where id = $1`,
+      [org.id],
+    );
+    await billingDue(query, org.id, act.nowMs);
+    await act.tell('org_restored', org.id);
+    return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+  });
+}

@@ -1,0 +1,109 @@
+/** GetOrg, ListOrgs, UpdateOrg, TransferOwnership. */
+
+import { planByName } from '@fleetwire/access';
+import type {
+  GetOrgRequest,
+  GetOrgResponse,
+  ListOrgsRequest,
+  ListOrgsResponse,
+  TransferOwnershipRequest,
+  TransferOwnershipResponse,
+  UpdateOrgRequest,
+  UpdateOrgResponse,
+} from '@fleetwire/gen/org';
+import { FleetwireError } from '@fleetwire/kernel';
+import { callerOf, cutPage, readPage } from '@fleetwire/rpc';
+import { isConflict } from '@fleetwire/store';
+import { refusalByToken } from '../domain/authorize.ts';
+import { checkSlug, slugTaken } from '../domain/slugs.ts';
+import { lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
+import { membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
+import { type Call, change, look } from './act.ts';
+import { memberUnknown } from './members.ts';
+import type { OrgParts } from './parts.ts';
+import { shownOrg } from './shown-org.ts';
+import { checkVersion } from './versions.ts';
+
+export function getOrg(parts: OrgParts, request: GetOrgRequest, call: Call): Promise<GetOrgResponse> {
+  return look(parts, 'getOrg', call, request.org, async ({ query, org }) => ({
+    org: await shownOrg(query, org),
+  }));
+}
+
+export async function listOrgs(
+  parts: OrgParts,
+  request: ListOrgsRequest,
+  call: Call,
+): Promise<ListOrgsResponse> {
+  const refused = refusalByToken('listOrgs', callerOf(call));
+  if (refused) throw refused;
+  const { size, after } = readPage(request);
+  return parts.store.transaction(async ({ query }) => {
+    const rows = await query<OrgRecord>(
+      `select * from orgs where slug > $1 and ($2 = '' or status = $2) order by slug limit $3`,
+      [after, request.status, size + 1],
+    );
+    const { shown, nextPageToken } = cutPage(rows, size, (org) => org.slug);
+    const orgs = [];
+    for (const org of shown) orgs.push(await shownOrg(query, org));
+    return { orgs, nextPageToken };
+  });
+}
+
+export async function updateOrg(
+  parts: OrgParts,
+  request: UpdateOrgRequest,
+  call: Call,
+): Promise<UpdateOrgResponse> {
+  const { name, slug, settings } = request;
+  refuseViolations('INVALID_ORG_NAME', [
+    name === undefined ? undefined : lineViolation('name', name, TEXT_LIMITS.nameChars),
+  ]);
+  if (slug !== undefined) checkSlug(slug);
+  try {
+    return await change(parts, 'updateOrg', call, request.org, async (act) => {
+      const { query, org } = act;
+      checkVersion(request.version, org.version);
+      const sso = settings?.ssoEnabled ?? org.sso_enabled;
+      if (sso && !planByName(org.plan)?.ssoAddon) throw planLacks(org.plan, 'single sign-on');
+      await query(
+        `update orgs set name = $2, slug = $3, sso_enabled = $4, version = version + 1 where id = $1`,
+        [org.id, name ?? org.name, slug ?? org.slug, sso],
+      );
+      act.about(org.id, { ...(name === undefined ? {} : { name }), ...(slug === undefined ? {} : { slug }) });
+      await act.tell('org_updated', org.id);
+      return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+    });
+  } catch (error) {
+    throw isConflict(error, 'orgs_slug_unique') ? slugTaken(slug!, undefined) : error;
+  }
+}
+
+/** Throws failed_precondition PLAN_FEATURE. */
+export function planLacks(plan: string, feature: string): FleetwireError {
+  return new FleetwireError('failed_precondition', 'PLAN_FEATURE', `the plan ${plan} has no ${feature}`, {
+    help: 'The plan team has it.',
+    details: { plan, lifted_by: 'team' },
+  });
+}
+
+/** The former owner stays as an admin. */
+export function transferOwnership(
+  parts: OrgParts,
+  request: TransferOwnershipRequest,
+  call: Call,
+): Promise<TransferOwnershipResponse> {
+  return change(parts, 'transferOwnership', call, request.org, async (act) => {
+    const { query, org, actor } = act;
+    act.about(request.user);
+    const target = await membershipOf(query, org.id, request.user);
+    if (target === undefined) throw memberUnknown();
+    if (target.user_id === actor) return {};
+    const set = 'update memberships set role = $3, version = version + 1 where org = $1 and user_id = $2';
+    // In this order: there is never a second owner, which the table refuses.
+    await query(set, [org.id, actor, 'admin']);
+    await query(set, [org.id, target.user_id, 'owner']);
+    await act.tell('ownership_transferred', target.user_id, { from: actor });
+    return {};
+  });
+}

@@ -1,0 +1,122 @@
+/** GetPlan, ListPlans, ChangePlan, SetLimits, GetUsage. */
+
+import { PLANS, type Plan as PlanData, planByName, seatsOf } from '@fleetwire/access';
+import type {
+  ChangePlanRequest,
+  ChangePlanResponse,
+  GetPlanRequest,
+  GetPlanResponse,
+  GetUsageRequest,
+  GetUsageResponse,
+  ListPlansResponse,
+  Plan,
+  SetLimitsRequest,
+  SetLimitsResponse,
+} from '@fleetwire/gen/org';
+import { FleetwireError } from '@fleetwire/kernel';
+import { OPERATOR } from '../domain/authorize.ts';
+import { limitsInForce } from '../domain/plan-limits.ts';
+import { refuseViolations } from '../domain/texts.ts';
+import { billingDue, memberCount, orgByIdOrSlug } from '../store/orgs.ts';
+import { workspaceCount } from '../store/workspaces.ts';
+import { type Call, change, look } from './act.ts';
+import { planUnknown } from './create-org.ts';
+import type { OrgParts } from './parts.ts';
+import { shownOrg } from './shown-org.ts';
+
+const USAGE_DAYS = { initial: 30, max: 366 };
+
+export function getPlan(parts: OrgParts, request: GetPlanRequest, call: Call): Promise<GetPlanResponse> {
+  return look(parts, 'getPlan', call, request.org, async ({ query, org, nowMs }) => {
+    const plan = planByName(org.plan)!;
+    const members = await memberCount(query, org.id);
+    const invites = await query<{ count: number }>(
+      `select count(*) from invites
+       where org = $1 and accepted_at_ms is null and revoked_at_ms is null and expires_at_ms > $2`,
+      [org.id, nowMs],
+    );
+    return {
+      plan: shownPlan(plan),
+      limits: limitsInForce(org, members),
+      members,
+      workspaces: await workspaceCount(query, org.id),
+      openInvites: invites[0]!.count,
+      seats: seatsOf(plan, members),
+      billingStatus: org.billing_status,
+    };
+  });
+}
+
+export function listPlans(): ListPlansResponse {
+  return { plans: PLANS.map(shownPlan) };
+}
+
+const shownPlan = (plan: PlanData): Plan => ({ ...plan, limits: { ...plan.limits } });
+
+/** A smaller plan takes nothing away: what is there stays, and nothing is added beyond its limits. */
+export function changePlan(
+  parts: OrgParts,
+  request: ChangePlanRequest,
+  call: Call,
+): Promise<ChangePlanResponse> {
+  const plan = planByName(request.plan);
+  if (plan === undefined) throw planUnknown(request.plan);
+  return change(parts, 'changePlan', call, request.org, async (act) => {
+    const { query, org } = act;
+    act.about(org.id, { from: org.plan, to: plan.name });
+    if (plan.name === 'enterprise' && parts.sold && act.role !== OPERATOR) throw contactSales();
+    if (plan.name !== org.plan) {
+      await query('update orgs set plan = $2, version = version + 1 where id = $1', [org.id, plan.name]);
+      await billingDue(query, org.id, act.nowMs);
+      await act.tell('plan_changed', org.id, { from: org.plan, to: plan.name });
+    }
+    return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+  });
+}
+
+function contactSales(): FleetwireError {
+  return new FleetwireError(
+    'failed_precondition',
+    'CONTACT_SALES',
+    'the plan enterprise is agreed on, not ordered',
+    {
+      help: 'Ask the operator of this fabric.',
+    },
+  );
+}
+
+export function setLimits(
+  parts: OrgParts,
+  request: SetLimitsRequest,
+  call: Call,
+): Promise<SetLimitsResponse> {
+  const { limits } = request;
+  refuseViolations(
+    'INVALID_LIMITS',
+    Object.entries(limits ?? {}).map(([field, value]) =>
+      Number.isInteger(value) && value >= -1
+        ? undefined
+        : { field: `limits.${field}`, description: 'must be a whole number, or -1 for no limit' },
+    ),
+  );
+  return change(parts, 'setLimits', call, request.org, async (act) => {
+    const { query, org } = act;
+    act.about(org.id, limits === undefined ? {} : { limits: JSON.stringify(limits) });
+    await query('update orgs set limits = $2, version = version + 1 where id = $1', [
+      org.id,
+      limits === undefined ? null : JSON.stringify(limits),
+    ]);
+    await act.tell('limits_changed', org.id);
+    return { limits: limitsInForce({ ...org, limits: limits ?? null }, await memberCount(query, org.id)) };
+  });
+}
+
+export function getUsage(parts: OrgParts, request: GetUsageRequest, call: Call): Promise<GetUsageResponse> {
+  const days = request.days === 0 ? USAGE_DAYS.initial : Math.min(request.days, USAGE_DAYS.max);
+  return look(parts, 'getUsage', call, request.org, async ({ query, org }) => ({
+    days: await query<GetUsageResponse['days'][number]>(
+      `select day, messages, bytes, agents, nodes from usage_days where org = $1 order by day desc limit $2`,
+      [org.id, days],
+    ),
+  }));
+}

@@ -1,0 +1,108 @@
+/** Reads orgs, memberships and users; the plain rows that handlers decide on. */
+
+import type { StoreTransaction } from '@fleetwire/store';
+import type { Limits } from './entities.ts';
+
+type Query = StoreTransaction['query'];
+
+/** A row of `orgs` as queries give it. */
+export interface OrgRecord {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly plan: string;
+  readonly limits: Limits | null;
+  readonly sso_enabled: boolean;
+  readonly status: string;
+  readonly deletion_step: string | null;
+  readonly deletion: number;
+  readonly deleted_at_ms: number | null;
+  readonly version: number;
+  readonly state_version: number;
+  readonly created_at_ms: number;
+  readonly billing_status: string;
+  readonly subscription_id: string | null;
+}
+
+export interface MemberRecord {
+  readonly user_id: string;
+  readonly role: string;
+  readonly invited_by: string | null;
+  readonly joined_at_ms: number;
+  readonly version: number;
+  readonly email: string;
+}
+
+/** With `lock` the row stays locked until the transaction ends. */
+export async function orgByIdOrSlug(
+  query: Query,
+  idOrSlug: string,
+  lock: boolean,
+): Promise<OrgRecord | undefined> {
+  const rows = await query<OrgRecord>(
+    `select * from orgs where id = $1 or slug = $1 ${lock ? 'for update' : ''}`,
+    [idOrSlug],
+  );
+  return rows[0];
+}
+
+export async function membershipOf(
+  query: Query,
+  org: string,
+  user: string,
+): Promise<MemberRecord | undefined> {
+  const rows = await query<MemberRecord>(
+    `select m.user_id, m.role, m.invited_by, m.joined_at_ms, m.version, u.email
+     from memberships m join users u on u.id = m.user_id where m.org = $1 and m.user_id = $2`,
+    [org, user],
+  );
+  return rows[0];
+}
+
+export async function memberCount(query: Query, org: string): Promise<number> {
+  const rows = await query<{ count: number }>('select count(*) from memberships where org = $1', [org]);
+  return rows[0]!.count;
+}
+
+export async function ownerEmail(query: Query, org: string): Promise<string> {
+  const rows = await query<{ email: string }>(
+    `select u.email from memberships m join users u on u.id = m.user_id where m.org = $1 and m.role = 'owner'`,
+    [org],
+  );
+  return rows[0]?.email ?? '';
+}
+
+/** The user of that address; a new one under `id` when there is none. Concurrent calls get the same one. */
+export async function userByEmail(
+  query: Query,
+  user: { readonly id: string; readonly email: string; readonly folded: string; readonly org: string },
+  nowMs: number,
+): Promise<string> {
+  const rows = await query<{ id: string }>(
+    `insert into users (id, email, email_folded, default_org, created_at_ms) values ($1, $2, $3, $4, $5)
+     on conflict (email_folded) do update set email_folded = excluded.email_folded returning id`,
+    [user.id, user.email, user.folded, user.org, nowMs],
+  );
+  return rows[0]!.id;
+}
+
+export async function addMember(
+  query: Query,
+  member: {
+    readonly org: string;
+    readonly user: string;
+    readonly role: string;
+    readonly invitedBy: string | null;
+  },
+  nowMs: number,
+): Promise<void> {
+  await query(
+    `insert into memberships (org, user_id, role, invited_by, joined_at_ms, version) values ($1, $2, $3, $4, $5, 1)`,
+    [member.org, member.user, member.role, member.invitedBy, nowMs],
+  );
+}
+
+/** Seats and plan are to be compared with what is billed, soon. */
+export async function billingDue(query: Query, org: string, nowMs: number): Promise<void> {
+  await query('update orgs set billing_due_at_ms = $2 where id = $1', [org, nowMs]);
+}

@@ -1,0 +1,115 @@
+/**
+ * Carries deletions of orgs on, step by step. Each step and the note that it was done are one transaction, so a replica
+ * that dies leaves a step either undone or done, and any other goes on from there.
+ */
+
+import { asFleetwireError, type Clock } from '@fleetwire/kernel';
+import type { Store, StoreTransaction } from '@fleetwire/store';
+import type { Logger } from '@fleetwire/telemetry';
+import { type DeletionStep, stepAfter } from '../domain/deletion.ts';
+import type { OrgRecord } from '../store/orgs.ts';
+import { writeAudit, writeEvent } from '../store/records.ts';
+
+export interface DeletionParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Resolves when the provider has no live subscription of the org. */
+  readonly cancelSubscription: (org: string) => Promise<void>;
+  readonly committed: () => void;
+}
+
+const BATCH = 20;
+
+/** One round over all orgs that are being deleted; gives how many steps were done. */
+export async function advanceDeletions(parts: DeletionParts): Promise<number> {
+  const due = await parts.store.query<{ id: string; deletion_step: DeletionStep }>(
+    `select id, deletion_step from orgs where status = 'deleting' and deletion_step <> 'clear_agents'
+     order by id limit $1`,
+    [BATCH],
+  );
+  let done = 0;
+  for (const { id, deletion_step: step } of due) {
+    try {
+      if (await advance(parts, id, step)) done += 1;
+    } catch (error) {
+      const { reason, message } = asFleetwireError(error);
+      parts.log.warn({ org: id, step, reason, message }, 'a deletion waits');
+    }
+  }
+  return done;
+}
+
+async function advance(parts: DeletionParts, id: string, step: DeletionStep): Promise<boolean> {
+  // Outside of any transaction: it may take long, and doing it twice does no harm.
+  if (step === 'cancel_subscription') await parts.cancelSubscription(id);
+  const done = await parts.store.transaction(async ({ query }) => {
+    const [org] = await query<OrgRecord>(
+      `select * from orgs where id = $1 and status = 'deleting' and deletion_step = $2 for update skip locked`,
+      [id, step],
+    );
+    if (org === undefined) return false;
+    const nowMs = Math.floor(parts.clock.nowUs() / 1000);
+    await STEPS[step](query, org, nowMs);
+    const next = stepAfter(step) ?? null;
+    await query('update orgs set deletion_step = $2 where id = $1', [id, next]);
+    const said = { org: id, actor: 'org', target: id, atMs: nowMs };
+    await writeAudit(query, {
+      ...said,
+      actorKind: 'service',
+      action: `org.delete.${step}`,
+      decision: 'allowed',
+      peer: '',
+    });
+    if (next === null) {
+      await writeEvent(query, { ...said, name: 'org_deleted', traceparent: '' });
+      await query('update orgs set state_version = state_version + 1 where id = $1', [id]);
+    }
+    return true;
+  });
+  if (done) parts.committed();
+  return done;
+}
+
+type Step = (query: StoreTransaction['query'], org: OrgRecord, nowMs: number) => Promise<void>;
+
+const STEPS: Readonly<Record<DeletionStep, Step>> = {
+  // Done by `cancelSubscription`.
+  cancel_subscription: async () => undefined,
+  // Done by ConfirmCleared.
+  clear_agents: async () => undefined,
+  suspend_workspaces: async (query, org, nowMs) => {
+    await query('delete from assignments where org = $1', [org.id]);
+    await query(
+      `update workspaces set deletion = $2, deleted_at_ms = $3, version = version + 1,
+         status_before = case when status = 'suspended' then status_before else status end, status = 'suspended'
+       where org = $1 and deleted_at_ms is null`,
+      [org.id, org.deletion, nowMs],
+    );
+  },
+  delete_memberships: async (query, org, nowMs) => {
+    await query(
+      `insert into former_memberships (org, user_id, role, invited_by, joined_at_ms)
+       select org, user_id, role, invited_by, joined_at_ms from memberships where org = $1`,
+      [org.id],
+    );
+    await query('delete from memberships where org = $1', [org.id]);
+    await query(
+      'update invites set revoked_at_ms = $2 where org = $1 and accepted_at_ms is null and revoked_at_ms is null',
+      [org.id, nowMs],
+    );
+    await query(`update mails set state = 'failed', body = '' where org = $1 and state = 'waiting'`, [
+      org.id,
+    ]);
+    await query(
+      'update join_tokens set expires_at_ms = $2 where org = $1 and used_by is null and expires_at_ms > $2',
+      [org.id, nowMs],
+    );
+  },
+  delete_org: async (query, org, nowMs) => {
+    await query(
+      `update orgs set status = 'deleted', deleted_at_ms = $2, version = version + 1 where id = $1`,
+      [org.id, nowMs],
+    );
+  },
+};

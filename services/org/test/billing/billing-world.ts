@@ -1,0 +1,158 @@
+/** A double of Stripe, the real library, a real PostgreSQL with the schema of org, and any number of upkeeps on them. */
+
+import { type Clock, newId, systemClock } from '@fleetwire/kernel';
+import { openStore, type Store } from '@fleetwire/store';
+import { createLog } from '@fleetwire/telemetry';
+import { startTestPostgres } from '@fleetwire/testkit';
+import { type BillingConfig, createBilling, upkeepLimits } from '../../src/billing/billing-keys.ts';
+import type { Billing } from '../../src/billing/port.ts';
+import { type BillingChange, storeOutcome } from '../../src/billing/store-outcome.ts';
+import { BillingUpkeep, type UpkeepOptions } from '../../src/billing/upkeep.ts';
+import { entities, Org, type OrgRow } from '../../src/store/entities.ts';
+import { migrations } from '../../src/store/migrations.ts';
+import { SECRET_KEY, StripeDouble } from './stripe-double.ts';
+import type { Customer, Sub } from './stripe-model.ts';
+
+export const WEBHOOK_SECRET = 'whsec_double_0b1d';
+export const PRICES = { pro: 'price_pro', team: 'price_team' } as const;
+
+export interface BillingWorld extends AsyncDisposable {
+  readonly store: Store;
+  readonly stripe: StripeDouble;
+  readonly billing: Billing;
+  /** Plans and statuses that became others, as they were told. */
+  readonly told: BillingChange[];
+  readonly clock: Clock;
+  /** Lets `ms` pass for the upkeep. */
+  advance(ms: number): void;
+  nowMs(): number;
+  /** One more replica; not started. */
+  upkeep(more?: Partial<UpkeepOptions>): BillingUpkeep;
+  /** With an owner and `members` - 1 others, due at once. */
+  org(plan: string, members?: number): Promise<string>;
+  setMembers(org: string, members: number): Promise<void>;
+  /** As a change by a member would. */
+  setPlan(org: string, plan: string, status?: string): Promise<void>;
+  row(org: string): Promise<OrgRow>;
+  /** What Stripe has of that org, in the order of creation; `liveOf`: what is not over. */
+  subsOf(org: string): Sub[];
+  liveOf(org: string): Sub[];
+  customersOf(org: string): Customer[];
+}
+
+export function testConfig(apiUrl: string, more: Partial<BillingConfig> = {}): BillingConfig {
+  return {
+    billing: 'stripe',
+    stripe_secret_key: SECRET_KEY,
+    stripe_webhook_secret: WEBHOOK_SECRET,
+    stripe_price_pro: PRICES.pro,
+    stripe_price_team: PRICES.team,
+    stripe_api_url: apiUrl,
+    stripe_invoice_days: 14,
+    stripe_timeout_ms: 20_000,
+    stripe_retries: 0,
+    billing_interval_ms: 10,
+    ...more,
+  };
+}
+
+/** Price and quantity of each item. */
+export function itemsOf(sub: Sub | undefined) {
+  return sub?.items.data.map(({ price, quantity }) => [price.id, quantity]);
+}
+
+export async function startBillingWorld(more: Partial<BillingConfig> = {}): Promise<BillingWorld> {
+  await using building = new AsyncDisposableStack();
+  const postgres = building.use(await startTestPostgres());
+  const store = await openStore({
+    url: postgres.url,
+    schema: 'org',
+    entities,
+    migrations,
+    poolMax: 6,
+    applicationName: 'billing',
+  });
+  building.defer(() => store.close());
+  const stripe = building.use(await StripeDouble.start());
+  const config = testConfig(stripe.url, more);
+  const billing = createBilling(config);
+  const told: BillingChange[] = [];
+  let aheadMs = 0;
+  const clock: Clock = {
+    nowUs: () => systemClock.nowUs() + aheadMs * 1000,
+    monotonicMs: () => systemClock.monotonicMs(),
+  };
+  const nowMs = () => Math.floor(clock.nowUs() / 1000);
+  const settle = storeOutcome(store, clock, (_tx, change) => Promise.resolve(void told.push(change)));
+  const log = createLog({ service: 'org', instance: 'test', version: '0', level: 'silent' });
+  const closing = building.move();
+  const addMembers = async (org: string, from: number, to: number) => {
+    for (let i = from; i < to; i++) {
+      const id = newId('user');
+      await store.query(
+        'insert into users (id, email, email_folded, default_org, created_at_ms) values ($1, $2, $2, $3, 1)',
+        [id, `${id}@acme.test`, org],
+      );
+      await store.query(
+        'insert into memberships (org, user_id, role, joined_at_ms, version) values ($1, $2, $3, $4, 1)',
+        [org, id, i === 0 ? 'owner' : 'member', i],
+      );
+    }
+  };
+  const isOf = (org: string) => (each: Sub | Customer) => each.metadata['fleetwire_org'] === org;
+  const due = (org: string) =>
+    store.query('update orgs set billing_due_at_ms = $2 where id = $1', [org, nowMs()]);
+  return {
+    store,
+    stripe,
+    billing,
+    told,
+    clock,
+    nowMs,
+    advance: (ms) => {
+      aheadMs += ms;
+    },
+    upkeep: (parts = {}) =>
+      new BillingUpkeep({
+        store,
+        billing,
+        settle,
+        clock,
+        log,
+        limits: upkeepLimits(config),
+        ...parts,
+      }),
+    org: async (plan, members = 1) => {
+      const id = newId('org');
+      await store.query(
+        `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version,
+           created_at_ms, billing_status, billing_failures)
+         values ($1, $1, 'Acme', $2, false, 'active', 0, 1, 1, 1, 'none', 0)`,
+        [id, plan],
+      );
+      await addMembers(id, 0, members);
+      await due(id);
+      return id;
+    },
+    setMembers: async (org, members) => {
+      const [row] = await store.query<{ count: number }>('select count(*) from memberships where org = $1', [
+        org,
+      ]);
+      await addMembers(org, row!.count, members);
+      await store.query('delete from memberships where org = $1 and joined_at_ms >= $2', [org, members]);
+      await due(org);
+    },
+    setPlan: async (org, plan, status = 'active') => {
+      await store.query('update orgs set plan = $2, status = $3 where id = $1', [org, plan, status]);
+      await due(org);
+    },
+    row: async (org) => {
+      const row = await store.run((em) => em.findOne(Org, { id: org }));
+      return row!;
+    },
+    subsOf: (org) => stripe.model.subscriptions.filter(isOf(org)),
+    liveOf: (org) => stripe.model.live.filter(isOf(org)),
+    customersOf: (org) => stripe.model.customers.filter(isOf(org)),
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}

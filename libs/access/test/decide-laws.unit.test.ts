@@ -83,6 +83,7 @@ const state: fc.Arbitrary<OrgState> = fc.record({
   revocations: fc.constant([]),
   assignments,
   deletion: fc.constant(0),
+  clearing: fc.constant(false),
 });
 
 const question: fc.Arbitrary<Question> = fc

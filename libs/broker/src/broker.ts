@@ -49,7 +49,7 @@ export interface Broker {
     headers?: Readonly<Record<string, string>>,
   ): Promise<Uint8Array>;
   /** Outlives reconnects; what is published meanwhile is missed. */
-  subscribe(filter: string, handler: (message: CoreMessage) => void, o?: { queue?: string }): Subscription;
+  subscribe(filter: string, handler: (message: CoreMessage) => void, o?: SubscribeOptions): Subscription;
 
   /**
    * Publishes to the stream that has `subject`. Resolves when the stream has it. Rejects resource_exhausted STREAM_FULL
@@ -75,6 +75,12 @@ export interface Broker {
   drain(): Promise<void>;
   /** At once; outstanding publishes are rejected as in doubt. */
   close(): Promise<void>;
+}
+
+export interface SubscribeOptions {
+  readonly queue?: string;
+  /** The server does not let this user have it: nothing will come. */
+  readonly onRefused?: (error: Error) => void;
 }
 
 export interface BrokerLimits {
@@ -117,7 +123,7 @@ export function createBroker(link: Link, inboxPrefix: string, limits: BrokerLimi
     publish: (subject, payload, headers) => link.publish(subject, '', encodeHeaders(headers), payload),
     request: (subject, payload, timeoutMs, headers) =>
       request(requests, subject, encodeHeaders(headers), payload, timeoutMs),
-    subscribe: (filter, handler, o) => subscribe(link, filter, handler, o?.queue),
+    subscribe: (filter, handler, o) => subscribe(link, filter, handler, o ?? {}),
     store: (subject, payload, o) => store(publishes, subject, payload, o, publishTimeoutMs),
     pull,
     streams: createStreams(api),
@@ -137,12 +143,13 @@ function subscribe(
   link: Link,
   filter: string,
   handler: (message: CoreMessage) => void,
-  queue: string | undefined,
+  o: SubscribeOptions,
 ): Subscription {
   const take = (message: Parameters<typeof coreMessage>[1], refused?: Error) => {
     if (refused === undefined) handler(coreMessage(link, message));
+    else o.onRefused?.(refused);
   };
-  const subscription: NatsSubscription = link.subscribe(filter, take, queue);
+  const subscription: NatsSubscription = link.subscribe(filter, take, o.queue);
   return {
     stop: () => subscription.unsubscribe(),
     drain: () => subscription.drain(),

@@ -88,6 +88,15 @@ describe('a node with its own rights only', () => {
     await assert.rejects(denied, { kind: 'permission_denied', reason: 'PUBLISH_DENIED' });
   });
 
+  it('is told what it may not hear', async () => {
+    await using org = await startOrg();
+    const refusals: string[] = [];
+    const onRefused = (error: Error) => refusals.push(error.message);
+    org.node.subscribe(INGRESS, () => assert.fail(), { onRefused });
+    await eventually(() => refusals.length === 1);
+    assert.match(refusals[0]!, /permissions/i);
+  });
+
   it('is in doubt when its pull is denied or its consumer is removed', async () => {
     await using org = await startOrg();
     const doubts: string[] = [];

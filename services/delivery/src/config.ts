@@ -41,6 +41,9 @@ export const deliveryConfig = defineSection('delivery', {
     'Milliseconds between two deletions of old history',
   ),
   retention_rows: whole(1, 100_000, 5000).describe('Rows of each table that one statement deletes'),
+  usage_interval_ms: whole(10, 86_400_000, 60_000).describe(
+    'Milliseconds between two events with what orgs have used',
+  ),
   sweep_rewind_ms: whole(1000, 86_400_000, 3_600_000).describe(
     'Milliseconds until the sweep reads the stream anew',
   ),

@@ -35,7 +35,7 @@ export const delivery = defineService({
   config,
   store: { entities, migrations },
   broker: {
-    streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD'],
+    streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
     consumers: [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD],
     buckets: [LEASES_BUCKET],
   },
@@ -106,6 +106,7 @@ async function sweepTask(context: Context): Promise<SweepTask> {
       historyDays: values.history_days,
       retentionIntervalMs: values.retention_interval_ms,
       retentionRows: values.retention_rows,
+      usageIntervalMs: values.usage_interval_ms,
     },
     log,
   });

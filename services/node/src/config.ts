@@ -60,6 +60,15 @@ export const nodeSection = defineSection('node', {
   waits: count(10_000).describe('Calls that wait for a message at the same time'),
   progress_messages: count(20_000).describe('Sent messages whose receipts are kept in memory'),
   pull_batch: count(8, 256).describe('Packs taken from the broker at once'),
+  revocations: z
+    .number()
+    .int()
+    .min(2)
+    .max(100_000)
+    .default(1000)
+    .describe(
+      'Revoked users and keys that are remembered; beyond, older tokens of the whole org are refused',
+    ),
   heartbeat_ms: ms(10_000, 60_000).describe('Time between two signs of life'),
   hub_timeout_ms: ms(5000, 60_000).describe('How long an answer of the hub is waited for'),
 });

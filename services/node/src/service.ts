@@ -19,6 +19,7 @@ import { ADAPTERS } from './adapters/index.ts';
 import { Programs } from './agents/programs.ts';
 import { Registration } from './agents/registration.ts';
 import { nodeSection } from './config.ts';
+import { OrgTokens } from './domain/org-tokens.ts';
 import { createEngine, type Engine, loadEngine } from './engine.ts';
 import { AgentHandlers } from './handlers/agents.ts';
 import { AttachHandler } from './handlers/attach.ts';
@@ -40,6 +41,7 @@ import { openDatabase } from './store/database.ts';
 import { storeFault } from './store/store-fault.ts';
 
 const OFFSET_KEY = 'clock_offset_us';
+const REVOCATIONS_KEY = 'revocations';
 const config = { node: nodeSection };
 type Context = ServiceContext<typeof config>;
 
@@ -131,7 +133,8 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     log,
     agentsMax: settings.agents,
   });
-  const hub = createHub({ engine, identity, door, registration, clock, log, version });
+  const tokens = orgTokens(engine, identity);
+  const hub = createHub({ engine, identity, door, registration, clock, tokens, log, version });
   const programs = createPrograms(context, engine, registration, dir, identity);
   const callers = new Callers({
     org: identity.org,
@@ -139,6 +142,8 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     agentSecret: identity.agentSecret,
     book: engine.book,
     trust: () => door.welcome?.trust ?? '',
+    renewTrust: () => door.renewTrust(),
+    refusal: (caller) => tokens.refusal(caller),
   });
   const hubActive = () => hub.link.state === 'ACTIVE';
   const attach = new AttachHandler({ engine, callers, registration, hubActive });
@@ -194,6 +199,18 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
       sessions: attach.open,
     }),
   };
+}
+
+/** What was revoked is still so after a restart without the hub. */
+function orgTokens({ config: settings, clock, tables, turns }: Engine, { org }: NodeIdentity): OrgTokens {
+  const tokens = new OrgTokens({
+    org,
+    max: settings.revocations,
+    nowMs: () => clock.nowUs() / 1000,
+    changed: (remembered) => turns.addLater(() => tables.agents.setMeta(REVOCATIONS_KEY, remembered)),
+  });
+  tokens.restore(tables.agents.meta(REVOCATIONS_KEY));
+  return tokens;
 }
 
 function createPrograms(

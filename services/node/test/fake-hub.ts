@@ -10,6 +10,7 @@ import {
   routerConsumer,
   streamSpecs,
 } from '@fleetwire/contract';
+import type { Revocation } from '@fleetwire/gen/access';
 import {
   Envelope,
   HeartbeatReply,
@@ -24,7 +25,7 @@ import { verifyNodeSignature } from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
 import { bindService, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
-import { startTestNats, type TestNats } from '@fleetwire/testkit';
+import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
 
 export const TEST_ORG = 'o_0000000000000001';
 const PARTITION = 0;
@@ -51,6 +52,11 @@ export class FakeHub {
   copies = 1;
   /** False: the registry does not remember nodes at a heartbeat. */
   known = true;
+  /** What heartbeats are told of the org. */
+  revocations: Revocation[] = [];
+  orgStatus = '';
+  /** JSON Web Key Set that HELLO brings. */
+  trust = '{"keys":[]}';
   hellos = 0;
   opened = 0;
   #registry: RpcServer | undefined;
@@ -64,8 +70,8 @@ export class FakeHub {
     this.broker = broker;
   }
 
-  static async start(): Promise<FakeHub> {
-    const nats = await startTestNats();
+  static async start(options: TestNatsOptions = {}): Promise<FakeHub> {
+    const nats = await startTestNats(options);
     const broker = await connectBroker({ urls: [nats.url], name: 'fake-hub' });
     await broker.streams.ensure(streamSpecs(), 1);
     for (const spec of bootstrapConsumers(1)) await broker.consumers.create(spec);
@@ -121,7 +127,8 @@ export class FakeHub {
       this.receipts.push(...ReceiptBatch.decode(message.data).receipts);
     });
     this.broker.subscribe(filters.allHeartbeats, (message) => {
-      const reply = { brokerTimeUs: systemClock.nowUs(), userJwt: '', known: this.known };
+      const { known, revocations, orgStatus } = this;
+      const reply = { brokerTimeUs: systemClock.nowUs(), userJwt: '', known, revocations, orgStatus };
       message.respond(HeartbeatReply.encode(reply).finish());
     });
   }
@@ -181,7 +188,7 @@ export class FakeHub {
           brokerTimeUs: systemClock.nowUs(),
           org: TEST_ORG,
           nodeName: node.name,
-          trust: '{"keys":[]}',
+          trust: this.trust,
         };
       },
       openInbox: async (_request: unknown, context: { metadata(name: string): string }) => {

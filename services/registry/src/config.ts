@@ -19,6 +19,7 @@ export const registrySection = defineSection('registry', {
   flush_rows: whole(1, 10_000, 1000).describe('Nodes in one such write'),
   sweep_ms: whole(10, 600_000, 5000).describe('Time between two searches for nodes that fell silent'),
   reconcile_ms: whole(100, 86_400_000, 300_000).describe('Time between two comparisons of the routing table'),
+  usage_interval_ms: whole(100, 86_400_000, 60_000).describe('Time between two looks at what orgs have'),
   nodes_max: whole(1, 100_000, 1000).describe('Nodes of one org'),
   agents_per_node_max: whole(1, 1_000_000, 10_000).describe('Agents of one node'),
   suggest_scan: whole(1, 1_000_000, 5000).describe('Names looked at to suggest one for an unknown name'),

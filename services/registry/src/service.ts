@@ -6,10 +6,12 @@ import { keysFolder } from '@fleetwire/config';
 import { LEASE_KEYS, LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { publishedKeys } from '@fleetwire/identity';
 import { systemRandom } from '@fleetwire/kernel';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import {
   defineService,
+  OrgAccounts,
   type RunningService,
   type RunOptions,
   readFabricRecord,
@@ -18,6 +20,7 @@ import {
 } from '@fleetwire/runtime';
 import { registrySection } from './config.ts';
 import { LastSeen } from './domain/liveness.ts';
+import { CLEAR_BATCH, clearOrg } from './handlers/clear-org.ts';
 import { minting } from './handlers/credentials.ts';
 import { deregisterAgent } from './handlers/deregister-agent.ts';
 import { listAgents, lookupAgent } from './handlers/find-agents.ts';
@@ -27,16 +30,19 @@ import { join } from './handlers/join.ts';
 import { KnownNodes } from './handlers/known-nodes.ts';
 import { listNodes } from './handlers/list-nodes.ts';
 import { openInbox } from './handlers/open-inbox.ts';
+import { OrgClearing } from './handlers/org-clearing.ts';
 import { nowMs, type RegistryParts } from './handlers/parts.ts';
 import { registerAgent } from './handlers/register-agent.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
 import { Upkeep } from './handlers/upkeep.ts';
+import { UsageReport } from './handlers/usage-report.ts';
 import { reconcile } from './routing/reconcile.ts';
 import { RouteTable } from './routing/route-table.ts';
 import { agentRows } from './store/agents.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { nodeRows } from './store/nodes.ts';
+import { orgRows } from './store/orgs.ts';
 
 export { registrySection };
 
@@ -47,18 +53,20 @@ export const registry = defineService({
   name: 'registry',
   config,
   store: { entities, migrations },
-  broker: { streams: ['INBOX'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  broker: { streams: ['INBOX', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
     const parts = await partsOf(context);
     const known = knownNodes(parts);
     const heartbeats = new Heartbeats({ ...parts, known, broker: context.broker });
+    const clearing = await clearingOf(context, parts);
     const upkeep = await upkeepOf(context, parts);
     // Last out: what the heartbeats have noted is still written.
-    const components = [new SeenWriter(parts), heartbeats, upkeep];
+    const components = [new SeenWriter(parts), heartbeats, clearing, upkeep];
     const health = () => ({
       partitions: parts.partitions,
       heartbeats_unanswered: heartbeats.unanswered,
       upkeep: upkeep.holding,
+      orgs_to_clear: clearing.open,
     });
     return { rpc: [bindRegistry(parts)], components, health };
   },
@@ -70,19 +78,22 @@ export function start(options?: RunOptions<typeof config>): Promise<RunningServi
 }
 
 async function partsOf(context: Context): Promise<RegistryParts> {
-  const { broker, store, clock, log, tokens, trust } = context;
+  const { broker, store, clock, log, tokens } = context;
   const set = context.config.registry;
   const nodes = nodeRows(store);
   const urls = set.node_nats_urls || context.config.nats.url;
+  const accounts = accountsOf(context);
   return {
     nodes,
     agents: agentRows(store),
     routes: new RouteTable(await broker.bucket(ROUTES_BUCKET)),
     lastSeen: new LastSeen(),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
+    orgs: context.orgs,
     consumers: broker.consumers,
     mint: minting({
       keysDir: context.config.nats.single_tenant ? undefined : keysFolder(context.config),
+      accounts,
       lifetimeMs: set.credentials_ttl_s * 1000,
       clock,
     }),
@@ -94,8 +105,15 @@ async function partsOf(context: Context): Promise<RegistryParts> {
     partitions: (await readFabricRecord(broker)).partitions,
     secret: await nodes.secret('challenge', randomBytes(32)),
     natsUrls: urls.split(',').map((url) => url.trim()),
-    jwks: JSON.stringify(trust.jwks),
+    jwks: () => JSON.stringify(publishedKeys(context.trust, nowMs(clock))),
   };
+}
+
+function accountsOf({ broker, config: { nats, common, keys } }: Context): OrgAccounts {
+  const natsUrls = nats.url.split(',').map((url) => url.trim());
+  const accounts = new OrgAccounts({ keysDir: keysFolder({ common, keys }), natsUrls });
+  broker.onGeneration(() => accounts.forget());
+  return accounts;
 }
 
 function knownNodes(parts: RegistryParts): KnownNodes {
@@ -103,13 +121,31 @@ function knownNodes(parts: RegistryParts): KnownNodes {
   return new KnownNodes({ load: (id) => parts.nodes.byId(id), clock: parts.clock, max, freshMs });
 }
 
-async function upkeepOf(context: Context, parts: RegistryParts): Promise<Upkeep> {
-  const { broker, instance } = context;
+async function clearingOf(context: Context, parts: RegistryParts): Promise<OrgClearing> {
+  const { broker, instance, orgs, store, log } = context;
   const held = claimLease(await broker.bucket(LEASES_BUCKET), instance);
+  const { agents, routes } = parts;
+  const { consumers } = broker;
+  const clearable = { orgs: orgRows(store), agents, routes, consumers, batch: CLEAR_BATCH };
+  return new OrgClearing({
+    orgs,
+    acquire: () => held.acquire(LEASE_KEYS.sweep('registry-orgs')),
+    clear: (org, deletion, mayGoOn) => clearOrg(clearable, org, deletion, mayGoOn),
+    service: parts.org,
+    log,
+  });
+}
+
+async function upkeepOf(context: Context, parts: RegistryParts): Promise<Upkeep> {
+  const { broker, instance, store } = context;
+  const held = claimLease(await broker.bucket(LEASES_BUCKET), instance);
+  const publish: typeof broker.store = (subject, payload, o) => broker.store(subject, payload, o);
+  const usage = new UsageReport({ orgs: orgRows(store), publish, clock: parts.clock });
   const upkeep = new Upkeep({
     acquire: () => held.acquire(LEASE_KEYS.sweep('registry')),
     reconcile: (over) => reconcile(parts, over),
     sweep: () => parts.nodes.sweep(nowMs(parts.clock) - parts.config.liveness_ms),
+    usage: (over) => usage.run(over),
     clock: parts.clock,
     log: parts.log,
     config: parts.config,

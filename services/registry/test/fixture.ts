@@ -2,7 +2,9 @@
 
 import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { DEFAULT_SIZING } from '@fleetwire/contract';
+import { DEFAULT_SIZING, ORGS_BUCKET } from '@fleetwire/contract';
+import { OrgState } from '@fleetwire/gen/access';
+import { encode } from '@fleetwire/gen/encode';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { type HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import {
@@ -14,9 +16,10 @@ import {
   nodeInboxPrefix,
   signWithNodeKey,
 } from '@fleetwire/identity';
-import { FleetwireError } from '@fleetwire/kernel';
+import { FleetwireError, newId } from '@fleetwire/kernel';
 import { bindService, createRpcClient, type RpcClient, startRpcServer } from '@fleetwire/rpc';
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
+import { openStore, type Store } from '@fleetwire/store';
 import {
   startOwnPostgres,
   startTestNats,
@@ -25,12 +28,16 @@ import {
   tempFolder,
 } from '@fleetwire/testkit';
 import { start } from '../src/service.ts';
+import { entities } from '../src/store/entities.ts';
+import { migrations } from '../src/store/migrations.ts';
 
 export type RegistryClient = RpcClient<typeof RegistryServiceDefinition>;
 type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['overrides']>;
 const MiB = 1024 * 1024;
 /** A killed server must still have what it acknowledged. */
 const DURABLE = { shared_buffers: '16MB' };
+
+const OWN_SCHEMA = { schema: 'registry', entities, migrations, poolMax: 2, applicationName: 'test' };
 
 export interface TestNode {
   readonly id: string;
@@ -45,15 +52,22 @@ export interface TestNode {
 export interface RegistryWorld extends AsyncDisposable {
   /** Two orgs. */
   readonly orgs: readonly [string, string];
+  readonly org: OrgStandIn;
   readonly nats: TestNats;
   readonly postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined;
   readonly databaseUrl: string;
   start(settings?: Overrides['registry']): Promise<RunningService>;
   client(service: RunningService, token?: string): RegistryClient;
   /** Of the first org unless told. */
-  asUser(service: RunningService, scopes: string[], org?: string): Promise<RegistryClient>;
+  asUser(service: RunningService, scopes: string[], org?: string, key?: string): Promise<RegistryClient>;
   asService(service: RunningService, name: string): Promise<RegistryClient>;
   node(service: RunningService, name: string, org?: string): Promise<TestNode>;
+  /** The state of an org, as org would write it; active unless told. */
+  publish(state: Partial<OrgState> & { readonly org: string; readonly version: number }): Promise<void>;
+  /** Another org. */
+  freshOrg(): string;
+  /** What PostgreSQL has of an org. */
+  rows(org: string): Promise<{ nodes: number; agents: number }>;
   /** Connected as the router, which may read everything. */
   broker(): Promise<Broker>;
   /** Connected with the node's own credentials. */
@@ -78,10 +92,17 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
   await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing, partitions: 4 });
   const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
   const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
-  const org = await startOrgStandIn(orgs);
+  const standIn = new OrgStandIn(orgs);
+  const org = await standIn.start();
   building.defer(() => org.close());
   const signer = await createTokenSigner(keysDir, 'org');
   const closing = building.move();
+  let writer: Promise<Broker> | undefined;
+  let store: Promise<Store> | undefined;
+  const closedAtEnd = (opening: Promise<Store>) => {
+    closing.defer(async () => (await opening).close());
+    return opening;
+  };
 
   const client: RegistryWorld['client'] = (service, token) => {
     const options = { address: service.address, ...(token === undefined ? {} : { token: () => token }) };
@@ -94,8 +115,10 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     closing.defer(() => broker.close());
     return broker;
   };
+  const broker = () => connect({ credsFile: keyFiles.natsCreds(keysDir, 'router') });
   return {
     orgs,
+    org: standIn,
     nats,
     postgres,
     databaseUrl,
@@ -112,14 +135,27 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
       closing.defer(() => service.stop().catch(() => undefined));
       return service;
     },
-    asUser: async (service, scopes, org = orgs[0]) => {
-      const { token } = await signer.sign({ sub: 'u_test', org, scopes, lifetimeMs: 3_600_000 });
+    asUser: async (service, scopes, org = orgs[0], key = 'k_test') => {
+      const { token } = await signer.sign({ sub: 'u_test', org, key, scopes, lifetimeMs: 3_600_000 });
       return client(service, token);
     },
     asService: async (service, name) =>
       client(service, await (await createTokenSigner(keysDir, name)).serviceToken()),
     node: (service, name, org = orgs[0]) => joinAndGreet(client, service, name, org),
-    broker: () => connect({ credsFile: keyFiles.natsCreds(keysDir, 'router') }),
+    broker,
+    freshOrg: () => standIn.add(newId('org')),
+    rows: async (org) => {
+      store ??= closedAtEnd(openStore({ ...OWN_SCHEMA, url: databaseUrl }));
+      const count = 'select count(*)::int as count from';
+      const [nodes] = await (await store).query<{ count: number }>(`${count} nodes where org = $1`, [org]);
+      const [agents] = await (await store).query<{ count: number }>(`${count} agents where org = $1`, [org]);
+      return { nodes: nodes!.count, agents: agents!.count };
+    },
+    publish: async (state) => {
+      writer ??= broker();
+      const bucket = await (await writer).bucket(ORGS_BUCKET);
+      await bucket.put(state.org, encode(OrgState, OrgState.fromPartial({ status: 'active', ...state })));
+    },
     nodeBroker: (node, jwt = node.welcome.userJwt) =>
       connect({
         credentials: () => ({ jwt, seed: new TextEncoder().encode(node.seed) }),
@@ -140,29 +176,44 @@ function operatorMode(keysDir: string, { dir, port }: { dir: string; port: numbe
   });
 }
 
-/** Takes the id of an org as join token. */
-function startOrgStandIn(orgs: readonly string[]) {
-  const absent = async (): Promise<never> => {
-    throw new FleetwireError('unimplemented', 'NOT_HERE', 'not in this stand-in');
-  };
-  const service = bindService(
-    OrgServiceDefinition,
-    {
-      exchangeKey: absent,
-      getOrg: absent,
-      createApiKey: absent,
-      listApiKeys: absent,
-      revokeApiKey: absent,
-      createJoinToken: absent,
-      redeemJoinToken: async ({ joinToken }) => {
-        if (orgs.includes(joinToken)) return { org: joinToken };
+/** Takes the id of an org as join token, and remembers which clearings were confirmed. */
+export class OrgStandIn {
+  /** `<org> <deletion>`, in the order of the calls. */
+  readonly confirmed: string[] = [];
+  /** Called before a confirmation is taken; what it throws is the answer. */
+  confirming: () => void = () => undefined;
+  readonly #orgs: string[];
+
+  constructor(orgs: readonly string[]) {
+    this.#orgs = [...orgs];
+  }
+
+  add(org: string): string {
+    this.#orgs.push(org);
+    return org;
+  }
+
+  start() {
+    const absent = async (): Promise<never> => {
+      throw new FleetwireError('unimplemented', 'NOT_HERE', 'not in this stand-in');
+    };
+    const methods = Object.keys(OrgServiceDefinition.methods).map((name) => [name, absent]);
+    const handlers = {
+      ...Object.fromEntries(methods),
+      redeemJoinToken: async ({ joinToken }: { joinToken: string }) => {
+        if (this.#orgs.includes(joinToken)) return { org: joinToken };
         throw new FleetwireError('unauthenticated', 'JOIN_TOKEN_INVALID', 'this join token is not known');
       },
-    },
-    { auth: 'none' },
-  );
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
-  return startRpcServer({ listen: '127.0.0.1:0', services: [service], log });
+      confirmCleared: async ({ org, deletion }: { org: string; deletion: number }) => {
+        this.confirming();
+        this.confirmed.push(`${org} ${deletion}`);
+        return {};
+      },
+    };
+    const service = bindService(OrgServiceDefinition, handlers as never, { auth: 'none' });
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    return startRpcServer({ listen: '127.0.0.1:0', services: [service], log });
+  }
 }
 
 async function joinAndGreet(

@@ -1,4 +1,4 @@
-/** Goal: the registry's rules at their edges: nonces, suggestions, liveness, pages, who may call. Method: laws and edges. */
+/** Goal: the registry's rules at their edges: nonces, suggestions, liveness, who may call. Method: laws and edges. */
 
 import assert from 'node:assert/strict';
 import { createNodeKey } from '@fleetwire/identity';
@@ -9,7 +9,6 @@ import { requireNode, requireReader } from '../src/domain/callers.ts';
 import { checkNonce, makeNonce } from '../src/domain/challenge.ts';
 import { checkProtocol, checkPublicKey } from '../src/domain/errors.ts';
 import { LastSeen, statusOf } from '../src/domain/liveness.ts';
-import { cutPage, readPage } from '../src/domain/pages.ts';
 import { freeSuggestion, suggestions } from '../src/domain/suggest.ts';
 
 const reasonOf = (work: () => unknown): string => {
@@ -132,44 +131,9 @@ describe('liveness', () => {
   });
 });
 
-describe('pages', () => {
-  it('together show every row once, in order', () => {
-    fc.assert(
-      fc.property(
-        fc.uniqueArray(name, { selector: foldName }),
-        fc.integer({ min: 1, max: 7 }),
-        (names, size) => {
-          const rows = names
-            .map((n) => ({ folded: foldName(n) }))
-            .sort((a, b) => (a.folded < b.folded ? -1 : 1));
-          const shown: { folded: string }[] = [];
-          for (let pageToken = ''; ; ) {
-            const page = readPage({ pageSize: size, pageToken });
-            const read = rows.filter((row) => row.folded > page.after).slice(0, page.size + 1);
-            const cut = cutPage(read, page.size);
-            shown.push(...cut.shown);
-            pageToken = cut.nextPageToken;
-            if (pageToken === '') break;
-          }
-          assert.deepEqual(shown, rows);
-        },
-      ),
-    );
-  });
-
-  it('have 100 rows unless told, 1000 at most, and refuse strange tokens', () => {
-    assert.equal(readPage({ pageSize: 0, pageToken: '' }).size, 100);
-    assert.equal(readPage({ pageSize: 5000, pageToken: '' }).size, 1000);
-    assert.equal(
-      reasonOf(() => readPage({ pageSize: 0, pageToken: '%' })),
-      'INVALID_PAGE_TOKEN',
-    );
-  });
-});
-
 describe('callers', () => {
   const caller = (kind: 'user' | 'node' | 'service', org: string, ...scopes: string[]) =>
-    ({ kind, subject: 'x', org, scopes }) as const;
+    ({ kind, subject: 'x', org, scopes, key: '', issuedAtMs: 0 }) as const;
 
   it('that register are nodes', () => {
     assert.deepEqual(requireNode(caller('node', 'o_1', 'node')), { node: 'x', org: 'o_1' });

@@ -1,4 +1,4 @@
-/** The periodic work that one replica does for all: the sweep and the end of old history, under a lease. */
+/** The periodic work that one replica does for all: the sweep, the end of old history, what was used. Under a lease. */
 
 import type { Broker, Lease } from '@fleetwire/broker';
 import type { Clock } from '@fleetwire/kernel';
@@ -7,8 +7,10 @@ import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { SweepPlan } from '../domain/sweep-plan.ts';
 import { deleteOlderThan } from '../store/retention.ts';
+import { deleteUsageBefore } from '../store/usage-table.ts';
 import type { InboxStream, SweepLimits } from './sweep.ts';
 import { sweepInbox } from './sweep.ts';
+import { reportUsage } from './usage-report.ts';
 
 export interface SweepTaskLimits extends SweepLimits {
   readonly intervalMs: number;
@@ -20,6 +22,7 @@ export interface SweepTaskLimits extends SweepLimits {
   readonly historyDays: number;
   readonly retentionIntervalMs: number;
   readonly retentionRows: number;
+  readonly usageIntervalMs: number;
 }
 
 export interface SweepTaskOptions {
@@ -40,12 +43,13 @@ const DELETES_MAX = 200;
 
 export class SweepTask {
   readonly name = 'sweep';
-  readonly stats = { runs: 0, read: 0, expired: 0, deleted: 0, watched: 0, leading: false };
+  readonly stats = { runs: 0, read: 0, expired: 0, deleted: 0, watched: 0, told: 0, leading: false };
   readonly #o: SweepTaskOptions;
   readonly #stopping = new AbortController();
   #plan: SweepPlan;
   #rewoundAtMs = 0;
   #retainedAtMs: number | undefined;
+  #reportedAtMs: number | undefined;
   #lease: Lease | undefined;
   #ended: Promise<void> = Promise.resolve();
 
@@ -72,6 +76,7 @@ export class SweepTask {
       try {
         if (!(await this.#lead())) continue;
         await this.#sweep();
+        await this.#report();
         await this.#retain();
         this.stats.runs++;
       } catch (error) {
@@ -105,19 +110,29 @@ export class SweepTask {
     if (expired > 0) this.#o.log.info({ expired }, 'waiting messages have expired');
   }
 
+  /** Usage before its history is deleted: what is told of a day can be deleted with it. */
+  async #report(): Promise<void> {
+    const { store, publish, clock, limits } = this.#o;
+    if (!this.#isDue(this.#reportedAtMs, limits.usageIntervalMs)) return;
+    this.stats.told += await reportUsage({ store, publish, clock }, () => this.#mayGoOn());
+    this.#reportedAtMs = clock.monotonicMs();
+  }
+
   async #retain(): Promise<void> {
     const { store, clock, limits } = this.#o;
-    const due =
-      this.#retainedAtMs === undefined ||
-      clock.monotonicMs() - this.#retainedAtMs >= limits.retentionIntervalMs;
-    if (limits.historyDays === 0 || !due) return;
+    if (limits.historyDays === 0 || !this.#isDue(this.#retainedAtMs, limits.retentionIntervalMs)) return;
     const beforeUs = clock.nowUs() - limits.historyDays * DAY_US;
     for (let i = 0; i < DELETES_MAX && this.#mayGoOn(); i++) {
       const deleted = await deleteOlderThan(store, beforeUs, limits.retentionRows);
       this.stats.deleted += deleted;
       if (deleted < limits.retentionRows) break;
     }
+    if (this.#mayGoOn()) await deleteUsageBefore(store, beforeUs, limits.retentionRows);
     this.#retainedAtMs = clock.monotonicMs();
+  }
+
+  #isDue(lastAtMs: number | undefined, everyMs: number): boolean {
+    return lastAtMs === undefined || this.#o.clock.monotonicMs() - lastAtMs >= everyMs;
   }
 
   #mayGoOn(): boolean {

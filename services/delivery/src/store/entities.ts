@@ -63,4 +63,19 @@ export const DeadLetterEntity = defineEntity({
   },
 });
 
-export const entities = [MessageEntity, SettlementEntity, DeadLetterEntity];
+/** What an org used on one UTC day of the broker's; a trigger adds to it what is inserted into `messages`. */
+export const UsageDayEntity = defineEntity({
+  name: 'UsageDay',
+  tableName: 'usage_days',
+  properties: {
+    org: p.text().primary(),
+    day: p.date().primary(),
+    messages: p.bigint('number'),
+    /** Of envelopes. */
+    bytes: p.bigint('number'),
+    /** `messages` as last published. */
+    told: p.bigint('number'),
+  },
+});
+
+export const entities = [MessageEntity, SettlementEntity, DeadLetterEntity, UsageDayEntity];

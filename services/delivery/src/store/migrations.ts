@@ -66,7 +66,40 @@ class PartialCorrelation extends Migration {
   }
 }
 
+/**
+ * Usage is counted by the database: only there is it known, also of a COPY, which rows were new. A statement counts all
+ * its rows at once, in the order of the keys, so that two replicas wait for each other in one direction.
+ */
+class UsageDays extends Migration {
+  override up(): void {
+    this.addSql(`
+      create table usage_days (
+        org text not null,
+        day date not null,
+        messages bigint not null,
+        bytes bigint not null,
+        told bigint not null,
+        primary key (org, day)
+      ) with (fillfactor = 50)`);
+    this.addSql(`
+      create function count_usage() returns trigger language plpgsql as $$
+      begin
+        insert into usage_days as u (org, day, messages, bytes, told)
+        select org, (to_timestamp(ingress_at_us / 1000000) at time zone 'UTC')::date, count(*),
+          sum(octet_length(envelope)), 0
+        from added group by 1, 2 order by 1, 2
+        on conflict (org, day)
+          do update set messages = u.messages + excluded.messages, bytes = u.bytes + excluded.bytes;
+        return null;
+      end $$`);
+    this.addSql(`
+      create trigger messages_counted after insert on messages
+        referencing new table as added for each statement execute function count_usage()`);
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '0001-initial', class: InitialTables },
   { name: '0002-partial-correlation', class: PartialCorrelation },
+  { name: '0003-usage-days', class: UsageDays },
 ];

@@ -1,6 +1,6 @@
 /** Who calls this node, and as which agents they may act. */
 
-import { createTokenVerifier } from '@fleetwire/identity';
+import { type Caller, createTokenVerifier, type TokenVerifier } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
 import { callerOf, type RpcContext } from '@fleetwire/rpc';
 import type { AgentBook } from '../agents/agent-book.ts';
@@ -21,32 +21,54 @@ export interface CallersParts {
   readonly book: AgentBook;
   /** JSON Web Key Set of the org's token signers; '' before the first HELLO. */
   trust(): string;
+  /** Gets the trust anew where that may help: keys change, and HELLO is long ago. Resolves at once when it was tried lately. */
+  renewTrust(): Promise<void>;
+  /** Why a good token of the org is refused all the same. */
+  refusal(caller: Caller): FleetwireError | undefined;
 }
 
 export class Callers {
   readonly #parts: CallersParts;
-  #verifier: ReturnType<typeof createTokenVerifier> | undefined;
+  #verifier: TokenVerifier | undefined;
   #verifierOf = '';
 
   constructor(parts: CallersParts) {
     this.#parts = parts;
   }
 
-  /** Throws unauthenticated TOKEN_INVALID or TOKEN_EXPIRED. */
+  /** Throws unauthenticated TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED or ORG_CLOSED. */
   async authenticate(bearer: string): Promise<NodeCaller> {
     if (sameSecret(bearer, this.#parts.adminToken)) return { kind: 'admin' };
     if (isAgentToken(bearer)) {
       return { kind: 'agent', id: agentOfToken(this.#parts.agentSecret, bearer, this.#parts.book).id };
     }
+    const caller = await this.#verified(bearer);
+    if (caller.kind !== 'user' || caller.org !== this.#parts.org) throw tokenInvalid();
+    const refused = this.#parts.refusal(caller);
+    if (refused !== undefined) throw refused;
+    return { kind: 'user', subject: caller.subject, scopes: caller.scopes };
+  }
+
+  /** A token by a key that is newer than the last HELLO is good as well. */
+  async #verified(bearer: string): Promise<Caller> {
     const trust = this.#parts.trust();
+    try {
+      return await this.#verifierBy(trust).verify(bearer);
+    } catch (error) {
+      if ((error as FleetwireError).reason !== 'TOKEN_INVALID') throw error;
+      await this.#parts.renewTrust();
+      if (this.#parts.trust() === trust) throw error;
+      return this.#verifierBy(this.#parts.trust()).verify(bearer);
+    }
+  }
+
+  #verifierBy(trust: string): TokenVerifier {
     if (trust === '') throw tokenInvalid();
     if (this.#verifier === undefined || this.#verifierOf !== trust) {
       this.#verifier = createTokenVerifier(JSON.parse(trust));
       this.#verifierOf = trust;
     }
-    const caller = await this.#verifier.verify(bearer);
-    if (caller.kind !== 'user' || caller.org !== this.#parts.org) throw tokenInvalid();
-    return { kind: 'user', subject: caller.subject, scopes: caller.scopes };
+    return this.#verifier;
   }
 
   /** The agent that this call acts as; agents as themselves only. Throws PERMISSION_DENIED or AGENT_NOT_HERE. */

@@ -27,16 +27,22 @@ export interface HubLinkParts {
   agents(): number;
   /** Receipts about what agents of this node have sent, as encoded batches. */
   receipts(publisher: string, encoded: Uint8Array): void;
+  /** An event that org has told of this node's org. */
+  event(subject: string, encoded: Uint8Array): void;
   /** A connection is there: `fresh` when the hub has to be told of the agents (again). */
   active(broker: Broker, welcome: Welcome, fresh: boolean): void;
-  /** The registry has answered a heartbeat. */
+  /** The registry has answered a heartbeat of this node. */
   answered(): void;
+  /** What the registry says of the org with each heartbeat. */
+  told(reply: HeartbeatReply): void;
   /** NATS has reconnected by itself. */
   reconnected(): void;
   /** The connection is given up; another one follows. */
   lost(): Promise<void>;
 }
 
+/** The service that says what happens in an org. */
+const ORG = 'org';
 const RETRY = { initialMs: 1000, maxMs: 30_000 } as const;
 /** How long before its end a JWT is renewed over gRPC when no heartbeat has brought another. */
 const RENEW_BEFORE_MS = 10 * 60_000;
@@ -49,6 +55,8 @@ export class HubLink {
   #error = '';
   #loop: Promise<void> = Promise.resolve();
   #fresh = true;
+  /** The servers have refused the events of the org, which is said once. */
+  #deaf = false;
 
   constructor(parts: HubLinkParts) {
     this.#parts = parts;
@@ -132,16 +140,11 @@ export class HubLink {
 
   /** Resolves when the connection is given up. */
   async #serve(broker: Broker, welcome: Welcome): Promise<void> {
-    const { identity, log } = this.#parts;
+    const { log } = this.#parts;
     const ended = AbortSignal.any([this.#stopping.signal, this.#watch(broker)]);
     this.#broker = broker;
     try {
-      broker.subscribe(filters.receiptsToNode(identity.org, identity.node), (message) => {
-        // What this node says itself it has already heard, also while there is no hub.
-        const publisher = receiptSubject.parse(message.subject)?.from;
-        if (publisher !== undefined && publisher !== identity.node)
-          this.#parts.receipts(publisher, message.data);
-      });
+      this.#listen(broker);
       this.#state = 'ACTIVE';
       this.#error = '';
       log.info({ partition: welcome.partition, servers: broker.serverVersion }, 'connected to the hub');
@@ -153,6 +156,21 @@ export class HubLink {
       this.#broker = undefined;
       await broker.close();
     }
+  }
+
+  #listen(broker: Broker): void {
+    const { org, node } = this.#parts.identity;
+    broker.subscribe(filters.receiptsToNode(org, node), (message) => {
+      // What this node says itself it has already heard, also while there is no hub.
+      const publisher = receiptSubject.parse(message.subject)?.from;
+      if (publisher !== undefined && publisher !== node) this.#parts.receipts(publisher, message.data);
+    });
+    const onRefused = (): void => {
+      if (!this.#deaf)
+        this.#parts.log.info('the hub does not let this node hear events: heartbeats tell, a little later');
+      this.#deaf = true;
+    };
+    broker.subscribe(filters.eventsOf(org, ORG), (m) => this.#parts.event(m.subject, m.data), { onRefused });
   }
 
   /** Follows the connection; the signal aborts when it is closed for good. */
@@ -205,6 +223,7 @@ export class HubLink {
     clock.learn(reply.brokerTimeUs, clock.monotonicMs() - asked);
     broker.clock.set(clock.offsetUs);
     if (reply.userJwt !== '') door.renewed(reply.userJwt);
+    this.#parts.told(reply);
     if (reply.known) return this.#parts.answered();
     const welcome = await door.hello();
     this.#parts.active(broker, welcome, true);

@@ -4,7 +4,9 @@ import { type Broker, connectBroker } from '@fleetwire/broker';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { Registration } from '../agents/registration.ts';
+import type { OrgTokens } from '../domain/org-tokens.ts';
 import type { Engine } from '../engine.ts';
+import { hearEvent } from './hear-event.ts';
 import { HubLink } from './hub-link.ts';
 import type { NodeIdentity, Welcome } from './identity-file.ts';
 import { Intake } from './intake.ts';
@@ -19,6 +21,7 @@ export interface HubParts {
   readonly door: RegistryDoor;
   readonly registration: Registration;
   readonly clock: NodeClock;
+  readonly tokens: OrgTokens;
   readonly log: Logger;
   readonly version: string;
 }
@@ -33,7 +36,7 @@ export interface Hub {
 const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
-  const { engine, identity, door, registration, clock, log, version } = parts;
+  const { engine, identity, door, registration, clock, tokens, log, version } = parts;
   const { config, tables, turns, outbox, progress, book, custody } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
@@ -90,6 +93,8 @@ export function createHub(parts: HubParts): Hub {
     natsUrls: config.nats_url === '' ? [] : config.nats_url.split(','),
     agents: () => book.size,
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
+    event: (subject, encoded) => hearEvent(tokens, subject, encoded),
+    told: ({ revocations, orgStatus }) => tokens.learn(revocations, orgStatus),
     active,
     reconnected: publishAll,
     answered: catchUp,

@@ -80,7 +80,9 @@ export interface DoorOptions {
   readonly client: ClientMaker;
 }
 
-/** Seconds before its end at which the node's token is not used any more. */
+/** Between two HELLOs for a token by a key that is not known here, so that made-up ones cost little. */
+const TRUST_MS = 10_000;
+/** Milliseconds before its end at which the node's token is not used any more. */
 const TOKEN_MARGIN_MS = 30_000;
 
 export class RegistryDoor {
@@ -88,6 +90,7 @@ export class RegistryDoor {
   readonly #client: RegistryClient;
   #welcome: Welcome | undefined;
   #hello: Promise<Welcome> | undefined;
+  #soughtTrustAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DoorOptions, remembered: Welcome | undefined) {
     this.#options = options;
@@ -106,6 +109,14 @@ export class RegistryDoor {
       this.#hello = undefined;
     });
     return this.#hello;
+  }
+
+  /** Says HELLO for the sake of the trust that comes with it, not more often than every TRUST_MS. Never rejects. */
+  async renewTrust(): Promise<void> {
+    const now = this.#options.clock.monotonicMs();
+    if (now - this.#soughtTrustAtMs < TRUST_MS) return;
+    this.#soughtTrustAtMs = now;
+    await this.hello().catch(() => undefined); // what is known serves on
   }
 
   /** New NATS credentials that came with a heartbeat. */

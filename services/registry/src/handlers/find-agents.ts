@@ -9,10 +9,10 @@ import type {
 } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { foldName, isId, isName, nearestNames } from '@fleetwire/kernel';
+import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { agentUnknown } from '../domain/errors.ts';
 import { statusOf } from '../domain/liveness.ts';
-import { cutPage, readPage } from '../domain/pages.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import { nowMs, type RegistryParts } from './parts.ts';
 
@@ -45,8 +45,12 @@ export async function listAgents(
   caller: Caller,
 ): Promise<ListAgentsResponse> {
   const org = requireReader(caller);
-  const { size, after } = readPage(request);
-  const { shown, nextPageToken } = cutPage(await parts.agents.list(org, after, size + 1), size);
+  const { size, after } = readPage(request, isName);
+  const { shown, nextPageToken } = cutPage(
+    await parts.agents.list(org, after, size + 1),
+    size,
+    (agent) => agent.folded,
+  );
   return { agents: shown.map((agent) => shownAgent(parts, agent)), nextPageToken };
 }
 

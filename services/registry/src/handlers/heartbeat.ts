@@ -1,16 +1,20 @@
-/** Heartbeats: core NATS requests, shared by all registries; the answer brings the time and, in time, new credentials. */
+/**
+ * Heartbeats: core NATS requests, shared by all registries; the answer brings the time, in time new credentials, and what
+ * of the org's tokens is revoked.
+ */
 
 import type { Broker, CoreMessage, Subscription } from '@fleetwire/broker';
 import { filters, heartbeatSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { asFleetwireError } from '@fleetwire/kernel';
+import { isClosed } from '../domain/orgs.ts';
 import type { KnownNodes } from './known-nodes.ts';
 import { nowMs, type RegistryParts } from './parts.ts';
 
 const QUEUE = 'registry';
 
-type HeartbeatParts = Pick<RegistryParts, 'lastSeen' | 'mint' | 'clock' | 'log' | 'config'> & {
+type HeartbeatParts = Pick<RegistryParts, 'lastSeen' | 'mint' | 'clock' | 'log' | 'config' | 'orgs'> & {
   readonly known: KnownNodes;
   readonly broker: Pick<Broker, 'subscribe'>;
 };
@@ -60,11 +64,13 @@ export class Heartbeats {
     if (from === undefined) return;
     const beat = Heartbeat.decode(message.data);
     const node = await this.#parts.known.get(from.node);
-    const known = node !== null && node.org === from.org;
+    const org = this.#parts.orgs.get(from.org);
+    const known = node !== null && node.org === from.org && !isClosed(org);
     if (known) this.#parts.lastSeen.note(node.id, nowMs(this.#parts.clock));
     const userJwt = known ? await this.#renewal(node, beat.credentialsLeftS) : '';
     const brokerTimeUs = this.#parts.clock.nowUs();
-    message.respond(encode(HeartbeatReply, { brokerTimeUs, userJwt, known }));
+    const told = { revocations: org?.state.revocations ?? [], orgStatus: org?.status ?? '' };
+    message.respond(encode(HeartbeatReply, { brokerTimeUs, userJwt, known, ...told }));
   }
 
   async #renewal(node: Parameters<RegistryParts['mint']>[0], leftS: number): Promise<string> {

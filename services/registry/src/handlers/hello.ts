@@ -9,6 +9,7 @@ import type {
 import { verifyNodeSignature } from '@fleetwire/identity';
 import { checkNonce, makeNonce } from '../domain/challenge.ts';
 import { checkProtocol, nodeUnknown, signatureInvalid } from '../domain/errors.ts';
+import { requireOpen } from '../domain/orgs.ts';
 import { nowMs, type RegistryParts } from './parts.ts';
 
 /** Says nothing about whether the node exists, and costs no query. */
@@ -24,6 +25,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
   const node = await parts.nodes.byId(request.node);
   if (node === null) throw nodeUnknown();
   if (!verifyNodeSignature(node.publicKey, request.nonce, request.signature)) throw signatureInvalid();
+  requireOpen(parts.orgs, node.org);
   const [credentials, token] = await Promise.all([
     parts.mint(node),
     parts.tokens.sign({
@@ -46,7 +48,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
     brokerTimeUs: parts.clock.nowUs(),
     org: node.org,
     nodeName: node.name,
-    trust: parts.jwks,
+    trust: parts.jwks(),
   };
 }
 

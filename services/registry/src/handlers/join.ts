@@ -4,6 +4,7 @@ import { partitionOf } from '@fleetwire/contract';
 import type { JoinRequest, JoinResponse } from '@fleetwire/gen/registry';
 import { checkName, foldName, newId } from '@fleetwire/kernel';
 import { checkPublicKey, limitReached, nodeAlreadyJoined, nodeNameTaken } from '../domain/errors.ts';
+import { orgClosed, planLimit, requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
 import { nowMs, type RegistryParts } from './parts.ts';
 
@@ -19,6 +20,7 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
   checkName(name, 'node');
   checkPublicKey(publicKey);
   const { org } = await parts.org.redeemJoinToken({ joinToken, publicKey });
+  const access = requireOpen(parts.orgs, org);
   const id = newId('node', parts.random);
   const node = {
     id,
@@ -30,8 +32,12 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
     shard: SHARD,
     joinedAtMs: nowMs(parts.clock),
     lastSeenAtMs: 0,
+    deletion: access?.state.deletion ?? 0,
   };
-  if (await parts.nodes.insert(node, parts.config.nodes_max)) return { node: id, org };
+  const max = parts.config.nodes_max;
+  const outcome = await parts.nodes.insert(node, Math.min(max, planLimit(access, 'nodes') ?? max));
+  if (outcome === 'inserted') return { node: id, org };
+  if (outcome === 'org_cleared') throw orgClosed(org);
   const present = await parts.nodes.byPublicKey(publicKey);
   if (present !== null) {
     if (present.org === org && present.folded === node.folded) return { node: present.id, org };
@@ -39,5 +45,6 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
   }
   const taken = await parts.nodes.taken(org, [node.folded, ...suggestions(name, 'node').map(foldName)]);
   if (taken.has(node.folded)) throw nodeNameTaken(name, freeSuggestion(name, 'node', taken, foldName));
-  throw limitReached('NODE_LIMIT', `the org has ${parts.config.nodes_max} nodes`);
+  const beyondPlan = access?.admit('node', await parts.nodes.countOfOrg(org));
+  throw beyondPlan ?? limitReached('NODE_LIMIT', `the org has ${max} nodes`);
 }

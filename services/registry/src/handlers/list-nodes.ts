@@ -2,9 +2,10 @@
 
 import type { ListNodesRequest, ListNodesResponse, Node } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
+import { isName } from '@fleetwire/kernel';
+import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { statusOf } from '../domain/liveness.ts';
-import { cutPage, readPage } from '../domain/pages.ts';
 import type { NodeRow } from '../store/entities.ts';
 import { nowMs, type RegistryParts } from './parts.ts';
 
@@ -14,8 +15,12 @@ export async function listNodes(
   caller: Caller,
 ): Promise<ListNodesResponse> {
   const org = requireReader(caller);
-  const { size, after } = readPage(request);
-  const { shown, nextPageToken } = cutPage(await parts.nodes.list(org, after, size + 1), size);
+  const { size, after } = readPage(request, isName);
+  const { shown, nextPageToken } = cutPage(
+    await parts.nodes.list(org, after, size + 1),
+    size,
+    (node) => node.folded,
+  );
   return { nodes: shown.map((node) => shownNode(parts, node)), nextPageToken };
 }
 

@@ -5,6 +5,7 @@ import type { OrgServiceDefinition } from '@fleetwire/gen/org';
 import type { TokenSigner } from '@fleetwire/identity';
 import type { Clock, Random } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
+import type { Orgs } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
@@ -23,7 +24,8 @@ export interface RegistryParts {
   readonly agents: AgentRows;
   readonly routes: RouteTable;
   readonly lastSeen: LastSeen;
-  readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken'>;
+  readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
+  readonly orgs: Orgs;
   readonly consumers: Pick<Broker['consumers'], 'recreate'>;
   readonly mint: MintCredentials;
   readonly tokens: TokenSigner;
@@ -37,8 +39,8 @@ export interface RegistryParts {
   readonly secret: Uint8Array;
   /** What nodes are told to connect to. */
   readonly natsUrls: readonly string[];
-  /** JSON Web Key Set of the token signers. */
-  readonly jwks: string;
+  /** JSON Web Key Set of the token signers that are to be believed now. */
+  readonly jwks: () => string;
 }
 
 export const nowMs = (clock: Clock): number => Math.floor(clock.nowUs() / 1000);

@@ -5,6 +5,7 @@ import type { Caller } from '@fleetwire/identity';
 import { checkName, FleetwireError, foldName, newId } from '@fleetwire/kernel';
 import { requireNode } from '../domain/callers.ts';
 import { limitReached, nameTaken, nodeUnknown } from '../domain/errors.ts';
+import { planLimit, requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
@@ -24,6 +25,8 @@ export async function registerAgent(
   const { name, adapter } = request;
   checkName(name, 'agent');
   checkAdapter(adapter);
+  const refused = requireOpen(parts.orgs, org)?.acceptsAgent(name);
+  if (refused !== undefined) throw refused;
   const node = await parts.nodes.byId(nodeId);
   if (node === null || node.org !== org) throw nodeUnknown();
   const agent = await place(parts, node, name, adapter);
@@ -41,9 +44,12 @@ async function place(
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const registeredAtMs = nowMs(parts.clock);
     const agent = { id: newId('agent', parts.random), org: node.org, name, folded, node: node.id, adapter };
-    const max = parts.config.agents_per_node_max;
-    const outcome = await parts.agents.insert({ ...agent, registeredAtMs }, max);
-    if (outcome === 'node_full') throw limitReached('AGENT_LIMIT', `the node has ${max} agents`);
+    const perNode = parts.config.agents_per_node_max;
+    const perOrg = planLimit(parts.orgs.get(node.org), 'agents');
+    const outcome = await parts.agents.insert({ ...agent, registeredAtMs }, { perNode, perOrg });
+    if (outcome === 'node_full') throw limitReached('AGENT_LIMIT', `the node has ${perNode} agents`);
+    if (outcome === 'org_full') throw await beyondPlan(parts, node.org);
+    if (outcome === 'node_gone') throw nodeUnknown();
     const holder = await parts.agents.byName(node.org, folded);
     if (holder === undefined) continue;
     if (holder.node !== node.id) throw await refusal(parts, name, holder, node);
@@ -59,6 +65,12 @@ async function place(
       retryAfterMs: 100,
     },
   );
+}
+
+/** PLAN_LIMIT, by what there is now; the plan may have changed a moment ago. */
+async function beyondPlan(parts: RegistryParts, org: string): Promise<FleetwireError> {
+  const refused = parts.orgs.get(org)?.admit('agent', await parts.agents.countOfOrg(org));
+  return refused ?? limitReached('AGENT_LIMIT', 'the org had as many agents as its plan allows');
 }
 
 /** NAME_TAKEN, with who holds the name and one that is free at this moment. */

@@ -1,4 +1,4 @@
-/** What one registry does for all: marks silent nodes offline and keeps the routing table true. Guarded by a lease. */
+/** What one registry does for all: the routing table, nodes that fell silent, what orgs have. Guarded by a lease. */
 
 import type { Lease } from '@fleetwire/broker';
 import { asFleetwireError, type Clock, pause } from '@fleetwire/kernel';
@@ -11,9 +11,11 @@ export interface UpkeepOptions {
   readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
+  /** Tells what orgs have. */
+  readonly usage: (over: AbortSignal) => Promise<unknown>;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly config: Pick<RegistryConfig, 'sweep_ms' | 'reconcile_ms'>;
+  readonly config: Pick<RegistryConfig, 'sweep_ms' | 'reconcile_ms' | 'usage_interval_ms'>;
 }
 
 export class Upkeep {
@@ -22,6 +24,7 @@ export class Upkeep {
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
   #reconciledAtMs = Number.NEGATIVE_INFINITY;
+  #toldUsageAtMs = Number.NEGATIVE_INFINITY;
   #holding = false;
 
   constructor(options: UpkeepOptions) {
@@ -64,6 +67,7 @@ export class Upkeep {
       while (lease.valid() && !over.aborted) {
         await this.#attempt('routing table', () => this.#reconcileIfDue(over));
         await this.#attempt('sweep', () => this.#sweep());
+        await this.#attempt('usage', () => this.#tellUsageIfDue(over));
         await pause(config.sweep_ms, over);
       }
     } finally {
@@ -84,6 +88,14 @@ export class Upkeep {
       this.reconcileSoon();
       throw error;
     }
+  }
+
+  async #tellUsageIfDue(over: AbortSignal): Promise<void> {
+    const { clock, config, usage } = this.#options;
+    const started = clock.monotonicMs();
+    if (started - this.#toldUsageAtMs < config.usage_interval_ms) return;
+    await usage(over);
+    this.#toldUsageAtMs = started;
   }
 
   async #sweep(): Promise<void> {

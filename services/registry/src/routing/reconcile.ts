@@ -11,6 +11,11 @@ export interface ReconcileParts {
   readonly routes: Pick<RouteTable, 'readAll' | 'ensureRoute' | 'removeKey'>;
 }
 
+export interface RemovalParts {
+  readonly agents: Pick<AgentRows, 'byIds'>;
+  readonly routes: Pick<RouteTable, 'removeKey'>;
+}
+
 const PAGE = 1000;
 const AT_ONCE = 16;
 
@@ -53,13 +58,18 @@ async function wantedRoutes(agents: Pick<AgentRows, 'scan'>): Promise<Map<string
   }
 }
 
-/** Removes those of the entries whose agent is not in PostgreSQL (any more). */
-async function removeGone(parts: ReconcileParts, keys: readonly string[]): Promise<number> {
-  const ids = keys.map((key) => key.slice(key.indexOf('.') + 1));
-  const present = new Set((await parts.agents.byIds(ids)).map((row) => routeKey(row.org, row.id)));
-  const gone = keys.filter((key) => !present.has(key));
-  for (const key of gone) await parts.routes.removeKey(key);
-  return gone.length;
+/** Removes those of the entries whose agent is not in PostgreSQL (any more); gives how many. */
+export async function removeGone(parts: RemovalParts, keys: readonly string[]): Promise<number> {
+  let removed = 0;
+  for (const page of pages(keys)) {
+    const ids = page.map((key) => key.slice(key.indexOf('.') + 1));
+    const present = new Set((await parts.agents.byIds(ids)).map((row) => routeKey(row.org, row.id)));
+    const gone = page.filter((key) => !present.has(key));
+    for (let i = 0; i < gone.length; i += AT_ONCE)
+      await Promise.all(gone.slice(i, i + AT_ONCE).map((key) => parts.routes.removeKey(key)));
+    removed += gone.length;
+  }
+  return removed;
 }
 
 function* pages<T>(items: readonly T[]): Generator<readonly T[]> {

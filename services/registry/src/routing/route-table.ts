@@ -52,6 +52,11 @@ export class RouteTable {
     if (await this.#bucket.get(key)) await this.#bucket.delete(key);
   }
 
+  /** Keys of the routes of an org. */
+  keysOf(org: string): Promise<string[]> {
+    return this.#bucket.keys(routeKey(org, '*'));
+  }
+
   /** All entries there are at this moment; rejects when `over` aborts first. */
   async readAll(over: AbortSignal): Promise<Map<string, PresentRoute>> {
     const found = new Map<string, PresentRoute>();

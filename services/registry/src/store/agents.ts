@@ -3,6 +3,7 @@
 import type { Store } from '@fleetwire/store';
 import type { AgentRow } from './entities.ts';
 import { takenNames } from './nodes.ts';
+import { lockOrg } from './orgs.ts';
 
 /** An agent with what is told of its node. */
 export interface PlacedAgent extends AgentRow {
@@ -12,7 +13,13 @@ export interface PlacedAgent extends AgentRow {
 }
 
 export type NewAgent = Omit<AgentRow, 'epoch'>;
-export type InsertOutcome = 'inserted' | 'name_taken' | 'node_full';
+export type InsertOutcome = 'inserted' | 'name_taken' | 'node_full' | 'org_full' | 'node_gone';
+
+export interface AgentBounds {
+  readonly perNode: number;
+  /** Of the whole org; undefined: none. */
+  readonly perOrg: number | undefined;
+}
 
 const PLACED = `select a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registered_at_ms as "registeredAtMs",
     a.epoch, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs"
@@ -23,7 +30,13 @@ export function agentRows(store: Store) {
     store.query<PlacedAgent>(`${PLACED} ${where}`, params);
   const one = async (where: string, params: readonly unknown[]) => (await placed(where, params))[0];
   return {
-    insert: (agent: NewAgent, perNodeMax: number): Promise<InsertOutcome> => insert(store, agent, perNodeMax),
+    /** Exact at any number of replicas. What is refused leaves nothing behind. */
+    insert: (agent: NewAgent, bounds: AgentBounds): Promise<InsertOutcome> => insert(store, agent, bounds),
+
+    countOfOrg: async (org: string): Promise<number> => {
+      const [row] = await store.query<{ present: number }>(PRESENT, [org]);
+      return row!.present;
+    },
 
     byName: (org: string, folded: string) => one('where a.org = $1 and a.folded = $2', [org, folded]),
     byId: (org: string, id: string) => one('where a.org = $1 and a.id = $2', [org, id]),
@@ -69,8 +82,20 @@ export function agentRows(store: Store) {
 
 export type AgentRows = ReturnType<typeof agentRows>;
 
-function insert(store: Store, a: NewAgent, perNodeMax: number): Promise<InsertOutcome> {
-  class NodeFull extends Error {}
+/** Nodes are few and each knows the number of its agents. */
+const PRESENT = 'select coalesce(sum(agents), 0)::int as present from nodes where org = $1';
+const FOREIGN_KEY_VIOLATION = '23503';
+
+/** Thrown to undo the insert. */
+class Refused extends Error {
+  readonly outcome: InsertOutcome;
+  constructor(outcome: InsertOutcome) {
+    super(outcome);
+    this.outcome = outcome;
+  }
+}
+
+function insert(store: Store, a: NewAgent, bounds: AgentBounds): Promise<InsertOutcome> {
   const attempt = store.transaction(async ({ query }): Promise<InsertOutcome> => {
     const rows = await query(
       `insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch)
@@ -78,15 +103,22 @@ function insert(store: Store, a: NewAgent, perNodeMax: number): Promise<InsertOu
       [a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registeredAtMs],
     );
     if (rows.length === 0) return 'name_taken';
+    // From here to the commit one at a time, so that each sees what the one before has added.
+    if (bounds.perOrg !== undefined) await lockOrg(query, a.org);
     const counted = await query(
       'update nodes set agents = agents + 1 where id = $1 and agents < $2 returning agents',
-      [a.node, perNodeMax],
+      [a.node, bounds.perNode],
     );
-    if (counted.length === 0) throw new NodeFull();
+    if (counted.length === 0) throw new Refused('node_full');
+    if (bounds.perOrg !== undefined) {
+      const [row] = await query<{ present: number }>(PRESENT, [a.org]);
+      if (row!.present > bounds.perOrg) throw new Refused('org_full');
+    }
     return 'inserted';
   });
   return attempt.catch((error: unknown) => {
-    if (error instanceof NodeFull) return 'node_full';
+    if (error instanceof Refused) return error.outcome;
+    if ((error as { code?: unknown }).code === FOREIGN_KEY_VIOLATION) return 'node_gone';
     throw error;
   });
 }

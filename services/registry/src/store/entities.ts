@@ -25,6 +25,8 @@ export const Node = defineEntity({
     agents: p.integer(),
     joinedAtMs: p.bigint('number'),
     lastSeenAtMs: p.bigint('number'),
+    /** Deletions of its org before it joined. */
+    deletion: p.bigint('number').defaultRaw('0'),
   },
   uniques: [{ name: 'nodes_org_name', properties: ['org', 'folded'] }],
   indexes: [{ name: 'nodes_last_seen', properties: ['status', 'lastSeenAtMs'] }],
@@ -49,6 +51,17 @@ export const Agent = defineEntity({
 });
 export type AgentRow = InferEntity<typeof Agent>;
 
+/** Locked by what must not happen twice at once in an org. */
+export const Org = defineEntity({
+  name: 'Org',
+  tableName: 'orgs',
+  properties: {
+    org: text().primary(),
+    /** The deletion for which its nodes were removed last; 0: none. */
+    cleared: p.bigint('number'),
+  },
+});
+
 export const Secret = defineEntity({
   name: 'Secret',
   tableName: 'secrets',
@@ -58,4 +71,4 @@ export const Secret = defineEntity({
   },
 });
 
-export const entities = [Node, Agent, Secret];
+export const entities = [Node, Agent, Org, Secret];

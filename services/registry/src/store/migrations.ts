@@ -36,4 +36,20 @@ class CreateTables extends Migration {
   }
 }
 
-export const migrations: readonly MigrationEntry[] = [{ name: '001-create-tables', class: CreateTables }];
+/**
+ * A row for each org is what its joins and, under a limit, its registrations wait for each other at. `cleared` is the
+ * deletion for which its nodes were removed last; a node says which one it joined after.
+ */
+class FollowOrgs extends Migration {
+  override up(): void {
+    this.addSql(`create table orgs (
+      org text not null primary key,
+      cleared bigint not null) with (fillfactor = 50)`);
+    this.addSql('alter table nodes add column deletion bigint not null default 0');
+  }
+}
+
+export const migrations: readonly MigrationEntry[] = [
+  { name: '001-create-tables', class: CreateTables },
+  { name: '002-follow-orgs', class: FollowOrgs },
+];

@@ -2,8 +2,10 @@
 
 import type { Store } from '@fleetwire/store';
 import { Node, type NodeRow, Secret } from './entities.ts';
+import { lockOrg } from './orgs.ts';
 
 export type NewNode = Omit<NodeRow, 'agents' | 'status' | 'version' | 'platform'>;
+export type NodeInsert = 'inserted' | 'refused' | 'org_cleared';
 
 export interface SeenBatch {
   readonly node: string;
@@ -16,28 +18,16 @@ export function nodeRows(store: Store) {
     byPublicKey: (publicKey: string): Promise<NodeRow | null> =>
       store.run((em) => em.findOne(Node, { publicKey })),
 
-    /** False when the org has `limit` nodes, or one of this name, or the key is in use: nothing was written. */
-    insert: async (node: NewNode, limit: number): Promise<boolean> => {
-      const rows = await store.query(
-        `insert into nodes (id, org, name, folded, public_key, partition, shard, status, version, platform, agents,
-           joined_at_ms, last_seen_at_ms)
-         select $1, $2, $3, $4, $5, $6, $7, 'offline', '', '', 0, $8, $9
-         where (select count(*) from nodes where org = $2) < $10
-         on conflict do nothing returning id`,
-        [
-          node.id,
-          node.org,
-          node.name,
-          node.folded,
-          node.publicKey,
-          node.partition,
-          node.shard,
-          node.joinedAtMs,
-          node.lastSeenAtMs,
-          limit,
-        ],
-      );
-      return rows.length === 1;
+    /**
+     * `refused`: the org has `limit` nodes, or one of this name, or the key is in use; `org_cleared`: it was cleared for
+     * a deletion that `node` knows nothing of. Then nothing was written. Exact at any number of replicas.
+     */
+    insert: (node: NewNode, limit: number): Promise<NodeInsert> => insert(store, node, limit),
+
+    countOfOrg: async (org: string): Promise<number> => {
+      const sql = 'select count(*)::int as present from nodes where org = $1';
+      const [row] = await store.query<{ present: number }>(sql, [org]);
+      return row!.present;
     },
 
     /** Of `folded`, those that are taken. */
@@ -88,6 +78,34 @@ export function nodeRows(store: Store) {
 }
 
 export type NodeRows = ReturnType<typeof nodeRows>;
+
+function insert(store: Store, node: NewNode, limit: number): Promise<NodeInsert> {
+  return store.transaction(async ({ query }) => {
+    const cleared = await lockOrg(query, node.org);
+    if (cleared > node.deletion) return 'org_cleared';
+    const rows = await query(
+      `insert into nodes (id, org, name, folded, public_key, partition, shard, status, version, platform, agents,
+         joined_at_ms, last_seen_at_ms, deletion)
+       select $1, $2, $3, $4, $5, $6, $7, 'offline', '', '', 0, $8, $9, $11
+       where (select count(*) from nodes where org = $2) < $10
+       on conflict do nothing returning id`,
+      [
+        node.id,
+        node.org,
+        node.name,
+        node.folded,
+        node.publicKey,
+        node.partition,
+        node.shard,
+        node.joinedAtMs,
+        node.lastSeenAtMs,
+        limit,
+        node.deletion,
+      ],
+    );
+    return rows.length === 1 ? 'inserted' : 'refused';
+  });
+}
 
 export async function takenNames(
   store: Store,

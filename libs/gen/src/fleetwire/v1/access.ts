@@ -32,6 +32,8 @@ export interface OrgState {
   assignments: AgentAssignment[];
   /** Counts the deletions of this org, so that what was cleared is told apart from what a restored org made anew. */
   deletion: number;
+  /** The registry is to remove its agents and nodes now, and to say so by ConfirmCleared. */
+  clearing: boolean;
 }
 
 /** -1: no limit. */
@@ -126,6 +128,7 @@ function createBaseOrgState(): OrgState {
     revocations: [],
     assignments: [],
     deletion: 0,
+    clearing: false,
   };
 }
 
@@ -160,6 +163,9 @@ export const OrgState: MessageFns<OrgState> = {
     }
     if (message.deletion !== 0) {
       writer.uint32(80).int64(message.deletion);
+    }
+    if (message.clearing !== false) {
+      writer.uint32(88).bool(message.clearing);
     }
     return writer;
   },
@@ -257,6 +263,14 @@ export const OrgState: MessageFns<OrgState> = {
             message.deletion = longToNumber(reader.int64());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.clearing = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -285,6 +299,7 @@ export const OrgState: MessageFns<OrgState> = {
         ? object.assignments.map((e: any) => AgentAssignment.fromJSON(e))
         : [],
       deletion: isSet(object.deletion) ? globalThis.Number(object.deletion) : 0,
+      clearing: isSet(object.clearing) ? globalThis.Boolean(object.clearing) : false,
     };
   },
 
@@ -320,6 +335,9 @@ export const OrgState: MessageFns<OrgState> = {
     if (message.deletion !== 0) {
       obj.deletion = Math.round(message.deletion);
     }
+    if (message.clearing !== false) {
+      obj.clearing = message.clearing;
+    }
     return obj;
   },
 
@@ -340,6 +358,7 @@ export const OrgState: MessageFns<OrgState> = {
     message.revocations = object.revocations?.map((e) => Revocation.fromPartial(e)) || [];
     message.assignments = object.assignments?.map((e) => AgentAssignment.fromPartial(e)) || [];
     message.deletion = object.deletion ?? 0;
+    message.clearing = object.clearing ?? false;
     return message;
   },
 };

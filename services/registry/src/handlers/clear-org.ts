@@ -1,0 +1,51 @@
+/** Removes what an org under deletion has here: its agents, the inboxes of its nodes, its nodes, its routes. */
+
+import type { Broker } from '@fleetwire/broker';
+import { nodeConsumer } from '@fleetwire/contract';
+import { removeGone } from '../routing/reconcile.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { AgentRows } from '../store/agents.ts';
+import type { OrgRows } from '../store/orgs.ts';
+
+export interface ClearParts {
+  readonly orgs: OrgRows;
+  readonly agents: Pick<AgentRows, 'byIds'>;
+  readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
+  readonly consumers: Pick<Broker['consumers'], 'remove'>;
+  /** Rows that one statement removes. */
+  readonly batch: { readonly agents: number; readonly nodes: number };
+}
+
+export const CLEAR_BATCH = { agents: 500, nodes: 50 } as const;
+
+/**
+ * Each step can be repeated, so a run that was cut short at any point is completed by the next. Only what joined before
+ * the deletion goes: what a restored org has made anew stays. False: `mayGoOn` said no, and something may be left.
+ */
+export async function clearOrg(
+  parts: ClearParts,
+  org: string,
+  deletion: number,
+  mayGoOn: () => boolean,
+): Promise<boolean> {
+  const { orgs, consumers, routes, batch } = parts;
+  if (!mayGoOn()) return false;
+  // First, so that nobody joins behind our back who began before the deletion.
+  await orgs.close(org, deletion);
+  for (;;) {
+    if (!mayGoOn()) return false;
+    if ((await orgs.removeAgents(org, deletion, batch.agents)) === batch.agents) continue;
+    const nodes = await orgs.nodesBefore(org, deletion, batch.nodes);
+    if (nodes.length === 0) break;
+    await Promise.all(
+      nodes.map(({ id, shard }) => {
+        const { stream, durable_name } = nodeConsumer(shard, org, id);
+        return consumers.remove(stream, durable_name);
+      }),
+    );
+    await orgs.removeNodes(nodes.map(({ id }) => id));
+  }
+  if (!mayGoOn()) return false;
+  await removeGone(parts, await routes.keysOf(org));
+  return mayGoOn();
+}

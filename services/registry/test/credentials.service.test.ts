@@ -1,0 +1,183 @@
+/**
+ * Goal: a node of an org that no keys folder names gets credentials that work, in an account of that org alone. Method:
+ * mint as the registry does, against a server in operator mode that has never heard of these orgs; then use them.
+ */
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connectBroker } from '@fleetwire/broker';
+import {
+  DEFAULT_SIZING,
+  eventSubject,
+  filters,
+  ingressSubject,
+  nodeConsumer,
+  receiptSubject,
+} from '@fleetwire/contract';
+import {
+  createNodeKey,
+  ensureKeys,
+  keyFiles,
+  loadOrgKeys,
+  natsServerConfig,
+  nodeInboxPrefix,
+} from '@fleetwire/identity';
+import { newId, systemClock } from '@fleetwire/kernel';
+import { bootstrapFabric, OrgAccounts } from '@fleetwire/runtime';
+import { eventually, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
+import { after, before, describe, it } from 'mocha';
+import { minting } from '../src/handlers/credentials.ts';
+
+const MiB = 1024 * 1024;
+const SIZING = {
+  ...DEFAULT_SIZING,
+  ingress_max_bytes: MiB,
+  inbox_max_bytes: MiB,
+  receipts_max_bytes: MiB,
+  dead_max_bytes: MiB,
+  events_max_bytes: MiB,
+};
+
+describe('credentials of nodes', function () {
+  this.timeout(60_000);
+  const cleanup = new AsyncDisposableStack();
+  let keysDir: string;
+  let nats: TestNats;
+  before(async () => {
+    keysDir = join(cleanup.use(tempFolder('credentials')).path, 'keys');
+    await ensureKeys(keysDir, { services: ['org', 'registry'] });
+    const config = ({ dir, port }: { dir: string; port: number }) =>
+      natsServerConfig(keysDir, {
+        host: '127.0.0.1',
+        port,
+        serverName: 'test',
+        storeDir: join(dir, 'jetstream'),
+        resolverDir: join(dir, 'accounts'),
+        maxPayload: 2 * MiB,
+      });
+    nats = cleanup.use(await startTestNats({ config }));
+    await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SIZING, partitions: 1 });
+  });
+  after(() => cleanup.disposeAsync());
+
+  /** One replica of the registry, as far as credentials go. */
+  const replica = (natsUrl = nats.url) =>
+    minting({
+      keysDir,
+      accounts: new OrgAccounts({ keysDir, natsUrls: [natsUrl] }),
+      lifetimeMs: 60_000,
+      clock: systemClock,
+    });
+  const rowOf = (org: string, publicKey = createNodeKey().publicKey) => ({
+    id: newId('node'),
+    org,
+    publicKey,
+    partition: 0,
+    shard: 0,
+  });
+  const asService = async (name: string) => {
+    const broker = await connectBroker({
+      urls: [nats.url],
+      name,
+      credsFile: keyFiles.natsCreds(keysDir, name),
+    });
+    cleanup.defer(() => broker.close());
+    return broker;
+  };
+  /** Connected by what the registry gave it. */
+  const asNode = async (org: string, mint = replica()) => {
+    const key = createNodeKey();
+    const row = rowOf(org, key.publicKey);
+    const { jwt } = await mint(row);
+    const seed = new TextEncoder().encode(key.seed);
+    const inboxPrefix = nodeInboxPrefix(row.id);
+    const broker = await connectBroker({
+      urls: [nats.url],
+      name: row.id,
+      credentials: () => ({ jwt, seed }),
+      inboxPrefix,
+    });
+    cleanup.defer(() => broker.close());
+    return { id: row.id, org, broker };
+  };
+
+  it('work for an org made at run time, at each of several replicas that mint at once', async () => {
+    const org = newId('org');
+    const nodes = await Promise.all([replica(), replica(), replica()].map((mint) => asNode(org, mint)));
+    assert.equal((await loadOrgKeys(keysDir)).own.has(org), false);
+    for (const { id, broker } of nodes) {
+      const subject = ingressSubject.build({ partition: 0, org, node: id });
+      const stored = await broker.store(subject, new Uint8Array(1), { msgId: id });
+      assert.equal(stored.duplicate, false);
+    }
+  });
+
+  it('reach nothing of another org', async () => {
+    const [mine, theirs] = [await asNode(newId('org')), await asNode(newId('org'))];
+    const ingress = ingressSubject.build({ partition: 0, org: theirs.org, node: theirs.id });
+    const receipt = receiptSubject.build({ org: theirs.org, toNode: theirs.id, from: mine.id });
+    for (const subject of [ingress, receipt])
+      await assert.rejects(mine.broker.store(subject, new Uint8Array(1), { msgId: subject }));
+    const service = await asService('registry');
+    const { stream, durable_name } = nodeConsumer(0, theirs.org, theirs.id);
+    await service.consumers.create(nodeConsumer(0, theirs.org, theirs.id));
+    const pull = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable_name}`;
+    await assert.rejects(mine.broker.request(pull, new TextEncoder().encode('{"batch":1}'), 1000));
+  });
+
+  it('hear what happens in their org, and not in another', async () => {
+    const nodes = [await asNode(newId('org')), await asNode(newId('org'))];
+    const heard = nodes.map(({ broker, org }) => {
+      const subjects = new Set<string>();
+      broker.subscribe(filters.eventsOf(org, 'org'), ({ subject }) => void subjects.add(subject));
+      return subjects;
+    });
+    const service = await asService('org');
+    const told = (org: string, from = 'org') => eventSubject.build({ org, service: from, name: 'revoked' });
+    let round = 0;
+    const tell = (subject: string) =>
+      service.store(subject, new Uint8Array(1), { msgId: `${subject} ${round++}` });
+    await eventually(async () => {
+      for (const { org } of nodes) await Promise.all([told(org, 'registry'), told(org)].map(tell));
+      return heard.every((subjects) => subjects.size > 0);
+    });
+    assert.deepEqual(
+      heard.map((subjects) => [...subjects]),
+      nodes.map(({ org }) => [told(org)]),
+    );
+  });
+
+  it('are not given while the servers cannot be told of the account, but go on for one that they were told of', async () => {
+    const mint = replica('nats://127.0.0.1:1');
+    await assert.rejects(mint(rowOf(newId('org'))), {
+      kind: 'unavailable',
+      reason: 'ACCOUNT_NOT_READY',
+      retryAfterMs: 2000,
+    });
+    const known = [...(await loadOrgKeys(keysDir)).own.keys()][0]!;
+    assert.notEqual((await mint(rowOf(known))).jwt, '', 'bootstrap has told them of this one');
+  });
+
+  it('are given for the orgs of a file of before, and for others once bootstrap has renewed it', async () => {
+    const file = keyFiles.orgSigning(keysDir);
+    const { issuer: _, ...own } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify(own));
+    const mint = replica();
+    await mint(rowOf(Object.keys(own)[0]!));
+    const org = newId('org');
+    await assert.rejects(mint(rowOf(org)), { kind: 'failed_precondition', reason: 'ORG_KEYS_MISSING' });
+    await ensureKeys(keysDir, { services: ['org', 'registry'] });
+    await asNode(org, mint);
+  });
+
+  it('are empty on a server without accounts', async () => {
+    const mint = minting({
+      keysDir: undefined,
+      accounts: { ensure: () => Promise.reject(new Error('nothing to do')) },
+      lifetimeMs: 60_000,
+      clock: systemClock,
+    });
+    assert.deepEqual(await mint(rowOf(newId('org'))), { jwt: '', expiresAtMs: 0 });
+  });
+});

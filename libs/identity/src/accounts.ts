@@ -12,6 +12,9 @@ import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
 /** Services that publish receipts from within the fabric's account. */
 export const RECEIPT_SERVICES = ['router', 'delivery'] as const;
 
+/** The service whose events nodes hear: what changes in their org, revoked tokens above all. */
+const EVENTS_FROM = 'org';
+
 /** Seeds of an account (or of the operator): its identity, and the key that signs in its name. */
 export interface KeySeeds {
   readonly seed: string;
@@ -55,6 +58,7 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
     service(inboxPulls, 'Stream'),
     service(inboxAcks, 'Singleton'),
     { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
+    { name: 'events of org', subject: filters.allEventsOf(EVENTS_FROM), type: 'stream' },
   ];
   return {
     limits: { ...NO_LIMIT, ...ALL_JETSTREAM },
@@ -69,7 +73,7 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
  * the dedupe id drops it: receipts are always stored with one.
  */
 export function orgAccountClaims(
-  org: { readonly id: string; readonly keys: KeySeeds },
+  org: { readonly id: string; readonly signingSeed: string },
   fabricAccount: string,
   revocations: Revocations = {},
 ): Partial<Account> {
@@ -92,23 +96,28 @@ export function orgAccountClaims(
     const subject = filters.receiptsFrom(org.id, from);
     return { name: `receipts of ${from}`, subject, type: 'stream', account: fabricAccount };
   });
+  const events: Import = {
+    name: `events of ${EVENTS_FROM}`,
+    subject: filters.eventsOf(org.id, EVENTS_FROM),
+    type: 'stream',
+    account: fabricAccount,
+  };
   return {
     limits: { ...NO_LIMIT, mem_storage: 0, disk_storage: 0 },
-    imports: [...services, ...streams],
-    signing_keys: [publicKeyOf(org.keys.signingSeed)],
+    imports: [...services, ...streams, events],
+    signing_keys: [publicKeyOf(org.signingSeed)],
     ...(Object.keys(revocations).length === 0 ? {} : { revocations: { ...revocations } }),
   };
 }
 
-/** An account's JWT, signed by the operator's signing key; issued now. */
+/** The JWT of an account, given by its public key, signed by the operator's signing key; issued now. */
 export function accountJwt(
   name: string,
-  account: KeySeeds,
+  account: string,
   claims: Partial<Account>,
-  operator: KeySeeds,
+  operatorSigningSeed: string,
 ): Promise<string> {
-  const subject = fromPublic(publicKeyOf(account.seed));
-  return encodeAccount(name, subject, claims, { ...V2, signer: keyPair(operator.signingSeed) });
+  return encodeAccount(name, fromPublic(account), claims, { ...V2, signer: keyPair(operatorSigningSeed) });
 }
 
 export function claimsIn(jwt: string): Partial<Account> {

@@ -5,15 +5,31 @@ export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './ap
 export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';
 export { ensureKeys } from './keys-folder.ts';
+export { LiveTrust } from './live-trust.ts';
 export type { NatsConfigOptions } from './nats-config.ts';
 export { natsServerConfig } from './nats-config.ts';
 export { createNodeKey, isNodePublicKey, signWithNodeKey, verifyNodeSignature } from './node-key.ts';
 export type { NodeUserOptions } from './node-user.ts';
 export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
+export type { AccountIssuer, OrgAccount } from './org-account.ts';
 export { orgAccountJwt, renewedOrgAccountJwt } from './org-account.ts';
+export type { OrgKeys } from './org-keys.ts';
+export { accountIssuer, loadOrgKeys, loadOrgSigning, signingOfOrg, signingOfSeeds } from './org-keys.ts';
+export type { RotateOptions, Rotation } from './rotate-token-key.ts';
+export { rotateTokenKey } from './rotate-token-key.ts';
+export { OPERATOR } from './token-key-files.ts';
+export { publishedKeys, serviceOfKid } from './token-keys.ts';
 export type { TokenClaims, TokenSigner } from './token-signer.ts';
 export { createTokenSigner, TOKEN_AUDIENCE, TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
 export type { Caller, TokenVerifier, VerifierOptions } from './token-verifier.ts';
-export { createTokenVerifier } from './token-verifier.ts';
-export type { OrgSigning, Secrets, Trust, TrustedOrg } from './trust.ts';
-export { keyFiles, loadFirstApiKey, loadOrgSigning, loadSecrets, loadTrust } from './trust.ts';
+export { createLiveVerifier, createTokenVerifier } from './token-verifier.ts';
+export type {
+  OrgIssuer,
+  OrgSigning,
+  PublishedKeys,
+  Secrets,
+  TokenKeyTimes,
+  Trust,
+  TrustedOrg,
+} from './trust.ts';
+export { keyFiles, loadFirstApiKey, loadSecrets, loadTrust } from './trust.ts';

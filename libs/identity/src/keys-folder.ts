@@ -1,11 +1,11 @@
 /** Making the keys folder: everything follows from secrets.json, which is written first; trust.json closes the work. */
 
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { FleetwireError, newId } from '@fleetwire/kernel';
 import type { Account } from '@nats-io/jwt';
 import { Algorithms, encodeUser, fmtCreds } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromPublic } from '@nats-io/nkeys';
 import type { JWK } from 'jose';
-import { exportJWK, generateKeyPair } from 'jose';
 import type { KeySeeds } from './accounts.ts';
 import {
   accountJwt,
@@ -18,15 +18,18 @@ import {
 } from './accounts.ts';
 import { newApiKey } from './api-keys.ts';
 import { exists, makeKeyFolder, replace, writeOnce } from './key-files.ts';
-import type { OrgSigning, Secrets, Trust, TrustedOrg } from './trust.ts';
-import { keyFiles, loadSecrets, loadTrust, readKeyFile } from './trust.ts';
+import { derivedOrgSeeds, orgSigningFile } from './org-keys.ts';
+import { ensureTokenKey, hasTokenKey, OPERATOR, tokenKeyFiles } from './token-key-files.ts';
+import { keysOfService, timesOf } from './token-keys.ts';
+import type { Secrets, Trust, TrustedOrg } from './trust.ts';
+import { keyFiles, loadSecrets, loadTrust } from './trust.ts';
 
 export interface EnsureKeysOptions {
   /** An org of this slug is added when there is none; undefined with an empty folder: `default`. */
   readonly orgSlug?: string;
   readonly orgName?: string;
   readonly ownerEmail?: string;
-  /** Who gets NATS credentials in the fabric's account and a token key. */
+  /** Who gets NATS credentials in the fabric's account and a token key; the operator gets a token key besides. */
   readonly services: readonly string[];
 }
 
@@ -39,48 +42,69 @@ const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
  */
 export async function ensureKeys(dir: string, o: EnsureKeysOptions): Promise<Trust> {
   for (const folder of [dir, `${dir}/nats`, `${dir}/tokens`]) await makeKeyFolder(folder);
-  const before = (await exists(keyFiles.trust(dir))) ? await loadTrust(dir) : undefined;
+  const before = await trustOf(dir);
   const secrets = await ensureSecrets(dir, o, before);
   for (const service of [...o.services, 'bootstrap']) await ensureCreds(dir, service, secrets.fabric);
   await ensureCreds(dir, 'sys', secrets.system);
-  const keys = await ensureTokenKeys(dir, o.services, before);
+  const keys = await ensureTokenKeys(dir, [...o.services, OPERATOR], before);
   if (before === undefined) await writeOnce(keyFiles.firstApiKey(dir), `${newApiKey()}\n`);
-  await ensureText(keyFiles.orgSigning(dir), json(orgSigning(secrets)));
+  await ensureText(keyFiles.orgSigning(dir), json(orgSigningFile(secrets)));
   const trust = await makeTrust(secrets, keys, before);
-  if (JSON.stringify(trust) !== JSON.stringify(before)) await replace(keyFiles.trust(dir), json(trust));
+  if (JSON.stringify(trust) === JSON.stringify(before)) return trust;
+  // A key that was dropped meanwhile must not come back with what was read before.
+  if (JSON.stringify(await trustOf(dir)) !== JSON.stringify(before)) return ensureKeys(dir, o);
+  await replace(keyFiles.trust(dir), json(trust));
   return trust;
+}
+
+async function trustOf(dir: string): Promise<Trust | undefined> {
+  return (await exists(keyFiles.trust(dir))) ? loadTrust(dir) : undefined;
 }
 
 async function ensureSecrets(dir: string, o: EnsureKeysOptions, before: Trust | undefined): Promise<Secrets> {
   const file = keyFiles.secrets(dir);
   if (!(await exists(file))) {
     if (before !== undefined) throw incomplete(file);
-    const first = newOrg(o.orgSlug ?? DEFAULT_SLUG, o);
+    const orgMaster = randomBytes(32).toString('base64url');
     const fresh: Secrets = {
       format: 1,
       operator: newSeeds(createOperator),
       system: newSeeds(createAccount),
       fabric: newSeeds(createAccount),
-      orgs: [first],
+      orgs: [newOrg(o.orgSlug ?? DEFAULT_SLUG, o, orgMaster)],
+      orgMaster,
     };
     await writeOnce(file, json(fresh));
   }
-  const secrets = await loadSecrets(dir);
-  if (o.orgSlug === undefined || secrets.orgs.some((org) => org.slug === o.orgSlug)) return secrets;
-  const { ownerEmail: _, ...more } = o;
-  const grown = { ...secrets, orgs: [...secrets.orgs, newOrg(o.orgSlug, more)] };
-  await replace(file, json(grown));
-  return grown;
+  const held = await loadSecrets(dir);
+  const orgMaster = held.orgMaster ?? masterOfBefore(held);
+  const { orgSlug: slug, ownerEmail: _, ...more } = o;
+  const known = slug === undefined || held.orgs.some((org) => org.slug === slug);
+  const orgs = known ? held.orgs : [...held.orgs, newOrg(slug, more, orgMaster)];
+  const secrets = { ...held, orgs, orgMaster };
+  if (JSON.stringify(secrets) !== JSON.stringify(held)) await replace(file, json(secrets));
+  return secrets;
 }
 
-function newOrg(slug: string, o: Omit<EnsureKeysOptions, 'services'>): Secrets['orgs'][number] {
+/** Of a folder that has none yet: it follows from the operator's seed, so that two who add it at once agree. */
+function masterOfBefore({ operator }: Secrets): string {
+  return Buffer.from(hkdfSync('sha256', operator.seed, '', 'fleetwire org master', 32)).toString('base64url');
+}
+
+function newOrg(
+  slug: string,
+  o: Omit<EnsureKeysOptions, 'services'>,
+  master: string,
+): Secrets['orgs'][number] {
   if (!/^[a-z0-9][a-z0-9-]{0,49}$/.test(slug)) {
     throw new FleetwireError('invalid_argument', 'INVALID_ORG_SLUG', `"${slug}" is not a usable org slug`, {
       help: 'Use 1 to 50 lowercase letters, digits and hyphens.',
     });
   }
   const owner = o.ownerEmail === undefined ? {} : { ownerEmail: o.ownerEmail };
-  return { id: newId('org'), slug, name: o.orgName ?? slug, ...owner, keys: newSeeds(createAccount) };
+  const id = newId('org');
+  // Derived like those of any other org, so that a registry with an older org-signing.json comes to the same.
+  return { id, slug, name: o.orgName ?? slug, ...owner, keys: derivedOrgSeeds(master, id) };
 }
 
 function newSeeds(create: typeof createAccount): KeySeeds {
@@ -106,33 +130,26 @@ async function ensureCreds(dir: string, name: string, account: KeySeeds): Promis
   await writeOnce(file, new TextDecoder().decode(fmtCreds(jwt, user)));
 }
 
+/** Whatever is in trust stays as it is there: keys that were rotated in, and the lack of those that were dropped. */
 async function ensureTokenKeys(
   dir: string,
   services: readonly string[],
   before: Trust | undefined,
 ): Promise<JWK[]> {
-  const keys = new Map((before?.jwks.keys ?? []).map((key) => [key.kid, key]));
+  const keys = [...(before?.jwks.keys ?? [])];
   for (const service of services) {
-    const file = keyFiles.token(dir, service);
-    if (!(await exists(file))) {
-      if (keys.has(service)) throw incomplete(file);
-      const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
-      const jwk = await exportJWK(privateKey);
-      await writeOnce(file, json({ ...jwk, kid: service, alg: 'EdDSA', use: 'sig' }));
+    const trusted = before === undefined ? [] : keysOfService(before, service);
+    for (const { kid } of trusted) {
+      // A key that has a successor is only believed; it may be put away.
+      if (timesOf(before!, kid).believedUntilMs !== undefined || (await hasTokenKey(dir, kid!))) continue;
+      throw incomplete(keyFiles.token(dir, kid!));
     }
-    const { d: _, ...publicKey } = await readKeyFile<JWK>(file);
-    keys.set(service, publicKey);
+    if (trusted.length > 0) continue;
+    const there = before === undefined ? await tokenKeyFiles(dir, service) : [];
+    for (const kid of there.length > 0 ? there : [service])
+      keys.push((await ensureTokenKey(dir, kid)).publicKey);
   }
-  return [...keys.values()];
-}
-
-function orgSigning(secrets: Secrets): Record<string, OrgSigning> {
-  return Object.fromEntries(
-    secrets.orgs.map(({ id, keys }) => [
-      id,
-      { account: publicKeyOf(keys.seed), signingSeed: keys.signingSeed },
-    ]),
-  );
+  return keys;
 }
 
 async function makeTrust(secrets: Secrets, keys: readonly JWK[], before?: Trust): Promise<Trust> {
@@ -150,7 +167,9 @@ async function makeTrust(secrets: Secrets, keys: readonly JWK[], before?: Trust)
     );
   }
   const jwtOf = async (name: string, seeds: KeySeeds, claims: Partial<Account>, held: string | undefined) =>
-    held !== undefined && saysAlready(held, claims) ? held : accountJwt(name, seeds, claims, operator);
+    held !== undefined && saysAlready(held, claims)
+      ? held
+      : accountJwt(name, publicKeyOf(seeds.seed), claims, operator.signingSeed);
   return {
     format: 1,
     operator: { publicKey, jwt: before?.operator.jwt ?? (await operatorJwt(operator, systemAccount)) },
@@ -166,6 +185,7 @@ async function makeTrust(secrets: Secrets, keys: readonly JWK[], before?: Trust)
       ({ keys: own, ...org }): TrustedOrg => ({ ...org, account: publicKeyOf(own.seed) }),
     ),
     jwks: { keys },
+    ...(before?.tokenKeys === undefined ? {} : { tokenKeys: before.tokenKeys }),
   };
 }
 

@@ -1,31 +1,28 @@
-/** The claims of an org's account, as bootstrap gives them to the servers. */
+/** The claims of an org's account, as bootstrap and the registry give them to the servers. */
 
-import { FleetwireError } from '@fleetwire/kernel';
 import type { Revocations } from './accounts.ts';
-import {
-  accountJwt,
-  claimsIn,
-  orgAccountClaims,
-  publicKeyOf,
-  revocationsIn,
-  saysAlready,
-} from './accounts.ts';
-import type { Secrets } from './trust.ts';
+import { accountJwt, claimsIn, orgAccountClaims, revocationsIn, saysAlready } from './accounts.ts';
+import type { OrgIssuer, OrgSigning } from './trust.ts';
+
+/** An org whose account the servers are told of. */
+export interface OrgAccount extends OrgSigning {
+  readonly id: string;
+}
+
+/** Signs for accounts. */
+export type AccountIssuer = Pick<OrgIssuer, 'operatorSigningSeed' | 'fabricAccount'>;
 
 /**
- * A JWT issued now. The servers keep the one with the later issue time, in whole seconds, so a change that must be
- * seen needs a second between two of them. Throws ORG_UNKNOWN.
+ * A JWT issued now. What a server is given last is what it holds, were it issued before what it held (nats-server 2.9):
+ * who adds a revocation has to look afterwards whether it is still there, since somebody may have looked before it.
  */
-export async function orgAccountJwt(
-  secrets: Secrets,
-  orgId: string,
+export function orgAccountJwt(
+  issuer: AccountIssuer,
+  org: OrgAccount,
   revocations: Revocations = {},
 ): Promise<string> {
-  const org = secrets.orgs.find(({ id }) => id === orgId);
-  if (org === undefined)
-    throw new FleetwireError('not_found', 'ORG_UNKNOWN', `no org ${orgId} in this keys folder`);
-  const claims = orgAccountClaims(org, publicKeyOf(secrets.fabric.seed), revocations);
-  return accountJwt(`ORG ${org.slug}`, org.keys, claims, secrets.operator);
+  const claims = orgAccountClaims(org, issuer.fabricAccount, revocations);
+  return accountJwt(`ORG ${org.id}`, org.account, claims, issuer.operatorSigningSeed);
 }
 
 /**
@@ -33,12 +30,12 @@ export async function orgAccountJwt(
  * all there is to say. Revocations they know of stay.
  */
 export async function renewedOrgAccountJwt(
-  secrets: Secrets,
-  orgId: string,
+  issuer: AccountIssuer,
+  org: OrgAccount,
   held: string | undefined,
 ): Promise<string | undefined> {
   const revocations = held ? revocationsIn(held) : {};
-  const jwt = await orgAccountJwt(secrets, orgId, revocations);
+  const jwt = await orgAccountJwt(issuer, org, revocations);
   return held && sameClaims(jwt, held) ? undefined : jwt;
 }
 

@@ -23,8 +23,29 @@ export interface Trust {
   readonly system: { readonly account: string; readonly jwt: string };
   readonly fabric: { readonly account: string; readonly jwt: string };
   readonly orgs: readonly TrustedOrg[];
-  /** Public keys of the token signers; `kid` is the service's name. */
-  readonly jwks: { readonly keys: readonly JWK[] };
+  /** Public keys of the token signers, and nothing but those to be believed; `kid` is as in `serviceOfKid`. */
+  readonly jwks: PublishedKeys;
+  /** Since when and until when; a key that is not listed is in use without end. */
+  readonly tokenKeys?: readonly TokenKeyTimes[];
+}
+
+/** A JSON Web Key Set (RFC 7517). */
+export interface PublishedKeys {
+  readonly keys: readonly PublishedKey[];
+}
+
+export interface PublishedKey extends JWK {
+  /** Unix seconds from which on it is not believed, as far as that is known. */
+  readonly exp?: number;
+}
+
+/** All in milliseconds since the Unix epoch. */
+export interface TokenKeyTimes {
+  readonly kid: string;
+  /** It is published before, so that whoever verifies has it by then. */
+  readonly activeFromMs: number;
+  /** Tokens by it are refused from then on; it has a successor. */
+  readonly believedUntilMs?: number;
 }
 
 /** Secret, for bootstrap only. */
@@ -34,12 +55,23 @@ export interface Secrets {
   readonly system: KeySeeds;
   readonly fabric: KeySeeds;
   readonly orgs: readonly (Omit<TrustedOrg, 'account'> & { readonly keys: KeySeeds })[];
+  /** 32 bytes in base64url, of which the keys of orgs follow; folders of before get it from `ensureKeys`. */
+  readonly orgMaster?: string;
 }
 
 /** Secret, for the registry: signs the users of an org's nodes. */
 export interface OrgSigning {
   readonly account: string;
   readonly signingSeed: string;
+}
+
+/** Secret, for the registry: makes and signs the account of any org. */
+export interface OrgIssuer {
+  readonly master: string;
+  /** Signs the claims of accounts. */
+  readonly operatorSigningSeed: string;
+  /** Public key of the fabric's account. */
+  readonly fabricAccount: string;
 }
 
 /** Where things are in a keys folder. */
@@ -49,7 +81,9 @@ export const keyFiles = {
   orgSigning: (dir: string) => join(dir, 'org-signing.json'),
   /** Of a service, or of `sys` or `bootstrap`. */
   natsCreds: (dir: string, user: string) => join(dir, 'nats', `${user}.creds`),
-  token: (dir: string, service: string) => join(dir, 'tokens', `${service}.json`),
+  tokens: (dir: string) => join(dir, 'tokens'),
+  /** A service's first key has its name as `kid`. */
+  token: (dir: string, kid: string) => join(dir, 'tokens', `${kid}.json`),
   firstApiKey: (dir: string) => join(dir, 'first-api-key'),
 } as const;
 
@@ -60,11 +94,6 @@ export async function loadTrust(dir: string): Promise<Trust> {
 
 export async function loadSecrets(dir: string): Promise<Secrets> {
   return readKeyFile<Secrets>(keyFiles.secrets(dir));
-}
-
-/** By org id. */
-export async function loadOrgSigning(dir: string): Promise<ReadonlyMap<string, OrgSigning>> {
-  return new Map(Object.entries(await readKeyFile<Record<string, OrgSigning>>(keyFiles.orgSigning(dir))));
 }
 
 /** The key of the first org's owner; undefined when the file was put away after its first use. */

@@ -4,6 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import {
+  eventSubject,
   filters,
   heartbeatSubject,
   inboxSubject,
@@ -138,6 +139,39 @@ describe('accounts and node users', () => {
     });
   }
 
+  it('brings what org says about an org to its nodes, and to no others', async () => {
+    const events = (org: string) => filters.eventsOf(org, 'org');
+    const heard = listen(alice, events(one));
+    const strangers = listen(mallory, events(two));
+    await settle();
+    const subject = eventSubject.build({ org: one, service: 'org', name: 'tokens_revoked' });
+    const others = ['router', 'orgs'].map((from) =>
+      eventSubject.build({ org: one, service: from, name: 'denied' }),
+    );
+    for (const each of [...others, subject]) await service.request(each, 'told', TIMEOUT);
+    await settle();
+    assert.deepEqual(
+      heard.map((m) => [m.subject, m.string()]),
+      [[subject, 'told']],
+    );
+    assert.deepEqual(strangers, []);
+  });
+
+  it('keeps the events of an org from another by the account alone, whatever rights a user in it has', async () => {
+    const nosy = await fabric.unbounded(two);
+    const heard = listen(nosy, '>');
+    await nosy.connection.flush();
+    const events = [one, two].map((org) =>
+      eventSubject.build({ org, service: 'org', name: 'tokens_revoked' }),
+    );
+    for (const subject of events) await service.request(subject, 'told', TIMEOUT);
+    await settle();
+    await nosy.connection.flush();
+    const subjects = heard.map((m) => m.subject);
+    assert.deepEqual([subjects.includes(events[0]!), subjects.includes(events[1]!)], [false, true]);
+    await nosy.connection.close();
+  });
+
   it('brings heartbeats to a service, and its answer back', async () => {
     const queue = {
       queue: 'registry',
@@ -160,6 +194,7 @@ describe('accounts and node users', () => {
       receiptSubject.build({ org: one, toNode: 'n_alice', from: 'n_bob' }),
       receiptSubject.build({ org: two, toNode: 'n_mallory', from: 'n_alice' }),
       heartbeatSubject.build({ org: one, node: 'n_bob' }),
+      eventSubject.build({ org: one, service: 'org', name: 'tokens_revoked' }),
       inbox(one, 'n_alice'),
       pullOfNode(0, one, 'n_bob'),
       `$JS.ACK.INBOX.${nodeConsumer(0, one, 'n_bob').durable_name}.1.1.1.1.0`,
@@ -190,6 +225,9 @@ describe('accounts and node users', () => {
       filters.receiptsToNode(one, 'n_bob'),
       filters.receiptsOfOrg(one),
       filters.allIngress,
+      filters.allEvents,
+      filters.eventsOf(one, 'registry'),
+      filters.eventsOf(two, 'org'),
     ];
     for (const filter of refused) alice.connection.subscribe(filter, { callback: () => undefined });
     await settle();

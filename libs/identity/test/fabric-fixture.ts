@@ -6,9 +6,12 @@ import { nodeConsumer, partitionOf, streamSpecs } from '@fleetwire/contract';
 import type { TestNats } from '@fleetwire/testkit';
 import { startTestNats, tempFolder } from '@fleetwire/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
+import { Algorithms, encodeUser } from '@nats-io/jwt';
+import { createUser, fromPublic, fromSeed } from '@nats-io/nkeys';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect, credsAuthenticator, jwtAuthenticator } from '@nats-io/transport-node';
 import {
+  accountIssuer,
   CLAIMS_UPDATE,
   createNodeKey,
   ensureKeys,
@@ -33,6 +36,8 @@ export interface FabricFixture extends AsyncDisposable {
   /** As `router`, `bootstrap` or `sys`. */
   service(name: string): Promise<NatsConnection>;
   node(org: string, node: string, o?: { lifetimeMs?: number }): Promise<NodeClient>;
+  /** Somebody with every right in an org's account: only the account itself keeps him from the others. */
+  unbounded(org: string): Promise<NodeClient>;
 }
 
 export interface NodeClient {
@@ -94,6 +99,17 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     connections.push(connection);
     return { connection, faults: watchFaults(connection) };
   };
+  const unbounded = async (org: string) => {
+    const { account, signingSeed } = signing.get(org)!;
+    const user = createUser();
+    const signer = fromSeed(new TextEncoder().encode(signingSeed));
+    const options = { algorithm: Algorithms.v2, signer };
+    const jwt = await encodeUser('unbounded', user, fromPublic(account), {}, options);
+    const authenticator = jwtAuthenticator(jwt, user.getSeed());
+    const connection = await connect({ servers: nats.url, authenticator, reconnect: false });
+    connections.push(connection);
+    return { connection, faults: watchFaults(connection) };
+  };
   await pushAccounts(await service('sys'), keysDir, trust);
   await makeStreams(await service('bootstrap'));
   const kept = cleanup.move();
@@ -104,13 +120,16 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     orgs: [trust.orgs[0]!.id, trust.orgs[1]!.id],
     service,
     node,
+    unbounded,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
 async function pushAccounts(sys: NatsConnection, keysDir: string, trust: Trust): Promise<void> {
-  const secrets = await loadSecrets(keysDir);
-  for (const { id } of trust.orgs) await sys.request(CLAIMS_UPDATE, await orgAccountJwt(secrets, id));
+  const issuer = accountIssuer(await loadSecrets(keysDir));
+  const signing = await loadOrgSigning(keysDir);
+  for (const { id } of trust.orgs)
+    await sys.request(CLAIMS_UPDATE, await orgAccountJwt(issuer, { id, ...signing.get(id)! }));
 }
 
 async function makeStreams(connection: NatsConnection): Promise<void> {

@@ -2,6 +2,7 @@
 // Method: sign and verify with fresh keys; look at the permission lists of two nodes.
 
 import { strict as assert } from 'node:assert';
+import { filters } from '@fleetwire/contract';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import {
@@ -51,14 +52,16 @@ describe('node key', () => {
     await assert.rejects(mint, (e) => (e as { reason?: string }).reason === 'NODE_KEY_INVALID');
   });
 
-  it('permissions of two nodes share no subject to publish to', () => {
+  it('permissions of two nodes share nothing but to hear the events of their org', () => {
     const a = nodePermissions(place('n_a'));
     const b = nodePermissions(place('n_b'));
-    for (const list of [a.publish, a.subscribe])
-      for (const subject of list)
-        assert.ok(!b.publish.includes(subject) && !b.subscribe.includes(subject), subject);
-    for (const subject of a.publish) assert.match(subject, /n_a/);
-    for (const subject of a.subscribe) assert.match(subject, /n_a/);
+    const events = filters.eventsOf('o_1', 'org');
+    assert.ok(a.subscribe.includes(events) && !a.publish.includes(events));
+    const own = a.subscribe.filter((subject) => subject !== events);
+    for (const subject of [...a.publish, ...own]) {
+      assert.ok(!b.publish.includes(subject) && !b.subscribe.includes(subject), subject);
+      assert.match(subject, /n_a/);
+    }
   });
 });
 

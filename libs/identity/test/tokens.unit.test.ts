@@ -2,12 +2,13 @@
 // Method: sign with real keys of several services under a clock of our own; verify, tamper, overstep.
 
 import { strict as assert } from 'node:assert';
+import { readFileSync } from 'node:fs';
 import { FleetwireError } from '@fleetwire/kernel';
 import { tempFolder } from '@fleetwire/testkit';
-import { SignJWT } from 'jose';
+import { importJWK, SignJWT } from 'jose';
 import { after, before, describe, it } from 'mocha';
-import type { TokenClaims, TokenSigner, TokenVerifier, Trust } from '../src/index.ts';
-import { createTokenSigner, createTokenVerifier, ensureKeys } from '../src/index.ts';
+import type { Caller, TokenClaims, TokenSigner, TokenVerifier, Trust } from '../src/index.ts';
+import { createTokenSigner, createTokenVerifier, ensureKeys, keyFiles, OPERATOR } from '../src/index.ts';
 
 const folder = tempFolder();
 let trust: Trust;
@@ -42,7 +43,56 @@ describe('tokens', () => {
       subject: 'router',
       org: '',
       scopes: ['service'],
+      key: '',
+      issuedAtMs: now,
     });
+  });
+
+  it('say which API key they were made of, and when, to the millisecond', async () => {
+    const caller = await verifier.verify(await sign('org', { ...USER, key: 'k_1', issuedAtMs: now - 1234 }));
+    assert.deepEqual([caller.key, caller.issuedAtMs], ['k_1', now - 1234]);
+    const { key, issuedAtMs } = await verifier.verify(await sign('org', USER));
+    assert.deepEqual([key, issuedAtMs], ['', now]);
+  });
+
+  it('of releases before are as old as their whole second says', async () => {
+    const key = await importJWK(
+      JSON.parse(readFileSync(keyFiles.token(folder.path, 'org'), 'utf8')),
+      'EdDSA',
+    );
+    const old = (claims: object) =>
+      new SignJWT({ org: 'o_1', scopes: ['send'], ...claims })
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'org' })
+        .setIssuer('org')
+        .setSubject('u_1')
+        .setAudience('fleetwire')
+        .setIssuedAt(Math.floor(now / 1000))
+        .setExpirationTime(Math.floor(now / 1000) + 60)
+        .sign(key);
+    assert.equal((await verifier.verify(await old({}))).issuedAtMs, Math.floor(now / 1000) * 1000);
+    await rejects(await old({ ims: 'long ago' }), 'TOKEN_INVALID');
+    await rejects(await old({ key: 7 }), 'TOKEN_INVALID');
+  });
+
+  it('of the operator are those of a service', async () => {
+    const operator = await createTokenSigner(folder.path, OPERATOR, () => now);
+    const { kind, subject } = await verifier.verify(await operator.serviceToken());
+    assert.deepEqual([kind, subject], ['service', 'operator']);
+    await rejects((await operator.sign(USER)).token, 'TOKEN_INVALID');
+  });
+
+  it('that are good are refused when told so, also once they are remembered', async () => {
+    const revoked = new Set<string>();
+    const refused = ({ key }: Caller) =>
+      revoked.has(key) ? new FleetwireError('unauthenticated', 'TOKEN_REVOKED', 'revoked') : undefined;
+    const strict = createTokenVerifier(trust.jwks, { nowMs: () => now, refused });
+    const token = await sign('org', { ...USER, key: 'k_1' });
+    await strict.verify(token);
+    revoked.add('k_1');
+    await assert.rejects(strict.verify(token), { reason: 'TOKEN_REVOKED' });
+    await strict.verify(await sign('org', { ...USER, key: 'k_2' }));
+    revoked.clear();
+    await strict.verify(token);
   });
 
   it('are refused from a service that may not issue them', async () => {
@@ -59,6 +109,23 @@ describe('tokens', () => {
       ['org', { ...USER, org: '' }],
     ];
     for (const [service, claims] of overstepped) await rejects(await sign(service, claims), 'TOKEN_INVALID');
+  });
+
+  it('are refused when the key is of another service than the issuer that they name', async () => {
+    const file = keyFiles.token(folder.path, 'registry');
+    const key = await importJWK(JSON.parse(readFileSync(file, 'utf8')), 'EdDSA');
+    const by = (issuer: string, claims: TokenClaims) =>
+      new SignJWT({ org: claims.org, scopes: [...claims.scopes] })
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'registry' })
+        .setIssuer(issuer)
+        .setSubject(claims.sub)
+        .setAudience('fleetwire')
+        .setIssuedAt(Math.floor(now / 1000))
+        .setExpirationTime(Math.floor(now / 1000) + 60)
+        .sign(key);
+    assert.equal((await verifier.verify(await by('registry', NODE))).kind, 'node');
+    await rejects(await by('org', USER), 'TOKEN_INVALID');
+    for (const name of ['org', 'operator']) await rejects(await by(name, own(name)), 'TOKEN_INVALID');
   });
 
   it('end on time, give or take the skew, also when they were good before', async () => {

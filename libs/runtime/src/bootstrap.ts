@@ -10,6 +10,7 @@ import {
   FABRIC_RECORD_KEY,
   LEASES_BUCKET,
   LIMITS,
+  ORGS_BUCKET,
   parseRouterConsumer,
   ROUTES_BUCKET,
   streamSpecs,
@@ -86,7 +87,8 @@ async function prepare(broker: Broker, o: BootstrapOptions): Promise<FabricRecor
   await broker.streams.ensure(specs, replicas);
   await broker.streams.verify(specs, replicas);
   await ensureConsumers(broker, record.partitions);
-  for (const bucket of [ROUTES_BUCKET, LEASES_BUCKET]) await broker.ensureBucket(bucket, replicas);
+  for (const bucket of [ROUTES_BUCKET, ORGS_BUCKET, LEASES_BUCKET])
+    await broker.ensureBucket(bucket, replicas);
   return record;
 }
 

@@ -1,7 +1,7 @@
 /** The broker as a part of a service's life: connected, verified, drained at the end. */
 
 import type { Broker } from '@fleetwire/broker';
-import type { FabricRecord } from '@fleetwire/contract';
+import { type FabricRecord, ORGS_BUCKET } from '@fleetwire/contract';
 import { FleetwireError } from '@fleetwire/kernel';
 import { brokerAccess, type DependencyOptions, openServiceBroker } from './dependencies.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -17,7 +17,7 @@ export async function brokerPart(
   const access = brokerAccess(options.name, keysDir, nats);
   const { broker, fabric } = await life.open(
     'broker',
-    () => openServiceBroker(needs, access, options, (error) => life.fail(error)),
+    () => openServiceBroker(withOrgs(needs, keysDir), access, options, (error) => life.fail(error)),
     // Without a connection there is nothing to drain, and nobody who would say that it is done.
     ({ broker: it }, how) => (how.forced || !it.connected() ? it.close() : it.drain()),
   );
@@ -25,6 +25,11 @@ export async function brokerPart(
     if (!life.leaving.aborted) life.fail(connectionClosed(error));
   });
   return { broker, fabric };
+}
+
+/** Whoever believes tokens has to know which of them are revoked. */
+function withOrgs(needs: BrokerNeeds, keysDir: string | undefined): BrokerNeeds {
+  return keysDir === undefined ? needs : { ...needs, buckets: [...(needs.buckets ?? []), ORGS_BUCKET] };
 }
 
 function connectionClosed(cause: unknown): FleetwireError {

@@ -9,6 +9,7 @@ import { createRpcClient, type RpcClient, type RpcClientOptions, type RpcDefinit
 import type { Store } from '@fleetwire/store';
 import { currentTraceparent, type Telemetry } from '@fleetwire/telemetry';
 import type { Lifecycle } from './lifecycle.ts';
+import type { OrgDirectory } from './org-directory.ts';
 import type { ServiceConfig, ServiceContext } from './service.ts';
 import type { ServiceIdentity } from './service-identity.ts';
 import { VERSION } from './version.ts';
@@ -22,6 +23,7 @@ export interface Opened {
   store?: Store;
   broker?: Broker;
   fabric?: FabricRecord;
+  orgs?: OrgDirectory;
   address?: string;
 }
 
@@ -44,6 +46,9 @@ export function createContext<C extends Sections>(
     },
     get fabric() {
       return opened.fabric ?? notThere('a broker');
+    },
+    get orgs() {
+      return opened.orgs ?? notThere('keys and a broker');
     },
     get store() {
       return opened.store ?? notThere('a store');

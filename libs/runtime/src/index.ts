@@ -2,6 +2,8 @@
 
 export { type BootstrapOptions, bootstrapFabric, readFabricRecord } from './bootstrap.ts';
 export { Lifecycle, type LifecycleState, nextState } from './lifecycle.ts';
+export { OrgAccounts, type OrgAccountsOptions } from './org-accounts.ts';
+export { OrgDirectory, type OrgFigures, type Orgs, tokenRefusal } from './org-directory.ts';
 export { type RunningService, type RunOptions, runService } from './run-service.ts';
 export {
   type BrokerNeeds,
@@ -13,4 +15,5 @@ export {
   standardSections,
   type Wiring,
 } from './service.ts';
+export type { RefuseToken, ServiceIdentity } from './service-identity.ts';
 export { VERSION } from './version.ts';

@@ -14,6 +14,7 @@ import { brokerPart } from './broker-part.ts';
 import { createContext, type Opened } from './context.ts';
 import { openServiceStore } from './dependencies.ts';
 import { Lifecycle } from './lifecycle.ts';
+import { OrgDirectory, tokenRefusal } from './org-directory.ts';
 import { type ProcessHandle, takeProcess } from './process.ts';
 import { rpcPart } from './rpc-part.ts';
 import type { Component, ServiceConfig, ServiceDefinition, StandardSections, Wiring } from './service.ts';
@@ -125,7 +126,12 @@ async function openParts<C extends Sections>(
   const wait = { name, instance, waitMs: config.lifecycle.wait_ms, leaving: life.leaving, log };
   const opened: Opened = { telemetry, instance, life };
   const keysDir = definition.identity === 'none' ? undefined : keysFolder(config, env);
-  if (keysDir !== undefined) opened.identity = await openIdentity(keysDir, name, () => nowMs(opened));
+  if (keysDir !== undefined)
+    opened.identity = await life.open(
+      'keys',
+      () => openIdentity(keysDir, name, () => nowMs(opened)),
+      (it) => it.close(),
+    );
   const { store } = definition;
   if (store)
     opened.store = await life.open(
@@ -135,6 +141,7 @@ async function openParts<C extends Sections>(
     );
   if (definition.broker !== undefined && definition.broker !== 'none')
     Object.assign(opened, await brokerPart(definition.broker, keysDir, config.nats, wait, life));
+  await openOrgs(opened);
   const context = createContext<C>(config, opened);
   const wiring = await definition.wire(context);
   const server = await rpcPart(name, wiring, config, opened);
@@ -150,7 +157,23 @@ async function openParts<C extends Sections>(
     const look = () => server.tellServing(serving());
     await life.open('serving watch', () => setInterval(look, SERVING_MS).unref(), clearInterval);
   }
-  return runningService(name, opened.address, wiring, life);
+  return runningService(name, opened.address, wiring, opened);
+}
+
+/** Before anything is wired: from the first call on nobody is let in by a token that was revoked. */
+async function openOrgs(opened: Opened): Promise<void> {
+  const { broker, identity, life } = opened;
+  if (broker === undefined || identity === undefined) return;
+  const orgs = new OrgDirectory(opened.telemetry.log);
+  opened.orgs = await life.open(
+    'orgs',
+    async () => {
+      await orgs.open(broker);
+      identity.refuse((caller) => tokenRefusal(orgs, caller));
+      return orgs;
+    },
+    (it) => it.close(),
+  );
 }
 
 /** The broker's time once there is a broker, so that a wrong clock here makes no wrong tokens. */
@@ -168,11 +191,13 @@ function openComponent(life: Lifecycle, component: Component): Promise<void> {
   );
 }
 
-function runningService(name: string, address: string, wiring: Wiring, life: Lifecycle): RunningService {
+function runningService(name: string, address: string, wiring: Wiring, opened: Opened): RunningService {
+  const { life, orgs } = opened;
+  const known = () => (orgs === undefined ? {} : { orgs: orgs.figures });
   return {
     name,
     address,
-    health: () => ({ state: life.state, ...wiring.health?.() }),
+    health: () => ({ state: life.state, ...known(), ...wiring.health?.() }),
     stop: () => life.stop('stop was called'),
     stopped: life.ended,
   };

@@ -8,6 +8,7 @@ import type { Clock } from '@fleetwire/kernel';
 import type { BoundService, RpcClient, RpcClientOptions, RpcDefinition } from '@fleetwire/rpc';
 import type { Store, StoreOptions } from '@fleetwire/store';
 import type { HopTracer, Logger, Meter } from '@fleetwire/telemetry';
+import type { OrgDirectory } from './org-directory.ts';
 
 /** Read by every service besides its own sections. */
 export const standardSections = {
@@ -51,10 +52,12 @@ export interface ServiceContext<C extends Sections = Sections> {
   readonly meter: Meter;
   /** The broker's time where there is a broker. */
   readonly clock: Clock;
-  /** Throws for a service that has none; so do `fabric`, `store`, `trust`, `verifier` and `tokens`. */
+  /** Throws for a service that has none; so do `fabric`, `orgs`, `store`, `trust`, `verifier` and `tokens`. */
   readonly broker: Broker;
   /** What bootstrap decided: the number of partitions, the sizes of the streams. */
   readonly fabric: FabricRecord;
+  /** What org has published; there for services with keys and a broker, whose verifier goes by it. */
+  readonly orgs: OrgDirectory;
   readonly store: Store;
   readonly trust: Trust;
   readonly verifier: TokenVerifier;

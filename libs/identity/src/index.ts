@@ -18,7 +18,7 @@ export { accountIssuer, loadOrgKeys, loadOrgSigning, signingOfOrg, signingOfSeed
 export type { RotateOptions, Rotation } from './rotate-token-key.ts';
 export { rotateTokenKey } from './rotate-token-key.ts';
 export { OPERATOR } from './token-key-files.ts';
-export { publishedKeys, serviceOfKid } from './token-keys.ts';
+export { publishedKeys, serviceOfKid, trustDigest } from './token-keys.ts';
 export type { TokenClaims, TokenSigner } from './token-signer.ts';
 export { createTokenSigner, TOKEN_AUDIENCE, TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
 export type { Caller, TokenVerifier, VerifierOptions } from './token-verifier.ts';

@@ -1,5 +1,6 @@
 /** Which token keys are believed and which one signs, as trust.json tells: pure decisions about a moment. */
 
+import { createHash } from 'node:crypto';
 import type { PublishedKey, PublishedKeys, TokenKeyTimes, Trust } from './trust.ts';
 
 /** What these decisions go by. */
@@ -53,4 +54,9 @@ export function signingKids(trust: TokenKeys, service: string, nowMs: number): r
   const coming = kids.filter((kid) => from(kid) > nowMs).toSorted((a, b) => from(a) - from(b));
   const best = [...active, ...coming];
   return best.length > 0 ? best : [service];
+}
+
+/** Tells one text of published keys from another; 16 hex digits. */
+export function trustDigest(published: string): string {
+  return createHash('sha256').update(published, 'utf8').digest('hex').slice(0, 16);
 }

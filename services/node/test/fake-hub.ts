@@ -55,6 +55,8 @@ export class FakeHub {
   /** What heartbeats are told of the org. */
   revocations: Revocation[] = [];
   orgStatus = '';
+  /** Of the trust that the next HELLO brings; empty: heartbeats say nothing of it. */
+  trustDigest = '';
   /** JSON Web Key Set that HELLO brings. */
   trust = '{"keys":[]}';
   hellos = 0;
@@ -127,8 +129,9 @@ export class FakeHub {
       this.receipts.push(...ReceiptBatch.decode(message.data).receipts);
     });
     this.broker.subscribe(filters.allHeartbeats, (message) => {
-      const { known, revocations, orgStatus } = this;
-      const reply = { brokerTimeUs: systemClock.nowUs(), userJwt: '', known, revocations, orgStatus };
+      const { known, revocations, orgStatus, trustDigest } = this;
+      const said = { known, revocations, orgStatus, trustDigest };
+      const reply = { brokerTimeUs: systemClock.nowUs(), userJwt: '', ...said };
       message.respond(HeartbeatReply.encode(reply).finish());
     });
   }

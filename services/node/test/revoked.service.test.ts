@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { EVENT_NAMES, eventSubject, filters } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { createTokenSigner, ensureKeys, loadTrust, rotateTokenKey } from '@fleetwire/identity';
+import { createTokenSigner, ensureKeys, loadTrust, rotateTokenKey, trustDigest } from '@fleetwire/identity';
 import type { FleetwireError } from '@fleetwire/kernel';
 import {
   eventually,
@@ -128,5 +128,15 @@ describe('a node and revoked tokens', function () {
     assert.equal(hub.hellos, hellos + 1);
     assert.equal(await ask('made.up.token'), 'TOKEN_INVALID');
     assert.equal(hub.hellos, hellos + 1);
+  });
+
+  it('drops a key that leaked when a heartbeat says that the trust is another one', async () => {
+    await startAll(OFTEN);
+    const alice = await user('u_alice', 'k_1');
+    assert.equal(await alice(), 'none');
+    await rotateTokenKey(keys.path, 'org', { immediately: true });
+    await trustKeys();
+    hub.trustDigest = trustDigest(hub.trust);
+    await eventually(async () => (await alice()) === 'TOKEN_INVALID');
   });
 });

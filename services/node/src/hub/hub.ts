@@ -1,6 +1,7 @@
 /** What flows between the node and its hub: the link, the two publishers and the intake, joined. */
 
 import { type Broker, connectBroker } from '@fleetwire/broker';
+import { trustDigest } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { Registration } from '../agents/registration.ts';
@@ -94,7 +95,11 @@ export function createHub(parts: HubParts): Hub {
     agents: () => book.size,
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
-    told: ({ revocations, orgStatus }) => tokens.learn(revocations, orgStatus),
+    told: ({ revocations, orgStatus, trustDigest: current }) => {
+      tokens.learn(revocations, orgStatus);
+      // Keys were rotated, or one leaked and was dropped.
+      if (current !== '' && trustDigest(door.welcome?.trust ?? '') !== current) void door.renewTrust();
+    },
     active,
     reconnected: publishAll,
     answered: catchUp,

@@ -7,6 +7,7 @@ import type { Broker, CoreMessage, Subscription } from '@fleetwire/broker';
 import { filters, heartbeatSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
+import { trustDigest } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import { isClosed } from '../domain/orgs.ts';
 import type { KnownNodes } from './known-nodes.ts';
@@ -14,7 +15,10 @@ import { nowMs, type RegistryParts } from './parts.ts';
 
 const QUEUE = 'registry';
 
-type HeartbeatParts = Pick<RegistryParts, 'lastSeen' | 'mint' | 'clock' | 'log' | 'config' | 'orgs'> & {
+type HeartbeatParts = Pick<
+  RegistryParts,
+  'lastSeen' | 'mint' | 'clock' | 'log' | 'config' | 'orgs' | 'jwks'
+> & {
   readonly known: KnownNodes;
   readonly broker: Pick<Broker, 'subscribe'>;
 };
@@ -70,7 +74,8 @@ export class Heartbeats {
     const userJwt = known ? await this.#renewal(node, beat.credentialsLeftS) : '';
     const brokerTimeUs = this.#parts.clock.nowUs();
     const told = { revocations: org?.state.revocations ?? [], orgStatus: org?.status ?? '' };
-    message.respond(encode(HeartbeatReply, { brokerTimeUs, userJwt, known, ...told }));
+    const digest = trustDigest(this.#parts.jwks());
+    message.respond(encode(HeartbeatReply, { brokerTimeUs, userJwt, known, ...told, trustDigest: digest }));
   }
 
   async #renewal(node: Parameters<RegistryParts['mint']>[0], leftS: number): Promise<string> {

@@ -255,6 +255,8 @@ export interface HeartbeatReply {
   revocations: Revocation[];
   /** active, deleting or deleted; empty when the registry knows nothing of the org yet. */
   orgStatus: string;
+  /** Of the trust that HELLO would bring now: a node that holds another says HELLO again. Empty: not said. */
+  trustDigest: string;
 }
 
 function createBaseEnvelope(): Envelope {
@@ -1896,7 +1898,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatReply(): HeartbeatReply {
-  return { brokerTimeUs: 0, userJwt: "", known: false, revocations: [], orgStatus: "" };
+  return { brokerTimeUs: 0, userJwt: "", known: false, revocations: [], orgStatus: "", trustDigest: "" };
 }
 
 export const HeartbeatReply: MessageFns<HeartbeatReply> = {
@@ -1915,6 +1917,9 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     }
     if (message.orgStatus !== "") {
       writer.uint32(42).string(message.orgStatus);
+    }
+    if (message.trustDigest !== "") {
+      writer.uint32(50).string(message.trustDigest);
     }
     return writer;
   },
@@ -1972,6 +1977,14 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
             message.orgStatus = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.trustDigest = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2005,6 +2018,11 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
         : isSet(object.org_status)
         ? globalThis.String(object.org_status)
         : "",
+      trustDigest: isSet(object.trustDigest)
+        ? globalThis.String(object.trustDigest)
+        : isSet(object.trust_digest)
+        ? globalThis.String(object.trust_digest)
+        : "",
     };
   },
 
@@ -2025,6 +2043,9 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     if (message.orgStatus !== "") {
       obj.orgStatus = message.orgStatus;
     }
+    if (message.trustDigest !== "") {
+      obj.trustDigest = message.trustDigest;
+    }
     return obj;
   },
 
@@ -2038,6 +2059,7 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     message.known = object.known ?? false;
     message.revocations = object.revocations?.map((e) => Revocation.fromPartial(e)) || [];
     message.orgStatus = object.orgStatus ?? "";
+    message.trustDigest = object.trustDigest ?? "";
     return message;
   },
 };

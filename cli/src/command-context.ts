@@ -8,10 +8,11 @@ import {
   nearestNames,
   printable,
 } from '@fleetwire/kernel';
+import { chosenContext } from './chosen-context.ts';
 import { type CliConfig, loadCliConfig } from './config.ts';
 import { type Context, checkContextName, DEFAULT_CONTEXT, loadContext } from './context.ts';
 import { fabricProcess } from './fabric/fabric-record.ts';
-import { connectHub, type Hub } from './hub.ts';
+import { connectHub, connectOrg, type Hub, type OrgClient } from './hub.ts';
 import {
   connectNode,
   fabricDown,
@@ -21,6 +22,7 @@ import {
   OPERATOR,
   runningNodes,
 } from './local-nodes.ts';
+import { operatorToken } from './operator.ts';
 import { createOutput, type Output } from './output.ts';
 
 const LOOK_MS = 3000;
@@ -54,8 +56,25 @@ export class CommandContext {
     checkContextName(this.contextName);
   }
 
+  /** The one that is named, else the one that was chosen with `org use`. */
   get contextName(): string {
-    return this.options.context ?? this.config.ambient.context ?? DEFAULT_CONTEXT;
+    return this.#named ?? chosenContext(this.config.folders.config) ?? DEFAULT_CONTEXT;
+  }
+
+  /** The context of this machine's own fabric, which `up` writes: it has nothing to do with which org was chosen. */
+  get fabricContextName(): string {
+    return this.#named ?? DEFAULT_CONTEXT;
+  }
+
+  /** This context for commands that act on the fabric of this machine, whatever org was chosen. */
+  ofFabric(): CommandContext {
+    const context = new CommandContext({ ...this.options, context: this.fabricContextName });
+    this.#closing.push(() => context.close());
+    return context;
+  }
+
+  get #named(): string | undefined {
+    return this.options.context ?? this.config.ambient.context;
   }
 
   context(): Promise<Context> {
@@ -68,6 +87,20 @@ export class CommandContext {
       this.#closing.push(this.#hub.close);
     }
     return this.#hub;
+  }
+
+  /** The org service and the org to ask it for: with `named` (id or slug) as the operator of the fabric, else as oneself. */
+  async orgDoor(named?: string): Promise<{ readonly door: OrgClient; readonly org: string }> {
+    if (named === undefined) return { door: (await this.hub()).org, org: '' };
+    return { door: await this.operator(), org: named };
+  }
+
+  /** The org service as the operator of the fabric. Rejects OPERATOR_KEY_MISSING. */
+  async operator(): Promise<OrgClient> {
+    const token = await operatorToken(this.config);
+    const door = connectOrg((await this.context()).endpoints.org, () => token);
+    this.#closing.push(() => door.close());
+    return door;
   }
 
   /** The named node of this machine, or the default one. */

@@ -1,10 +1,10 @@
 /** Contexts: which fabric the command line talks to, and with which key. One file each in the config folder. */
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from '@fleetwire/config';
 import { makePrivateFolder } from '@fleetwire/embedded';
-import { FleetwireError, isName, printable } from '@fleetwire/kernel';
+import { FleetwireError, isName, nearestNames, printable } from '@fleetwire/kernel';
 
 const address = z.string().min(1);
 const contextShape = z.object({
@@ -34,6 +34,15 @@ export function checkContextName(name: string): void {
   );
 }
 
+/** Names of all that are saved. */
+export async function contextNames(configFolder: string): Promise<string[]> {
+  const files = await readdir(join(configFolder, 'contexts')).catch(() => []);
+  return files
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => file.slice(0, -'.json'.length))
+    .sort();
+}
+
 /** Writes the context so that it is either the old or the new one at any moment. */
 export async function saveContext(configFolder: string, context: Context): Promise<void> {
   const file = fileOf(configFolder, context.name);
@@ -53,8 +62,8 @@ export async function loadContext(configFolder: string, name: string): Promise<C
       throw new FleetwireError(
         'failed_precondition',
         'CONTEXT_MISSING',
-        `there is no fabric to talk to (context "${name}")`,
-        { help: 'Start one with: fleetwire up', cause },
+        name === DEFAULT_CONTEXT ? 'there is no fabric to talk to yet' : `there is no context "${name}"`,
+        { help: missingHelp(name, await contextNames(configFolder)), cause },
       );
     const why = (cause as NodeJS.ErrnoException).code ?? 'not a context of this version';
     throw new FleetwireError('failed_precondition', 'CONTEXT_UNREADABLE', `cannot use ${file}: ${why}`, {
@@ -62,4 +71,11 @@ export async function loadContext(configFolder: string, name: string): Promise<C
       cause,
     });
   }
+}
+
+function missingHelp(name: string, saved: readonly string[]): string {
+  if (name === DEFAULT_CONTEXT || saved.length === 0) return 'Start one with: fleetwire up';
+  const near = nearestNames(name, saved);
+  if (near.length > 0) return `Did you mean ${near.join(' or ')}?`;
+  return `There is: ${saved.join(', ')}. Another one comes with an invite, or of: fleetwire org create`;
 }

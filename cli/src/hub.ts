@@ -11,11 +11,19 @@ import type { Context } from './context.ts';
 
 export interface Hub {
   readonly org: RpcClient<OrgServiceDefinition>;
+  /** Without credentials, for what anybody may ask. */
+  readonly orgOpen: RpcClient<OrgServiceDefinition>;
   readonly registry: RpcClient<RegistryServiceDefinition>;
   readonly router: RpcClient<RouterServiceDefinition>;
   readonly delivery: RpcClient<DeliveryServiceDefinition>;
   close(): void;
 }
+
+export type OrgClient = RpcClient<OrgServiceDefinition>;
+
+/** The org service alone, with a token of another kind. */
+export const connectOrg = (address: string, token: () => string): OrgClient =>
+  createRpcClient(OrgServiceDefinition, { address, token });
 
 /** Opens nothing until a call is made. `apiKey` wins over the context's file. */
 export function connectHub(context: Context, apiKey?: string): Hub {
@@ -38,7 +46,7 @@ export function connectHub(context: Context, apiKey?: string): Hub {
   const close = () => {
     for (const client of [opening, org, registry, router, delivery]) client.close();
   };
-  return { org, registry, router, delivery, close };
+  return { org, orgOpen: opening, registry, router, delivery, close };
 }
 
 async function readKey(context: Context, given: string | undefined): Promise<string> {

@@ -1,7 +1,7 @@
 /** What a command says: one JSON document with stable fields, or lines for people; errors on stderr with what to do. */
 
 import { ERROR_TABLE } from '@fleetwire/contract';
-import { asFleetwireError, FleetwireError, printable } from '@fleetwire/kernel';
+import { asFleetwireError, type FieldViolation, FleetwireError, printable } from '@fleetwire/kernel';
 
 type Lines = string | readonly string[];
 
@@ -68,18 +68,25 @@ export interface ErrorDocument {
   readonly details: Readonly<Record<string, string>>;
   /** Null: waiting does not help, or nobody knows how long. */
   readonly retry_after_ms: number | null;
+  /** Fields of the request that do not fit. */
+  readonly violations: readonly FieldViolation[];
 }
 
 export function errorDocument(thrown: unknown): ErrorDocument {
   const error = asFleetwireError(thrown instanceof FailedResult ? thrown.cause : thrown);
-  const { kind, reason, message, help = '', details, retryAfterMs = null } = error;
-  return { kind, reason, message, help, details, retry_after_ms: retryAfterMs };
+  const { kind, reason, message, help = '', details, retryAfterMs = null, violations } = error;
+  return { kind, reason, message, help, details, retry_after_ms: retryAfterMs, violations };
 }
 
 /** The error that a document tells of. */
 export function errorOfDocument(document: ErrorDocument): FleetwireError {
-  const { kind, reason, message, help, details } = document;
-  return new FleetwireError(kind, reason, message, { details, ...(help === '' ? {} : { help }) });
+  const { kind, reason, message, help, details, violations } = document;
+  return new FleetwireError(kind, reason, message, {
+    details,
+    violations,
+    ...(help === '' ? {} : { help }),
+    ...(document.retry_after_ms === null ? {} : { retryAfterMs: document.retry_after_ms }),
+  });
 }
 
 /** Prints an error (with --json also as the one document on stdout) and gives the exit code of its kind. */
@@ -87,8 +94,10 @@ export function reportError(thrown: unknown, json: boolean, streams: Streams = p
   const error = errorDocument(thrown);
   if (json) streams.out(jsonText({ ...(thrown instanceof FailedResult ? thrown.document : {}), error }));
   else if (thrown instanceof FailedResult) streams.out(linesText(thrown.lines));
+  const violations = error.violations.map(({ field, description }) => `${field} ${description}`);
   streams.err(`fleetwire: ${error.message} (${error.reason})\n`);
-  if (error.help !== '') streams.err(`  ${error.help}\n`);
+  for (const violation of violations) streams.err(`  ${visible(violation)}\n`);
+  if (error.help !== '' && error.help !== violations.join('; ')) streams.err(`  ${error.help}\n`);
   return ERROR_TABLE[error.kind].exit;
 }
 
@@ -105,6 +114,13 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
     row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ');
   return [line(head), ...safe.map(line)].map((text) => text.trimEnd());
 }
+
+/** A moment as it stands in documents; null for 0, which means none. */
+export const isoOrNull = (atMs: number): string | null => (atMs === 0 ? null : new Date(atMs).toISOString());
+
+/** A moment for people, to the minute in UTC; `-` for 0. */
+export const minute = (atMs: number): string =>
+  atMs === 0 ? '-' : `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')}Z`;
 
 /** `3s ago`, `2m ago`; `never` for 0. */
 export function ago(atMs: number, nowMs: number = Date.now()): string {

@@ -4,7 +4,17 @@
 import { strict as assert } from 'node:assert';
 import { FleetwireError } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
-import { oneOf, wholeNumber } from '../src/arguments.ts';
+import {
+  duration,
+  either,
+  integer,
+  moment,
+  numberOrNone,
+  oneOf,
+  wholeNumber,
+  words,
+  wordsOrNone,
+} from '../src/arguments.ts';
 import { buildProgram } from '../src/program.ts';
 
 const refuses = (help: RegExp) => (error: unknown) =>
@@ -22,6 +32,49 @@ describe('option values', () => {
     const parse = oneOf('--adapter', ['tmux', 'stdio']);
     assert.equal(parse('tmux'), 'tmux');
     assert.throws(() => parse('TMUX'), refuses(/tmux, stdio/));
+  });
+  it('takes numbers below zero, and none for no limit', () => {
+    const priority = integer('--priority', -10, 10);
+    assert.deepEqual([priority('-10'), priority('0'), priority('10')], [-10, 0, 10]);
+    for (const bad of ['-11', '11', '--1', '1.0', '', '-'])
+      assert.throws(() => priority(bad), refuses(/-10 to 10/), bad);
+    const limit = numberOrNone('--nodes', 100);
+    assert.deepEqual([limit('0'), limit('100'), limit('none')], [0, 100, -1]);
+    for (const bad of ['-1', '101', 'all', '']) assert.throws(() => limit(bad), refuses(/none/), bad);
+  });
+  it('takes one of two words for yes and no', () => {
+    const parse = either('--sso', 'on', 'off');
+    assert.deepEqual([parse('on'), parse('off')], [true, false]);
+    assert.throws(() => parse('true'), refuses(/on, off/));
+  });
+  it('takes times with a unit, within their range', () => {
+    const parse = duration('--ttl', '1m', '7d');
+    const cases: [string, number][] = [
+      ['60s', 60_000],
+      ['15m', 900_000],
+      ['2h', 7_200_000],
+      ['7d', 604_800_000],
+    ];
+    for (const [text, ms] of cases) assert.equal(parse(text), ms, text);
+    for (const bad of ['59s', '8d', '1', '1w', 'h', '1.5h', '-1h', '1h30m', ''])
+      assert.throws(() => parse(bad), refuses(/from 1m to 7d/), bad);
+  });
+  it('takes moments as dates or as how long ago', () => {
+    const parse = moment('--from', () => Date.UTC(2026, 0, 31, 12));
+    const cases: [string, number][] = [
+      ['2h', Date.UTC(2026, 0, 31, 10)],
+      ['2026-01-01', Date.UTC(2026, 0, 1)],
+      ['2026-01-01T06:30Z', Date.UTC(2026, 0, 1, 6, 30)],
+      ['2026-01-01T06:30:15.5+01:00', Date.UTC(2026, 0, 1, 5, 30, 15, 500)],
+    ];
+    for (const [text, ms] of cases) assert.equal(parse(text), ms, text);
+    for (const bad of ['yesterday', '2026', '2026-13-01', '31.1.2026', '1', ''])
+      assert.throws(() => parse(bad), refuses(/2026-01-31/), bad);
+  });
+  it('takes words between commas, and more of them when given again', () => {
+    assert.deepEqual(words('send, read,', ['admin']), ['admin', 'send', 'read']);
+    assert.deepEqual(wordsOrNone('lead,qa-*'), ['lead', 'qa-*']);
+    assert.deepEqual([wordsOrNone('none'), wordsOrNone('')], [[], []]);
   });
   it('shows what was given without its control characters', () => {
     assert.throws(
@@ -46,9 +99,19 @@ describe('the grammar', () => {
         ? [command.name()]
         : command.commands.map((sub) => `${command.name()} ${sub.name()}`),
     );
-    const promised =
-      'up, down, status, node start, node stop, node list, agent run, agent stop, agent list, who, send, inbox, ' +
-      'trace, doctor, bootstrap, demo';
-    assert.deepEqual(names.sort(), promised.split(', ').sort());
+    const promised = [
+      'up, down, status, node start, node stop, node list, node token, agent run, agent stop, agent list, who',
+      'send, inbox, trace, doctor, bootstrap, demo',
+      'org show, org create, org use, org update, org transfer, org delete, org list, org restore',
+      'member list, member role, member remove, member leave',
+      'invite create, invite list, invite revoke, invite accept',
+      'key create, key list, key revoke',
+      'workspace list, workspace create, workspace update, workspace reassign, workspace delete',
+      'workspace assign, workspace unassign',
+      'policy list, policy create, policy update, policy delete, policy test',
+      'plan show, plan list, plan set, plan limits, plan usage',
+      'audit list, audit export',
+    ];
+    assert.deepEqual(names.sort(), promised.join(', ').split(', ').sort());
   });
 });

@@ -57,8 +57,25 @@ describe('output', () => {
         help: 'Look again.',
         details: {},
         retry_after_ms: null,
+        violations: [],
       },
     });
+  });
+  it('says fields that do not fit one a line, and not twice', () => {
+    const violations = [
+      { field: 'policy.name', description: 'must not be empty' },
+      { field: 'policy.rules', description: 'must have\u0007 at least one rule' },
+    ];
+    const say = (help: string) => {
+      const people = collected();
+      const error = new FleetwireError('invalid_argument', 'INVALID_POLICY', 'bad', { help, violations });
+      assert.equal(reportError(error, false, people.streams), 64);
+      return people.text.err.split('\n').slice(1, -1);
+    };
+    const lines = ['  policy.name must not be empty', '  policy.rules must have\\u{7} at least one rule'];
+    assert.deepEqual(say('Mend it.'), [...lines, '  Mend it.']);
+    const repeated = violations.map(({ field, description }) => `${field} ${description}`).join('; ');
+    assert.deepEqual(say(repeated), lines);
   });
   it('puts the result and its error into one document', () => {
     const failed = new FailedResult(fault, { id: 'x' }, ['accepted x']);
@@ -80,7 +97,9 @@ describe('output', () => {
     assert.equal(reportError(new Error('bug'), false, collected().streams), ERROR_TABLE.internal.exit);
   });
   it('carries an error from one process to another whole', () => {
-    const document = errorDocument(fault);
+    const violations = [{ field: 'a', description: 'is b' }];
+    const extras = { help: 'Wait.', details: { x: 'y' }, violations, retryAfterMs: 5 };
+    const document = errorDocument(new FleetwireError('aborted', 'X', 'x', extras));
     assert.deepEqual(errorDocument(errorOfDocument(JSON.parse(JSON.stringify(document)))), document);
   });
 });

@@ -37,6 +37,7 @@ async function check(home: Home, o: Case, started = home.refused(o.args, o)): Pr
     'help',
     'details',
     'retry_after_ms',
+    'violations',
     'code',
   ]);
 }
@@ -113,6 +114,41 @@ describe('bad input without a fabric', () => {
       reason: 'INVALID_NAME',
       code: 64,
       help: /letters/,
+    },
+    {
+      what: 'what is no invite link',
+      args: ['invite', 'accept', 'https://example.org/join', '--email', 'a@example.org'],
+      reason: 'INVALID_LINK',
+      code: 64,
+      help: /\/invite\//,
+    },
+    {
+      what: 'an invite of a host that nobody reaches',
+      args: ['invite', 'accept', 'http://127.0.0.1:9/invite/fwi_x', '--email', 'a@example.org'],
+      reason: 'INVITE_UNREACHABLE',
+      code: 69,
+      help: /reaches the host/,
+    },
+    {
+      what: 'a deletion that is not confirmed',
+      args: ['org', 'delete'],
+      reason: 'INVALID_USAGE',
+      code: 64,
+      help: /fleetwire org delete --help/,
+    },
+    {
+      what: 'an operator without a key',
+      args: ['org', 'list'],
+      reason: 'OPERATOR_KEY_MISSING',
+      code: 78,
+      help: /FLEETWIRE_KEYS_DIR/,
+    },
+    {
+      what: 'a policy by file and by options',
+      args: ['policy', 'create', '--file', 'x.json', '--rate', '5'],
+      reason: 'INVALID_USAGE',
+      code: 64,
+      help: /other options/,
     },
     {
       what: 'a bad context',

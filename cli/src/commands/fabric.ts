@@ -34,7 +34,8 @@ interface UpOptions {
   readonly hints: boolean;
 }
 
-async function up(context: CommandContext, options: UpOptions): Promise<void> {
+async function up(given: CommandContext, options: UpOptions): Promise<void> {
+  const context = given.ofFabric();
   const { output, config } = context;
   const { data } = config.folders;
   const running = fabricProcess(data);
@@ -121,11 +122,13 @@ function announce(context: CommandContext, fabric: EmbeddedFabric, options: UpOp
     context: context.contextName,
     nats: servers.about.nats,
     postgres: servers.about.postgres,
+    web: servers.about.web,
     services: services.map((s) => ({ name: s.name, address: s.address })),
   };
   context.output.result(document, () => [
     `the fabric runs: nats-server (${servers.about.nats}), PostgreSQL (${servers.about.postgres})`,
     ...services.map((s) => `  ${s.name.padEnd(9)} ${s.address}`),
+    `invite links: ${servers.about.web}`,
     ...(options.demo === true ? [] : FIRST_STEPS),
     'end it with Ctrl-C, or: npx fleetwire down',
   ]);

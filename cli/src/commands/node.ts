@@ -1,12 +1,16 @@
 /** node start | stop | list: the daemons of this machine and the nodes of the org. */
 
 import { hostname } from 'node:os';
+import type { Node } from '@fleetwire/gen/registry';
 import { checkName, isName } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
+import { allRows } from '../all-pages.ts';
 import type { CommandContext } from '../command-context.ts';
 import { startNode, stopNode } from '../fabric/node-process.ts';
+import type { Hub } from '../hub.ts';
 import { ago, table } from '../output.ts';
+import { addNodeTokenCommand } from './node-token.ts';
 
 export function addNodeCommands(program: Command, action: Action): void {
   const node = program.command('node').description('nodes: one daemon for each machine');
@@ -21,6 +25,7 @@ export function addNodeCommands(program: Command, action: Action): void {
     .description('end a node of this machine; what it holds stays on its disk')
     .argument('<name>')
     .action(action(stop));
+  addNodeTokenCommand(node, action);
   node.command('list').description('all nodes of the org').action(action(list));
 }
 
@@ -47,9 +52,15 @@ async function stop(context: CommandContext, _options: object, name: string): Pr
   context.output.result({ name, stopped }, () => (stopped ? `${name} has ended` : `${name} was not running`));
 }
 
+/** All pages; the org's plan bounds how many nodes there can be. */
+export const allNodes = (hub: Hub): Promise<Node[]> =>
+  allRows(
+    (page) => hub.registry.listNodes(page),
+    (page) => page.nodes,
+  );
+
 async function list(context: CommandContext): Promise<void> {
-  const hub = await context.hub();
-  const { nodes } = await hub.registry.listNodes({ pageSize: 1000 });
+  const nodes = await allNodes(await context.hub());
   const documents = nodes.map((n) => ({
     id: n.id,
     name: n.name,

@@ -23,6 +23,7 @@ export function addSendCommand(program: Command, action: Action): void {
     .option('--ttl <seconds>', 'how long it may wait', wholeNumber('--ttl', 1, 3600), 300)
     .option('--reply-to <id>', 'the message that this one answers')
     .option('--correlation <id>', 'the conversation it belongs to')
+    .option('-q, --quiet', 'print the id alone')
     .action(action(send));
 }
 
@@ -33,6 +34,7 @@ interface SendOptions {
   readonly ttl: number;
   readonly replyTo?: string;
   readonly correlation?: string;
+  readonly quiet?: boolean;
 }
 
 async function send(
@@ -65,7 +67,10 @@ async function send(
       ? undefined
       : await node.waitMessage({ id: sent.id, timeoutMs }, { deadlineMs: timeoutMs + ANSWER_MS });
   const document = sentDocument(sent, to, traceIdOf(sent.traceparent), waited);
-  const lines = [`accepted ${sent.id}`, ...(waited?.receipts ?? []).map(receiptLine)];
+  const lines =
+    options.quiet === true
+      ? [sent.id]
+      : [`accepted ${sent.id}`, ...(waited?.receipts ?? []).map(receiptLine)];
   const failure = waited && failureOf(sent.id, waited, options.wait!);
   if (failure !== undefined) throw new FailedResult(failure, document, lines);
   context.output.result(document, () => lines);

@@ -46,6 +46,7 @@ async function status(context: CommandContext): Promise<void> {
     single_tenant,
     nats: about?.nats ?? null,
     postgres: about?.postgres ?? null,
+    web: about?.web ?? null,
     parts,
   };
   const state = ready ? 'runs' : 'is starting';
@@ -56,6 +57,7 @@ async function status(context: CommandContext): Promise<void> {
     ...(running === undefined || about === undefined
       ? []
       : [`nats-server: ${about.nats}; PostgreSQL: ${about.postgres}`]),
+    ...(running === undefined || about?.web === undefined ? [] : [`invite links: ${about.web}`]),
     ...(single_tenant ? ['single tenant: the broker keeps no orgs apart'] : []),
     ...(parts.length === 0 ? [] : partTable(parts)),
   ]);

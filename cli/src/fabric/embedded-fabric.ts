@@ -12,6 +12,7 @@ import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import type { CliConfig } from '../config.ts';
 import { type Context, saveContext } from '../context.ts';
 import { connectNode, HUB_NODE, nodeFolder, OPERATOR, readNode } from '../local-nodes.ts';
+import { keysFolderOf } from '../operator.ts';
 import { stopped } from './background.ts';
 import {
   checkPorts,
@@ -70,12 +71,12 @@ export async function startEmbeddedFabric(
     if (leaving.aborted) throw stopped();
   };
   try {
-    const ports = (await readFabric(data))?.ports ?? (await choosePorts());
+    const ports = await choosePorts((await readFabric(data))?.ports);
     await writeFabric(data, { ports });
     await checkPorts(data, ports, (part) => listenHost(config, part));
     const logs = openLogFile(join(state, 'fabric.log'));
     stops.push(logs.close);
-    const keys = config.keys.dir ?? join(fabricFolder(data), 'keys');
+    const keys = keysFolderOf(config);
     await ensureKeys(keys, { services: [...SERVICES] });
     const servers = await startServers(config, ports, keys, report);
     stops.push(servers.stop);
@@ -127,7 +128,14 @@ async function startServices(o: Start): Promise<KeptService[]> {
     return service.address;
   };
   const logStream = logs;
-  const org_address = await add(() => startOrg({ overrides: shared('org'), logStream }));
+  const at = (part: keyof FabricPorts) => `${config.up.host}:${ports[part]}`;
+  const org = {
+    http_listen: at('web'),
+    registry_address: at('registry'),
+    router_address: at('router'),
+    delivery_address: at('delivery'),
+  };
+  const org_address = await add(() => startOrg({ overrides: { ...shared('org'), org }, logStream }));
   const registry_address = await add(() =>
     startRegistry({ overrides: { ...shared('registry'), registry: { org_address } }, logStream }),
   );

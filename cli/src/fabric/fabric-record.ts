@@ -12,16 +12,24 @@ import {
 } from '@fleetwire/embedded';
 import { FleetwireError } from '@fleetwire/kernel';
 
-const PARTS = ['nats', 'postgres', 'org', 'registry', 'router', 'delivery', 'hub'] as const;
+const PARTS = ['nats', 'postgres', 'org', 'registry', 'router', 'delivery', 'hub', 'web'] as const;
 type Part = (typeof PARTS)[number];
 export type FabricPorts = Readonly<Record<Part, number>>;
+/** Parts that records of earlier releases know nothing of. */
+const LATER: readonly Part[] = ['web'];
 
 export interface FabricRecord {
-  readonly ports: FabricPorts;
+  /** All of them, or those of an earlier release; see `choosePorts`. */
+  readonly ports: Partial<FabricPorts>;
   /** The process in which everything is ready; absent while it starts. */
   readonly ready?: ProcessIdentity;
   /** Which servers it runs on, for people; no secrets. */
-  readonly about?: { readonly nats: string; readonly postgres: string };
+  readonly about?: {
+    readonly nats: string;
+    readonly postgres: string;
+    /** Where invite links and billing webhooks are answered. */
+    readonly web?: string;
+  };
   /** Nothing keeps orgs apart. */
   readonly single_tenant?: boolean;
 }
@@ -35,7 +43,8 @@ export async function readFabric(dataFolder: string): Promise<FabricRecord | und
   try {
     const record = JSON.parse(await readFile(file, 'utf8')) as FabricRecord;
     const usable = (port: unknown) => Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536;
-    const bad = PARTS.filter((part) => !usable(record.ports?.[part]));
+    const absent = (part: Part) => LATER.includes(part) && record.ports?.[part] === undefined;
+    const bad = PARTS.filter((part) => !absent(part) && !usable(record.ports?.[part]));
     if (bad.length > 0) throw new Error(`no usable port for ${bad.join(', ')}`);
     return record;
   } catch (cause) {
@@ -71,10 +80,11 @@ export async function isFabricReady(dataFolder: string): Promise<boolean> {
 
 export const thisProcess = (): ProcessIdentity => identityOf(process.pid)!;
 
-/** Ports that were free at the first start and stay the same ever after. */
-export async function choosePorts(): Promise<FabricPorts> {
-  const ports: Partial<Record<Part, number>> = {};
+/** Ports that were free at the first start and stay the same ever after: the known ones, and new ones for the rest. */
+export async function choosePorts(known: Partial<FabricPorts> = {}): Promise<FabricPorts> {
+  const ports: Partial<Record<Part, number>> = { ...known };
   for (const part of PARTS) {
+    if (ports[part] !== undefined) continue;
     do ports[part] = await freePort();
     while (PARTS.some((other) => other !== part && ports[other] === ports[part]));
   }

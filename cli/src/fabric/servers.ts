@@ -13,13 +13,13 @@ import {
 import { natsServerConfig } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import { type CliConfig, searchPath } from '../config.ts';
-import { type FabricPorts, fabricFolder } from './fabric-record.ts';
+import { type FabricPorts, type FabricRecord, fabricFolder } from './fabric-record.ts';
 
 export interface Servers {
   readonly natsUrl: string;
   readonly databaseUrl: string;
   /** For people: what runs where. */
-  readonly about: { readonly nats: string; readonly postgres: string };
+  readonly about: NonNullable<FabricRecord['about']>;
   stop(): Promise<void>;
 }
 
@@ -53,6 +53,7 @@ export async function startServers(
     const about = {
       nats: config.outsideNats === undefined ? `own, port ${ports.nats}` : outside,
       postgres: config.outsideDatabase === undefined ? `own, port ${ports.postgres}` : 'outside',
+      web: `http://${config.up.host}:${ports.web}`,
     };
     return { natsUrl: nats, databaseUrl: database, about, stop };
   } catch (error) {

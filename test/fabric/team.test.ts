@@ -1,0 +1,151 @@
+// Goal: the README's words take a new team from its creation to five members on two nodes, as they stand there.
+// Method: cut the commands out of its section and run them in one shell, in order, against a fabric in a home folder of its
+// own; then look at what they made, from inside the org and from outside.
+
+import { strict as assert } from 'node:assert';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '@fleetwire/config';
+import { eventually } from '@fleetwire/testkit';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { type Home, openHome } from './command-line.ts';
+
+const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+const README = new URL('../../README.md', import.meta.url);
+const SLOW = { timeoutMs: 30_000, everyMs: 200 };
+
+/** Fenced commands of the section, in order. */
+function commands(section: string): string[] {
+  const text = readFileSync(README, 'utf8').split(`\n## ${section}\n`)[1]?.split('\n## ')[0] ?? '';
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) => block!.trim().split('\n'));
+}
+
+/** In place of npm's npx, which takes a second for each. History follows mail, so an early look at it is repeated. */
+const SHELL = [
+  'set -euxo pipefail',
+  'fleetwire() { "$NODE" "$CLI" "$@"; }',
+  'npx() {',
+  '  [ "$1" = fleetwire ]; shift',
+  '  if [ "$1" = trace ]; then until fleetwire "$@"; do :; done; else fleetwire "$@"; fi',
+  '}',
+];
+
+describe('a team, in the words of the README', () => {
+  let home: Home;
+  let id: string;
+  const lines = commands('A team');
+  before(async () => {
+    home = openHome();
+    await home.ok('up', '--detach');
+  });
+  afterEach(function () {
+    if (this.currentTest?.state === 'failed') home.keep();
+  });
+  after(() => home[Symbol.asyncDispose]());
+
+  it('runs every command of the section', async function () {
+    this.timeout(300_000);
+    assert.ok(lines.length >= 25, `only ${lines.length} commands are there`);
+    const script = [...SHELL, ...lines, 'printf "id %s" "$ID"'].join('\n');
+    const env = childEnvironment({ ...home.env, NODE: process.execPath, CLI });
+    const child = spawn('bash', ['-c', script], { cwd: home.path, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const said = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const)
+      child[name].setEncoding('utf8').on('data', (text: string) => {
+        said[name] += text;
+      });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    assert.equal(code, 0, said.stderr.slice(-2000));
+    id = said.stdout.match(/id (\S+)$/)![1]!;
+    assert.match(said.stdout, /would be denied/);
+  });
+
+  it('leaves five members, with the roles that they were given', async () => {
+    const { members } = await home.ok('member', 'list', '--context', 'acme');
+    const roles = members.map((m: { email: string; role: string }) => `${m.email} ${m.role}`);
+    assert.deepEqual(roles.sort(), [
+      'ann@example.org owner',
+      'bob@example.org member',
+      'carol@example.org admin',
+      'dan@example.org member',
+      'eve@example.org member',
+    ]);
+    const { invites } = await home.ok('invite', 'list', '--context', 'carol');
+    assert.deepEqual(
+      invites.map((i: { status: string }) => i.status),
+      Array(4).fill('accepted'),
+    );
+  });
+
+  it('leaves two nodes online, and the message confirmed', async () => {
+    await eventually(async () => {
+      const { nodes } = await home.ok('node', 'list', '--context', 'dan');
+      const online = nodes.filter((n: { status: string }) => n.status === 'online');
+      return (
+        online
+          .map((n: { name: string }) => n.name)
+          .sort()
+          .join() === 'north,south'
+      );
+    }, SLOW);
+    await eventually(async () => {
+      const { hops } = await home.ok('trace', id, '--context', 'eve');
+      return hops.some((hop: { stage: string }) => hop.stage === 'confirmed');
+    }, SLOW);
+  });
+
+  it('leaves the policy, by which a decision is explained', async () => {
+    const denied = await home.run([
+      'policy',
+      'test',
+      'message',
+      'tester',
+      'builder',
+      '--context',
+      'bob',
+      '--json',
+    ]);
+    assert.deepEqual(
+      [denied.code, denied.json.allowed, denied.json.reason, denied.json.matched_policy_name],
+      [77, false, 'MESSAGE_DENIED', 'testers report to the lead'],
+    );
+    const allowed = await home.ok('policy', 'test', 'message', 'tester', 'lead', '--context', 'bob');
+    assert.equal(allowed.allowed, true);
+  });
+
+  it('leaves an audit of all of it, for those who may read it', async () => {
+    const exported = readFileSync(join(home.path, 'audit.jsonl'), 'utf8').trim().split('\n');
+    const actions = new Set(exported.map((line) => JSON.parse(line).action));
+    for (const action of ['org.create', 'invite.create', 'invite.accept', 'node.join', 'policy.create'])
+      assert.ok(actions.has(action), `${action} is not in the audit`);
+    const refused = await home.refused(['audit', 'list', '--context', 'eve']);
+    assert.equal(refused.code, 77);
+    const { entries } = await home.ok('audit', 'list', '--decision', 'denied', '--context', 'carol');
+    assert.equal(entries[0].action, 'audit.read');
+  });
+
+  it('leaves the first org as it was, which cannot reach the new one', async () => {
+    assert.equal((await home.ok('org', 'use')).current, 'local');
+    const { nodes } = await home.ok('node', 'list');
+    assert.deepEqual(
+      nodes.map((n: { name: string }) => n.name),
+      ['hub'],
+    );
+    assert.equal((await home.ok('member', 'list')).members.length, 1);
+    const error = await home.refused(['send', 'tester', 'hello', '--wait', '20']);
+    assert.equal(error.reason, 'UNKNOWN_AGENT');
+  });
+
+  it('outlasts the fabric: it starts again as its own operator, whichever org was chosen', async () => {
+    const { slug } = (await home.ok('org', 'show', '--context', 'acme')).org;
+    await home.ok('org', 'use', 'acme');
+    const { web } = await home.ok('status');
+    await home.ok('down');
+    assert.equal((await home.ok('up', '--detach')).context, 'local');
+    assert.equal((await home.ok('status')).web, web);
+    assert.equal((await home.ok('org', 'show')).org.slug, slug);
+    assert.equal((await home.ok('org', 'show', '--context', 'local')).org.slug, 'default');
+  });
+});

@@ -11,6 +11,7 @@ import {
   LEASES_BUCKET,
   LIMITS,
   nodeConsumer,
+  ORGS_BUCKET,
   ROUTES_BUCKET,
   streamSpecs,
   TTL_CAP_MS,
@@ -18,7 +19,7 @@ import {
 } from '@fleetwire/contract';
 import { delivery } from '@fleetwire/delivery';
 import { node } from '@fleetwire/node';
-import { org } from '@fleetwire/org';
+import { org, PERMISSIONS } from '@fleetwire/org';
 import { registry } from '@fleetwire/registry';
 import { router } from '@fleetwire/router';
 
@@ -116,7 +117,7 @@ function streamPage(): string {
     seconds(c.ack_wait),
     String(c.max_ack_pending),
   ]);
-  const buckets = [ROUTES_BUCKET, LEASES_BUCKET, FABRIC_BUCKET].map((b) => [
+  const buckets = [ROUTES_BUCKET, ORGS_BUCKET, LEASES_BUCKET, FABRIC_BUCKET].map((b) => [
     `\`${b.name}\``,
     b.ttl_ms === 0 ? 'none' : `${b.ttl_ms} ms`,
     size(b.max_bytes),
@@ -153,9 +154,70 @@ function streamPage(): string {
   );
 }
 
+type Permission = (typeof PERMISSIONS)[keyof typeof PERMISSIONS];
+
+/** In the order of the head: who may, by the token alone and by the role. */
+function permissionCells(name: string, permission: Permission): string[] {
+  const services = (...named: readonly string[]) =>
+    ['registry', 'others', 'node', 'operator'].map((name) => (named.includes(name) ? 'yes' : ''));
+  switch (permission.for) {
+    case 'anyone':
+      return ['none', ...Array.from({ length: 9 }, () => 'yes')];
+    case 'services':
+      return ['', '', '', '', '', '', ...services(...permission.services)];
+    case 'members': {
+      const { owner, admin, member } = permission.grants;
+      const grants = [owner, admin, member].map((grant) => ({ yes: 'yes', own: 'own only', no: '' })[grant]);
+      const scope = permission.scope === undefined ? 'any' : `\`${permission.scope}\``;
+      const stranger = name === 'createOrg' ? 'yes' : '';
+      return [scope, ...grants, stranger, '', ...services(...(permission.operator ? ['operator'] : []))];
+    }
+  }
+}
+
+function permissionPage(): string {
+  const rows = Object.entries(PERMISSIONS).map(([name, permission]) => [
+    `${name.charAt(0).toUpperCase()}${name.slice(1)}`,
+    ...permissionCells(name, permission),
+    `\`${permission.action}\``,
+  ]);
+  const about = [
+    'Who may call what of `OrgService`. An empty cell is a refusal. A person needs both: the scope in the token, and the role',
+    'that they have at that moment. A token has the scopes of its API key as far as the role allows them: `admin` stands for',
+    'all scopes, and a member never has it.',
+  ];
+  const own = [
+    '**own only**: what belongs to the caller: their API keys, their workspaces with the agents that are assigned to them, and',
+    'policies for their user, their workspaces or the repositories in these, with a priority of at most 0. What belongs to',
+    'another member is refused with `ROLE_TOO_LOW`.',
+  ];
+  const others = [
+    "**Another org**: a token is for one org. Any other in a request is `ORG_UNKNOWN`, and ids of another org's members,",
+    'invites, workspaces, API keys and policies are answered like ids that nobody has, word for word. `CreateOrg` names no',
+    'org: whoever is a member of any may.',
+  ];
+  const refusals = [
+    'Without a token: `TOKEN_MISSING`. Without the scope: `SCOPE_MISSING`. With a role that is too low: `ROLE_TOO_LOW`. With a',
+    'token from before the caller left: `NOT_A_MEMBER`, and within 5 s `TOKEN_REVOKED`. Nodes and services where people are',
+    'asked for: `NOT_A_USER`; others where a service is: `SERVICE_ONLY`. Who was refused is in the audit of their org, under',
+    'the name in the last column: at most 30 entries a minute of one caller, and then how many were left out.',
+  ];
+  const people = ['owner', 'admin', 'member', 'member of another org', 'no token'];
+  const head = ['call', 'scope', ...people, 'registry', 'other services', 'node', 'operator', 'in the audit'];
+  return page(
+    '# Permissions',
+    about.join(' '),
+    table(head, rows),
+    own.join(' '),
+    others.join(' '),
+    refusals.join(' '),
+  );
+}
+
 const PAGES: Readonly<Record<string, () => string>> = {
   'config.md': configPage,
   'errors.md': errorPage,
+  'permissions.md': permissionPage,
   'streams.md': streamPage,
 };
 

@@ -28,6 +28,8 @@ const AWAY_TEXTS = [
 ];
 
 const CONFLICT_STATES = new Set(['40001', '40P01', '55P03']);
+/** Texts with NUL, which PostgreSQL cannot keep, nor look for. */
+const TEXT_STATES = new Set(['22021', '22P05']);
 const REFUSED_STATES = new Set(['28P01', '28000', '3D000', '42501']);
 
 /** True when PostgreSQL cannot be reached, is starting, stopping or has no connection free: the same call may work later. */
@@ -67,6 +69,12 @@ export function asStoreError(thrown: unknown): unknown {
   if (codes.some((code) => CONFLICT_STATES.has(code))) {
     return new FleetwireError('aborted', 'DATABASE_CONFLICT', 'another transaction was in the way', {
       retryAfterMs: 50,
+      cause: thrown,
+    });
+  }
+  if (codes.some((code) => TEXT_STATES.has(code))) {
+    return new FleetwireError('invalid_argument', 'INVALID_TEXT', 'a text holds NUL, which cannot be kept', {
+      help: 'Leave it out.',
       cause: thrown,
     });
   }

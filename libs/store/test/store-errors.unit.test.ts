@@ -36,11 +36,12 @@ describe('errors of the store', () => {
     });
   }
 
-  it('names conflicts, time-outs and refusals', () => {
-    const reasons = ['40001', '57014', '28P01'].map(
+  it('names conflicts, time-outs, refusals and texts that cannot be kept', () => {
+    const reasons = ['40001', '57014', '28P01', '22021'].map(
       (code) => (asStoreError(coded(code)) as FleetwireError).reason,
     );
-    assert.deepEqual(reasons, ['DATABASE_CONFLICT', 'DATABASE_TIMEOUT', 'DATABASE_REFUSED']);
+    const expected = ['DATABASE_CONFLICT', 'DATABASE_TIMEOUT', 'DATABASE_REFUSED', 'INVALID_TEXT'];
+    assert.deepEqual(reasons, expected);
   });
 
   it('knows which unique constraint was in the way', () => {

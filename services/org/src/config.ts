@@ -7,6 +7,14 @@ import { mailKeys } from './mail/config.ts';
 
 const count = (initial: number, max: number) => z.number().int().min(1).max(max).default(initial);
 
+/** Only told to people; org itself calls none of them. */
+const address = (service: string) =>
+  z
+    .string()
+    .max(300)
+    .default('')
+    .describe(`Where new members reach ${service}, host:port; told with their first key`);
+
 export const orgSection = defineSection('org', {
   owner_email: z
     .string()
@@ -70,6 +78,9 @@ export const orgSection = defineSection('org', {
     .max(60_000)
     .default(1000)
     .describe('Time between two looks for deletions that go on'),
+  registry_address: address('registry'),
+  router_address: address('router'),
+  delivery_address: address('delivery'),
   ...httpKeys,
   ...mailKeys,
   ...billingKeys,

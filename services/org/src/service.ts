@@ -36,6 +36,7 @@ import { advanceDeletions } from './upkeep/deletion.ts';
 import { Rounds } from './upkeep/rounds.ts';
 import { sweep } from './upkeep/sweep.ts';
 
+export { PERMISSIONS } from './domain/permissions.ts';
 export { orgSection };
 
 const SWEEP_MS = 60_000;
@@ -164,7 +165,12 @@ function httpPorts(context: Context, parts: OrgParts, webhook: OrgHttpPorts['web
     accept: (secret, email, from) => acceptInvite(parts, { secret, email }, from),
     webhook,
     keys: () => parts.publishedKeys(),
-    endpoints: () => ({ org: context.address(), registry: '', router: '', delivery: '' }),
+    endpoints: () => ({
+      org: context.address(),
+      registry: context.config.org.registry_address,
+      router: context.config.org.router_address,
+      delivery: context.config.org.delivery_address,
+    }),
     howToUse: HOW_TO_USE,
   };
 }

@@ -47,7 +47,10 @@ describe('people of an org', function () {
     const anyone = world.client(one);
     const seen = await anyone.lookInvite({ secret });
     assert.deepEqual([seen.orgName, seen.role, seen.forOneAddress], ['invites', 'admin', true]);
-    assert.equal(await reasonOf(anyone.acceptInvite({ secret, email: 'eve@example.org' })), 'INVITE_OTHER_EMAIL');
+    assert.equal(
+      await reasonOf(anyone.acceptInvite({ secret, email: 'eve@example.org' })),
+      'INVITE_OTHER_EMAIL',
+    );
     const joined = await anyone.acceptInvite({ secret, email: 'bob@example.ORG' });
     assert.equal(joined.role, 'admin');
     assert.equal(await reasonOf(anyone.acceptInvite({ secret, email: 'bob@example.org' })), 'INVITE_USED');
@@ -93,7 +96,10 @@ describe('people of an org', function () {
     const { newOwner } = await boss.client.leaveOrg({});
     assert.equal(newOwner, first.user);
     const { members } = await first.client.listMembers({ role: 'owner' });
-    assert.deepEqual(members.map((m) => m.user), [first.user]);
+    assert.deepEqual(
+      members.map((m) => m.user),
+      [first.user],
+    );
     await first.client.transferOwnership({ user: member.user });
     assert.equal((await member.client.listMembers({ role: 'owner' })).members[0]!.user, member.user);
   });
@@ -110,7 +116,8 @@ describe('people of an org', function () {
     assert.equal(await status(), 'deleting');
     const registry = await world.asService(one, 'registry');
     const store = await world.store();
-    const step = () => store.query<{ step: string }>('select deletion_step as step from orgs where id = $1', [id]);
+    const step = () =>
+      store.query<{ step: string }>('select deletion_step as step from orgs where id = $1', [id]);
     await eventually(async () => (await step())[0]!.step === 'clear_agents');
     await registry.confirmCleared({ org: id, deletion: 1 });
     await eventually(async () => (await status()) === 'deleted');
@@ -121,6 +128,9 @@ describe('people of an org', function () {
     const { members } = await back.listMembers({});
     assert.equal(members.length, 2);
     const { workspaces } = await back.listWorkspaces({});
-    assert.deepEqual(workspaces.map((w) => [w.name, w.status, w.user]), [['kept', 'running', bob.user]]);
+    assert.deepEqual(
+      workspaces.map((w) => [w.name, w.status, w.user]),
+      [['kept', 'running', bob.user]],
+    );
   });
 });

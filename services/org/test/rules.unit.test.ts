@@ -1,13 +1,25 @@
-/** Goal: the rules of scopes, keys and join tokens, at their edges. Method: each rule with the values just inside and outside. */
+/**
+ * Goal: the rules of scopes, roles, keys and join tokens, at their edges. Method: each rule with the values just inside and
+ * outside.
+ */
 
 import assert from 'node:assert/strict';
-import { createNodeKey, newApiKey } from '@fleetwire/identity';
+import { type Caller, createNodeKey, newApiKey } from '@fleetwire/identity';
 import type { FleetwireError } from '@fleetwire/kernel';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { checkExpiry, checkKeyLife, checkKeyName, checkKeyText, keyPrefix } from '../src/domain/api-keys.ts';
+import { grantOf, refusalByToken } from '../src/domain/authorize.ts';
 import { checkPublicKey, checkTtl, refusal } from '../src/domain/join-tokens.ts';
-import { checkScopes, effectiveScopes, requireScope, requireService, SCOPES } from '../src/domain/scopes.ts';
+import { type Operation, ROLES, type Role } from '../src/domain/permissions.ts';
+import {
+  checkGrantedRole,
+  FIRST_KEY_SCOPES,
+  removalRefusal,
+  scopesInForce,
+  successor,
+} from '../src/domain/roles.ts';
+import { checkScopes, SCOPES } from '../src/domain/scopes.ts';
 import { lifetimeMs } from '../src/handlers/exchange-key.ts';
 
 const reasonOf = (work: () => unknown): string => {
@@ -18,7 +30,15 @@ const reasonOf = (work: () => unknown): string => {
     return (error as FleetwireError).reason;
   }
 };
-const user = (...scopes: string[]) => ({ kind: 'user', subject: 'u_1', org: 'o_1', scopes }) as const;
+const user = (...scopes: string[]): Caller => ({
+  kind: 'user',
+  subject: 'u_1',
+  org: 'o_1',
+  scopes,
+  key: '',
+  issuedAtMs: 0,
+});
+const service = (subject: string): Caller => ({ ...user('service'), kind: 'service', subject, org: '' });
 
 describe('scopes', () => {
   it('are known ones, in order, each once', () => {
@@ -33,42 +53,82 @@ describe('scopes', () => {
     );
   });
 
-  it('of an admin are all, of others what they were given', () => {
-    assert.deepEqual(effectiveScopes(['admin']), [...SCOPES]);
+  it('in force are those of the key, as far as the role of today allows', () => {
+    assert.deepEqual(scopesInForce(['admin'], 'owner'), [...SCOPES]);
+    assert.deepEqual(scopesInForce(['admin'], 'admin'), [...SCOPES]);
     fc.assert(
-      fc.property(fc.subarray(SCOPES.filter((s) => s !== 'admin')), (given) => {
-        assert.deepEqual(effectiveScopes(given), given);
+      fc.property(fc.subarray([...SCOPES]), fc.constantFrom(...ROLES), (given, role) => {
+        const found = scopesInForce(given, role);
+        const asked = given.includes('admin') ? SCOPES : given;
+        assert.deepEqual(
+          found,
+          SCOPES.filter((scope) => asked.includes(scope) && (role !== 'member' || scope !== 'admin')),
+        );
       }),
     );
+    for (const role of ROLES)
+      assert.equal(scopesInForce(FIRST_KEY_SCOPES, role).includes('admin'), role !== 'member');
   });
 
   it('are asked of users only, and services by their name', () => {
+    const by = (operation: Operation, caller: Caller) => refusalByToken(operation, caller)?.reason ?? 'none';
+    assert.equal(by('createJoinToken', user('send')), 'SCOPE_MISSING');
+    assert.equal(by('createJoinToken', user('node-join')), 'none');
+    assert.equal(by('getOrg', user()), 'none');
+    assert.equal(by('getOrg', { ...user('node'), kind: 'node' }), 'NOT_A_USER');
+    assert.equal(by('getOrg', service('registry')), 'NOT_A_USER');
+    assert.equal(by('getOrg', service('operator')), 'none');
+    assert.equal(by('createInvite', service('operator')), 'NOT_A_USER');
+    assert.equal(by('redeemJoinToken', service('registry')), 'none');
+    assert.equal(by('redeemJoinToken', service('router')), 'SERVICE_ONLY');
+    assert.equal(by('redeemJoinToken', { ...user('admin'), subject: 'registry' }), 'SERVICE_ONLY');
+    assert.equal(by('setLimits', { ...user('admin'), subject: 'operator' }), 'SERVICE_ONLY');
+    assert.equal(by('listPlans', user()), 'none');
+  });
+});
+
+describe('roles', () => {
+  const of = (userId: string, role: string, joinedAtMs = 1) => ({ userId, role, joinedAtMs });
+
+  it('grant what the table says, and nothing to who is no member', () => {
+    const of = (operation: Operation, role?: Role) => {
+      const grant = grantOf(operation, role);
+      return typeof grant === 'string' ? grant : grant.reason;
+    };
+    assert.equal(of('deleteOrg', 'owner'), 'yes');
+    assert.equal(of('deleteOrg', 'admin'), 'ROLE_TOO_LOW');
+    assert.equal(of('updateWorkspace', 'member'), 'own');
+    assert.equal(of('getOrg'), 'NOT_A_MEMBER');
+    assert.equal(of('listPlans'), 'yes');
+  });
+
+  it('are granted below the owner only', () => {
+    assert.deepEqual([checkGrantedRole('admin'), checkGrantedRole('member')], ['admin', 'member']);
+    for (const role of ['owner', '', 'Admin', 'root'])
+      assert.equal(
+        reasonOf(() => checkGrantedRole(role)),
+        'INVALID_ROLE',
+        role,
+      );
+  });
+
+  it('hand an org on to the admin who joined first, by id when two did', () => {
+    const boss = of('u_boss', 'owner');
+    const others = [
+      of('u_c', 'member', 0),
+      of('u_b', 'admin', 2),
+      of('u_a', 'admin', 2),
+      of('u_d', 'admin', 3),
+    ];
+    assert.equal(successor(boss, others)?.userId, 'u_a');
+    assert.equal(successor(of('u_b', 'admin'), others), undefined);
     assert.equal(
-      reasonOf(() => requireScope(user('send'), 'node-join', 'admin')),
-      'SCOPE_MISSING',
+      reasonOf(() => successor(boss, [of('u_c', 'member')])),
+      'NO_ADMIN_TO_PROMOTE',
     );
-    assert.equal(
-      reasonOf(() => requireScope(user('node-join'), 'node-join', 'admin')),
-      'none',
-    );
-    const node = { ...user('node'), kind: 'node' } as const;
-    assert.equal(
-      reasonOf(() => requireScope(node, 'admin')),
-      'NOT_A_USER',
-    );
-    const service = { kind: 'service', subject: 'registry', org: '', scopes: ['service'] } as const;
-    assert.equal(
-      reasonOf(() => requireService(service, 'registry')),
-      'none',
-    );
-    assert.equal(
-      reasonOf(() => requireService({ ...service, subject: 'router' }, 'registry')),
-      'SERVICE_ONLY',
-    );
-    assert.equal(
-      reasonOf(() => requireService({ ...user('admin'), subject: 'registry' }, 'registry')),
-      'SERVICE_ONLY',
-    );
+    assert.equal(removalRefusal(boss, 'u_a')?.reason, 'OWNER_CANNOT_BE_REMOVED');
+    assert.equal(removalRefusal(of('u_a', 'admin'), 'u_a')?.reason, 'LEAVE_INSTEAD');
+    assert.equal(removalRefusal(of('u_a', 'admin'), 'u_b'), undefined);
   });
 });
 

@@ -11,8 +11,8 @@ import type { KnownName } from '../src/domain/resolve.ts';
 import { explain } from '../src/handlers/explain.ts';
 import { ORG, route, suggestionsOf, tableOf } from './samples.ts';
 
-const user: Caller = { kind: 'user', subject: 'u_1', org: ORG, scopes: [] };
-const service: Caller = { kind: 'service', subject: 'org', org: '', scopes: ['service'] };
+const user: Caller = { kind: 'user', subject: 'u_1', org: ORG, scopes: [], key: '', issuedAtMs: 0 };
+const service: Caller = { ...user, kind: 'service', subject: 'org', org: '', scopes: ['service'] };
 
 function ask(to: string, o: { org?: string; caller?: Caller; registry?: KnownName } = {}) {
   const names = { table: tableOf('alice'), known: () => undefined };

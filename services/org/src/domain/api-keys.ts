@@ -1,7 +1,8 @@
 /** Rules of API keys: what makes one acceptable, and what a found key is worth at a moment. */
 
 import { isApiKey } from '@fleetwire/identity';
-import { FleetwireError, printable } from '@fleetwire/kernel';
+import { FleetwireError } from '@fleetwire/kernel';
+import { lineViolation, refuseViolations, TEXT_LIMITS } from './texts.ts';
 
 /** The moments of a key's life, milliseconds since the Unix epoch. */
 export interface KeyLife {
@@ -36,17 +37,9 @@ export function checkKeyLife(key: KeyLife, nowMs: number): void {
   }
 }
 
-/** Throws INVALID_KEY_NAME: 1 to 100 characters, none of them a control character. */
+/** Throws INVALID_KEY_NAME: one line of up to 100 characters. */
 export function checkKeyName(name: string): void {
-  if (name.length >= 1 && name.length <= 100 && !/\p{C}/u.test(name)) return;
-  throw new FleetwireError(
-    'invalid_argument',
-    'INVALID_KEY_NAME',
-    `"${printable(name)}" cannot name an API key`,
-    {
-      help: 'Use 1 to 100 printable characters.',
-    },
-  );
+  refuseViolations('INVALID_KEY_NAME', [lineViolation('name', name, TEXT_LIMITS.nameChars)]);
 }
 
 /** 0 stands for no end and gives null; throws EXPIRY_IN_THE_PAST. */

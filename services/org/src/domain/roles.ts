@@ -4,16 +4,15 @@ import { FleetwireError, printable } from '@fleetwire/kernel';
 import type { Role } from './permissions.ts';
 import { SCOPES, type Scope } from './scopes.ts';
 
-/** What a new member's first key carries: all that the role allows. */
-export function scopesOfRole(role: string): Scope[] {
-  return role === 'member' ? SCOPES.filter((scope) => scope !== 'admin') : ['admin'];
-}
+/** Of the first key of owners and members alike: all that their role allows, also a role that they get later. */
+export const FIRST_KEY_SCOPES: readonly Scope[] = ['admin'];
 
-/** Of what a key was made with, what its owner's role allows today, `admin` spelled out. */
+/** Of what a key was made with, what its user's role allows today; `admin` stands for all that there is. */
 export function scopesInForce(keyScopes: readonly string[], role: string): Scope[] {
-  const all = keyScopes.includes('admin') && role !== 'member';
-  const allowed = SCOPES.filter((scope) => role !== 'member' || scope !== 'admin');
-  return all ? [...SCOPES] : allowed.filter((scope) => keyScopes.includes(scope));
+  const all = keyScopes.includes('admin');
+  return SCOPES.filter(
+    (scope) => (all || keyScopes.includes(scope)) && (role !== 'member' || scope !== 'admin'),
+  );
 }
 
 /** The role that an invite or a change may grant; throws INVALID_ROLE. Nobody becomes an owner this way. */

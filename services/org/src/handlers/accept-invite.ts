@@ -13,7 +13,7 @@ import { keyPrefix } from '../domain/api-keys.ts';
 import { checkInviteSecret, emailRefusal, inviteInvalid, inviteRefusal } from '../domain/invites.ts';
 import { PERMISSIONS } from '../domain/permissions.ts';
 import { refuseOverLimit } from '../domain/plan-limits.ts';
-import { scopesOfRole } from '../domain/roles.ts';
+import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
 import { checkEmail, foldEmail } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
 import { Invite, type InviteRow } from '../store/entities.ts';
@@ -117,7 +117,7 @@ async function accept(
     name: 'first key',
     prefix: keyPrefix(apiKey),
     hash: hashSecret(apiKey),
-    scopes: scopesOfRole(invite.role),
+    scopes: [...FIRST_KEY_SCOPES],
     createdAtMs: at,
   });
   await billingDue(query, org.id, at);

@@ -37,6 +37,26 @@ export interface Act {
   tell(name: string, target: string, details?: Readonly<Record<string, string>>): Promise<void>;
 }
 
+/** For calls on no org in particular: who calls, when the token is enough. A refusal is audited in the org of the caller. */
+export async function admitted(parts: OrgParts, operation: Operation, call: Call): Promise<Caller> {
+  const caller = callerOf(call);
+  const refused = refusalByToken(operation, caller);
+  if (refused) await refuse(parts, operation, call, refused);
+  return caller;
+}
+
+/** Throws `error`, audited in the org of the caller. */
+export async function refuse(
+  parts: OrgParts,
+  operation: Operation,
+  call: Call,
+  error: FleetwireError,
+): Promise<never> {
+  const caller = callerOf(call);
+  await auditRefusal(parts, operation, call, caller, { org: caller.org, target: '' }, error);
+  throw error;
+}
+
 /** Reads only: no lock, and nothing in the audit unless it was refused. */
 export function look<T>(
   parts: OrgParts,
@@ -200,6 +220,12 @@ function entryOf(
 const kindOf = (caller: Caller) =>
   caller.kind === 'service' && caller.subject === OPERATOR ? OPERATOR : caller.kind;
 
+/** What reaches for more than anybody may have, or for another org's. */
+const REACHING = ['ORG_UNKNOWN', 'INVALID_ROLE', 'OWNER_CANNOT_BE_REMOVED', 'OWNER_ROLE_FIXED'];
+
+/** What a caller names may be of any length. */
+const TARGET_CHARS = 100;
+
 /** Only what was refused for want of a right; a slip in the request is no matter for the audit. */
 async function auditRefusal(
   parts: OrgParts,
@@ -209,7 +235,7 @@ async function auditRefusal(
   seen: { readonly org: string; readonly target: string },
   error: FleetwireError,
 ): Promise<void> {
-  if (error.kind !== 'permission_denied' && error.reason !== 'ORG_UNKNOWN') return;
+  if (error.kind !== 'permission_denied' && !REACHING.includes(error.reason)) return;
   // A service's call names no org of its own.
   if (seen.org === '') return;
   await parts.denials.write({
@@ -218,7 +244,7 @@ async function auditRefusal(
     actorKind: kindOf(caller),
     actor: caller.subject,
     action: PERMISSIONS[operation].action,
-    target: seen.target,
+    target: seen.target.slice(0, TARGET_CHARS),
     decision: 'denied',
     reason: error.reason,
     peer: call.peer,

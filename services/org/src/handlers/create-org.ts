@@ -7,14 +7,15 @@ import { FleetwireError, newId, printable } from '@fleetwire/kernel';
 import { callerOf } from '@fleetwire/rpc';
 import { isConflict, type StoreTransaction } from '@fleetwire/store';
 import { keyPrefix } from '../domain/api-keys.ts';
-import { OPERATOR, refusalByToken } from '../domain/authorize.ts';
-import { PERMISSIONS } from '../domain/permissions.ts';
+import { grantOf, OPERATOR } from '../domain/authorize.ts';
+import { PERMISSIONS, type Role } from '../domain/permissions.ts';
+import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
 import { checkSlug, slugChoice, slugOf, slugTaken } from '../domain/slugs.ts';
 import { checkEmail, foldEmail, lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
-import { addMember, billingDue, orgByIdOrSlug, userByEmail } from '../store/orgs.ts';
+import { addMember, billingDue, membershipOf, orgByIdOrSlug, userByEmail } from '../store/orgs.ts';
 import { writeAudit, writeEvent } from '../store/records.ts';
-import type { Call } from './act.ts';
+import { admitted, type Call, refuse } from './act.ts';
 import { repeated } from './once.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
@@ -27,14 +28,14 @@ export async function createOrg(
   request: CreateOrgRequest,
   call: Call,
 ): Promise<CreateOrgResponse> {
-  const caller = callerOf(call);
-  const refused = refusalByToken('createOrg', caller);
-  if (refused) throw refused;
+  const caller = await admitted(parts, 'createOrg', call);
+  if (caller.kind === 'user') await refuseFormer(parts, call);
   refuseViolations('INVALID_ORG_NAME', [lineViolation('name', request.name, TEXT_LIMITS.nameChars)]);
   const plan = checkPlan(request.plan === '' ? parts.defaultPlan : request.plan);
+  if (request.plan === 'enterprise' && parts.sold && caller.kind === 'user') throw contactSales();
   const given = request.slug === '' ? undefined : checkSlug(request.slug);
   const wanted = given ?? slugOf(request.name);
-  const owner = ownerOf(request, call);
+  const owner = ownerOf(request, call) ?? (await refuse(parts, 'createOrg', call, ownerIsCaller()));
   for (let attempt = 0; ; attempt++) {
     const slug = slugChoice(wanted, attempt);
     try {
@@ -50,6 +51,14 @@ export async function createOrg(
   }
 }
 
+/** Who was removed may do nothing more with the token of then. Throws NOT_A_MEMBER. */
+async function refuseFormer(parts: OrgParts, call: Call): Promise<void> {
+  const { org, subject } = callerOf(call);
+  const membership = await membershipOf((sql, params) => parts.store.query(sql, params), org, subject);
+  const granted = grantOf('createOrg', membership?.role as Role | undefined);
+  if (granted instanceof FleetwireError) await refuse(parts, 'createOrg', call, granted);
+}
+
 /** Throws PLAN_UNKNOWN. */
 function checkPlan(name: string): string {
   if (planByName(name) === undefined) throw planUnknown(name);
@@ -63,16 +72,30 @@ export function planUnknown(name: string): FleetwireError {
   });
 }
 
-/** The caller, or whom the operator names. */
-function ownerOf(
-  request: CreateOrgRequest,
-  call: Call,
-): { readonly user: string } | { readonly email: string } {
+/** Where plans are sold, only the operator makes an org an enterprise. */
+export function contactSales(): FleetwireError {
+  return new FleetwireError(
+    'failed_precondition',
+    'CONTACT_SALES',
+    'the plan enterprise is agreed on, not ordered',
+    {
+      help: 'Ask the operator of this fabric.',
+    },
+  );
+}
+
+type Owner = { readonly user: string } | { readonly email: string };
+
+/** The caller, or whom the operator names; undefined: a caller may not name anybody else. */
+function ownerOf(request: CreateOrgRequest, call: Call): Owner | undefined {
   const caller = callerOf(call);
   if (caller.subject === OPERATOR && caller.kind === 'service')
     return { email: checkEmail(request.ownerEmail) };
-  if (request.ownerEmail === '') return { user: caller.subject };
-  throw new FleetwireError(
+  return request.ownerEmail === '' ? { user: caller.subject } : undefined;
+}
+
+function ownerIsCaller(): FleetwireError {
+  return new FleetwireError(
     'permission_denied',
     'OWNER_IS_CALLER',
     'you would be the owner of the org you make',
@@ -89,7 +112,7 @@ async function create(
   tx: StoreTransaction,
   slug: string,
   plan: string,
-  owner: ReturnType<typeof ownerOf>,
+  owner: Owner,
 ): Promise<CreateOrgResponse> {
   const { query } = tx;
   const caller = callerOf(call);
@@ -149,7 +172,7 @@ function firstKey(org: string, userId: string, secret: string, at: number) {
     name: 'first key',
     prefix: keyPrefix(secret),
     hash: hashSecret(secret),
-    scopes: ['admin'],
+    scopes: [...FIRST_KEY_SCOPES],
     createdAtMs: at,
   };
 }

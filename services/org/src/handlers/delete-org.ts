@@ -9,11 +9,11 @@ import type {
   RestoreOrgResponse,
 } from '@fleetwire/gen/org';
 import { FleetwireError } from '@fleetwire/kernel';
-import { callerOf } from '@fleetwire/rpc';
-import { refusalByToken } from '../domain/authorize.ts';
 import { DELETION_STEPS, restoreRefusal, stepAfter } from '../domain/deletion.ts';
+import { PERMISSIONS } from '../domain/permissions.ts';
 import { billingDue, orgByIdOrSlug } from '../store/orgs.ts';
-import { type Call, change } from './act.ts';
+import { writeAudit } from '../store/records.ts';
+import { admitted, type Call, change } from './act.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
 
@@ -47,13 +47,25 @@ export async function confirmCleared(
   request: ConfirmClearedRequest,
   call: Call,
 ): Promise<ConfirmClearedResponse> {
-  const refused = refusalByToken('confirmCleared', callerOf(call));
-  if (refused) throw refused;
-  await parts.store.query(
-    `update orgs set deletion_step = $3
-     where id = $1 and deletion = $2 and status = 'deleting' and deletion_step = 'clear_agents'`,
-    [request.org, request.deletion, stepAfter('clear_agents')],
-  );
+  const { subject } = await admitted(parts, 'confirmCleared', call);
+  await parts.store.transaction(async ({ query }) => {
+    const cleared = await query(
+      `update orgs set deletion_step = $3
+       where id = $1 and deletion = $2 and status = 'deleting' and deletion_step = 'clear_agents' returning id`,
+      [request.org, request.deletion, stepAfter('clear_agents')],
+    );
+    if (cleared.length === 0) return;
+    await writeAudit(query, {
+      org: request.org,
+      atMs: nowMs(parts.clock),
+      actorKind: 'service',
+      actor: subject,
+      action: PERMISSIONS.confirmCleared.action,
+      target: request.org,
+      decision: 'allowed',
+      peer: call.peer,
+    });
+  });
   parts.committed();
   return {};
 }

@@ -30,10 +30,10 @@ export function createInvite(
   call: Call,
 ): Promise<CreateInviteResponse> {
   const { idempotencyKey: key, ...rest } = request;
-  const role = checkGrantedRole(request.role === '' ? 'member' : request.role);
   const email = request.email === '' ? null : checkEmail(request.email);
   refuseViolations('INVALID_NOTE', [textViolation('note', request.note, TEXT_LIMITS.noteChars)]);
   return change(parts, 'createInvite', call, request.org, async (act) => {
+    const role = checkGrantedRole(request.role === '' ? 'member' : request.role);
     const secret = newInviteSecret();
     const url = `${parts.publicUrl()}/invite/${secret}`;
     const once = { org: act.org.id, actor: act.actor, operation: 'createInvite', key, request: rest };

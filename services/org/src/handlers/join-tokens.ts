@@ -8,12 +8,11 @@ import type {
 } from '@fleetwire/gen/org';
 import { hashSecret, newJoinToken } from '@fleetwire/identity';
 import { FleetwireError, newId } from '@fleetwire/kernel';
-import { callerOf } from '@fleetwire/rpc';
-import { refusalByToken } from '../domain/authorize.ts';
 import { checkPublicKey, checkTtl, invalidJoinToken, refusal } from '../domain/join-tokens.ts';
+import { PERMISSIONS } from '../domain/permissions.ts';
 import { JoinToken } from '../store/access-entities.ts';
 import { forgetOldJoinTokens, unspentJoinTokens } from '../store/join-tokens.ts';
-import { type Call, change } from './act.ts';
+import { admitted, type Call, change } from './act.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 
 export function createJoinToken(
@@ -53,12 +52,12 @@ export async function redeemJoinToken(
   request: RedeemJoinTokenRequest,
   call: Call,
 ): Promise<RedeemJoinTokenResponse> {
-  const refused = refusalByToken('redeemJoinToken', callerOf(call));
-  if (refused) throw refused;
+  const { subject: service } = await admitted(parts, 'redeemJoinToken', call);
   checkPublicKey(request.publicKey);
   const hash = hashSecret(request.joinToken);
   const now = nowMs(parts.clock);
-  const org = await parts.joinTokens.spend(hash, request.publicKey, now);
+  const by = { service, action: PERMISSIONS.redeemJoinToken.action, peer: call.peer };
+  const org = await parts.joinTokens.spend(hash, request.publicKey, now, by);
   if (org !== undefined) return { org };
   const token = await parts.joinTokens.byHash(hash);
   // A closed org's tokens look like none.

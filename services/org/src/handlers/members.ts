@@ -52,10 +52,10 @@ export function changeRole(
   request: ChangeRoleRequest,
   call: Call,
 ): Promise<ChangeRoleResponse> {
-  const role = checkGrantedRole(request.role);
   return change(parts, 'changeRole', call, request.org, async (act) => {
     const { query, org } = act;
-    act.about(request.user, { role });
+    act.about(request.user, { role: request.role });
+    const role = checkGrantedRole(request.role);
     const target = await membershipOf(query, org.id, request.user);
     if (target === undefined) throw memberUnknown();
     checkVersion(request.version, target.version);

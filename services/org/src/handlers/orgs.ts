@@ -12,13 +12,12 @@ import type {
   UpdateOrgResponse,
 } from '@fleetwire/gen/org';
 import { FleetwireError } from '@fleetwire/kernel';
-import { callerOf, cutPage, readPage } from '@fleetwire/rpc';
+import { cutPage, readPage } from '@fleetwire/rpc';
 import { isConflict } from '@fleetwire/store';
-import { refusalByToken } from '../domain/authorize.ts';
 import { checkSlug, slugTaken } from '../domain/slugs.ts';
 import { lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
-import { membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
-import { type Call, change, look } from './act.ts';
+import { lockSlugs, membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
+import { admitted, type Call, change, look } from './act.ts';
 import { memberUnknown } from './members.ts';
 import type { OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
@@ -35,8 +34,7 @@ export async function listOrgs(
   request: ListOrgsRequest,
   call: Call,
 ): Promise<ListOrgsResponse> {
-  const refused = refusalByToken('listOrgs', callerOf(call));
-  if (refused) throw refused;
+  await admitted(parts, 'listOrgs', call);
   const { size, after } = readPage(request);
   return parts.store.transaction(async ({ query }) => {
     const rows = await query<OrgRecord>(
@@ -66,6 +64,7 @@ export async function updateOrg(
       checkVersion(request.version, org.version);
       const sso = settings?.ssoEnabled ?? org.sso_enabled;
       if (sso && !planByName(org.plan)?.ssoAddon) throw planLacks(org.plan, 'single sign-on');
+      if (slug !== undefined && slug !== org.slug) await lockSlugs(query);
       await query(
         `update orgs set name = $2, slug = $3, sso_enabled = $4, version = version + 1 where id = $1`,
         [org.id, name ?? org.name, slug ?? org.slug, sso],

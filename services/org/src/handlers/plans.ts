@@ -13,14 +13,13 @@ import type {
   SetLimitsRequest,
   SetLimitsResponse,
 } from '@fleetwire/gen/org';
-import { FleetwireError } from '@fleetwire/kernel';
 import { OPERATOR } from '../domain/authorize.ts';
 import { limitsInForce } from '../domain/plan-limits.ts';
 import { refuseViolations } from '../domain/texts.ts';
 import { billingDue, memberCount, orgByIdOrSlug } from '../store/orgs.ts';
 import { workspaceCount } from '../store/workspaces.ts';
 import { type Call, change, look } from './act.ts';
-import { planUnknown } from './create-org.ts';
+import { contactSales, planUnknown } from './create-org.ts';
 import type { OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
 
@@ -72,17 +71,6 @@ export function changePlan(
     }
     return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
   });
-}
-
-function contactSales(): FleetwireError {
-  return new FleetwireError(
-    'failed_precondition',
-    'CONTACT_SALES',
-    'the plan enterprise is agreed on, not ordered',
-    {
-      help: 'Ask the operator of this fabric.',
-    },
-  );
 }
 
 export function setLimits(

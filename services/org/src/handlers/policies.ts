@@ -52,7 +52,8 @@ export function createPolicy(
     });
     act.about(earlier ?? id, { name: policy.name, level: policy.level });
     if (earlier === undefined) await act.tell('policy_created', id);
-    return { policy: await policyById(query, org.id, earlier ?? id) };
+    // A repetition may come when it is gone already.
+    return { policy: await knownPolicy(act, earlier ?? id) };
   };
   return namedOnce(policy.name, () => change(parts, 'createPolicy', call, request.org, work));
 }
@@ -102,7 +103,7 @@ export function deletePolicy(
   return change(parts, 'deletePolicy', call, request.org, async (act) => {
     act.about(request.id);
     const policy = await knownPolicy(act, request.id);
-    await checkReach(act, policy);
+    await checkReach(act, policy, 'to delete it');
     await act.query('delete from policies where org = $1 and id = $2', [act.org.id, policy.id]);
     await act.tell('policy_deleted', policy.id);
     return {};
@@ -128,11 +129,13 @@ async function knownPolicy(act: Act, id: string): Promise<Policy> {
  * Admins reach everything. Members reach their own user and workspaces, with a priority that overrides nobody.
  * Throws ROLE_TOO_LOW, MEMBER_UNKNOWN, WORKSPACE_UNKNOWN, REPO_UNKNOWN, PLAN_FEATURE, PRIORITY_TOO_HIGH.
  */
-async function checkReach(act: Act, policy: Policy): Promise<void> {
+async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promise<void> {
   const { query, org } = act;
   if (policy.level === 'org') {
     if (!act.onOthers) throw roleTooLow(act.operation, 'member');
-    if (!planByName(org.plan)?.orgPolicies) throw planLacks(org.plan, 'policies for the whole org');
+    // What a larger plan has left behind can go.
+    if (why === undefined && !planByName(org.plan)?.orgPolicies)
+      throw planLacks(org.plan, 'policies for the whole org');
     return;
   }
   if (policy.level === 'user') {

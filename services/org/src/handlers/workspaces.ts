@@ -62,7 +62,10 @@ export function createWorkspace(
     });
     act.about(earlier ?? id, { name: request.name });
     if (earlier === undefined) await act.tell('workspace_created', id);
-    return { workspace: shownWorkspace((await workspaceById(query, org.id, earlier ?? id))!) };
+    const made = await workspaceById(query, org.id, earlier ?? id);
+    // A repetition may come when it is gone already.
+    if (made === undefined) throw workspaceUnknown();
+    return { workspace: shownWorkspace(made) };
   };
   return namedOnce(request.name, () => change(parts, 'createWorkspace', call, request.org, work));
 }
@@ -190,12 +193,15 @@ export function deleteWorkspace(
 export async function ownWorkspace(act: Act, id: string): Promise<WorkspaceRecord> {
   act.about(id);
   const workspace = await workspaceById(act.query, act.org.id, id);
-  if (workspace === undefined)
-    throw new FleetwireError('not_found', 'WORKSPACE_UNKNOWN', 'there is no such workspace in your org', {
-      help: 'List the workspaces; the id begins with w_.',
-    });
+  if (workspace === undefined) throw workspaceUnknown();
   act.mustOwn(workspace.user_id);
   return workspace;
+}
+
+function workspaceUnknown(): FleetwireError {
+  return new FleetwireError('not_found', 'WORKSPACE_UNKNOWN', 'there is no such workspace in your org', {
+    help: 'List the workspaces; the id begins with w_.',
+  });
 }
 
 async function namedOnce<T>(name: string, work: () => Promise<T>): Promise<T> {

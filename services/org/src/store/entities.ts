@@ -1,4 +1,4 @@
-/** Tables of the schema `org`: tenants and people. Moments are milliseconds since the Unix epoch. Secrets are kept as SHA-256 only. */
+/** Tables of the schema `org`: tenants and people. Moments are milliseconds since the epoch; secrets are kept as SHA-256 only. */
 
 import { defineEntity, type InferEntity, p } from '@fleetwire/store';
 import { accessEntities } from './access-entities.ts';

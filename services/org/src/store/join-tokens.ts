@@ -16,13 +16,22 @@ export interface FoundJoinToken {
 
 export function joinTokenRows(store: Store) {
   return {
-    /** The org when this call spent the token. */
-    spend: async (hash: string, publicKey: string, nowMs: number): Promise<string | undefined> => {
+    /** The org when this call spent the token; the audit entry is written with it. */
+    spend: async (
+      hash: string,
+      publicKey: string,
+      nowMs: number,
+      by: { readonly service: string; readonly action: string; readonly peer: string },
+    ): Promise<string | undefined> => {
       const rows = await store.query<{ org: string }>(
-        `update join_tokens set used_at_ms = $3, used_by = $2 from orgs
-         where hash = $1 and used_by is null and expires_at_ms > $3
-         and orgs.id = join_tokens.org and orgs.status = 'active' returning org`,
-        [hash, publicKey, nowMs],
+        `with spent as (
+           update join_tokens set used_at_ms = $3, used_by = $2 from orgs
+           where hash = $1 and used_by is null and expires_at_ms > $3
+           and orgs.id = join_tokens.org and orgs.status = 'active' returning join_tokens.org, join_tokens.id)
+         insert into audit (org, at_ms, actor_kind, actor, action, target, decision, reason, peer, details)
+         select org, $3, 'service', $4, $5, id, 'allowed', '', $6, jsonb_build_object('public_key', $2::text) from spent
+         returning org`,
+        [hash, publicKey, nowMs, by.service, by.action, by.peer],
       );
       return rows[0]?.org;
     },

@@ -42,5 +42,6 @@ export async function orgState(
       suspended: row.status === 'suspended',
     })),
     deletion: org.deletion,
+    clearing: org.deletion_step === 'clear_agents',
   };
 }

@@ -72,6 +72,14 @@ export async function ownerEmail(query: Query, org: string): Promise<string> {
   return rows[0]?.email ?? '';
 }
 
+/** First key of the advisory lock; that of the migrations is another. */
+const SLUGS_LOCK = 0x66_78;
+
+/** Slugs change one after the other: two orgs that took each other's would wait for each other. */
+export async function lockSlugs(query: Query): Promise<void> {
+  await query('select pg_advisory_xact_lock($1, 0)', [SLUGS_LOCK]);
+}
+
 /** The user of that address; a new one under `id` when there is none. Concurrent calls get the same one. */
 export async function userByEmail(
   query: Query,

@@ -88,22 +88,26 @@ export class HeardEvents {
   /** Once for each event, though it may come again. */
   async #audit(event: Event): Promise<void> {
     const { action = 'policy', reason = '', ...details } = event.details;
-    await this.#parts.store.query(
-      `insert into audit (org, at_ms, actor_kind, actor, action, target, decision, reason, peer, details)
-       select $1, $2, 'service', $3, $4, $5, 'denied', $6, $7, $8
-       where not exists (select from audit where org = $1 and at_ms = $2 and details ->> 'event' = $9)`,
-      [
-        event.org,
-        event.atMs,
-        event.actor,
-        action,
-        event.target,
-        reason,
-        event.service,
-        JSON.stringify({ ...details, event: event.id }),
-        event.id,
-      ],
-    );
+    await this.#parts.store.transaction(async ({ query }) => {
+      // Two replicas may hear of it at once; the second one waits here, and then finds the first one's entry.
+      await query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [event.id]);
+      await query(
+        `insert into audit (org, at_ms, actor_kind, actor, action, target, decision, reason, peer, details)
+         select $1, $2, 'service', $3, $4, $5, 'denied', $6, $7, $8
+         where not exists (select from audit where org = $1 and at_ms = $2 and details ->> 'event' = $9)`,
+        [
+          event.org,
+          event.atMs,
+          event.actor,
+          action,
+          event.target,
+          reason,
+          event.service,
+          JSON.stringify({ ...details, event: event.id }),
+          event.id,
+        ],
+      );
+    });
   }
 }
 

@@ -21,23 +21,29 @@ export interface DeletionParts {
 
 const BATCH = 20;
 
-/** One round over all orgs that are being deleted; gives how many steps were done. */
+/** One round over all orgs that are being deleted, also those behind others that are stuck; gives how many steps were done. */
 export async function advanceDeletions(parts: DeletionParts): Promise<number> {
-  const due = await parts.store.query<{ id: string; deletion_step: DeletionStep }>(
-    `select id, deletion_step from orgs where status = 'deleting' and deletion_step <> 'clear_agents'
-     order by id limit $1`,
-    [BATCH],
-  );
   let done = 0;
-  for (const { id, deletion_step: step } of due) {
-    try {
-      if (await advance(parts, id, step)) done += 1;
-    } catch (error) {
-      const { reason, message } = asFleetwireError(error);
-      parts.log.warn({ org: id, step, reason, message }, 'a deletion waits');
-    }
+  for (let after = ''; ; ) {
+    const due = await parts.store.query<{ id: string; deletion_step: DeletionStep }>(
+      `select id, deletion_step from orgs
+       where status = 'deleting' and deletion_step <> 'clear_agents' and id > $1 order by id limit $2`,
+      [after, BATCH],
+    );
+    for (const { id, deletion_step: step } of due) if (await tried(parts, id, step)) done += 1;
+    if (due.length < BATCH) return done;
+    after = due.at(-1)!.id;
   }
-  return done;
+}
+
+async function tried(parts: DeletionParts, id: string, step: DeletionStep): Promise<boolean> {
+  try {
+    return await advance(parts, id, step);
+  } catch (error) {
+    const { reason, message } = asFleetwireError(error);
+    parts.log.warn({ org: id, step, reason, message }, 'a deletion waits');
+    return false;
+  }
 }
 
 async function advance(parts: DeletionParts, id: string, step: DeletionStep): Promise<boolean> {
@@ -61,8 +67,9 @@ async function advance(parts: DeletionParts, id: string, step: DeletionStep): Pr
       decision: 'allowed',
       peer: '',
     });
-    if (next === null) {
-      await writeEvent(query, { ...said, name: 'org_deleted', traceparent: '' });
+    const name = EVENTS[next ?? 'end'];
+    if (name !== undefined) {
+      await writeEvent(query, { ...said, name, traceparent: '' });
       await query('update orgs set state_version = state_version + 1 where id = $1', [id]);
     }
     return true;
@@ -70,6 +77,12 @@ async function advance(parts: DeletionParts, id: string, step: DeletionStep): Pr
   if (done) parts.committed();
   return done;
 }
+
+/** What others must know of: the registry's turn, and the end. */
+const EVENTS: Readonly<Partial<Record<DeletionStep | 'end', string>>> = {
+  clear_agents: 'org_clearing',
+  end: 'org_deleted',
+};
 
 type Step = (query: StoreTransaction['query'], org: OrgRecord, nowMs: number) => Promise<void>;
 

@@ -1,18 +1,18 @@
 /**
- * Goal: keys open what they should and nothing else, join tokens work once, and what is stored survives restarts of org and
- * of PostgreSQL. Method: replicas of the real service over gRPC on real servers.
+ * Goal: orgs come to be once, change, go and come back as they should, and what is stored survives restarts of org and of
+ * PostgreSQL. Method: replicas of the real service over gRPC on real servers.
  */
 
 import assert from 'node:assert/strict';
-import { createNodeKey, createTokenVerifier, hashSecret } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
 import { openStore } from '@fleetwire/store';
 import { eventually, startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
+import { DELETION_STEPS } from '../src/domain/deletion.ts';
 import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
 import { seedOrg } from '../src/store/seed.ts';
-import { type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
+import { type Client, type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
 
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
@@ -21,120 +21,109 @@ describe('org', function () {
   let world: OrgWorld;
   let one: Running;
   let two: Running;
+  let operator: Client;
   before(async () => {
     world = await startOrgWorld();
     [one, two] = await Promise.all([world.start(), world.start()]);
+    operator = await world.operator(two);
   });
   after(() => world?.[Symbol.asyncDispose]());
 
   it('makes the org, its owner and the first key once, though two replicas started at the same time', async () => {
     const { org } = await (await world.as(one, world.firstKey)).getOrg({});
     const { id, slug, name } = world.trust.orgs[0]!;
+    assert.ok(org!.createdAtMs > 0);
     assert.deepEqual(
       { ...org, createdAtMs: 0 },
-      { id, slug, name, ownerEmail: 'owner@acme.test', createdAtMs: 0 },
+      {
+        id,
+        slug,
+        name,
+        ownerEmail: 'owner@acme.test',
+        createdAtMs: 0,
+        plan: 'enterprise',
+        status: 'active',
+        members: 1,
+        version: 1,
+        deletedAtMs: 0,
+        billingStatus: 'none',
+        settings: { ssoEnabled: false },
+      },
     );
-    const { keys } = await (await world.as(two, world.firstKey)).listApiKeys({});
+    const admin = await world.as(two, world.firstKey);
+    const { keys } = await admin.listApiKeys({});
     assert.deepEqual(
       keys.map((key) => [key.name, key.prefix, key.scopes]),
       [['first key', world.firstKey.slice(0, 8), ['admin']]],
     );
     assert.ok(keys[0]!.lastUsedAtMs > 0);
-  });
-
-  it('exchanges a key for a token that others verify by themselves', async () => {
-    const answer = await world.client(one).exchangeKey({ apiKey: world.firstKey });
-    const caller = await createTokenVerifier(world.trust.jwks).verify(answer.token);
+    const { entries } = await admin.listAudit({});
     assert.deepEqual(
-      [caller.kind, caller.org, caller.scopes],
-      ['user', world.trust.orgs[0]!.id, ['admin', 'send', 'read', 'node-join']],
+      entries.map(({ action, actor }) => `${action} ${actor}`),
+      ['org.create org'],
     );
-    assert.deepEqual(answer.scopes, caller.scopes);
-    const leftMs = answer.expiresAtMs - Date.now();
-    assert.ok(leftMs > 800_000 && leftMs <= 900_000, String(leftMs));
   });
 
-  it('refuses unknown, revoked and expired keys, each by its reason, at every replica', async () => {
-    const admin = await world.as(one, world.firstKey);
-    const made = await admin.createApiKey({ name: 'ci', scopes: ['send'], expiresAtMs: 0 });
-    await world.client(two).exchangeKey({ apiKey: made.secret });
-    await admin.revokeApiKey({ id: made.key!.id });
-    await admin.revokeApiKey({ id: made.key!.id });
-    const exchange = (apiKey: string) => reasonOf(world.client(two).exchangeKey({ apiKey }));
-    assert.equal(await exchange(made.secret), 'API_KEY_REVOKED');
-    assert.equal(await exchange(`${made.secret.slice(0, -1)}_`), 'API_KEY_INVALID');
-    assert.equal(await exchange('nonsense'), 'API_KEY_INVALID');
-    const expiresAtMs = Date.now() + 1500;
-    const short = await admin.createApiKey({ name: 'short', scopes: ['read'], expiresAtMs });
-    const token = await world.client(one).exchangeKey({ apiKey: short.secret });
-    assert.ok(token.expiresAtMs <= expiresAtMs, 'a token does not outlive its key');
-    while (Date.now() <= expiresAtMs + 20) await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(await exchange(short.secret), 'API_KEY_EXPIRED');
-  });
-
-  it('asks for scopes, and keeps the secret to the answer that made the key', async () => {
-    const admin = await world.as(one, world.firstKey);
-    const made = await admin.createApiKey({ name: 'sender', scopes: ['send'], expiresAtMs: 0 });
-    const sender = await world.as(two, made.secret);
-    assert.equal(await reasonOf(sender.listApiKeys({})), 'SCOPE_MISSING');
-    assert.equal(await reasonOf(sender.createJoinToken({ ttlS: 0 })), 'SCOPE_MISSING');
-    assert.equal(await reasonOf(sender.createApiKey({ name: 'x', scopes: ['admin'] })), 'SCOPE_MISSING');
-    assert.equal(await reasonOf(sender.redeemJoinToken({})), 'SERVICE_ONLY');
-    assert.equal(await reasonOf(sender.getOrg({})), 'none');
-    assert.equal(await reasonOf(world.client(one).listApiKeys({})), 'TOKEN_MISSING');
-    assert.equal(await reasonOf(admin.createApiKey({ name: 'x', scopes: ['fly'] })), 'UNKNOWN_SCOPE');
-    const listed = JSON.stringify(await admin.listApiKeys({}));
-    assert.ok(!listed.includes(made.secret) && !listed.includes(hashSecret(made.secret)));
-  });
-
-  it('does not let the last admin key be revoked', async () => {
-    const admin = await world.as(one, world.firstKey);
-    const { keys } = await admin.listApiKeys({});
-    const first = keys.find((key) => key.scopes.includes('admin'))!;
-    assert.equal(await reasonOf(admin.revokeApiKey({ id: first.id })), 'LAST_ADMIN_KEY');
-    assert.equal(await reasonOf(admin.revokeApiKey({ id: 'k_0000000000000000' })), 'API_KEY_UNKNOWN');
-  });
-
-  it('lets one of many racing machines spend a join token, and that one again', async () => {
-    const admin = await world.as(one, world.firstKey);
-    const { joinToken } = await admin.createJoinToken({ ttlS: 60 });
-    const registries = [await world.asService(one, 'registry'), await world.asService(two, 'registry')];
-    const machines = Array.from({ length: 20 }, () => createNodeKey().publicKey);
-    const outcomes = await Promise.all(
-      machines.map((publicKey, i) => reasonOf(registries[i % 2]!.redeemJoinToken({ joinToken, publicKey }))),
+  it('publishes an org from its beginning, and what it is called', async () => {
+    const { id, owner: boss } = await world.otherOrg(one, 'before');
+    await eventually(async () => (await world.published(id))?.slug === 'before');
+    const { org } = await boss.client.updateOrg({
+      version: 1,
+      name: 'After',
+      slug: 'after',
+      settings: { ssoEnabled: true },
+    });
+    assert.deepEqual(
+      [org!.name, org!.slug, org!.version, org!.settings],
+      ['After', 'after', 2, { ssoEnabled: true }],
     );
-    assert.equal(outcomes.filter((reason) => reason === 'none').length, 1, outcomes.join());
-    assert.equal(outcomes.filter((reason) => reason === 'JOIN_TOKEN_USED').length, 19, outcomes.join());
-    const winner = machines[outcomes.indexOf('none')]!;
-    for (const registry of registries) {
-      const { org } = await registry.redeemJoinToken({ joinToken, publicKey: winner });
-      assert.equal(org, world.trust.orgs[0]!.id);
-    }
+    await eventually(async () => (await world.published(id))?.slug === 'after');
+    // What is left out stays, and the old slug is free.
+    const { org: kept } = await boss.client.updateOrg({ version: 2, name: 'Kept' });
+    assert.deepEqual([kept!.slug, kept!.settings], ['after', { ssoEnabled: true }]);
+    assert.equal(await reasonOf(boss.client.createOrg({ name: 'x', slug: 'before' })), 'none');
   });
 
-  it('refuses join tokens that are unknown, and services that are not the registry', async () => {
-    const { publicKey } = createNodeKey();
-    const registry = await world.asService(one, 'registry');
-    const redeem = (joinToken: string, key = publicKey) =>
-      reasonOf(registry.redeemJoinToken({ joinToken, publicKey: key }));
-    assert.equal(await redeem('fwj_no'), 'JOIN_TOKEN_INVALID');
-    assert.equal(await redeem('fwj_no', 'UNO'), 'INVALID_PUBLIC_KEY');
-    const router = await world.asService(one, 'router');
-    assert.equal(await reasonOf(router.redeemJoinToken({ joinToken: 'x', publicKey })), 'SERVICE_ONLY');
-    const admin = await world.as(one, world.firstKey);
-    assert.equal(await reasonOf(admin.createJoinToken({ ttlS: 604_801 })), 'INVALID_TTL');
-    const { joinToken, expiresAtMs } = await admin.createJoinToken({ ttlS: 1 });
-    while (Date.now() <= expiresAtMs + 20) await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(await redeem(joinToken), 'JOIN_TOKEN_EXPIRED');
-  });
-
-  it('bounds keys and join tokens of an org', async () => {
-    const small = await world.start({ max_api_keys: 1, max_join_tokens: 1 });
-    const admin = await world.as(small, world.firstKey);
-    assert.equal(await reasonOf(admin.createApiKey({ name: 'x', scopes: ['send'] })), 'API_KEY_LIMIT');
-    await admin.createJoinToken({ ttlS: 60 });
-    assert.equal(await reasonOf(admin.createJoinToken({ ttlS: 60 })), 'JOIN_TOKEN_LIMIT');
-    await small.stop();
+  it('deletes in order, for the registry that it waits for, and forgets after 30 days', async () => {
+    const { id, owner: boss } = await world.otherOrg(one, 'ending');
+    const registry = await world.asService(two, 'registry');
+    const store = await world.store();
+    const status = async () => (await operator.getOrg({ org: 'ending' })).org!.status;
+    const active = async () =>
+      (await operator.listOrgs({ status: 'active' })).orgs.some((org) => org.id === id);
+    assert.equal(await active(), true);
+    // A confirmation of what nobody deletes changes nothing.
+    await registry.confirmCleared({ org: id, deletion: 1 });
+    await boss.client.deleteOrg({ confirmSlug: 'ending' });
+    assert.equal(await active(), false);
+    assert.equal(await reasonOf(operator.restoreOrg({ org: id })), 'DELETION_RUNNING');
+    assert.equal(await reasonOf(operator.deleteOrg({ org: id, confirmSlug: 'ending' })), 'ORG_CLOSED');
+    const step = async () => {
+      const [org] = await store.query<{ step: string }>(
+        'select deletion_step as step from orgs where id = $1',
+        [id],
+      );
+      return org!.step;
+    };
+    await eventually(async () => (await step()) === 'clear_agents');
+    await registry.confirmCleared({ org: id, deletion: 2 });
+    assert.equal(await step(), 'clear_agents', 'that was another deletion');
+    await registry.confirmCleared({ org: id, deletion: 1 });
+    await eventually(async () => (await status()) === 'deleted');
+    await eventually(async () => (await world.published(id))?.status === 'deleted');
+    await eventually(async () => (await reasonOf(boss.client.getOrg({}))) === 'ORG_CLOSED');
+    const { entries } = await operator.listAudit({ org: id, filter: { action: 'org' } });
+    const steps = DELETION_STEPS.map((step) =>
+      step === 'clear_agents' ? 'org.cleared' : `org.delete.${step}`,
+    );
+    assert.deepEqual(entries.map(({ action }) => action).reverse(), ['org.create', 'org.delete', ...steps]);
+    await store.query('update orgs set deleted_at_ms = 1 where id = $1', [id]);
+    assert.equal(await reasonOf(operator.restoreOrg({ org: id })), 'RESTORE_TOO_LATE');
+    await store.query('update orgs set deleted_at_ms = $2 where id = $1', [id, Date.now()]);
+    await operator.restoreOrg({ org: 'ending' });
+    assert.equal(await reasonOf(operator.restoreOrg({ org: 'ending' })), 'ORG_NOT_DELETED');
+    assert.equal((await world.client(one).exchangeKey(boss)).role, 'owner');
+    assert.equal(await active(), true);
   });
 });
 
@@ -170,6 +159,7 @@ describe('org and its database', function () {
     const seed = (id: string) =>
       seedOrg(store, {
         org: { id, slug: 'acme', name: 'Acme' },
+        plan: 'team',
         ownerEmail: 'owner@acme.test',
         ownerId: newId('user'),
         key: undefined,

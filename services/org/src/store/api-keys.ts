@@ -75,7 +75,7 @@ export async function usableKeys(query: Query, org: string, nowMs: number): Prom
   return rows[0]!.count;
 }
 
-/** Throws LAST_ADMIN_KEY when nobody could administrate the org without this key. */
+/** Throws LAST_ADMIN_KEY when nobody could administrate the org without this key. A member's key never could. */
 export async function refuseLastAdminKey(
   query: Query,
   org: string,
@@ -83,11 +83,13 @@ export async function refuseLastAdminKey(
   nowMs: number,
 ): Promise<void> {
   if (!key.scopes.includes('admin')) return;
-  const others = await query(
+  const able = await query<{ id: string }>(
     `select k.id from api_keys k join memberships m on m.org = k.org and m.user_id = k.user_id and m.role <> 'member'
-     where k.org = $1 and k.id <> $3 and 'admin' = any (k.scopes) and ${USABLE} limit 1`,
+     where k.org = $1 and 'admin' = any (k.scopes) and ${USABLE} order by k.id = $3 limit 2`,
     [org, nowMs, key.id],
   );
+  const others = able.filter(({ id }) => id !== key.id);
+  if (able.length === others.length) return;
   if (others.length > 0) return;
   throw new FleetwireError(
     'failed_precondition',

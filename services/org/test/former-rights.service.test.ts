@@ -1,0 +1,111 @@
+/**
+ * Goal: who was demoted or removed has nothing left of what they could do, at any service, within 5 s. Method: two replicas and
+ * another service on real servers, and people who go on with what they had.
+ */
+
+import assert from 'node:assert/strict';
+import { createNodeKey, createTokenSigner } from '@fleetwire/identity';
+import { eventually } from '@fleetwire/testkit';
+import { after, before, describe, it } from 'mocha';
+import { SCOPES } from '../src/domain/scopes.ts';
+import { type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
+import { type Neighbour, startNeighbour } from './neighbour.ts';
+
+type Running = Awaited<ReturnType<OrgWorld['start']>>;
+
+/** How soon every service must know. */
+const SOON = { timeoutMs: 5000 };
+const secretOf = (url: string) => url.split('/').at(-1)!;
+
+describe('what somebody could do', function () {
+  this.timeout(60_000);
+  let world: OrgWorld;
+  let one: Running;
+  let two: Running;
+  let neighbour: Neighbour;
+  before(async () => {
+    world = await startOrgWorld();
+    [one, two] = await Promise.all([world.start(), world.start()]);
+    neighbour = await startNeighbour(world);
+  });
+  after(async () => {
+    await neighbour?.stop();
+    await world?.[Symbol.asyncDispose]();
+  });
+
+  async function team(name: string): Promise<{ id: string; boss: Person; admin: Person }> {
+    const { id, owner: boss } = await world.otherOrg(one, name);
+    return { id, boss, admin: await world.join(one, boss.client, `admin@${name}.test`, 'admin') };
+  }
+
+  /** What the audit says was refused to somebody, oldest first. */
+  async function denied({ client }: Person, actor: string): Promise<string[]> {
+    const { entries } = await client.listAudit({ filter: { actor, decision: 'denied' } });
+    return entries.map((entry) => `${entry.action} ${entry.reason}`).reverse();
+  }
+
+  it('ends with the role: the token, the key and the invites of a demoted admin', async () => {
+    const { id, boss, admin } = await team('demoted');
+    const { url } = await admin.client.createInvite({});
+    const { version } = (await boss.client.listMembers({ role: 'admin' })).members[0]!;
+    await boss.client.changeRole({ user: admin.user, role: 'member', version });
+    await eventually(async () => (await reasonOf(admin.client.getOrg({}))) === 'TOKEN_REVOKED', SOON);
+    const accepting = world.client(two).acceptInvite({ secret: secretOf(url), email: 'eve@demoted.test' });
+    assert.equal(await reasonOf(accepting), 'INVITE_REVOKED');
+    const { role, scopes } = await world.client(two).exchangeKey({ apiKey: admin.apiKey });
+    assert.deepEqual([role, scopes.includes('admin')], ['member', false]);
+    // A token that no revocation has reached yet says more than the role of today allows.
+    const signer = await createTokenSigner(world.keysDir, 'org');
+    const claims = {
+      sub: admin.user,
+      org: id,
+      scopes: SCOPES,
+      lifetimeMs: 60_000,
+      issuedAtMs: Date.now() + 1000,
+    };
+    const { token } = await signer.sign(claims);
+    const stale = world.client(two, () => token);
+    assert.equal(await reasonOf(stale.createInvite({})), 'ROLE_TOO_LOW');
+    assert.equal(await reasonOf(stale.createApiKey({ name: 'x', scopes: ['admin'] })), 'ROLE_TOO_LOW');
+    assert.deepEqual(await denied(boss, admin.user), [
+      'invite.create ROLE_TOO_LOW',
+      'key.create ROLE_TOO_LOW',
+    ]);
+    assert.deepEqual(await denied(boss, 'eve@demoted.test'), ['invite.accept INVITE_REVOKED']);
+  });
+
+  it('ends with the membership, at every service within 5 s', async () => {
+    const { boss, admin } = await team('removed');
+    const { token } = await world.client(one).exchangeKey({ apiKey: admin.apiKey });
+    const elsewhere = world.client(two, () => token);
+    const { joinToken } = await admin.client.createJoinToken({});
+    const { url } = await admin.client.createInvite({ email: 'eve@removed.test' });
+    await admin.client.createPolicy({
+      policy: { level: 'user', subject: admin.user, name: 'x', rules: [{ agents: '*', maxSpawns: 1 }] },
+    });
+    await eventually(async () => (await neighbour.ask(token, 'bob')).reason === 'ALLOWED_BY_DEFAULT', SOON);
+    await boss.client.removeMember({ user: admin.user });
+    await Promise.all([
+      eventually(async () => (await reasonOf(elsewhere.getOrg({}))) === 'TOKEN_REVOKED', SOON),
+      eventually(async () => (await reasonOf(neighbour.ask(token, 'bob'))) === 'TOKEN_REVOKED', SOON),
+    ]);
+    const anyone = world.client(two);
+    assert.equal(await reasonOf(anyone.exchangeKey({ apiKey: admin.apiKey })), 'API_KEY_REVOKED');
+    const accepting = anyone.acceptInvite({ secret: secretOf(url), email: 'eve@removed.test' });
+    assert.equal(await reasonOf(accepting), 'INVITE_REVOKED');
+    const registry = await world.asService(two, 'registry');
+    const { publicKey } = createNodeKey();
+    assert.equal(await reasonOf(registry.redeemJoinToken({ joinToken, publicKey })), 'JOIN_TOKEN_EXPIRED');
+    assert.deepEqual((await boss.client.listPolicies({ level: 'user' })).policies, []);
+    // Invited again, they begin anew: what is revoked stays revoked.
+    const back = await world.join(two, boss.client, admin.email);
+    assert.equal(back.user, admin.user);
+    assert.equal(await reasonOf(back.client.getOrg({})), 'none');
+    assert.equal(
+      (await neighbour.ask((await anyone.exchangeKey(back)).token, 'bob')).reason,
+      'ALLOWED_BY_DEFAULT',
+    );
+    assert.equal(await reasonOf(neighbour.ask(token, 'bob')), 'TOKEN_REVOKED');
+    assert.equal(await reasonOf(anyone.exchangeKey({ apiKey: admin.apiKey })), 'API_KEY_REVOKED');
+  });
+});

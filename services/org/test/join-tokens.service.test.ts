@@ -1,0 +1,69 @@
+/** Goal: a join token lets one machine in, once. Method: registries that spend tokens at two replicas, one by one and at once. */
+
+import assert from 'node:assert/strict';
+import { createNodeKey } from '@fleetwire/identity';
+import { after, before, describe, it } from 'mocha';
+import { type Client, type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
+
+type Running = Awaited<ReturnType<OrgWorld['start']>>;
+
+describe('join tokens', function () {
+  this.timeout(60_000);
+  let world: OrgWorld;
+  let one: Running;
+  let boss: Person;
+  let org: string;
+  let registries: readonly Client[];
+  before(async () => {
+    world = await startOrgWorld();
+    const [first, two] = await Promise.all([world.start(), world.start()]);
+    one = first;
+    registries = [await world.asService(one, 'registry'), await world.asService(two, 'registry')];
+    ({ id: org, owner: boss } = await world.otherOrg(one, 'join'));
+  });
+  after(() => world?.[Symbol.asyncDispose]());
+
+  it('are spent by one of many racing machines, by that one again, and once in the audit', async () => {
+    const { joinToken } = await boss.client.createJoinToken({ ttlS: 60 });
+    const machines = Array.from({ length: 20 }, () => createNodeKey().publicKey);
+    const outcomes = await Promise.all(
+      machines.map((publicKey, i) => reasonOf(registries[i % 2]!.redeemJoinToken({ joinToken, publicKey }))),
+    );
+    assert.equal(outcomes.filter((reason) => reason === 'none').length, 1, outcomes.join());
+    assert.equal(outcomes.filter((reason) => reason === 'JOIN_TOKEN_USED').length, 19, outcomes.join());
+    const publicKey = machines[outcomes.indexOf('none')]!;
+    for (const registry of registries)
+      assert.deepEqual(await registry.redeemJoinToken({ joinToken, publicKey }), { org });
+    const { entries } = await boss.client.listAudit({ filter: { action: 'node' } });
+    const [joined, made] = entries;
+    assert.deepEqual([entries.length, made!.action, made!.actor], [2, 'node.token', boss.user]);
+    const { action, actor, actorKind, target, details } = joined!;
+    assert.deepEqual([action, actor, actorKind], ['node.join', 'registry', 'service']);
+    assert.deepEqual([target, details], [made!.target, { public_key: publicKey }]);
+  });
+
+  it('that are unknown, expired or of a closed org are refused', async () => {
+    const { publicKey } = createNodeKey();
+    const redeem = (joinToken: string, key = publicKey) =>
+      reasonOf(registries[0]!.redeemJoinToken({ joinToken, publicKey: key }));
+    assert.equal(await redeem('fwj_no'), 'JOIN_TOKEN_INVALID');
+    assert.equal(await redeem('fwj_no', 'UNO'), 'INVALID_PUBLIC_KEY');
+    const { joinToken } = await boss.client.createJoinToken({ ttlS: 1 });
+    const store = await world.store();
+    await store.query('update join_tokens set expires_at_ms = 1 where org = $1 and used_by is null', [org]);
+    assert.equal(await redeem(joinToken), 'JOIN_TOKEN_EXPIRED');
+    const { id, owner: other } = await world.otherOrg(one, 'closed');
+    const { joinToken: theirs } = await other.client.createJoinToken({});
+    await other.client.deleteOrg({ confirmSlug: 'closed' });
+    assert.equal(await redeem(theirs), 'JOIN_TOKEN_INVALID');
+    await registries[0]!.confirmCleared({ org: id, deletion: 1 });
+  });
+
+  it('are bounded', async () => {
+    const small = await world.start({ max_join_tokens: 1 });
+    const { owner } = await world.otherOrg(small, 'bounded');
+    await owner.client.createJoinToken({ ttlS: 60 });
+    assert.equal(await reasonOf(owner.client.createJoinToken({ ttlS: 60 })), 'JOIN_TOKEN_LIMIT');
+    await small.stop();
+  });
+});

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeConsumer, partitionOf, streamSpecs } from '@fleetwire/contract';
 import type { TestNats } from '@fleetwire/testkit';
-import { startTestNats, tempFolder } from '@fleetwire/testkit';
+import { operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Algorithms, encodeUser } from '@nats-io/jwt';
 import { createUser, fromPublic, fromSeed } from '@nats-io/nkeys';
@@ -19,7 +19,6 @@ import {
   loadOrgSigning,
   loadSecrets,
   mintNodeUser,
-  natsServerConfig,
   nodeInboxPrefix,
   orgAccountJwt,
 } from '../src/index.ts';
@@ -55,15 +54,7 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
   const nats = cleanup.use(
     await startTestNats({
       binary,
-      config: ({ dir, port }) =>
-        natsServerConfig(keysDir, {
-          host: '127.0.0.1',
-          port,
-          serverName: 'test',
-          storeDir: join(dir, 'jetstream'),
-          resolverDir: join(dir, 'accounts'),
-          maxPayload: 2 * 1024 * 1024,
-        }),
+      config: operatorMode(keysDir),
     }),
   );
   const connections = cleanup.adopt([] as NatsConnection[], async (all) => {

@@ -20,12 +20,11 @@ import {
   keyFiles,
   loadOrgSigning,
   mintNodeUser,
-  natsServerConfig,
   nodeInboxPrefix,
 } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { TestNats } from '@fleetwire/testkit';
-import { startTestNats, tempFolder } from '@fleetwire/testkit';
+import { operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { bootstrapFabric, readFabricRecord } from '../src/bootstrap.ts';
 
@@ -56,16 +55,7 @@ async function emptyServer(): Promise<Place> {
   const folder = cleanup.use(tempFolder('bootstrap'));
   const keysDir = join(folder.path, 'keys');
   const trust = await ensureKeys(keysDir, { orgSlug: 'acme', services: ['router'] });
-  const config = ({ dir, port }: { dir: string; port: number }) =>
-    natsServerConfig(keysDir, {
-      host: '127.0.0.1',
-      port,
-      serverName: 'test',
-      storeDir: join(dir, 'jetstream'),
-      resolverDir: join(dir, 'accounts'),
-      maxPayload: 2 * MiB,
-    });
-  const nats = cleanup.use(await startTestNats({ config }));
+  const nats = cleanup.use(await startTestNats({ config: operatorMode(keysDir) }));
   const kept = cleanup.move();
   const { port } = nats;
   return {

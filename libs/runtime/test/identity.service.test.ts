@@ -4,10 +4,10 @@
 import { strict as assert } from 'node:assert';
 import { join } from 'node:path';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
-import { type Caller, ensureKeys, natsServerConfig } from '@fleetwire/identity';
+import { type Caller, ensureKeys } from '@fleetwire/identity';
 import { bindService, createRpcClient, type RpcContext, type RpcHandlers } from '@fleetwire/rpc';
 import { bootstrapFabric, defineService, runService, type ServiceContext } from '@fleetwire/runtime';
-import { startTestNats, tempFolder } from '@fleetwire/testkit';
+import { operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 
 function telling(name: string, seen: { context?: ServiceContext } = {}) {
@@ -40,15 +40,7 @@ describe('services with keys', function () {
     const keysDir = join(folder.path, 'keys');
     await ensureKeys(keysDir, { orgSlug: 'acme', services: ['org', 'registry'] });
     await using nats = await startTestNats({
-      config: ({ dir, port }) =>
-        natsServerConfig(keysDir, {
-          host: '127.0.0.1',
-          port,
-          serverName: 'test',
-          storeDir: join(dir, 'jetstream'),
-          resolverDir: join(dir, 'accounts'),
-          maxPayload: 2 * 1024 * 1024,
-        }),
+      config: operatorMode(keysDir),
     });
     const record = await bootstrapFabric({ keysDir, natsUrls: [nats.url], partitions: 3 });
     const logStream = { write: () => undefined };

@@ -15,7 +15,6 @@ import {
   keyFiles,
   loadOrgKeys,
   mintNodeUser,
-  natsServerConfig,
   nodeInboxPrefix,
   type OrgIssuer,
   orgAccountJwt,
@@ -23,7 +22,7 @@ import {
   signingOfOrg,
 } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
-import { eventually, startTestNats, tempFolder } from '@fleetwire/testkit';
+import { eventually, operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { type Account, Algorithms, decode, encodeAccount } from '@nats-io/jwt';
 import { fromPublic, fromSeed } from '@nats-io/nkeys';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -58,15 +57,7 @@ describe('accounts of orgs made at run time', function () {
   const startNats = async () =>
     cleanup.use(
       await startTestNats({
-        config: ({ dir, port }) =>
-          natsServerConfig(keysDir, {
-            host: '127.0.0.1',
-            port,
-            serverName: 'test',
-            storeDir: join(dir, 'jetstream'),
-            resolverDir: join(dir, 'accounts'),
-            maxPayload: 2 * MiB,
-          }),
+        config: operatorMode(keysDir),
       }),
     );
   const connect = async (url: string, o: Omit<Parameters<typeof connectBroker>[0], 'urls' | 'name'>) => {

@@ -3,6 +3,7 @@ export type { EventuallyOptions } from './eventually.ts';
 export { eventually } from './eventually.ts';
 export type { TestNats, TestNatsOptions } from './nats.ts';
 export { plainConfig, startTestNats } from './nats.ts';
+export { operatorMode } from './operator-mode.ts';
 export type { TestPostgres } from './postgres.ts';
 export { startOwnPostgres, startTestPostgres } from './postgres.ts';
 export type { TempFolder } from './temp-folder.ts';

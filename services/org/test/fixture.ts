@@ -2,22 +2,16 @@
 
 import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { DEFAULT_SIZING, LIMITS, ORGS_BUCKET } from '@fleetwire/contract';
+import { DEFAULT_SIZING, ORGS_BUCKET } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import {
-  createTokenSigner,
-  ensureKeys,
-  keyFiles,
-  loadFirstApiKey,
-  natsServerConfig,
-  type Trust,
-} from '@fleetwire/identity';
+import { createTokenSigner, ensureKeys, keyFiles, loadFirstApiKey, type Trust } from '@fleetwire/identity';
 import type { FleetwireError } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
+  operatorMode,
   startOwnPostgres,
   startTestNats,
   startTestPostgres,
@@ -81,7 +75,7 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
   const keysDir = join(building.use(tempFolder('org')).path, 'keys');
   const services = ['org', 'registry', 'router'];
   const trust = await ensureKeys(keysDir, { orgSlug: 'acme', ownerEmail: 'owner@acme.test', services });
-  const nats = building.use(await startTestNats({ config: (place) => operatorMode(keysDir, place) }));
+  const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
   const small = {
     ingress_max_bytes: MiB,
     inbox_max_bytes: MiB,
@@ -179,17 +173,6 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
     },
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
-}
-
-function operatorMode(keysDir: string, { dir, port }: { dir: string; port: number }): Promise<string> {
-  return natsServerConfig(keysDir, {
-    host: '127.0.0.1',
-    port,
-    serverName: 'test',
-    storeDir: join(dir, 'jetstream'),
-    resolverDir: join(dir, 'accounts'),
-    maxPayload: LIMITS.serverMaxPayload,
-  });
 }
 
 /** The error that a call was refused with; undefined when it was not. */

@@ -15,17 +15,10 @@ import {
   nodeConsumer,
   receiptSubject,
 } from '@fleetwire/contract';
-import {
-  createNodeKey,
-  ensureKeys,
-  keyFiles,
-  loadOrgKeys,
-  natsServerConfig,
-  nodeInboxPrefix,
-} from '@fleetwire/identity';
+import { createNodeKey, ensureKeys, keyFiles, loadOrgKeys, nodeInboxPrefix } from '@fleetwire/identity';
 import { newId, systemClock } from '@fleetwire/kernel';
 import { bootstrapFabric, OrgAccounts } from '@fleetwire/runtime';
-import { eventually, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
+import { eventually, operatorMode, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { minting } from '../src/handlers/credentials.ts';
 
@@ -47,16 +40,7 @@ describe('credentials of nodes', function () {
   before(async () => {
     keysDir = join(cleanup.use(tempFolder('credentials')).path, 'keys');
     await ensureKeys(keysDir, { services: ['org', 'registry'] });
-    const config = ({ dir, port }: { dir: string; port: number }) =>
-      natsServerConfig(keysDir, {
-        host: '127.0.0.1',
-        port,
-        serverName: 'test',
-        storeDir: join(dir, 'jetstream'),
-        resolverDir: join(dir, 'accounts'),
-        maxPayload: 2 * MiB,
-      });
-    nats = cleanup.use(await startTestNats({ config }));
+    nats = cleanup.use(await startTestNats({ config: operatorMode(keysDir) }));
     await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SIZING, partitions: 1 });
   });
   after(() => cleanup.disposeAsync());

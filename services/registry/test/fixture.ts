@@ -12,7 +12,6 @@ import {
   createTokenSigner,
   ensureKeys,
   keyFiles,
-  natsServerConfig,
   nodeInboxPrefix,
   signWithNodeKey,
 } from '@fleetwire/identity';
@@ -21,6 +20,7 @@ import { bindService, createRpcClient, type RpcClient, startRpcServer } from '@f
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
+  operatorMode,
   startOwnPostgres,
   startTestNats,
   startTestPostgres,
@@ -81,7 +81,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
   await ensureKeys(keysDir, { orgSlug: 'acme', services });
   const trust = await ensureKeys(keysDir, { orgSlug: 'other', services });
   const orgs = trust.orgs.map((org) => org.id) as [string, string];
-  const nats = building.use(await startTestNats({ config: (place) => operatorMode(keysDir, place) }));
+  const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
   const bytes = {
     ingress_max_bytes: MiB,
     inbox_max_bytes: MiB,
@@ -163,17 +163,6 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
       }),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
-}
-
-function operatorMode(keysDir: string, { dir, port }: { dir: string; port: number }): Promise<string> {
-  return natsServerConfig(keysDir, {
-    host: '127.0.0.1',
-    port,
-    serverName: 'test',
-    storeDir: join(dir, 'jetstream'),
-    resolverDir: join(dir, 'accounts'),
-    maxPayload: 2 * MiB,
-  });
 }
 
 /** Takes the id of an org as join token, and remembers which clearings were confirmed. */

@@ -35,7 +35,7 @@ export function bindOrg(parts: OrgParts) {
   return bindService(
     OrgServiceDefinition,
     {
-      exchangeKey: (request) => exchangeKey(parts, request),
+      exchangeKey: (request, call) => exchangeKey(parts, request, call.peer),
       getSigningKeys: () => getSigningKeys(parts),
       createOrg: (request, call) => createOrg(parts, request, call),
       getOrg: (request, call) => getOrg(parts, request, call),

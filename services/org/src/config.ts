@@ -50,6 +50,8 @@ export const orgSection = defineSection('org', {
   max_policy_bytes: count(524_288, 786_432).describe(
     'Bytes of all policies of one org, as they are published',
   ),
+  max_assignments: count(5000, 10_000).describe('Agents of one org that are assigned to workspaces'),
+  max_letters_per_day: count(200, 100_000).describe('Invites by e-mail of one org in 24 hours'),
   last_used_interval_s: z
     .number()
     .int()

@@ -112,15 +112,14 @@ async function wireOrg(context: Context): Promise<Wired> {
   const committed = () => {
     for (const part of [relay, upkeep, mail, deletions]) part.kick();
   };
+  const deleting = { store, clock, log, committed: () => relay.kick(), waits: new Map() };
   const deletions = new Rounds({
     name: 'deletions',
     intervalMs: set.upkeep_interval_ms,
     log,
     work: async () => {
       const cancelSubscription = (id: string) => upkeep.cancelNow(id);
-      while (
-        (await advanceDeletions({ store, clock, log, cancelSubscription, committed: () => relay.kick() })) > 0
-      );
+      while ((await advanceDeletions({ ...deleting, cancelSubscription })) > 0);
     },
   });
   const sweeps = new Rounds({

@@ -154,7 +154,11 @@ describe('more than the role allows', function () {
       policy: { level: 'workspace', subject: workspace!.id, name: 'strict', priority: 1, rules },
     });
     const { policy: own } = await member.client.createPolicy({
-      policy: { level: 'repo', subject: mine, name: 'own', rules },
+      policy: { level: 'repo', subject: mine, name: 'own', priority: -1, rules },
+    });
+    // An admin's for the member: of a priority that a member's own may have.
+    const { policy: mild } = await boss.client.createPolicy({
+      policy: { level: 'user', subject: member.user, name: 'mild', priority: -5, rules },
     });
     const { updatePolicy, createPolicy, deletePolicy } = member.client;
     const tries: [() => Promise<unknown>, string][] = [
@@ -164,21 +168,26 @@ describe('more than the role allows', function () {
         'policy.update PRIORITY_TOO_HIGH',
       ],
       [() => deletePolicy({ id: strict!.id }), 'policy.delete PRIORITY_TOO_HIGH'],
+      [() => deletePolicy({ id: mild!.id }), 'policy.delete ROLE_TOO_LOW'],
+      [() => updatePolicy({ policy: { ...mild!, disabled: true } }), 'policy.update ROLE_TOO_LOW'],
       [
         () =>
           createPolicy({ policy: { level: 'user', subject: member.user, name: 'x', priority: 1, rules } }),
         'policy.create PRIORITY_TOO_HIGH',
       ],
       [
-        () => createPolicy({ policy: { level: 'user', subject: boss.user, name: 'x', rules } }),
+        () => createPolicy({ policy: { level: 'user', subject: boss.user, name: 'x', priority: -1, rules } }),
         'policy.create ROLE_TOO_LOW',
       ],
       [
-        () => createPolicy({ policy: { level: 'workspace', subject: other!.id, name: 'x', rules } }),
+        () =>
+          createPolicy({
+            policy: { level: 'workspace', subject: other!.id, name: 'x', priority: -1, rules },
+          }),
         'policy.create ROLE_TOO_LOW',
       ],
       [
-        () => createPolicy({ policy: { level: 'repo', subject: his, name: 'x', rules } }),
+        () => createPolicy({ policy: { level: 'repo', subject: his, name: 'x', priority: -1, rules } }),
         'policy.create ROLE_TOO_LOW',
       ],
       [() => createPolicy({ policy: { level: 'org', name: 'x', rules } }), 'policy.create ROLE_TOO_LOW'],
@@ -206,14 +215,14 @@ describe('more than the role allows', function () {
     await boss.client.assignAgent({ workspace: his!.id, agent: 'robo' });
     assert.equal(
       await reasonOf(member.client.assignAgent({ workspace: mine!.id, agent: 'Robo' })),
-      'ROLE_TOO_LOW',
+      'SCOPE_MISSING',
     );
-    assert.equal(await reasonOf(member.client.unassignAgent({ agent: 'ROBO' })), 'ROLE_TOO_LOW');
+    assert.equal(await reasonOf(member.client.unassignAgent({ agent: 'ROBO' })), 'SCOPE_MISSING');
     const take = member.client.reassignWorkspace({ id: his!.id, user: member.user });
     assert.equal(await reasonOf(take), 'SCOPE_MISSING');
     const expected = [
-      'workspace.assign ROLE_TOO_LOW',
-      'workspace.unassign ROLE_TOO_LOW',
+      'workspace.assign SCOPE_MISSING',
+      'workspace.unassign SCOPE_MISSING',
       'workspace.reassign SCOPE_MISSING',
     ];
     assert.deepEqual(await denied(all, member.user), expected);
@@ -222,7 +231,7 @@ describe('more than the role allows', function () {
   it('is not had by a membership elsewhere: a token is for one org', async () => {
     const [here, there] = [await team('here'), await team('there')];
     const both = await world.join(one, there.boss.client, here.admin.email);
-    assert.equal(both.user, here.admin.user, 'one person');
+    assert.notEqual(both.user, here.admin.user, 'giving an address makes nobody another');
     assert.equal(await reasonOf(both.client.getOrg({ org: here.id })), 'ORG_UNKNOWN');
     assert.equal(
       await reasonOf(both.client.listAudit({})),

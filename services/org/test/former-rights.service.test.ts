@@ -71,7 +71,7 @@ describe('what somebody could do', function () {
       'invite.create ROLE_TOO_LOW',
       'key.create ROLE_TOO_LOW',
     ]);
-    assert.deepEqual(await denied(boss, 'eve@demoted.test'), ['invite.accept INVITE_REVOKED']);
+    assert.deepEqual(await denied(boss, 'invitee'), ['invite.accept INVITE_REVOKED']);
   });
 
   it('ends with the membership, at every service within 5 s', async () => {
@@ -99,7 +99,7 @@ describe('what somebody could do', function () {
     assert.deepEqual((await boss.client.listPolicies({ level: 'user' })).policies, []);
     // Invited again, they begin anew: what is revoked stays revoked.
     const back = await world.join(two, boss.client, admin.email);
-    assert.equal(back.user, admin.user);
+    assert.notEqual(back.user, admin.user);
     assert.equal(await reasonOf(back.client.getOrg({})), 'none');
     assert.equal(
       (await neighbour.ask((await anyone.exchangeKey(back)).token, 'bob')).reason,

@@ -34,7 +34,7 @@ describe('join tokens', function () {
     const publicKey = machines[outcomes.indexOf('none')]!;
     for (const registry of registries)
       assert.deepEqual(await registry.redeemJoinToken({ joinToken, publicKey }), { org });
-    const { entries } = await boss.client.listAudit({ filter: { action: 'node' } });
+    const { entries } = await boss.client.listAudit({ filter: { action: 'node', decision: 'allowed' } });
     const [joined, made] = entries;
     assert.deepEqual([entries.length, made!.action, made!.actor], [2, 'node.token', boss.user]);
     const { action, actor, actorKind, target, details } = joined!;

@@ -67,6 +67,7 @@ const tool = (level: string, subject: string) => ({
   level,
   subject,
   name: fresh('policy'),
+  priority: -1,
   rules: [{ agents: '*', allowedTools: { patterns: ['git'] } }],
 });
 
@@ -130,10 +131,10 @@ export const CALLS: { readonly [O in Operation]: MakeRequest<O> } = {
     const workspace = (await workspaceOf(whose)).id;
     return { org: id, workspace, agent: fresh('agent') };
   },
-  unassignAgent: async ({ id }, whose) => {
+  unassignAgent: async (scene, whose) => {
     const agent = fresh('agent');
-    await whose.client.assignAgent({ workspace: (await workspaceOf(whose)).id, agent });
-    return { org: id, agent };
+    await scene.owner.client.assignAgent({ workspace: (await workspaceOf(whose)).id, agent });
+    return { org: scene.id, agent };
   },
   createApiKey: ({ id }) => ({ org: id, name: fresh('key'), scopes: ['account'] }),
   listApiKeys: ({ id }, whose) => ({ org: id, user: whose.user }),
@@ -156,7 +157,7 @@ export const CALLS: { readonly [O in Operation]: MakeRequest<O> } = {
   testPolicy: ({ id }) => ({ org: id, action: 'message', actor: 'alice', target: 'bob' }),
   getPlan: ({ id }) => ({ org: id }),
   listPlans: () => ({}),
-  changePlan: ({ id }) => ({ org: id, plan: 'team' }),
+  changePlan: ({ id }) => ({ org: id, plan: 'enterprise' }),
   setLimits: ({ id }) => ({ org: id, limits: { workspaces: 100, agents: 100, nodes: 100, members: 100 } }),
   getUsage: ({ id }) => ({ org: id }),
   listAudit: ({ id }) => ({ org: id }),

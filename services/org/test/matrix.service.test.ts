@@ -65,8 +65,10 @@ function expected(operation: Operation, caller: CallerName): string {
   const by = (grant: string) => (grant === 'no' ? 'ROLE_TOO_LOW' : 'allowed');
   switch (caller) {
     case 'owner':
-    case 'key with no other scope':
       return by(grants.owner);
+    case 'key with no other scope':
+      // Reaching others, and handing the org over, takes the scope admin as well.
+      return grants.member === 'own' || operation === 'leaveOrg' ? 'SCOPE_MISSING' : by(grants.owner);
     case 'admin':
       return by(grants.admin);
     case 'member, on what is their own':

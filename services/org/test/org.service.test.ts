@@ -96,7 +96,6 @@ describe('org', function () {
     await registry.confirmCleared({ org: id, deletion: 1 });
     await boss.client.deleteOrg({ confirmSlug: 'ending' });
     assert.equal(await active(), false);
-    assert.equal(await reasonOf(operator.restoreOrg({ org: id })), 'DELETION_RUNNING');
     assert.equal(await reasonOf(operator.deleteOrg({ org: id, confirmSlug: 'ending' })), 'ORG_CLOSED');
     const step = async () => {
       const [org] = await store.query<{ step: string }>(
@@ -108,7 +107,14 @@ describe('org', function () {
     await eventually(async () => (await step()) === 'clear_agents');
     await registry.confirmCleared({ org: id, deletion: 2 });
     assert.equal(await step(), 'clear_agents', 'that was another deletion');
-    await registry.confirmCleared({ org: id, deletion: 1 });
+    // Until then nobody has lost anything: it can be called off.
+    await eventually(async () => (await world.published(id))?.clearing === true);
+    assert.equal(await reasonOf(operator.restoreOrg({ org: id })), 'none');
+    assert.equal(await active(), true);
+    const mine = await world.as(one, boss.apiKey);
+    await eventually(async () => (await reasonOf(mine.deleteOrg({ confirmSlug: 'ending' }))) === 'none');
+    await eventually(async () => (await step()) === 'clear_agents');
+    await registry.confirmCleared({ org: id, deletion: 2 });
     await eventually(async () => (await status()) === 'deleted');
     await eventually(async () => (await world.published(id))?.status === 'deleted');
     await eventually(async () => (await reasonOf(boss.client.getOrg({}))) === 'ORG_CLOSED');
@@ -116,7 +122,13 @@ describe('org', function () {
     const steps = DELETION_STEPS.map((step) =>
       step === 'clear_agents' ? 'org.cleared' : `org.delete.${step}`,
     );
-    assert.deepEqual(entries.map(({ action }) => action).reverse(), ['org.create', 'org.delete', ...steps]);
+    const calledOff = ['org.delete', 'org.delete.cancel_subscription', 'org.restore'];
+    assert.deepEqual(entries.map(({ action }) => action).reverse(), [
+      'org.create',
+      ...calledOff,
+      'org.delete',
+      ...steps,
+    ]);
     await store.query('update orgs set deleted_at_ms = 1 where id = $1', [id]);
     assert.equal(await reasonOf(operator.restoreOrg({ org: id })), 'RESTORE_TOO_LATE');
     await store.query('update orgs set deleted_at_ms = $2 where id = $1', [id, Date.now()]);

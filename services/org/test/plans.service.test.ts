@@ -38,7 +38,7 @@ describe('plans', function () {
 
   const fresh = async (name: string, plan: string) => {
     const { id, owner } = await world.otherOrg(one, name);
-    await owner.client.changePlan({ plan });
+    if (plan !== 'enterprise') await operator.changePlan({ org: id, plan });
     return { id, boss: owner };
   };
   /** Limit, its value, plan, and the plan that lifts it. */
@@ -63,7 +63,7 @@ describe('plans', function () {
   });
 
   it('of a free org allow one workspace and one member, and say which plan allows more', async () => {
-    const { boss } = await fresh('free', 'free');
+    const { id, boss } = await fresh('free', 'free');
     const { createWorkspace, createInvite } = boss.client;
     await createWorkspace({ name: 'first' });
     assert.equal(await limitOf(createWorkspace({ name: 'second' })), 'workspaces 1 free pro');
@@ -71,23 +71,24 @@ describe('plans', function () {
     const { version } = (await boss.client.getOrg({})).org!;
     const sso = boss.client.updateOrg({ version, settings: { ssoEnabled: true } });
     assert.equal(await reasonOf(sso), 'PLAN_FEATURE');
-    await boss.client.changePlan({ plan: 'pro' });
+    assert.equal(await reasonOf(boss.client.changePlan({ plan: 'pro' })), 'PLAN_NOT_SOLD');
+    await operator.changePlan({ org: id, plan: 'pro' });
     assert.equal(await limitOf(createWorkspace({ name: 'second' })), 'none');
   });
 
   it('that become smaller take nothing away, and let nothing in', async () => {
-    const { boss } = await fresh('smaller', 'team');
+    const { id, boss } = await fresh('smaller', 'team');
     const { url } = await boss.client.createInvite({});
     const bob = await world.join(one, boss.client, 'bob@smaller.test');
     await bob.client.createWorkspace({ name: 'first' });
     await bob.client.createWorkspace({ name: 'second' });
-    await boss.client.changePlan({ plan: 'free' });
+    await operator.changePlan({ org: id, plan: 'free' });
     const secret = url.split('/').at(-1)!;
     const accepting = world.client(two).acceptInvite({ secret, email: 'eve@smaller.test' });
     assert.equal(await limitOf(accepting), 'members 1 free pro');
     const plan = await boss.client.getPlan({});
     assert.deepEqual([plan.members, plan.workspaces, plan.openInvites], [2, 2, 1]);
-    const { entries } = await boss.client.listAudit({ filter: { actor: 'eve@smaller.test' } });
+    const { entries } = await boss.client.listAudit({ filter: { actor: 'invitee' } });
     assert.deepEqual(
       entries.map(({ decision, reason }) => [decision, reason]),
       [['denied', 'PLAN_LIMIT']],
@@ -121,6 +122,12 @@ describe('plans', function () {
     const { plan, limits, members, seats, billingStatus } = await boss.client.getPlan({});
     assert.deepEqual([plan!.name, members, seats, billingStatus], ['team', 2, 3, 'none']);
     assert.deepEqual(limits, { workspaces: -1, agents: 100, nodes: -1, members: -1 });
+  });
+
+  it('are overruled in what is named, and in nothing else', async () => {
+    const { id } = await fresh('partly', 'free');
+    const { limits } = await operator.setLimits({ org: id, limits: { nodes: 4 } });
+    assert.deepEqual(limits, { workspaces: 1, agents: 3, nodes: 4, members: 1 });
   });
 
   it('are overruled by the operator for one org, and all services hear of it', async () => {

@@ -164,7 +164,8 @@ describe('policies', function () {
     const { owner: boss } = await fresh('plan');
     const { createPolicy, updatePolicy, deletePolicy } = boss.client;
     const { policy } = await createPolicy({ policy: { level: 'org', name: 'kept', rules: silent } });
-    await boss.client.changePlan({ plan: 'pro' });
+    assert.equal(await reasonOf(boss.client.changePlan({ plan: 'pro' })), 'PLAN_NOT_SOLD');
+    await (await world.operator(one)).changePlan({ org: 'plan', plan: 'pro' });
     const error = await errorOf(createPolicy({ policy: { level: 'org', name: 'new', rules: silent } }));
     assert.deepEqual([error?.kind, error?.reason], ['failed_precondition', 'PLAN_FEATURE']);
     assert.deepEqual(error?.details, { plan: 'pro', lifted_by: 'team' });

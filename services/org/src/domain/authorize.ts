@@ -36,6 +36,22 @@ export function grantOf(operation: Operation, role: Role | undefined): Exclude<G
   return grant === 'no' ? roleTooLow(operation, role) : grant;
 }
 
+/**
+ * May the caller act on what belongs to others, or to the whole org? Where members may act on their own only, that takes a
+ * role above theirs, and the scope admin as well: a key that was made for less does not reach further in an admin's hand.
+ */
+export function reachesOthers(operation: Operation, role: Role, scopes: readonly string[]): boolean {
+  const permission = PERMISSIONS[operation];
+  if (permission.for !== 'members') return true;
+  if (permission.grants[role] !== 'yes') return false;
+  return permission.grants.member !== 'own' || scopes.includes('admin');
+}
+
+/** Why a caller may not act on what belongs to somebody else. */
+export function notOwn(operation: Operation, role: Role, scopes: readonly string[]): FleetwireError {
+  return role === 'member' ? roleTooLow(operation, role) : scopeMissing('admin', scopes);
+}
+
 /** For what belongs to somebody else, or to the whole org, where a role may change only its own. */
 export function roleTooLow(operation: Operation, role: Role): FleetwireError {
   const permission = PERMISSIONS[operation];

@@ -23,11 +23,17 @@ export const RESTORABLE_MS = 30 * 24 * 3_600_000;
 
 /** Why a deleted org cannot be restored; undefined: it can. */
 export function restoreRefusal(
-  org: { readonly status: string; readonly deleted_at_ms: number | null },
+  org: {
+    readonly status: string;
+    readonly deletion_step: string | null;
+    readonly deleted_at_ms: number | null;
+  },
   nowMs: number,
 ): FleetwireError | undefined {
   if (org.status === 'active')
     return new FleetwireError('failed_precondition', 'ORG_NOT_DELETED', 'this org is not deleted');
+  // Up to here nobody has lost anything that is not made anew.
+  if (org.deletion_step === 'cancel_subscription' || org.deletion_step === 'clear_agents') return undefined;
   if (org.status === 'deleting')
     return new FleetwireError(
       'failed_precondition',

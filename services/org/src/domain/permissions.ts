@@ -74,8 +74,9 @@ export const PERMISSIONS: Readonly<Record<Operation, Permission>> = {
   updateWorkspace: members('workspace.update', 'account', OWN),
   reassignWorkspace: members('workspace.reassign', 'admin', ADMINS),
   deleteWorkspace: members('workspace.delete', 'account', OWN),
-  assignAgent: members('workspace.assign', 'account', OWN),
-  unassignAgent: members('workspace.unassign', 'account', OWN),
+  // The name of an agent is the whole org's: who could take any name into a workspace could stop its agent there.
+  assignAgent: members('workspace.assign', 'admin', ADMINS),
+  unassignAgent: members('workspace.unassign', 'admin', ADMINS),
   createApiKey: members('key.create', 'account', ALL),
   listApiKeys: members('key.list', 'account', OWN),
   revokeApiKey: members('key.revoke', 'account', OWN),

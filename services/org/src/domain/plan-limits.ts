@@ -7,7 +7,7 @@ import { invariant } from '@fleetwire/kernel';
 interface Planned {
   readonly plan: string;
   /** Instead of the plan's; null: none. */
-  readonly limits: Limits | null;
+  readonly limits: Partial<Limits> | null;
 }
 
 export function limitsInForce(org: Planned, members: number): Limits {
@@ -20,7 +20,7 @@ export function limitsInForce(org: Planned, members: number): Limits {
 export function refuseOverLimit(
   org: Planned,
   members: number,
-  what: 'members' | 'workspaces',
+  what: 'members' | 'workspaces' | 'agents',
   present: number,
 ): void {
   const limit = limitsInForce(org, members)[what];

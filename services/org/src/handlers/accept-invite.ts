@@ -20,11 +20,11 @@ import { Invite, type InviteRow } from '../store/entities.ts';
 import {
   addMember,
   billingDue,
+  hasMember,
   memberCount,
-  membershipOf,
+  newUser,
   type OrgRecord,
   orgByIdOrSlug,
-  userByEmail,
 } from '../store/orgs.ts';
 import { writeAudit, writeEvent } from '../store/records.ts';
 import { nowMs, type OrgParts } from './parts.ts';
@@ -65,12 +65,14 @@ export async function acceptInvite(
         org: seen.org,
         atMs: nowMs(parts.clock),
         actorKind: 'invitee',
-        actor: foldEmail(email),
+        // Not the address, of which there are any number: refusals are bounded by the actor.
+        actor: 'invitee',
         action: PERMISSIONS.acceptInvite.action,
         target: seen.invite,
         decision: 'denied',
         reason: error.reason,
         peer: from.peer,
+        details: { email: foldEmail(email) },
       });
     throw error;
   }
@@ -101,8 +103,8 @@ async function accept(
   const members = await memberCount(query, org.id);
   refuseOverLimit(org, members, 'members', members);
   const folded = foldEmail(email);
-  const user = await userByEmail(query, { id: newId('user'), email, folded, org: org.id }, at);
-  if ((await membershipOf(query, org.id, user)) !== undefined) throw alreadyMember();
+  if (await hasMember(query, org.id, folded)) throw alreadyMember();
+  const user = await newUser(query, { id: newId('user'), email, folded, org: org.id }, at);
   await addMember(query, { org: org.id, user, role: invite.role, invitedBy: invite.invitedBy }, at);
   await query('update invites set accepted_at_ms = $2, accepted_by = $3 where id = $1', [
     invite.id,

@@ -8,8 +8,8 @@ import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 import type { RpcContext } from '@fleetwire/rpc';
 import { callerOf } from '@fleetwire/rpc';
 import type { StoreTransaction } from '@fleetwire/store';
-import { grantOf, OPERATOR, refusalByToken, roleTooLow } from '../domain/authorize.ts';
-import { type Grant, type Operation, PERMISSIONS, type Role } from '../domain/permissions.ts';
+import { grantOf, notOwn, OPERATOR, reachesOthers, refusalByToken } from '../domain/authorize.ts';
+import { type Operation, PERMISSIONS, type Role } from '../domain/permissions.ts';
 import { membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
 import { type AuditEntry, writeAudit, writeEvent } from '../store/records.ts';
 import { nowMs, type OrgParts } from './parts.ts';
@@ -90,7 +90,7 @@ async function acting<T>(
   work: (act: Act) => Promise<T>,
 ): Promise<T> {
   const caller = callerOf(call);
-  const seen: { org: string; target: string } = { org: caller.org, target: '' };
+  const seen: Seen = { org: caller.org, target: '', details: undefined };
   try {
     const refused = refusalByToken(operation, caller);
     if (refused) throw refused;
@@ -101,7 +101,8 @@ async function acting<T>(
       const act = actOf(parts, operation, call, caller, org, role, tx, seen);
       mustBeOpen(operation, org);
       const result = await work(act);
-      if (mode === 'change') await writeAudit(tx.query, entryOf(act, call, seen.target, detailsOf.get(act)));
+      if (mode === 'change' || (role === OPERATOR && LOOKED_AT.has(operation)))
+        await writeAudit(tx.query, entryOf(act, call, seen));
       return result;
     });
   } catch (thrown) {
@@ -110,8 +111,15 @@ async function acting<T>(
   }
 }
 
-/** What `about` was told besides the target. */
-const detailsOf = new WeakMap<Act, Readonly<Record<string, string>>>();
+/** When whoever runs the fabric looks at other people's people or doings, they can see that. */
+const LOOKED_AT: ReadonlySet<Operation> = new Set(['listMembers', 'listAudit', 'exportAudit']);
+
+/** What the audit will say of the call. */
+interface Seen {
+  org: string;
+  target: string;
+  details: Readonly<Record<string, string>> | undefined;
+}
 
 /** Another org's id looks like one that does not exist. */
 async function orgOf(
@@ -149,10 +157,9 @@ function actOf(
   org: OrgRecord,
   role: Role | typeof OPERATOR,
   tx: StoreTransaction,
-  seen: { target: string },
+  seen: Seen,
 ): Act {
-  const permission = PERMISSIONS[operation];
-  const grant: Grant = role === OPERATOR || permission.for !== 'members' ? 'yes' : permission.grants[role];
+  const onOthers = role === OPERATOR || reachesOthers(operation, role, caller.scopes);
   const at = nowMs(parts.clock);
   const actor = caller.subject;
   const act: Act = {
@@ -164,13 +171,13 @@ function actOf(
     nowMs: at,
     query: tx.query,
     em: tx.em,
-    onOthers: grant === 'yes',
+    onOthers,
     mustOwn(user) {
-      if (grant !== 'yes' && user !== actor) throw roleTooLow(operation, role as Role);
+      if (!onOthers && user !== actor) throw notOwn(operation, role as Role, caller.scopes);
     },
     about(target, details) {
       seen.target = target;
-      if (details !== undefined) detailsOf.set(act, details);
+      if (details !== undefined) seen.details = details;
     },
     async tell(name, target, details = {}) {
       const { traceparent } = call;
@@ -198,12 +205,7 @@ export function orgClosed(): FleetwireError {
   });
 }
 
-function entryOf(
-  act: Act,
-  call: Call,
-  target: string,
-  details: Readonly<Record<string, string>> | undefined,
-): AuditEntry {
+function entryOf(act: Act, call: Call, { target, details }: Seen): AuditEntry {
   return {
     org: act.org.id,
     atMs: act.nowMs,

@@ -15,6 +15,7 @@ import { cutPage, readPage } from '@fleetwire/rpc';
 import { checkExpiry, checkKeyName, keyPrefix } from '../domain/api-keys.ts';
 import { roleTooLow } from '../domain/authorize.ts';
 import { checkScopes, scopeMissing } from '../domain/scopes.ts';
+import { refuseShare } from '../domain/shares.ts';
 import { type ApiKeyRow, ApiKey as ApiKeyTable } from '../store/access-entities.ts';
 import { keyById, keysOf, refuseLastAdminKey, usableKeys } from '../store/api-keys.ts';
 import { type Act, type Call, change, look } from './act.ts';
@@ -22,7 +23,10 @@ import { repeated } from './once.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { revokeTokens } from './revoke-tokens.ts';
 
-/** A key carries no more than the token that asks for it: otherwise any key could make an admin's. */
+/**
+ * A key carries no more than the token that asks for it, and ends no later than the key behind that: otherwise any key
+ * could make an admin's, and one that was given for a day another for ever.
+ */
 export function createApiKey(
   parts: OrgParts,
   request: CreateApiKeyRequest,
@@ -37,12 +41,15 @@ export function createApiKey(
     if (act.role === 'member' && scopes.includes('admin')) throw roleTooLow('createApiKey', 'member');
     const beyond = scopes.find((scope) => !caller.scopes.includes(scope));
     if (beyond !== undefined) throw scopeMissing(beyond, caller.scopes);
+    const parent = caller.key === '' ? undefined : await keyById(query, org.id, caller.key);
     const secret = newApiKey();
     const id = newId('key');
     const once = { org: org.id, actor, operation: 'createApiKey', key, request: rest };
     const earlier = await repeated(query, once, act.nowMs, async () => {
       const { max_api_keys: max } = parts.config;
       if ((await usableKeys(query, org.id, act.nowMs)) >= max) throw keyLimit(max);
+      if (act.role === 'member')
+        refuseShare(await usableKeys(query, org.id, act.nowMs, actor), max, 'API keys');
       await act.em.insert(ApiKeyTable, {
         id,
         org: org.id,
@@ -52,7 +59,7 @@ export function createApiKey(
         hash: hashSecret(secret),
         scopes: [...scopes],
         createdAtMs: act.nowMs,
-        expiresAtMs,
+        expiresAtMs: notAfter(expiresAtMs, parent?.expiresAtMs ?? null),
       });
       return id;
     });
@@ -89,7 +96,12 @@ export function revokeApiKey(
     if (key.revokedAtMs !== null) return {};
     await refuseLastAdminKey(act.query, act.org.id, key, act.nowMs);
     await act.query('update api_keys set revoked_at_ms = $2 where id = $1', [key.id, act.nowMs]);
-    await revokeTokens(act, 'key', key.id);
+    await act.query(
+      `update join_tokens set expires_at_ms = $3
+       where org = $1 and key_id = $2 and used_by is null and expires_at_ms > $3`,
+      [act.org.id, key.id, act.nowMs],
+    );
+    await revokeTokens(act, { kind: 'key', user: key.userId, key: key.id });
     return {};
   });
 }
@@ -103,6 +115,10 @@ async function visibleKey(act: Act, id: string): Promise<ApiKeyRow> {
   act.mustOwn(key.userId);
   return key;
 }
+
+/** The earlier end; null: none. */
+const notAfter = (wanted: number | null, bound: number | null): number | null =>
+  bound === null ? wanted : Math.min(wanted ?? bound, bound);
 
 function keyLimit(max: number): FleetwireError {
   return new FleetwireError('resource_exhausted', 'API_KEY_LIMIT', `the org has ${max} API keys`, {

@@ -7,13 +7,15 @@ import type {
   UnassignAgentResponse,
 } from '@fleetwire/gen/org';
 import { checkName, FleetwireError, foldName } from '@fleetwire/kernel';
+import { refuseOverLimit } from '../domain/plan-limits.ts';
 import { workspaceSuspended } from '../domain/workspaces.ts';
+import { memberCount } from '../store/orgs.ts';
 import { assignmentsOf } from '../store/workspaces.ts';
 import { type Act, type Call, change } from './act.ts';
 import type { OrgParts } from './parts.ts';
 import { ownWorkspace } from './workspaces.ts';
 
-/** Moves an agent that is assigned elsewhere, where the caller may act on both places. */
+/** Moves an agent that is assigned elsewhere. */
 export function assignAgent(
   parts: OrgParts,
   request: AssignAgentRequest,
@@ -26,7 +28,8 @@ export function assignAgent(
     if (workspace.status === 'suspended') throw workspaceSuspended(workspace.name);
     if (request.repo !== '' && !workspace.repos.some(({ id }) => id === request.repo)) throw repoUnknown();
     const agent = foldName(request.agent);
-    const present = await mayMove(act, agent);
+    const present = await placeOf(act, agent);
+    if (present === undefined) await refuseTooMany(parts, act);
     if (present !== workspace.id) refuseFull(workspace);
     await query(
       `insert into assignments (org, agent, agent_name, workspace, repo, assigned_by, assigned_at_ms)
@@ -49,7 +52,7 @@ export function unassignAgent(
   checkName(request.agent, 'agent');
   return change(parts, 'unassignAgent', call, request.org, async (act) => {
     const agent = foldName(request.agent);
-    const workspace = await mayMove(act, agent);
+    const workspace = await placeOf(act, agent);
     if (workspace === undefined)
       throw new FleetwireError('not_found', 'AGENT_NOT_ASSIGNED', 'this agent is assigned to no workspace');
     await act.query('delete from assignments where org = $1 and agent = $2', [act.org.id, agent]);
@@ -59,13 +62,22 @@ export function unassignAgent(
   });
 }
 
-/** The workspace in which the agent is now; undefined: in none. Throws ROLE_TOO_LOW when it is another member's. */
-async function mayMove(act: Act, agent: string): Promise<string | undefined> {
+/** The workspace in which the agent is now; undefined: in none. */
+async function placeOf(act: Act, agent: string): Promise<string | undefined> {
   const present = (await assignmentsOf(act.query, act.org.id, { agent }))[0];
-  if (present === undefined) return undefined;
-  act.about(present.workspace, { agent });
-  act.mustOwn(present.user_id);
-  return present.workspace;
+  return present?.workspace;
+}
+
+/** All assignments travel with the org's state. Throws PLAN_LIMIT, ASSIGNMENT_LIMIT. */
+async function refuseTooMany(parts: OrgParts, { query, org }: Act): Promise<void> {
+  const rows = await query<{ count: number }>('select count(*) from assignments where org = $1', [org.id]);
+  const { count } = rows[0]!;
+  refuseOverLimit(org, await memberCount(query, org.id), 'agents', count);
+  const { max_assignments: max } = parts.config;
+  if (count < max) return;
+  throw new FleetwireError('resource_exhausted', 'ASSIGNMENT_LIMIT', `the org has assigned ${max} agents`, {
+    help: 'Unassign agents that are gone.',
+  });
 }
 
 function refuseFull(workspace: {

@@ -13,9 +13,9 @@ import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
 import { checkSlug, slugChoice, slugOf, slugTaken } from '../domain/slugs.ts';
 import { checkEmail, foldEmail, lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
-import { addMember, billingDue, membershipOf, orgByIdOrSlug, userByEmail } from '../store/orgs.ts';
+import { addMember, billingDue, membershipOf, newUser, orgByIdOrSlug } from '../store/orgs.ts';
 import { writeAudit, writeEvent } from '../store/records.ts';
-import { admitted, type Call, refuse } from './act.ts';
+import { admitted, type Call, orgUnknown, refuse } from './act.ts';
 import { repeated } from './once.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
@@ -32,7 +32,8 @@ export async function createOrg(
   if (caller.kind === 'user') await refuseFormer(parts, call);
   refuseViolations('INVALID_ORG_NAME', [lineViolation('name', request.name, TEXT_LIMITS.nameChars)]);
   const plan = checkPlan(request.plan === '' ? parts.defaultPlan : request.plan);
-  if (request.plan === 'enterprise' && parts.sold && caller.kind === 'user') throw contactSales();
+  if (request.plan !== '' && request.plan !== parts.defaultPlan && caller.kind === 'user')
+    checkOrdered(parts, request.plan);
   const given = request.slug === '' ? undefined : checkSlug(request.slug);
   const wanted = given ?? slugOf(request.name);
   const owner = ownerOf(request, call) ?? (await refuse(parts, 'createOrg', call, ownerIsCaller()));
@@ -72,8 +73,19 @@ export function planUnknown(name: string): FleetwireError {
   });
 }
 
-/** Where plans are sold, only the operator makes an org an enterprise. */
-export function contactSales(): FleetwireError {
+/**
+ * What people may order by themselves: where plans are sold, all but enterprise; where they are not, none, or a limit set by
+ * the operator would be no limit. Throws failed_precondition CONTACT_SALES, PLAN_NOT_SOLD.
+ */
+export function checkOrdered(parts: OrgParts, plan: string): void {
+  if (parts.sold && plan !== 'enterprise') return;
+  if (parts.sold) throw contactSales();
+  throw new FleetwireError('failed_precondition', 'PLAN_NOT_SOLD', 'plans are not sold here', {
+    help: 'Ask the operator of this fabric to change it.',
+  });
+}
+
+function contactSales(): FleetwireError {
   return new FleetwireError(
     'failed_precondition',
     'CONTACT_SALES',
@@ -132,7 +144,7 @@ async function create(
     const user =
       'user' in owner
         ? owner.user
-        : await userByEmail(
+        : await newUser(
             query,
             { id: newId('user'), email: owner.email, folded: foldEmail(owner.email), org: id },
             at,
@@ -161,15 +173,35 @@ async function create(
     return id;
   });
   const org = await orgByIdOrSlug(query, earlier ?? id, false);
-  return { org: await shownOrg(query, org!), secret: earlier === undefined ? secret : '' };
+  const told = earlier === undefined ? secret : await replacedKey(query, earlier, call);
+  return { org: await shownOrg(query, org!), secret: told };
 }
+
+/**
+ * Whoever repeats the call may never have got the answer. A key that nobody has used is replaced by one that they get now;
+ * of one in use nothing is said. Throws ORG_UNKNOWN for who has left the org since.
+ */
+async function replacedKey(query: StoreTransaction['query'], org: string, call: Call): Promise<string> {
+  const caller = callerOf(call);
+  if (caller.kind === 'user' && (await membershipOf(query, org, caller.subject)) === undefined)
+    throw orgUnknown();
+  const secret = newApiKey();
+  const replaced = await query(
+    `update api_keys set hash = $2, prefix = $3
+     where org = $1 and name = $4 and last_used_at_ms is null and revoked_at_ms is null returning id`,
+    [org, hashSecret(secret), keyPrefix(secret), FIRST_KEY],
+  );
+  return replaced.length === 1 ? secret : '';
+}
+
+const FIRST_KEY = 'first key';
 
 function firstKey(org: string, userId: string, secret: string, at: number) {
   return {
     id: newId('key'),
     org,
     userId,
-    name: 'first key',
+    name: FIRST_KEY,
     prefix: keyPrefix(secret),
     hash: hashSecret(secret),
     scopes: [...FIRST_KEY_SCOPES],

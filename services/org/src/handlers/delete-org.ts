@@ -15,6 +15,7 @@ import { billingDue, orgByIdOrSlug } from '../store/orgs.ts';
 import { writeAudit } from '../store/records.ts';
 import { admitted, type Call, change } from './act.ts';
 import { nowMs, type OrgParts } from './parts.ts';
+import { revokeTokens } from './revoke-tokens.ts';
 import { shownOrg } from './shown-org.ts';
 
 /** From here on its tokens are refused everywhere; the rest goes on by itself, see upkeep/deletion.ts. */
@@ -36,6 +37,8 @@ export function deleteOrg(
        billing_due_at_ms = null where id = $1`,
       [org.id, DELETION_STEPS[0]],
     );
+    // A restored org begins with new tokens.
+    await revokeTokens(act, { kind: 'org' });
     await act.tell('org_deletion_started', org.id);
     return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
   });
@@ -83,7 +86,8 @@ export function restoreOrg(
     if (refused) throw refused;
     await query(
       `insert into memberships (org, user_id, role, invited_by, joined_at_ms, version)
-       select org, user_id, role, invited_by, joined_at_ms, 1 from former_memberships where org = $1`,
+       select org, user_id, role, invited_by, joined_at_ms, 1 from former_memberships where org = $1
+       on conflict do nothing`,
       [org.id],
     );
     await query('delete from former_memberships where org = $1', [org.id]);

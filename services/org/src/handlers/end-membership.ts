@@ -24,7 +24,7 @@ export async function endMembership(act: Act, user: string): Promise<number> {
     [org.id, user, nowMs],
   );
   await billingDue(query, org.id, nowMs);
-  await revokeTokens(act, 'user', user);
+  await revokeTokens(act, { kind: 'user', user });
   return suspended.length;
 }
 

@@ -2,23 +2,25 @@
 
 import type { ExchangeKeyRequest, ExchangeKeyResponse, GetSigningKeysResponse } from '@fleetwire/gen/org';
 import { hashSecret } from '@fleetwire/identity';
-import { FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 import { checkKeyLife, checkKeyText, invalidKey } from '../domain/api-keys.ts';
+import { PERMISSIONS } from '../domain/permissions.ts';
 import { scopesInForce } from '../domain/roles.ts';
 import type { KeyInUse } from '../store/api-keys.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 
+/** `peer`: who asks, for the audit: a key that is not good any more may be in wrong hands. */
 export async function exchangeKey(
   parts: OrgParts,
   request: ExchangeKeyRequest,
+  peer: string,
 ): Promise<ExchangeKeyResponse> {
   checkKeyText(request.apiKey);
   // Before the key is read: a token must not look younger than what is known of its key.
   const now = nowMs(parts.clock);
   const key = await parts.keys.inUse(hashSecret(request.apiKey));
   if (key === undefined) throw invalidKey();
-  checkKeyLife(key, now);
-  const role = roleInForce(key);
+  const role = await roleInForce(parts, key, now, peer);
   await parts.keys.touch(key.id, now, parts.config.last_used_interval_s * 1000);
   const scopes = scopesInForce(key.scopes, role);
   const { token, expiresAtMs } = await parts.tokens.sign({
@@ -33,7 +35,27 @@ export async function exchangeKey(
 }
 
 /** A key outlives neither the membership of its user nor its org. */
-function roleInForce({ role, orgStatus }: KeyInUse): string {
+async function roleInForce(parts: OrgParts, key: KeyInUse, now: number, peer: string): Promise<string> {
+  try {
+    checkKeyLife(key, now);
+    return openRole(key);
+  } catch (error) {
+    await parts.denials.write({
+      org: key.org,
+      atMs: now,
+      actorKind: 'user',
+      actor: key.userId,
+      action: PERMISSIONS.exchangeKey.action,
+      target: key.id,
+      decision: 'denied',
+      reason: asFleetwireError(error).reason,
+      peer,
+    });
+    throw error;
+  }
+}
+
+function openRole({ role, orgStatus }: KeyInUse): string {
   if (orgStatus !== 'active')
     throw new FleetwireError(
       'unauthenticated',

@@ -18,7 +18,7 @@ import { checkGrantedRole } from '../domain/roles.ts';
 import { checkEmail, foldEmail, refuseViolations, TEXT_LIMITS, textViolation } from '../domain/texts.ts';
 import { letter } from '../mail/letter.ts';
 import { type InviteRow, Invite as InviteTable, Mail } from '../store/entities.ts';
-import { memberCount, membershipOf } from '../store/orgs.ts';
+import { hasMember, memberCount, membershipOf } from '../store/orgs.ts';
 import { alreadyMember } from './accept-invite.ts';
 import { type Act, type Call, change, look } from './act.ts';
 import { repeated } from './once.ts';
@@ -65,16 +65,13 @@ async function refuseDoubles(parts: OrgParts, act: Act, email: string | null): P
   const { query, org, nowMs } = act;
   const open = 'accepted_at_ms is null and revoked_at_ms is null and expires_at_ms > $2';
   if (email !== null) {
-    const member = await query(
-      'select 1 from memberships m join users u on u.id = m.user_id where m.org = $1 and u.email_folded = $2',
-      [org.id, foldEmail(email)],
-    );
-    if (member.length > 0) throw alreadyMember();
+    if (await hasMember(query, org.id, foldEmail(email))) throw alreadyMember();
     const pending = await query<{ id: string }>(
       `select id from invites where org = $1 and ${open} and email_folded = $3`,
       [org.id, nowMs, foldEmail(email)],
     );
     if (pending[0] !== undefined) throw invitePending(pending[0].id);
+    await refuseLetters(parts, act, foldEmail(email));
   }
   const rows = await query<{ count: number }>(`select count(*) from invites where org = $1 and ${open}`, [
     org.id,
@@ -84,6 +81,27 @@ async function refuseDoubles(parts: OrgParts, act: Act, email: string | null): P
   if (rows[0]!.count >= max) throw inviteLimit(max);
   const members = await memberCount(query, org.id);
   refuseOverLimit(org, members, 'members', members + rows[0]!.count);
+}
+
+const DAY_MS = 24 * 3_600_000;
+const LETTERS_TO_ONE = 3;
+
+/** Invites that were taken back count too: their letters were sent. Throws resource_exhausted LETTER_LIMIT. */
+async function refuseLetters(parts: OrgParts, act: Act, emailFolded: string): Promise<void> {
+  const rows = await act.query<{ all: number; one: number }>(
+    `select count(*) as all, count(*) filter (where email_folded = $3) as one from invites
+     where org = $1 and created_at_ms > $2 and email is not null`,
+    [act.org.id, act.nowMs - DAY_MS, emailFolded],
+  );
+  const { all, one } = rows[0]!;
+  const { max_letters_per_day: max } = parts.config;
+  if (all < max && one < LETTERS_TO_ONE) return;
+  const said =
+    all < max ? `this address was written to ${one} times` : `the org has sent ${all} invites by e-mail`;
+  throw new FleetwireError('resource_exhausted', 'LETTER_LIMIT', `${said} within a day`, {
+    help: 'Make an invite by link, without an address, and hand it over yourself; or wait.',
+    retryAfterMs: DAY_MS / 24,
+  });
 }
 
 async function insertInvite(parts: OrgParts, act: Act, invite: NewInvite): Promise<void> {

@@ -10,6 +10,7 @@ import { hashSecret, newJoinToken } from '@fleetwire/identity';
 import { FleetwireError, newId } from '@fleetwire/kernel';
 import { checkPublicKey, checkTtl, invalidJoinToken, refusal } from '../domain/join-tokens.ts';
 import { PERMISSIONS } from '../domain/permissions.ts';
+import { refuseShare } from '../domain/shares.ts';
 import { JoinToken } from '../store/access-entities.ts';
 import { forgetOldJoinTokens, unspentJoinTokens } from '../store/join-tokens.ts';
 import { admitted, type Call, change } from './act.ts';
@@ -29,7 +30,15 @@ export function createJoinToken(
     await forgetOldJoinTokens(query, org.id, now);
     const { max_join_tokens: max } = parts.config;
     if ((await unspentJoinTokens(query, org.id, now)) >= max) throw limitReached(max);
-    const row = { hash: hashSecret(joinToken), id, org: org.id, createdBy: act.actor };
+    const own = await unspentJoinTokens(query, org.id, now, act.actor);
+    if (act.role === 'member') refuseShare(own, max, 'join tokens');
+    const row = {
+      hash: hashSecret(joinToken),
+      id,
+      org: org.id,
+      createdBy: act.actor,
+      keyId: act.caller.key || null,
+    };
     await act.em.insert(JoinToken, { ...row, createdAtMs: now, expiresAtMs });
     act.about(id);
     return { joinToken, expiresAtMs };
@@ -63,6 +72,20 @@ export async function redeemJoinToken(
   // A closed org's tokens look like none.
   if (token === undefined || token.orgStatus !== 'active') throw invalidJoinToken();
   const why = refusal(token, request.publicKey, now);
-  if (why) throw why;
+  if (why) {
+    await parts.denials.write({
+      org: token.org,
+      atMs: now,
+      actorKind: 'service',
+      actor: service,
+      action: PERMISSIONS.redeemJoinToken.action,
+      target: token.id,
+      decision: 'denied',
+      reason: why.reason,
+      peer: call.peer,
+      details: { public_key: request.publicKey },
+    });
+    throw why;
+  }
   return { org: token.org };
 }

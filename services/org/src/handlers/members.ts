@@ -20,6 +20,7 @@ import {
   type Standing,
   successor,
 } from '../domain/roles.ts';
+import { scopeMissing } from '../domain/scopes.ts';
 import { type MemberRecord, membershipOf } from '../store/orgs.ts';
 import { type Call, change, look } from './act.ts';
 import { endMembership, revokeOpenInvites } from './end-membership.ts';
@@ -68,7 +69,7 @@ export function changeRole(
     ]);
     if (target.role === 'admin' && role === 'member') {
       await revokeOpenInvites(act, request.user);
-      await revokeTokens(act, 'user', request.user);
+      await revokeTokens(act, { kind: 'user', user: request.user });
     }
     await act.tell('member_role_changed', request.user, { role });
     return { member: shownMember((await membershipOf(query, org.id, request.user))!) };
@@ -97,6 +98,9 @@ export function leaveOrg(parts: OrgParts, request: LeaveOrgRequest, call: Call):
     const { query, org, actor } = act;
     const rows = await query<MemberRecord>('select * from memberships where org = $1', [org.id]);
     const own = rows.find((row) => row.user_id === actor)!;
+    // It hands the org over.
+    if (own.role === 'owner' && !act.caller.scopes.includes('admin'))
+      throw scopeMissing('admin', act.caller.scopes);
     const others = rows.filter((row) => row.user_id !== actor).map(standing);
     const heir = successor(standing(own), others);
     act.about(actor, heir === undefined ? {} : { new_owner: heir.userId });

@@ -63,7 +63,8 @@ export async function updateOrg(
       const { query, org } = act;
       checkVersion(request.version, org.version);
       const sso = settings?.ssoEnabled ?? org.sso_enabled;
-      if (sso && !planByName(org.plan)?.ssoAddon) throw planLacks(org.plan, 'single sign-on');
+      if (sso && !org.sso_enabled && !planByName(org.plan)?.ssoAddon)
+        throw planLacks(org.plan, 'single sign-on');
       if (slug !== undefined && slug !== org.slug) await lockSlugs(query);
       await query(
         `update orgs set name = $2, slug = $3, sso_enabled = $4, version = version + 1 where id = $1`,

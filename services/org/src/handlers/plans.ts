@@ -1,6 +1,7 @@
 /** GetPlan, ListPlans, ChangePlan, SetLimits, GetUsage. */
 
 import { PLANS, type Plan as PlanData, planByName, seatsOf } from '@fleetwire/access';
+import type { Limits } from '@fleetwire/gen/access';
 import type {
   ChangePlanRequest,
   ChangePlanResponse,
@@ -19,7 +20,7 @@ import { refuseViolations } from '../domain/texts.ts';
 import { billingDue, memberCount, orgByIdOrSlug } from '../store/orgs.ts';
 import { workspaceCount } from '../store/workspaces.ts';
 import { type Call, change, look } from './act.ts';
-import { contactSales, planUnknown } from './create-org.ts';
+import { checkOrdered, planUnknown } from './create-org.ts';
 import type { OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
 
@@ -63,8 +64,8 @@ export function changePlan(
   return change(parts, 'changePlan', call, request.org, async (act) => {
     const { query, org } = act;
     act.about(org.id, { from: org.plan, to: plan.name });
-    if (plan.name === 'enterprise' && parts.sold && act.role !== OPERATOR) throw contactSales();
     if (plan.name !== org.plan) {
+      if (act.role !== OPERATOR) checkOrdered(parts, plan.name);
       await query('update orgs set plan = $2, version = version + 1 where id = $1', [org.id, plan.name]);
       await billingDue(query, org.id, act.nowMs);
       await act.tell('plan_changed', org.id, { from: org.plan, to: plan.name });
@@ -73,29 +74,29 @@ export function changePlan(
   });
 }
 
+/** The whole set of what differs from the plan; a limit that is not named is the plan's again. */
 export function setLimits(
   parts: OrgParts,
   request: SetLimitsRequest,
   call: Call,
 ): Promise<SetLimitsResponse> {
-  const { limits } = request;
+  const named = Object.entries(request.limits ?? {}).filter(([, value]) => value !== undefined);
   refuseViolations(
     'INVALID_LIMITS',
-    Object.entries(limits ?? {}).map(([field, value]) =>
+    named.map(([field, value]) =>
       Number.isInteger(value) && value >= -1
         ? undefined
         : { field: `limits.${field}`, description: 'must be a whole number, or -1 for no limit' },
     ),
   );
+  const limits = named.length === 0 ? null : (Object.fromEntries(named) as Partial<Limits>);
   return change(parts, 'setLimits', call, request.org, async (act) => {
     const { query, org } = act;
-    act.about(org.id, limits === undefined ? {} : { limits: JSON.stringify(limits) });
-    await query('update orgs set limits = $2, version = version + 1 where id = $1', [
-      org.id,
-      limits === undefined ? null : JSON.stringify(limits),
-    ]);
+    const said = limits === null ? null : JSON.stringify(limits);
+    act.about(org.id, { limits: said ?? 'of the plan' });
+    await query('update orgs set limits = $2, version = version + 1 where id = $1', [org.id, said]);
     await act.tell('limits_changed', org.id);
-    return { limits: limitsInForce({ ...org, limits: limits ?? null }, await memberCount(query, org.id)) };
+    return { limits: limitsInForce({ ...org, limits }, await memberCount(query, org.id)) };
   });
 }
 

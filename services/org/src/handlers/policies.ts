@@ -16,7 +16,9 @@ import type {
 import { FleetwireError, newId, printable } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { isConflict } from '@fleetwire/store';
-import { roleTooLow } from '../domain/authorize.ts';
+import { notOwn } from '../domain/authorize.ts';
+import type { Role } from '../domain/permissions.ts';
+import { refuseShare } from '../domain/shares.ts';
 import { refuseViolations } from '../domain/texts.ts';
 import { membershipOf } from '../store/orgs.ts';
 import { enabledPolicies, insertPolicy, policiesOf, policyById, rewritePolicy } from '../store/policies.ts';
@@ -29,8 +31,8 @@ import type { OrgParts } from './parts.ts';
 import { checkVersion } from './versions.ts';
 import { ownWorkspace } from './workspaces.ts';
 
-/** What a member's own policies may reach: never above what an admin has set at the level of the org. */
-const MEMBER_PRIORITY_MAX = 0;
+/** Below what admins set unless they say otherwise, so that a member overrides none of theirs at any level. */
+const MEMBER_PRIORITY_MAX = -1;
 
 export function createPolicy(
   parts: OrgParts,
@@ -47,6 +49,7 @@ export function createPolicy(
     const made = { ...policy, id, version: 1, createdBy: actor, createdAtMs: nowMs, updatedAtMs: nowMs };
     const earlier = await repeated(query, once, nowMs, async () => {
       await insertPolicy(query, org.id, made);
+      if (act.role === 'member') await checkShare(parts, act);
       await checkBounds(parts, act);
       return id;
     });
@@ -85,6 +88,7 @@ export function updatePolicy(
     const policy = checked({ ...wanted, level: before.level, subject: before.subject });
     // Both: what it was and what it would be must be within the caller's reach.
     await checkReach(act, before);
+    checkAuthor(act, before);
     await checkReach(act, policy);
     checkVersion(wanted.version, before.version);
     await rewritePolicy(query, org.id, { ...policy, id: before.id, updatedAtMs: nowMs });
@@ -104,6 +108,7 @@ export function deletePolicy(
     act.about(request.id);
     const policy = await knownPolicy(act, request.id);
     await checkReach(act, policy, 'to delete it');
+    checkAuthor(act, policy);
     await act.query('delete from policies where org = $1 and id = $2', [act.org.id, policy.id]);
     await act.tell('policy_deleted', policy.id);
     return {};
@@ -126,13 +131,14 @@ async function knownPolicy(act: Act, id: string): Promise<Policy> {
 }
 
 /**
- * Admins reach everything. Members reach their own user and workspaces, with a priority that overrides nobody.
+ * Admins reach everything. Members reach what they have made for their own user and workspaces, with a priority that
+ * overrides nobody; what an admin has made for them they do not change.
  * Throws ROLE_TOO_LOW, MEMBER_UNKNOWN, WORKSPACE_UNKNOWN, REPO_UNKNOWN, PLAN_FEATURE, PRIORITY_TOO_HIGH.
  */
 async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promise<void> {
   const { query, org } = act;
   if (policy.level === 'org') {
-    if (!act.onOthers) throw roleTooLow(act.operation, 'member');
+    if (!act.onOthers) throw notOwn(act.operation, act.role as Role, act.caller.scopes);
     // What a larger plan has left behind can go.
     if (why === undefined && !planByName(org.plan)?.orgPolicies)
       throw planLacks(org.plan, 'policies for the whole org');
@@ -159,6 +165,20 @@ async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promi
     `a member's policy has a priority of at most ${MEMBER_PRIORITY_MAX}`,
     { help: 'Lower it, or ask an admin: higher ones override the policies of the org.' },
   );
+}
+
+/** Throws ROLE_TOO_LOW. */
+function checkAuthor(act: Act, policy: Policy): void {
+  if (!act.onOthers && policy.createdBy !== act.actor)
+    throw notOwn(act.operation, act.role as Role, act.caller.scopes);
+}
+
+async function checkShare(parts: OrgParts, { query, org, actor }: Act): Promise<void> {
+  const rows = await query<{ count: number }>(
+    'select count(*) from policies where org = $1 and created_by = $2',
+    [org.id, actor],
+  );
+  refuseShare(rows[0]!.count - 1, parts.config.max_policies, 'policies');
 }
 
 /** What is published of an org has to fit into one entry. */

@@ -30,11 +30,13 @@ export function letter(invitation: Invitation): Letter {
   const org = line(invitation.orgName);
   const inviter = line(invitation.inviterEmail);
   const note = noteLines(invitation.note);
-  const what = `${inviter} invites you to join ${org} on Fleetwire as ${role === 'admin' ? 'an admin' : 'a member'}.`;
+  const as = role === 'admin' ? 'an admin' : 'a member';
+  // Nobody has proven that the inviting person's address is theirs.
+  const what = `You are invited to join ${org} on Fleetwire as ${as}, by a member who goes by ${inviter} there.`;
   const until = `The link can be used once, until ${moment(expiresAtMs)}.`;
   const ignore = 'If you do not know what this is about, ignore this letter; nothing happens then.';
   return {
-    subject: shortened(`${inviter} invites you to ${org} on Fleetwire`),
+    subject: shortened(`An invitation to ${org} on Fleetwire`),
     text: [
       what,
       '',

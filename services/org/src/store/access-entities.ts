@@ -33,6 +33,8 @@ export const JoinToken = defineEntity({
     id: text(),
     org: text().index('join_tokens_org'),
     createdBy: text(),
+    /** The API key that it was asked for with. */
+    keyId: text().strictNullable(),
     createdAtMs: moment(),
     expiresAtMs: moment(),
     usedAtMs: moment().strictNullable(),
@@ -53,7 +55,7 @@ export const Revocation = defineEntity({
     subject: text().primary(),
     issuedUntilMs: moment(),
     /** Forgotten then. */
-    untilMs: moment(),
+    untilMs: moment().index('revocations_until'),
   },
 });
 export type RevocationRow = InferEntity<typeof Revocation>;

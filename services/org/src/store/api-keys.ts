@@ -25,7 +25,7 @@ export function apiKeyRows(store: Store) {
       const rows = await store.query<KeyInUse>(
         `select ${COLUMNS}, o.status as "orgStatus", m.role,
            (select max(r.issued_until_ms) from revocations r where r.org = k.org
-            and (r.kind = 'user' and r.subject = k.user_id or r.kind = 'key' and r.subject = k.id)) as "revokedUntilMs"
+            and (r.kind = 'org' or r.kind = 'user' and r.subject = k.user_id or r.kind = 'key' and r.subject = k.id)) as "revokedUntilMs"
          from api_keys k join orgs o on o.id = k.org
          left join memberships m on m.org = k.org and m.user_id = k.user_id where k.hash = $1`,
         [hash],
@@ -67,11 +67,12 @@ export function keysOf(
 
 const USABLE = 'revoked_at_ms is null and (expires_at_ms is null or expires_at_ms > $2)';
 
-export async function usableKeys(query: Query, org: string, nowMs: number): Promise<number> {
-  const rows = await query<{ count: number }>(`select count(*) from api_keys where org = $1 and ${USABLE}`, [
-    org,
-    nowMs,
-  ]);
+/** Of one user, or of all. */
+export async function usableKeys(query: Query, org: string, nowMs: number, user?: string): Promise<number> {
+  const rows = await query<{ count: number }>(
+    `select count(*) from api_keys where org = $1 and ${USABLE} and ($3::text is null or user_id = $3)`,
+    [org, nowMs, user ?? null],
+  );
   return rows[0]!.count;
 }
 

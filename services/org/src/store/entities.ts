@@ -16,7 +16,7 @@ export const Org = defineEntity({
     name: text(),
     plan: text(),
     /** Instead of the plan's; -1 stands for no limit. */
-    limits: p.json<Limits>().columnType('jsonb').strictNullable(),
+    limits: p.json<Partial<Limits>>().columnType('jsonb').strictNullable(),
     ssoEnabled: p.boolean(),
     /** active, deleting or deleted. */
     status: text(),
@@ -32,8 +32,8 @@ export const Org = defineEntity({
     createdAtMs: moment(),
     /** none, pending, active, past_due or cancelled. */
     billingStatus: text(),
-    customerId: text().strictNullable(),
-    subscriptionId: text().strictNullable(),
+    customerId: text().strictNullable().index('orgs_customer'),
+    subscriptionId: text().strictNullable().index('orgs_subscription'),
     /** What the billing provider was last told. */
     billedPlan: text().strictNullable(),
     billedSeats: p.integer().strictNullable(),
@@ -42,6 +42,12 @@ export const Org = defineEntity({
     /** Failures since the last success; sets the pause before the next try. */
     billingFailures: p.integer(),
   },
+  indexes: [
+    {
+      name: 'orgs_deleting',
+      expression: `create index orgs_deleting on orgs (id) where status = 'deleting'`,
+    },
+  ],
 });
 export type OrgRow = InferEntity<typeof Org>;
 
@@ -52,14 +58,15 @@ export interface Limits {
   readonly members: number;
 }
 
-/** A person, by e-mail address. What a user may do depends on the membership that a credential is for. */
+/** A person, as who joined or made an org. The address is what they gave: nobody becomes another by giving theirs. */
 export const User = defineEntity({
   name: 'User',
   tableName: 'users',
   properties: {
     id: text().primary(),
     email: text(),
-    emailFolded: text().unique('users_email_unique'),
+    emailFolded: text(),
+    /** The org that they joined or were made in first. */
     defaultOrg: text().strictNullable(),
     createdAtMs: moment(),
   },
@@ -79,6 +86,7 @@ export const Membership = defineEntity({
     version: moment(),
   },
   indexes: [
+    { name: 'memberships_user', properties: ['userId'] },
     {
       name: 'memberships_one_owner',
       expression: `create unique index memberships_one_owner on memberships (org) where role = 'owner'`,

@@ -8,6 +8,7 @@ type Query = StoreTransaction['query'];
 const REMEMBERED_MS = 30 * 24 * 3_600_000;
 
 export interface FoundJoinToken {
+  readonly id: string;
   readonly org: string;
   readonly orgStatus: string;
   readonly usedBy: string | null;
@@ -38,7 +39,7 @@ export function joinTokenRows(store: Store) {
 
     byHash: async (hash: string): Promise<FoundJoinToken | undefined> => {
       const rows = await store.query<FoundJoinToken>(
-        `select t.org, o.status as "orgStatus", t.used_by as "usedBy", t.expires_at_ms as "expiresAtMs"
+        `select t.id, t.org, o.status as "orgStatus", t.used_by as "usedBy", t.expires_at_ms as "expiresAtMs"
          from join_tokens t join orgs o on o.id = t.org where t.hash = $1`,
         [hash],
       );
@@ -53,10 +54,17 @@ export async function forgetOldJoinTokens(query: Query, org: string, nowMs: numb
   await query('delete from join_tokens where org = $1 and expires_at_ms < $2', [org, nowMs - REMEMBERED_MS]);
 }
 
-export async function unspentJoinTokens(query: Query, org: string, nowMs: number): Promise<number> {
+/** Of one user, or of all. */
+export async function unspentJoinTokens(
+  query: Query,
+  org: string,
+  nowMs: number,
+  createdBy?: string,
+): Promise<number> {
   const rows = await query<{ count: number }>(
-    'select count(*) from join_tokens where org = $1 and used_by is null and expires_at_ms > $2',
-    [org, nowMs],
+    `select count(*) from join_tokens
+     where org = $1 and used_by is null and expires_at_ms > $2 and ($3::text is null or created_by = $3)`,
+    [org, nowMs, createdBy ?? null],
   );
   return rows[0]!.count;
 }

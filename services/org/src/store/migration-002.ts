@@ -31,33 +31,31 @@ const ORGS = [
     'billing_failures',
   ].map((column) => `alter table orgs alter column ${column} drop default`),
   'create index orgs_billing_due on orgs (billing_due_at_ms)',
+  `create index orgs_deleting on orgs (id) where status = 'deleting'`,
+  'create index orgs_customer on orgs (customer_id)',
+  'create index orgs_subscription on orgs (subscription_id)',
+  // What a key leaves open ends with it.
+  'alter table join_tokens add column key_id text',
 ];
 
-/** Before, a user belonged to one org; the same address in two orgs becomes one person. */
+/** Before, a user belonged to one org; it stays the same person there. */
 const PEOPLE = [
   `create table memberships (
     org text not null references orgs (id),
-    user_id text not null,
+    user_id text not null references users (id),
     role text not null check (role in ('owner', 'admin', 'member')),
     invited_by text,
     joined_at_ms bigint not null,
     version bigint not null,
     primary key (org, user_id))`,
   `create unique index memberships_one_owner on memberships (org) where role = 'owner'`,
-  `create temporary table one_person on commit drop as
-    select id, first_value(id) over (partition by lower(email) order by created_at_ms, id) as kept from users`,
+  'create index memberships_user on memberships (user_id)',
   `insert into memberships (org, user_id, role, joined_at_ms, version)
-    select u.org, o.kept, u.role, u.created_at_ms, 1 from users u join one_person o on o.id = u.id
-    on conflict do nothing`,
-  'update api_keys k set user_id = o.kept from one_person o where o.id = k.user_id and o.kept <> o.id',
-  'update join_tokens t set created_by = o.kept from one_person o where o.id = t.created_by and o.kept <> o.id',
-  'delete from users u using one_person o where o.id = u.id and o.kept <> o.id',
+    select org, id, role, created_at_ms, 1 from users`,
   `alter table users add column email_folded text, add column default_org text,
     drop constraint users_org_email`,
   'update users set email_folded = lower(email), default_org = org',
   'alter table users alter column email_folded set not null, drop column org, drop column role',
-  'alter table users add constraint users_email_unique unique (email_folded)',
-  'alter table memberships add constraint memberships_user_fk foreign key (user_id) references users (id)',
   'alter table orgs drop column owner_email',
   `create table former_memberships (
     org text not null, user_id text not null, role text not null, invited_by text, joined_at_ms bigint not null,
@@ -131,6 +129,7 @@ const WORK = [
     org text not null, kind text not null, subject text not null,
     issued_until_ms bigint not null, until_ms bigint not null,
     primary key (org, kind, subject))`,
+  'create index revocations_until on revocations (until_ms)',
   `create table policies (
     id text not null primary key,
     org text not null references orgs (id),
@@ -164,10 +163,12 @@ const RECORDS = [
     details jsonb not null)`,
   'create index audit_org on audit (org, id)',
   'create index audit_at on audit (at_ms)',
-  // Retention says so in its own transaction; whoever else deletes or alters an entry is refused.
+  'create index audit_org_at on audit (org, at_ms)',
+  // Retention says so in its own transaction, and reaches nothing of the last day; all else is refused.
   `create function audit_is_append_only() returns trigger language plpgsql as $$
     begin
-      if tg_op = 'DELETE' and current_setting('fleetwire.audit_retention', true) = 'on' then return old; end if;
+      if tg_op = 'DELETE' and current_setting('fleetwire.audit_retention', true) = 'on'
+        and old.at_ms < extract(epoch from clock_timestamp()) * 1000 - 86400000 then return old; end if;
       raise exception 'the audit is append-only' using errcode = 'restrict_violation';
     end $$`,
   `create trigger audit_append_only before update or delete on audit

@@ -11,7 +11,7 @@ export interface OrgRecord {
   readonly slug: string;
   readonly name: string;
   readonly plan: string;
-  readonly limits: Limits | null;
+  readonly limits: Partial<Limits> | null;
   readonly sso_enabled: boolean;
   readonly status: string;
   readonly deletion_step: string | null;
@@ -80,18 +80,29 @@ export async function lockSlugs(query: Query): Promise<void> {
   await query('select pg_advisory_xact_lock($1, 0)', [SLUGS_LOCK]);
 }
 
-/** The user of that address; a new one under `id` when there is none. Concurrent calls get the same one. */
-export async function userByEmail(
+/**
+ * A person who was not here before. Never one that exists: an address proves nothing, since whoever invites sees the link
+ * too, and so nobody gets another's id, name or orgs by giving their address.
+ */
+export async function newUser(
   query: Query,
   user: { readonly id: string; readonly email: string; readonly folded: string; readonly org: string },
   nowMs: number,
 ): Promise<string> {
-  const rows = await query<{ id: string }>(
-    `insert into users (id, email, email_folded, default_org, created_at_ms) values ($1, $2, $3, $4, $5)
-     on conflict (email_folded) do update set email_folded = excluded.email_folded returning id`,
+  await query(
+    'insert into users (id, email, email_folded, default_org, created_at_ms) values ($1, $2, $3, $4, $5)',
     [user.id, user.email, user.folded, user.org, nowMs],
   );
-  return rows[0]!.id;
+  return user.id;
+}
+
+/** Is somebody of that address in the org? */
+export async function hasMember(query: Query, org: string, emailFolded: string): Promise<boolean> {
+  const rows = await query(
+    'select 1 from memberships m join users u on u.id = m.user_id where m.org = $1 and u.email_folded = $2',
+    [org, emailFolded],
+  );
+  return rows.length > 0;
 }
 
 export async function addMember(

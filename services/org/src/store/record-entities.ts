@@ -27,6 +27,7 @@ export const Audit = defineEntity({
   indexes: [
     { name: 'audit_org', properties: ['org', 'id'] },
     { name: 'audit_at', properties: ['atMs'] },
+    { name: 'audit_org_at', properties: ['org', 'atMs'] },
   ],
 });
 export type AuditRow = InferEntity<typeof Audit>;

@@ -3,7 +3,7 @@
 import { FleetwireError } from '@fleetwire/kernel';
 import { isConflict, type Store, type StoreTransaction } from '@fleetwire/store';
 import { foldEmail } from '../domain/texts.ts';
-import { addMember, billingDue, userByEmail } from './orgs.ts';
+import { addMember, billingDue, newUser } from './orgs.ts';
 import { writeAudit, writeEvent } from './records.ts';
 
 export interface Seed {
@@ -45,7 +45,7 @@ export function seedOrg(store: Store, seed: Seed): Promise<{ created: boolean }>
 
 async function insertOwner({ query }: StoreTransaction, seed: Seed): Promise<void> {
   const { org, ownerEmail: email, ownerId: id, nowMs } = seed;
-  const user = await userByEmail(query, { id, email, folded: foldEmail(email), org: org.id }, nowMs);
+  const user = await newUser(query, { id, email, folded: foldEmail(email), org: org.id }, nowMs);
   await addMember(query, { org: org.id, user, role: 'owner', invitedBy: null }, nowMs);
   await billingDue(query, org.id, nowMs);
   const said = { org: org.id, actor: 'org', target: org.id, atMs: nowMs };

@@ -2,7 +2,7 @@
 
 import type { Broker, PullSession } from '@fleetwire/broker';
 import type { ConsumerSpec } from '@fleetwire/contract';
-import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
+import { ERROR_TABLE, EVENT_NAMES, eventSubject } from '@fleetwire/contract';
 import { Event } from '@fleetwire/gen/event';
 import { asFleetwireError, pause } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
@@ -10,6 +10,8 @@ import type { Logger } from '@fleetwire/telemetry';
 
 const BATCH = 100;
 const RETRY_MS = 1000;
+/** Tries of an event that fails for a reason of its own, so that it holds up no other for long. */
+const FAILURES_MAX = 3;
 
 export interface HeardParts {
   readonly store: Store;
@@ -59,13 +61,18 @@ export class HeardEvents {
       this.#parts.log.warn({ subject }, 'an event that cannot be read was skipped');
       return true;
     }
-    while (!this.#stopping) {
+    for (let failures = 0; !this.#stopping; ) {
       try {
         await (event.name === EVENT_NAMES.usage ? this.#meter(event) : this.#audit(event));
         return true;
       } catch (error) {
-        const { reason, message } = asFleetwireError(error);
-        this.#parts.log.warn({ reason, message }, `${this.name} waits`);
+        const { kind, reason, message } = asFleetwireError(error);
+        const hopeless = !ERROR_TABLE[kind].retryable && ++failures >= FAILURES_MAX;
+        this.#parts.log.warn(
+          { subject, reason, message },
+          `${this.name} ${hopeless ? 'skips an event' : 'waits'}`,
+        );
+        if (hopeless) return true;
         await pause(RETRY_MS);
       }
     }
@@ -94,7 +101,8 @@ export class HeardEvents {
       await query(
         `insert into audit (org, at_ms, actor_kind, actor, action, target, decision, reason, peer, details)
          select $1, $2, 'service', $3, $4, $5, 'denied', $6, $7, $8
-         where not exists (select from audit where org = $1 and at_ms = $2 and details ->> 'event' = $9)`,
+         where exists (select from orgs where id = $1)
+           and not exists (select from audit where org = $1 and at_ms = $2 and details ->> 'event' = $9)`,
         [
           event.org,
           event.atMs,

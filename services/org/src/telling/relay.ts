@@ -1,15 +1,15 @@
 /**
  * Tells others what was committed: events to EVENTS in order, then the org's state to fw-orgs, then the rows go. Any
  * replica does so at any time, without a lock: a repeated event has the same id, and an older state never replaces a
- * newer one. At least once.
+ * newer one. At least once. Orgs do not wait for each other.
  */
 
 import type { Broker, Bucket } from '@fleetwire/broker';
-import { eventSubject } from '@fleetwire/contract';
+import { ERROR_TABLE, eventSubject } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { asFleetwireError, backoffMs, type Clock } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, type Clock, type FleetwireError } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { orgState } from '../store/org-state.ts';
@@ -36,8 +36,22 @@ interface Row {
   readonly traceparent: string;
 }
 
+interface Fault {
+  /** The org's own: the others go on. */
+  readonly own: boolean;
+  readonly error: FleetwireError;
+}
+
 const BATCH = 200;
-const STATES_PAGE = 500;
+/** States that are told at the same time. */
+const STATES_SLICE = 32;
+/** How long an org whose state cannot be told is left out. */
+const HELD_MS = 10_000;
+/** Between two looks at what is published of every org. */
+const REBUILD_MS = 300_000;
+const LOST = new Set(['BUCKET_MISSING', 'STREAM_MISSING', 'NO_STREAM']);
+/** After every id. */
+const DONE = '~';
 const BACKOFF = { initialMs: 100, maxMs: 2000 };
 
 export class Relay {
@@ -45,7 +59,11 @@ export class Relay {
   readonly #parts: RelayParts;
   #wake: (() => void) | undefined;
   #due = true;
-  #rebuild = true;
+  /** The last org whose state was told anew. */
+  #rebuilt = '';
+  #rebuiltAtMs = performance.now();
+  /** Orgs that are left out, until when by the monotonic clock. */
+  readonly #held = new Map<string, number>();
   #stopping = false;
   #loop: Promise<void> | undefined;
   #unlisten: (() => void) | undefined;
@@ -58,7 +76,7 @@ export class Relay {
   start(): void {
     // A server that came back may have lost the bucket.
     this.#unlisten = this.#parts.broker.onGeneration(() => {
-      this.#rebuild = true;
+      this.#rebuilt = '';
       this.kick();
     });
     this.#loop = this.#run();
@@ -82,17 +100,30 @@ export class Relay {
       let pauseMs = this.#parts.intervalMs;
       try {
         this.#due = false;
-        if (this.#rebuild) await this.#tellAllStates();
+        this.#rebuildNowAndThen();
+        // What has just been committed comes before what others should know already.
         while (!this.#stopping && (await this.#tell()) === BATCH);
+        if (this.#rebuilt !== DONE) await this.#tellSomeStates();
         this.#failures = 0;
       } catch (error) {
         pauseMs = backoffMs(BACKOFF, this.#failures++);
         const { reason, message } = asFleetwireError(error);
+        // Bootstrap makes an empty one.
+        if (LOST.has(reason)) this.#rebuilt = '';
         if (this.#failures === 1) this.#parts.log.warn({ reason, message }, 'events wait to be published');
         this.#due = false;
       }
-      if (!this.#stopping && !this.#due) await this.#pause(pauseMs);
+      if (!this.#stopping && !this.#due && (this.#rebuilt === DONE || this.#failures > 0))
+        await this.#pause(pauseMs);
     }
+  }
+
+  /** Nobody says that an entry was lost; a look at all of them is cheap. */
+  #rebuildNowAndThen(): void {
+    const now = performance.now();
+    if (this.#rebuilt !== DONE || now - this.#rebuiltAtMs < REBUILD_MS) return;
+    this.#rebuiltAtMs = now;
+    this.#rebuilt = '';
   }
 
   #pause(ms: number): Promise<void> {
@@ -107,35 +138,68 @@ export class Relay {
     });
   }
 
-  /** One batch; gives the number of events told. */
+  /**
+   * One batch; gives the number of rows that are done with. An org whose events cannot be told holds up no other: its rows
+   * wait, unless nobody could ever tell them.
+   */
   async #tell(): Promise<number> {
-    const { store, broker } = this.#parts;
-    const rows = await store.query<Row>('select * from event_outbox order by id limit $1', [BATCH]);
-    if (rows.length === 0) return 0;
-    for (const row of rows) {
-      const subject = eventSubject.build({ org: row.org, service: 'org', name: row.name });
-      const { traceparent } = row;
-      await broker.store(subject, encode(Event, eventOf(row)), {
-        msgId: row.event_id,
-        ...(traceparent === '' ? {} : { traceparent }),
-      });
-    }
-    for (const org of new Set(rows.map((row) => row.org))) await this.#tellState(org);
-    await store.query('delete from event_outbox where id = any($1)', [rows.map(({ id }) => id)]);
+    const { store } = this.#parts;
+    const held = [...this.#held].filter(([, until]) => until > performance.now()).map(([org]) => org);
+    const rows = await store.query<Row>(
+      'select * from event_outbox where not (org = any($2)) order by id limit $1',
+      [BATCH, held],
+    );
+    const byOrg = Map.groupBy(rows, ({ org }) => org);
+    const outcomes = await Promise.all([...byOrg].map(([org, own]) => this.#tellOrg(org, own)));
+    const fault = outcomes.find((outcome) => outcome !== undefined);
+    // The broker is away: that is no fault of an org.
+    if (fault !== undefined && !fault.own) throw fault.error;
     return rows.length;
   }
 
-  async #tellAllStates(): Promise<void> {
-    for (let after = ''; ; ) {
-      const rows = await this.#parts.store.query<{ id: string }>(
-        'select id from orgs where id > $1 order by id limit $2',
-        [after, STATES_PAGE],
-      );
-      for (const { id } of rows) await this.#tellState(id);
-      if (rows.length < STATES_PAGE) break;
-      after = rows.at(-1)!.id;
+  async #tellOrg(org: string, rows: readonly Row[]): Promise<Fault | undefined> {
+    const { store, log } = this.#parts;
+    try {
+      for (const row of rows) await this.#tellEvent(row);
+      await this.#tellState(org);
+      await store.query('delete from event_outbox where id = any($1)', [rows.map(({ id }) => id)]);
+      this.#held.delete(org);
+      return undefined;
+    } catch (thrown) {
+      const error = asFleetwireError(thrown);
+      const own = !ERROR_TABLE[error.kind].retryable || error.reason === 'PAYLOAD_TOO_LARGE';
+      if (own) {
+        this.#held.set(org, performance.now() + HELD_MS);
+        log.error({ org, reason: error.reason, err: error }, 'an org cannot be told; the others are');
+      }
+      return { own, error };
     }
-    this.#rebuild = false;
+  }
+
+  async #tellEvent(row: Row): Promise<void> {
+    const subject = eventSubject.build({ org: row.org, service: 'org', name: row.name });
+    const { traceparent } = row;
+    await this.#parts.broker.store(subject, encode(Event, eventOf(row)), {
+      msgId: row.event_id,
+      ...(traceparent === '' ? {} : { traceparent }),
+    });
+  }
+
+  /** A slice of what is told anew at start and after a reconnect. */
+  async #tellSomeStates(): Promise<void> {
+    const rows = await this.#parts.store.query<{ id: string }>(
+      'select id from orgs where id > $1 order by id limit $2',
+      [this.#rebuilt, STATES_SLICE],
+    );
+    const told = rows.map(({ id }) => this.#tellState(id).catch((error: unknown) => this.#untold(id, error)));
+    await Promise.all(told);
+    this.#rebuilt = rows.length < STATES_SLICE ? DONE : rows.at(-1)!.id;
+  }
+
+  #untold(org: string, thrown: unknown): void {
+    const error = asFleetwireError(thrown);
+    if (ERROR_TABLE[error.kind].retryable && error.reason !== 'PAYLOAD_TOO_LARGE') throw error;
+    this.#parts.log.error({ org, reason: error.reason, err: error }, 'the state of an org cannot be told');
   }
 
   async #tellState(org: string): Promise<void> {
@@ -147,7 +211,12 @@ export class Relay {
     // Lost races end: each one was won by a version that is at least as high as another's.
     for (;;) {
       const held = await bucket.get(org);
-      if (held !== undefined && OrgState.decode(held.value).version >= state.version) return;
+      const heldVersion = held === undefined ? -1 : OrgState.decode(held.value).version;
+      if (heldVersion >= state.version) {
+        const same = heldVersion === state.version && Buffer.compare(held!.value, value) === 0;
+        if (same || !(await this.#overtake(org, state.version, heldVersion))) return;
+        return this.#tellState(org);
+      }
       try {
         await (held === undefined ? bucket.create(org, value) : bucket.update(org, value, held.revision));
         return;
@@ -156,6 +225,18 @@ export class Relay {
           throw error;
       }
     }
+  }
+
+  /**
+   * True when the database still says what was read and yet is behind what was published, as after it was brought back from
+   * a backup: it counts, so its version is set above. Otherwise another replica was quicker with a newer state.
+   */
+  async #overtake(org: string, read: number, published: number): Promise<boolean> {
+    const raised = await this.#parts.store.query(
+      'update orgs set state_version = $3 + 1 where id = $1 and state_version = $2 returning id',
+      [org, read, published],
+    );
+    return raised.length > 0;
   }
 }
 

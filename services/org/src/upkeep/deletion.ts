@@ -3,7 +3,7 @@
  * that dies leaves a step either undone or done, and any other goes on from there.
  */
 
-import { asFleetwireError, type Clock } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, type Clock } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { type DeletionStep, stepAfter } from '../domain/deletion.ts';
@@ -17,7 +17,17 @@ export interface DeletionParts {
   /** Resolves when the provider has no live subscription of the org. */
   readonly cancelSubscription: (org: string) => Promise<void>;
   readonly committed: () => void;
+  /** Deletions that failed, kept between the rounds: empty at first. */
+  readonly waits: Map<string, Wait>;
 }
+
+export interface Wait {
+  readonly failures: number;
+  /** By the monotonic clock. */
+  readonly untilMs: number;
+}
+
+const RETRY = { initialMs: 1000, maxMs: 60_000 };
 
 const BATCH = 20;
 
@@ -37,11 +47,18 @@ export async function advanceDeletions(parts: DeletionParts): Promise<number> {
 }
 
 async function tried(parts: DeletionParts, id: string, step: DeletionStep): Promise<boolean> {
+  const { waits, clock } = parts;
+  const wait = waits.get(id);
+  if (wait !== undefined && clock.monotonicMs() < wait.untilMs) return false;
   try {
-    return await advance(parts, id, step);
+    const done = await advance(parts, id, step);
+    waits.delete(id);
+    return done;
   } catch (error) {
+    const failures = (wait?.failures ?? 0) + 1;
+    waits.set(id, { failures, untilMs: clock.monotonicMs() + backoffMs(RETRY, failures) });
     const { reason, message } = asFleetwireError(error);
-    parts.log.warn({ org: id, step, reason, message }, 'a deletion waits');
+    parts.log.warn({ org: id, step, failures, reason, message }, 'a deletion waits');
     return false;
   }
 }

@@ -19,10 +19,10 @@ const plain: Invitation = {
 describe('an invitation', () => {
   it('says who, where to, as what, until when, and how', () => {
     const { subject, text, html } = letter({ ...plain, note: 'Hi!\r\nSee you.' });
-    assert.equal(subject, 'alice@acme.test invites you to Acme & Sons on Fleetwire');
+    assert.equal(subject, 'An invitation to Acme & Sons on Fleetwire');
     assert.equal(
       text,
-      `alice@acme.test invites you to join Acme & Sons on Fleetwire as a member.
+      `You are invited to join Acme & Sons on Fleetwire as a member, by a member who goes by alice@acme.test there.
 
 Accept the invite:
 ${URL}
@@ -38,7 +38,7 @@ If you do not know what this is about, ignore this letter; nothing happens then.
     assert.ok(html.includes(`<a href="${URL}"`));
     assert.ok(html.includes('Acme &amp; Sons'));
     assert.ok(html.includes('Hi!<br>See you.'));
-    assert.match(letter({ ...plain, role: 'admin' }).text, /as an admin\./);
+    assert.match(letter({ ...plain, role: 'admin' }).text, /as an admin,/);
     assert.doesNotMatch(letter({ ...plain, note: ' \n ' }).text, /writes:/);
   });
 

@@ -73,7 +73,7 @@ export interface CreateOrgResponse {
   org:
     | Org
     | undefined;
-  /** API key of the owner for the new org; empty when this answer repeats one. */
+  /** API key of the owner for the new org. A repetition gives another one as long as none was used, and then none. */
   secret: string;
 }
 
@@ -611,8 +611,16 @@ export interface ChangePlanResponse {
 export interface SetLimitsRequest {
   /** Id or slug. */
   org: string;
-  /** Absent: those of the plan again. */
-  limits: Limits | undefined;
+  /** What is not set is as the plan says. */
+  limits: LimitOverrides | undefined;
+}
+
+/** -1: no limit. */
+export interface LimitOverrides {
+  workspaces?: number | undefined;
+  agents?: number | undefined;
+  nodes?: number | undefined;
+  members?: number | undefined;
 }
 
 export interface SetLimitsResponse {
@@ -9769,7 +9777,7 @@ export const SetLimitsRequest: MessageFns<SetLimitsRequest> = {
       writer.uint32(10).string(message.org);
     }
     if (message.limits !== undefined) {
-      Limits.encode(message.limits, writer.uint32(18).fork()).join();
+      LimitOverrides.encode(message.limits, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -9800,7 +9808,7 @@ export const SetLimitsRequest: MessageFns<SetLimitsRequest> = {
               break;
             }
 
-            message.limits = Limits.decode(reader, reader.uint32());
+            message.limits = LimitOverrides.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -9818,7 +9826,7 @@ export const SetLimitsRequest: MessageFns<SetLimitsRequest> = {
   fromJSON(object: any): SetLimitsRequest {
     return {
       org: isSet(object.org) ? globalThis.String(object.org) : "",
-      limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
+      limits: isSet(object.limits) ? LimitOverrides.fromJSON(object.limits) : undefined,
     };
   },
 
@@ -9828,7 +9836,7 @@ export const SetLimitsRequest: MessageFns<SetLimitsRequest> = {
       obj.org = message.org;
     }
     if (message.limits !== undefined) {
-      obj.limits = Limits.toJSON(message.limits);
+      obj.limits = LimitOverrides.toJSON(message.limits);
     }
     return obj;
   },
@@ -9840,8 +9848,125 @@ export const SetLimitsRequest: MessageFns<SetLimitsRequest> = {
     const message = createBaseSetLimitsRequest();
     message.org = object.org ?? "";
     message.limits = (object.limits !== undefined && object.limits !== null)
-      ? Limits.fromPartial(object.limits)
+      ? LimitOverrides.fromPartial(object.limits)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseLimitOverrides(): LimitOverrides {
+  return { workspaces: undefined, agents: undefined, nodes: undefined, members: undefined };
+}
+
+export const LimitOverrides: MessageFns<LimitOverrides> = {
+  encode(message: LimitOverrides, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workspaces !== undefined) {
+      writer.uint32(8).int64(message.workspaces);
+    }
+    if (message.agents !== undefined) {
+      writer.uint32(16).int64(message.agents);
+    }
+    if (message.nodes !== undefined) {
+      writer.uint32(24).int64(message.nodes);
+    }
+    if (message.members !== undefined) {
+      writer.uint32(32).int64(message.members);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitOverrides {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitOverrides();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.workspaces = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.agents = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.nodes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.members = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LimitOverrides {
+    return {
+      workspaces: isSet(object.workspaces) ? globalThis.Number(object.workspaces) : undefined,
+      agents: isSet(object.agents) ? globalThis.Number(object.agents) : undefined,
+      nodes: isSet(object.nodes) ? globalThis.Number(object.nodes) : undefined,
+      members: isSet(object.members) ? globalThis.Number(object.members) : undefined,
+    };
+  },
+
+  toJSON(message: LimitOverrides): unknown {
+    const obj: any = {};
+    if (message.workspaces !== undefined) {
+      obj.workspaces = Math.round(message.workspaces);
+    }
+    if (message.agents !== undefined) {
+      obj.agents = Math.round(message.agents);
+    }
+    if (message.nodes !== undefined) {
+      obj.nodes = Math.round(message.nodes);
+    }
+    if (message.members !== undefined) {
+      obj.members = Math.round(message.members);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LimitOverrides>): LimitOverrides {
+    return LimitOverrides.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitOverrides>): LimitOverrides {
+    const message = createBaseLimitOverrides();
+    message.workspaces = object.workspaces ?? undefined;
+    message.agents = object.agents ?? undefined;
+    message.nodes = object.nodes ?? undefined;
+    message.members = object.members ?? undefined;
     return message;
   },
 };

@@ -25,7 +25,8 @@ export function apiKeyRows(store: Store) {
       const rows = await store.query<KeyInUse>(
         `select ${COLUMNS}, o.status as "orgStatus", m.role,
            (select max(r.issued_until_ms) from revocations r where r.org = k.org
-            and (r.kind = 'org' or r.kind = 'user' and r.subject = k.user_id or r.kind = 'key' and r.subject = k.id)) as "revokedUntilMs"
+            and (r.kind = 'org'
+            or r.kind = 'user' and r.subject = k.user_id or r.kind = 'key' and r.subject = k.id)) as "revokedUntilMs"
          from api_keys k join orgs o on o.id = k.org
          left join memberships m on m.org = k.org and m.user_id = k.user_id where k.hash = $1`,
         [hash],

@@ -1,31 +1,17 @@
 /** What every command gets: configuration, output, and the connections it asks for, closed when it ends. */
 
-import {
-  asFleetwireError,
-  FleetwireError,
-  foldName,
-  isName,
-  nearestNames,
-  printable,
-} from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError, foldName, printable } from '@fleetwire/kernel';
+import { type ActingOrg, actingOrg } from './acting-org.ts';
 import { chosenContext } from './chosen-context.ts';
 import { type CliConfig, loadCliConfig } from './config.ts';
 import { type Context, checkContextName, DEFAULT_CONTEXT, loadContext } from './context.ts';
 import { fabricProcess } from './fabric/fabric-record.ts';
+import { checkAgentName, hostOf } from './hosting-node.ts';
 import { connectHub, connectOrg, type Hub, type OrgClient } from './hub.ts';
-import {
-  connectNode,
-  fabricDown,
-  findLocalNode,
-  hubNode,
-  type NodeClient,
-  OPERATOR,
-  runningNodes,
-} from './local-nodes.ts';
+import { connectNode, type NodeClient, OPERATOR } from './local-nodes.ts';
+import { NodesOfOrg } from './nodes-of-org.ts';
 import { operatorToken } from './operator.ts';
 import { createOutput, type Output } from './output.ts';
-
-const LOOK_MS = 3000;
 
 /** Milliseconds for the answer to a call that waits for something, on top of that. */
 export const ANSWER_MS = 10_000;
@@ -48,6 +34,7 @@ export class CommandContext {
   readonly options: GlobalOptions;
   readonly #closing: (() => void)[] = [];
   #hub: Hub | undefined;
+  #org: Promise<ActingOrg | undefined> | undefined;
 
   constructor(options: GlobalOptions) {
     this.options = options;
@@ -58,7 +45,11 @@ export class CommandContext {
 
   /** The one that is named, else the one that was chosen with `org use`. */
   get contextName(): string {
-    return this.#named ?? chosenContext(this.config.folders.config) ?? DEFAULT_CONTEXT;
+    return this.#meant ?? DEFAULT_CONTEXT;
+  }
+
+  get #meant(): string | undefined {
+    return this.#named ?? chosenContext(this.config.folders.config);
   }
 
   /** The context of this machine's own fabric, which `up` writes: it has nothing to do with which org was chosen. */
@@ -79,6 +70,17 @@ export class CommandContext {
 
   context(): Promise<Context> {
     return loadContext(this.config.folders.config, this.contextName);
+  }
+
+  /** The org that commands for nodes and agents of this machine act in; asked once. As `actingOrg`. */
+  org(): Promise<ActingOrg | undefined> {
+    this.#org ??= actingOrg({
+      configFolder: this.config.folders.config,
+      contextName: this.contextName,
+      isMeant: this.#meant !== undefined,
+      apiKey: this.config.ambient.api_key,
+    });
+    return this.#org;
   }
 
   async hub(): Promise<Hub> {
@@ -103,14 +105,22 @@ export class CommandContext {
     return door;
   }
 
-  /** The named node of this machine, or the default one. */
+  /** The named node of this machine, or the default one, of the org in use. As `NodesOfOrg.find`. */
   async node(name: string | undefined): Promise<NodeClient> {
-    return this.#open(await findLocalNode(this.config.folders.data, name));
+    return this.#open(await (await this.#nodes()).find(name));
+  }
+
+  /** An agent's own program was put on this machine by whoever runs it; which context they chose is nothing to it. */
+  async #nodes(): Promise<NodesOfOrg> {
+    const { node_address, agent_token } = this.config.ambient;
+    const isAgent = node_address !== undefined && agent_token !== undefined;
+    return new NodesOfOrg(this.config.folders.data, isAgent ? undefined : await this.org());
   }
 
   /**
    * Within an agent's program: that agent. For people: `--from`, wherever on this machine it lives, else the operator
-   * on the hub. Throws AGENT_NOT_LOCAL, NOT_THIS_AGENT, FABRIC_DOWN, NODE_DOWN, INVALID_NAME.
+   * on the hub; always within the org in use. Throws AGENT_NOT_LOCAL, NOT_THIS_AGENT, FABRIC_DOWN, NODE_DOWN,
+   * INVALID_NAME, OTHER_ORG, NO_OPERATOR_MAILBOX.
    */
   async acting(from: string | undefined, nodeName: string | undefined): Promise<Acting> {
     const { node_address, agent_token, agent } = this.config.ambient;
@@ -124,51 +134,20 @@ export class CommandContext {
         );
       return { node: this.#open({ address: node_address, adminToken: agent_token }), agent: '' };
     }
-    const { data } = this.config.folders;
     if (from !== undefined && foldName(from) !== OPERATOR)
       return { node: await this.#nodeHosting(from, nodeName), agent: from };
-    const node = nodeName === undefined ? await hubNode(data) : await findLocalNode(data, nodeName);
+    const nodes = await this.#nodes();
+    const node = await (nodeName === undefined ? nodes.hub() : nodes.find(nodeName));
     return { node: this.#open(node), agent: OPERATOR };
   }
 
   async #nodeHosting(agent: string, nodeName: string | undefined): Promise<NodeClient> {
-    if (!isName(agent))
-      throw new FleetwireError(
-        'invalid_argument',
-        'INVALID_NAME',
-        `"${printable(agent)}" is no agent's name`,
-        {
-          help: 'Use 1 to 50 letters, digits and hyphens.',
-        },
-      );
-    const { data } = this.config.folders;
-    const nodes = nodeName === undefined ? await runningNodes(data) : [await findLocalNode(data, nodeName)];
-    if (nodes.length === 0) throw fabricDown([]);
-    const names: string[] = [];
-    let fault: unknown;
-    for (const candidate of nodes) {
-      const client = this.#open(candidate);
-      const { agents } = await client.listLocalAgents({}, { deadlineMs: LOOK_MS }).catch((error: unknown) => {
-        fault ??= error;
-        return { agents: [] };
-      });
-      if (agents.some((a) => foldName(a.name) === foldName(agent))) return client;
-      names.push(...agents.map((a) => a.name));
-    }
-    // It may live on the one that could not say.
-    if (fault !== undefined) throw fault;
-    const near = nearestNames(agent, names);
-    throw new FleetwireError(
-      'not_found',
-      'AGENT_NOT_LOCAL',
-      `no node that runs on this machine hosts an agent "${agent}"`,
-      {
-        help:
-          near.length > 0
-            ? `Did you mean ${near.join(' or ')}?`
-            : 'One can act for agents of this machine only; see: fleetwire agent list',
-        details: { suggestions: near.join(',') },
-      },
+    checkAgentName(agent);
+    const local = await this.#nodes();
+    const nodes = nodeName === undefined ? await local.running() : [await local.find(nodeName)];
+    return hostOf(
+      agent,
+      nodes.map((node) => this.#open(node)),
     );
   }
 

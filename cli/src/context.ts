@@ -4,7 +4,7 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from '@fleetwire/config';
 import { makePrivateFolder } from '@fleetwire/embedded';
-import { FleetwireError, isName, nearestNames, printable } from '@fleetwire/kernel';
+import { type ErrorExtras, FleetwireError, isName, nearestNames, printable } from '@fleetwire/kernel';
 
 const address = z.string().min(1);
 const contextShape = z.object({
@@ -62,8 +62,7 @@ export async function loadContext(configFolder: string, name: string): Promise<C
       throw new FleetwireError(
         'failed_precondition',
         'CONTEXT_MISSING',
-        name === DEFAULT_CONTEXT ? 'there is no fabric to talk to yet' : `there is no context "${name}"`,
-        { help: missingHelp(name, await contextNames(configFolder)), cause },
+        ...missing(name, await contextNames(configFolder), cause),
       );
     const why = (cause as NodeJS.ErrnoException).code ?? 'not a context of this version';
     throw new FleetwireError('failed_precondition', 'CONTEXT_UNREADABLE', `cannot use ${file}: ${why}`, {
@@ -73,9 +72,16 @@ export async function loadContext(configFolder: string, name: string): Promise<C
   }
 }
 
-function missingHelp(name: string, saved: readonly string[]): string {
-  if (name === DEFAULT_CONTEXT || saved.length === 0) return 'Start one with: fleetwire up';
-  const near = nearestNames(name, saved);
-  if (near.length > 0) return `Did you mean ${near.join(' or ')}?`;
-  return `There is: ${saved.join(', ')}. Another one comes with an invite, or of: fleetwire org create`;
+function missing(name: string, saved: readonly string[], cause: unknown): [string, ErrorExtras] {
+  const none = `there is no context "${name}"`;
+  const start = 'Start one with: fleetwire up';
+  if (saved.length === 0)
+    return [name === DEFAULT_CONTEXT ? 'there is no fabric to talk to yet' : none, { help: start, cause }];
+  const near = name === DEFAULT_CONTEXT ? [] : nearestNames(name, saved);
+  const meant = near.length > 0 ? `Did you mean ${near.join(' or ')}? ` : '';
+  const more =
+    name === DEFAULT_CONTEXT
+      ? 'Choose one with: fleetwire org use CONTEXT; or start a fabric of this machine with: fleetwire up'
+      : 'Another one comes with an invite, or of: fleetwire org create';
+  return [none, { help: `${meant}There is: ${saved.join(', ')}. ${more}`, cause }];
 }

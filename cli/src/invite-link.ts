@@ -94,14 +94,21 @@ async function fetched(link: URL, request: Asked): Promise<{ status: number; bod
     });
     return { status: response.status, body: await boundedText(response) };
   } catch (cause) {
-    const why = cause instanceof Error ? ((cause.cause as NodeJS.ErrnoException)?.code ?? cause.name) : '';
     throw new FleetwireError(
       'unavailable',
       'INVITE_UNREACHABLE',
-      `no usable answer from ${link.origin} (${printable(why)})`,
+      `no usable answer from ${link.origin} (${printable(whyNot(cause).replaceAll(link.href, link.origin))})`,
       { help: 'Check that this machine reaches the host of the link.', cause },
     );
   }
+}
+
+/** What `fetch` rejects with says nothing itself: what is behind it does. */
+function whyNot(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return 'unknown';
+  const behind = thrown.cause ?? thrown;
+  if (!(behind instanceof Error)) return thrown.message;
+  return (behind as NodeJS.ErrnoException).code?.toString() ?? (behind.message || behind.name);
 }
 
 async function boundedText(response: Response): Promise<string> {

@@ -13,6 +13,8 @@ export interface LocalNode {
   readonly address: string;
   readonly folder: string;
   readonly adminToken: string;
+  /** Id of the org that it has joined; empty when its folder does not say. */
+  readonly org: string;
 }
 
 export type NodeClient = RpcClient<NodeServiceDefinition> & { close(): void };
@@ -54,20 +56,30 @@ export async function readNode(folder: string, pid?: number): Promise<LocalNode 
     const file = JSON.parse(await readFile(join(folder, 'node.json'), 'utf8'));
     if (typeof file.address !== 'string' || (pid !== undefined && file.pid !== pid)) return undefined;
     const adminToken = (await readFile(join(folder, 'admin-token'), 'utf8')).trim();
-    return { name: basename(folder), address: file.address, folder, adminToken };
+    return { name: basename(folder), address: file.address, folder, adminToken, org: await nodeOrg(folder) };
   } catch {
     return undefined;
   }
 }
 
-/**
- * The running node called `name`; without a name the hub's own, else the only one. Throws NODE_MISSING, NODE_DOWN,
- * FABRIC_DOWN, NODE_AMBIGUOUS.
- */
-export async function findLocalNode(dataFolder: string, name: string | undefined): Promise<LocalNode> {
+/** Id of the org that the node of this folder has joined; empty before that, and when the folder cannot say. */
+export async function nodeOrg(folder: string): Promise<string> {
+  try {
+    const { org } = JSON.parse(await readFile(join(folder, 'identity.json'), 'utf8'));
+    return typeof org === 'string' ? org : '';
+  } catch {
+    return '';
+  }
+}
+
+/** The running node called `name`. Rejects NODE_MISSING, NODE_DOWN, FABRIC_DOWN. */
+export async function findLocalNode(dataFolder: string, name: string): Promise<LocalNode> {
   const running = await runningNodes(dataFolder);
-  if (name !== undefined)
-    return running.find((n) => n.name === name) ?? fail(notRunning(name, await nodeNames(dataFolder)));
+  return running.find((n) => n.name === name) ?? fail(notRunning(name, await nodeNames(dataFolder)));
+}
+
+/** Of nodes that run: the hub's own, else the only one. Throws FABRIC_DOWN, NODE_AMBIGUOUS. */
+export function defaultNode(running: readonly LocalNode[]): LocalNode {
   const node = running.find((n) => n.name === HUB_NODE) ?? (running.length === 1 ? running[0] : undefined);
   if (node !== undefined) return node;
   if (running.length === 0) throw fabricDown([]);

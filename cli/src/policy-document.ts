@@ -1,10 +1,12 @@
 /** Policies as documents: what `policy list --json` prints is what `--file` takes. */
 
-import { readFile } from 'node:fs/promises';
 import { z } from '@fleetwire/config';
 import { PatternList, Policy, type PolicyRule } from '@fleetwire/gen/access';
 import { FleetwireError } from '@fleetwire/kernel';
+import { readText } from './files.ts';
 import { isoOrNull } from './output.ts';
+
+const FILE_BYTES_MAX = 1_048_576;
 
 const patterns = z.array(z.string()).optional();
 
@@ -71,15 +73,9 @@ export function parsePolicy(text: string, from: string): Policy {
   return Policy.fromPartial({ ...known, rules: rules.map(ruleOf) });
 }
 
-/** As `parsePolicy`; also throws FILE_UNREADABLE. */
+/** As `parsePolicy` and `readText`. */
 export async function readPolicyFile(file: string): Promise<Policy> {
-  try {
-    return parsePolicy(await readFile(file, 'utf8'), file);
-  } catch (cause) {
-    if (cause instanceof FleetwireError) throw cause;
-    const why = (cause as NodeJS.ErrnoException).code ?? String(cause);
-    throw new FleetwireError('invalid_argument', 'FILE_UNREADABLE', `cannot read ${file}: ${why}`, { cause });
-  }
+  return parsePolicy(await readText(file, FILE_BYTES_MAX), file);
 }
 
 function jsonOf(text: string, from: string): unknown {

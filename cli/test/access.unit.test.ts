@@ -9,7 +9,8 @@ import { FleetwireError } from '@fleetwire/kernel';
 import { type TempFolder, tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { chooseContext, chosenContext } from '../src/chosen-context.ts';
-import { endpointsOf } from '../src/commands/invite-accept.ts';
+import { checkHost } from '../src/commands/fabric.ts';
+import { chooseFirst, endpointsOf } from '../src/commands/invite-accept.ts';
 import { isLoopback, joinCommand } from '../src/commands/node-token.ts';
 import { repository } from '../src/commands/workspace.ts';
 import { contextNames, loadContext } from '../src/context.ts';
@@ -72,6 +73,21 @@ describe('access to an org', () => {
     writeFileSync(join(folder.path, 'current-context'), '\n');
     assert.equal(chosenContext(folder.path), undefined);
   });
+  it('is chosen at once where there is nothing else to act in', async () => {
+    await save('acme', 'fwk_1');
+    const names = (error: FleetwireError) => /There is: acme.*org use/.test(error.help ?? '');
+    await assert.rejects(loadContext(folder.path, 'local'), names);
+    assert.ok(await chooseFirst(folder.path, 'acme'));
+    assert.equal(chosenContext(folder.path), 'acme');
+    assert.ok(!(await chooseFirst(folder.path, 'other')));
+    assert.equal(chosenContext(folder.path), 'acme');
+  });
+  it('is left alone on a machine with a fabric of its own', async () => {
+    await save('local', 'fwk_1');
+    await save('acme', 'fwk_2');
+    assert.ok(!(await chooseFirst(folder.path, 'acme')));
+    assert.equal(chosenContext(folder.path), undefined);
+  });
   it('suggests a context that is nearly the one named', async () => {
     await save('acme', 'fwk_1');
     const near = (error: FleetwireError) => /mean acme/.test(error.help ?? '');
@@ -107,6 +123,11 @@ describe('small things of the commands', () => {
       defaultBranch: 'main',
     });
     assert.deepEqual(repository('https://g/a.git'), { id: '', url: 'https://g/a.git', defaultBranch: '' });
+  });
+  it('tell an address from all of them', () => {
+    for (const host of ['0.0.0.0', '0', '::', '[::]', '0:0:0:0:0:0:0:0', '::ffff:0.0.0.0', '*'])
+      assert.throws(() => checkHost(host), reason('INVALID_CONFIG'), host);
+    for (const host of ['127.0.0.1', '10.0.0.1', '::1', '[fd00::1]', 'localhost']) checkHost(host);
   });
   it('say how another machine joins, and when it cannot', () => {
     assert.equal(

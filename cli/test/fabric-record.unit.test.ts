@@ -15,7 +15,7 @@ async function recorded(ports: object) {
   await using folder = tempFolder('record');
   mkdirSync(join(folder.path, 'fabric'));
   writeFileSync(join(folder.path, 'fabric', 'fabric.json'), JSON.stringify({ ports }));
-  return readFabric(folder.path);
+  return await readFabric(folder.path);
 }
 
 describe('ports of a fabric', () => {

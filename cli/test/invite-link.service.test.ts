@@ -108,6 +108,16 @@ describe('invite links', () => {
     for (answer of answers)
       assert.equal((await refused()).reason, 'INVITE_UNREACHABLE', answer.body.slice(0, 50));
   });
+  it('say why nobody answers', async () => {
+    // Port 9 is one that fetch refuses.
+    for (const [at, why] of [
+      ['http://127.0.0.1:9', /\(bad port\)/],
+      ['http://127.0.0.1:2', /\(ECONNREFUSED\)/],
+    ] as const) {
+      const asked = lookAtInvite(checkLink(`${at}/invite/${SECRET}`));
+      await assert.rejects(asked, (e: FleetwireError) => why.test(e.message) && !e.message.includes(SECRET));
+    }
+  });
   it('tell what is no link', () => {
     assert.equal(checkLink(` https://example.org/fleet/invite/${SECRET}\n`).hostname, 'example.org');
     const bad = [

@@ -120,6 +120,15 @@ describe('a team, in the words of the README', () => {
     const actions = new Set(exported.map((line) => JSON.parse(line).action));
     for (const action of ['org.create', 'invite.create', 'invite.accept', 'node.join', 'policy.create'])
       assert.ok(actions.has(action), `${action} is not in the audit`);
+    const nowhere = [
+      'audit',
+      'export',
+      '--out',
+      join(home.path, 'none', 'audit.jsonl'),
+      '--context',
+      'carol',
+    ];
+    assert.equal((await home.refused(nowhere)).reason, 'FILE_UNWRITABLE');
     const refused = await home.refused(['audit', 'list', '--context', 'eve']);
     assert.equal(refused.code, 77);
     const { entries } = await home.ok('audit', 'list', '--decision', 'denied', '--context', 'carol');
@@ -136,6 +145,63 @@ describe('a team, in the words of the README', () => {
     assert.equal((await home.ok('member', 'list')).members.length, 1);
     const error = await home.refused(['send', 'tester', 'hello', '--wait', '20']);
     assert.equal(error.reason, 'UNKNOWN_AGENT');
+  });
+
+  it('keeps mail and agents within the org in use', async () => {
+    const acme = ['--context', 'acme'];
+    const bodies = async (...more: string[]) => {
+      const { messages } = await home.ok('inbox', 'builder', '--wait', '10', ...more);
+      return messages.map((m: { body: string }) => m.body);
+    };
+    // Of the same name as one of the other org, on a node that comes before theirs.
+    await home.ok('agent', 'run', 'builder');
+    await home.ok('agent', 'run', 'alone');
+    await home.ok('send', 'builder', 'for the first org');
+    assert.deepEqual(await bodies('--peek'), ['for the first org']);
+    await home.ok('send', 'builder', 'for acme', '--from', 'tester', ...acme);
+    assert.deepEqual(await bodies(...acme), ['for acme']);
+    const refused: [string, ...string[]][] = [
+      ['NO_OPERATOR_MAILBOX', 'send', 'tester', 'hello', ...acme],
+      ['NO_OPERATOR_MAILBOX', 'inbox', ...acme],
+      ['AGENT_NOT_LOCAL', 'inbox', 'alone', ...acme],
+      ['AGENT_NOT_LOCAL', 'agent', 'stop', 'alone', ...acme],
+      ['AGENT_NOT_LOCAL', 'inbox', 'tester'],
+      ['OTHER_ORG', 'agent', 'stop', 'builder', '--node', 'hub', ...acme],
+      ['OTHER_ORG', 'send', 'tester', 'hello', '--from', 'builder', '--node', 'hub', ...acme],
+      ['OTHER_ORG', 'agent', 'run', 'new', '--node', 'hub', ...acme],
+      ['OTHER_ORG', 'agent', 'run', 'new', '--node', 'north'],
+      ['NODE_AMBIGUOUS', 'agent', 'run', 'new', ...acme],
+    ];
+    for (const [reason, ...args] of refused)
+      assert.equal((await home.refused(args)).reason, reason, args.join(' '));
+    await home.ok('org', 'use', 'acme');
+    assert.equal((await home.refused(['send', 'tester', 'hello'])).reason, 'NO_OPERATOR_MAILBOX');
+    await home.ok('org', 'use', 'local');
+    assert.deepEqual(await bodies(), ['for the first org']);
+    for (const name of ['builder', 'alone']) await home.ok('agent', 'stop', name);
+  });
+
+  it('leaves a node to its org: nobody starts it for another one', async () => {
+    const start = ['node', 'start', 'north', '--detach'];
+    const running = await home.refused(start);
+    assert.deepEqual([running.reason, running.code], ['NODE_OF_OTHER_ORG', 78]);
+    await home.ok('node', 'stop', 'north');
+    assert.equal((await home.refused(start)).reason, 'NODE_OF_OTHER_ORG');
+    assert.equal((await home.refused(['node', 'start', 'north'])).reason, 'NODE_OF_OTHER_ORG');
+    assert.equal((await home.ok(...start, '--context', 'bob')).started, true);
+    assert.equal((await home.ok(...start, '--context', 'acme')).started, false);
+  });
+
+  it('gives people on a machine of their own what they need to go on', async () => {
+    const { url } = await home.ok('invite', 'create', 'fay@example.org', '--context', 'acme');
+    await using own = openHome();
+    const accepted = await own.ok('invite', 'accept', url, '--email', 'fay@example.org');
+    assert.equal(accepted.chosen, true);
+    assert.equal((await own.ok('org', 'show')).org.name, 'Acme');
+    assert.equal((await own.refused(['send', 'tester', 'hello'])).reason, 'NO_OPERATOR_MAILBOX');
+    const { user } = (await home.ok('member', 'list', '--email', 'fay', '--context', 'acme')).members[0];
+    const removed = await home.run(['member', 'remove', user, '--context', 'acme']);
+    assert.match(removed.out, /machines that they brought into the org stay/);
   });
 
   it('outlasts the fabric: it starts again as its own operator, whichever org was chosen', async () => {

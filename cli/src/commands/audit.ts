@@ -1,12 +1,12 @@
 /** audit list | export: who did what in the org, when, from where, and what was refused. */
 
-import { open, rename, rm } from 'node:fs/promises';
 import type { AuditEntry, AuditFilter } from '@fleetwire/gen/org';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { allRows } from '../all-pages.ts';
 import { moment, oneOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
+import { unwritable, writeWhole } from '../files.ts';
 import type { OrgClient } from '../hub.ts';
 import { allMembers } from '../lookup.ts';
 import { auditDocument } from '../org-documents.ts';
@@ -22,8 +22,13 @@ export function addAuditCommands(program: Command, action: Action): void {
     .action(action(list));
   filtered(audit.command('export').description('all of it, oldest first, as JSON lines'))
     .option('--out <file>', 'into this file instead of standard output')
+    .addHelpText('after', EXPORT_HELP)
     .action(action(exportAll));
 }
+
+const EXPORT_HELP = `
+Standard output, or the file, gets JSON lines: a line for each entry, with --json too.
+With --out, --json prints one document that says how many there are.`;
 
 function filtered(command: Command): Command {
   return command
@@ -97,7 +102,7 @@ async function exportAll(context: CommandContext, options: FilterOptions & { out
   const batches = door.exportAudit({ org, filter });
   const { out } = options;
   if (out === undefined) return toReader(batches);
-  const entries = await intoFile(out, batches);
+  const entries = await writeWhole(out, (append) => writeLines(batches, append));
   context.output.result({ file: out, entries }, () => `${entries} entries are in ${visible(out)}`);
 }
 
@@ -118,7 +123,7 @@ async function toReader(batches: Batches): Promise<void> {
   try {
     await writeLines(batches, writeOut);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw unwritable('standard output', error);
   }
 }
 
@@ -127,24 +132,4 @@ function writeOut(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
   });
-}
-
-/** The file is there whole or not at all; a failed export leaves what was there before. */
-async function intoFile(file: string, batches: Batches): Promise<number> {
-  const part = `${file}.part`;
-  try {
-    const handle = await open(part, 'w', 0o600);
-    try {
-      const count = await writeLines(batches, (text) => handle.appendFile(text));
-      await handle.sync();
-      await handle.close();
-      await rename(part, file);
-      return count;
-    } finally {
-      await handle.close().catch(() => undefined);
-    }
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
-  }
 }

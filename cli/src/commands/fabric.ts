@@ -1,7 +1,7 @@
 /** up | down: the fabric of this machine. */
 
 import { join } from 'node:path';
-import { asFleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 import { type Command, Option } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -34,9 +34,24 @@ interface UpOptions {
   readonly hints: boolean;
 }
 
+/** Throws invalid_argument INVALID_CONFIG: nodes and people are told this address, so it has to be one to connect to. */
+export function checkHost(host: string): void {
+  if (!/^\[?(::ffff:)?[0:.*]+\]?$/i.test(host)) return;
+  throw new FleetwireError(
+    'invalid_argument',
+    'INVALID_CONFIG',
+    `FLEETWIRE_UP_HOST "${host}" stands for all addresses of this machine; nodes are told it to connect to`,
+    {
+      help: 'Set it to one address of this machine that the others reach, such as 192.168.1.10.',
+      details: { key: 'FLEETWIRE_UP_HOST' },
+    },
+  );
+}
+
 async function up(given: CommandContext, options: UpOptions): Promise<void> {
   const context = given.ofFabric();
   const { output, config } = context;
+  checkHost(config.up.host);
   const { data } = config.folders;
   const running = fabricProcess(data);
   if (running !== undefined && (await untilReady(running, () => isFabricReady(data), config.up.ready_ms))) {

@@ -2,8 +2,9 @@
 
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
+import { chooseContext, chosenContext } from '../chosen-context.ts';
 import type { CommandContext } from '../command-context.ts';
-import { type Context, checkContextName } from '../context.ts';
+import { type Context, checkContextName, contextNames, DEFAULT_CONTEXT } from '../context.ts';
 import { type Accepted, acceptInvite, checkLink, lookAtInvite } from '../invite-link.ts';
 import { visible } from '../output.ts';
 import { checkFreeContext, prepareAccess, saveAccess } from '../saved-access.ts';
@@ -33,6 +34,7 @@ async function accept(
   const accepted = await acceptInvite(link, options.email);
   const endpoints = endpointsOf(accepted, await context.context().catch(() => undefined));
   const saved = await saveAccess(folder, name, { org: accepted.org, apiKey: accepted.api_key, endpoints });
+  const isFirst = saved.context !== undefined && (await chooseFirst(folder, saved.context));
   const { org, org_slug, org_name, user, role } = accepted;
   const document = {
     org,
@@ -41,19 +43,32 @@ async function accept(
     user,
     role,
     context: saved.context ?? null,
+    chosen: isFirst,
     api_key_file: saved.keyFile,
   };
   context.output.result(document, () => [
     `welcome to ${visible(org_name)}: you are ${role === 'admin' ? 'an admin' : 'a member'} now`,
     `your key is in ${saved.keyFile}`,
-    ...(saved.context === undefined ? NO_ENDPOINTS : useLines(saved.context)),
+    ...(saved.context === undefined ? NO_ENDPOINTS : useLines(saved.context, isFirst)),
   ]);
 }
 
-const useLines = (name: string) => [
-  `act in it with: npx fleetwire org use ${name}`,
-  `or for one command: --context ${name}`,
-];
+/**
+ * On a machine that knows no other fabric and has chosen nothing, commands act in the new context from now on. False:
+ * it was left at what there is.
+ */
+export async function chooseFirst(configFolder: string, name: string): Promise<boolean> {
+  if (chosenContext(configFolder) !== undefined) return false;
+  const names = await contextNames(configFolder);
+  if (name !== DEFAULT_CONTEXT && names.includes(DEFAULT_CONTEXT)) return false;
+  await chooseContext(configFolder, name);
+  return true;
+}
+
+const useLines = (name: string, isFirst: boolean) =>
+  isFirst
+    ? [`commands act in it from now on (context ${name})`]
+    : [`act in it with: npx fleetwire org use ${name}`, `or for one command: --context ${name}`];
 
 const NO_ENDPOINTS = [
   'the fabric did not say where its services are: ask for the addresses, and write a context as in docs/operations.md',

@@ -31,7 +31,9 @@ export function addMemberCommands(program: Command, action: Action): void {
     .action(action(role));
   member
     .command('remove')
-    .description('take a member out of the org; their workspaces are suspended')
+    .description(
+      'take a member out of the org; their workspaces are suspended, machines that they joined stay',
+    )
     .argument('<member>', 'by e-mail address or id')
     .action(action(remove));
   member
@@ -81,6 +83,7 @@ async function remove(context: CommandContext, _options: object, wanted: string)
   context.output.result({ user, email, workspaces_suspended: workspacesSuspended }, () => [
     `${visible(email)} is no member any more`,
     ...suspended(workspacesSuspended),
+    'machines that they brought into the org stay in it, with their agents; see: fleetwire node list',
   ]);
 }
 

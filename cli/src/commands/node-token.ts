@@ -6,19 +6,25 @@ import { duration } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import { isoOrNull, minute } from '../output.ts';
 
+const TTL_MS = 3_600_000;
+
 export function addNodeTokenCommand(node: Command, action: Action): void {
   node
     .command('token')
     .description('make a join token and print the command that brings another machine into the org with it')
-    .option('--ttl <time>', 'good for this long, such as 30m', duration('--ttl', '1s', '7d'), 3_600_000)
+    .option(
+      '--ttl <time>',
+      'good for this long, such as 30m; 1h when left out',
+      duration('--ttl', '1s', '7d'),
+    )
     .option('-q, --quiet', 'print the command alone')
     .action(action(token));
 }
 
-async function token(context: CommandContext, options: { ttl: number; quiet?: boolean }): Promise<void> {
+async function token(context: CommandContext, options: { ttl?: number; quiet?: boolean }): Promise<void> {
   const { registry } = (await context.context()).endpoints;
   const { door } = await context.orgDoor();
-  const { joinToken, expiresAtMs } = await door.createJoinToken({ ttlS: options.ttl / 1000 });
+  const { joinToken, expiresAtMs } = await door.createJoinToken({ ttlS: (options.ttl ?? TTL_MS) / 1000 });
   const command = joinCommand(registry, joinToken);
   const document = { join_token: joinToken, expires_at: isoOrNull(expiresAtMs), hub: registry, command };
   context.output.result(document, () => {

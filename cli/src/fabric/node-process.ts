@@ -8,6 +8,7 @@ import { checkHealth } from '@fleetwire/rpc';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
 import { HUB_NODE, nodeFolder, nodeProcess, runningNode } from '../local-nodes.ts';
+import { checkNodeOrg } from '../nodes-of-org.ts';
 import { detach, endProcess, stopped, untilReady } from './background.ts';
 import type { Joining } from './join.ts';
 import { openLogFile } from './log-file.ts';
@@ -24,7 +25,15 @@ async function isReady(folder: string): Promise<boolean> {
   return checkHealth({ address: node.address, deadlineMs: HEALTH_MS }).catch(() => false);
 }
 
-/** Starts a daemon for the node and resolves with its pid when it serves; one that runs or starts is waited for. */
+/** Of what joins by FLEETWIRE_HUB and a token only that token says the org. Rejects NODE_OF_OTHER_ORG. */
+async function checkOrg(context: CommandContext, name: string, folder: string): Promise<void> {
+  if (context.config.ambient.hub === undefined) await checkNodeOrg(folder, name, await context.org());
+}
+
+/**
+ * Starts a daemon for the node and resolves with its pid when it serves; one that runs or starts is waited for. Rejects
+ * NODE_OF_OTHER_ORG when it is not of the org in use.
+ */
 export async function ensureNodeProcess(
   context: CommandContext,
   name: string,
@@ -33,9 +42,13 @@ export async function ensureNodeProcess(
   if (name === HUB_NODE) throw hubIsOurs();
   const { folders, up } = context.config;
   const folder = nodeFolder(folders.data, name);
+  await checkOrg(context, name, folder);
   const running = nodeProcess(folder);
-  if (running !== undefined && (await untilReady(running, () => isReady(folder), up.ready_ms)))
+  if (running !== undefined && (await untilReady(running, () => isReady(folder), up.ready_ms))) {
+    // One that was starting may have joined by now.
+    await checkOrg(context, name, folder);
     return { pid: running.pid, started: false };
+  }
   makePrivateFolder(folder);
   const pid = await detach({
     args: ['node', 'start', name, '--context', context.contextName],
@@ -55,6 +68,7 @@ export async function startNode(context: CommandContext, name: string, backgroun
     return context.output.result({ name, pid, started }, () => `${name} ${state} (process ${pid})`);
   }
   if (name === HUB_NODE) throw hubIsOurs();
+  await checkOrg(context, name, folder);
   const leaving = catchSignals(() => context.output.progress('ending; once more to end at once'));
   makePrivateFolder(folder);
   // What a crash left there says nothing about this run.

@@ -58,7 +58,7 @@ async function test(
   context.output.result(document, () => [
     `${allowed ? 'ALLOWED' : 'DENIED'}  ${reason}`,
     `  source       ${source}`,
-    ...(decided === '' ? [] : [`  policy       ${visible(decided)}, rule ${answer.matchedRule}`]),
+    ...(decided === '' ? [] : [`  policy       ${visible(decided)}, rule ${answer.matchedRule + 1}`]),
     `  explanation  ${visible(explanation)}`,
     ...(rate === 0 ? [] : [`  rate         at most ${rate} messages a minute`]),
   ]);

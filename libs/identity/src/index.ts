@@ -12,7 +12,12 @@ export { createNodeKey, isNodePublicKey, signWithNodeKey, verifyNodeSignature } 
 export type { NodeUserOptions } from './node-user.ts';
 export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
 export type { AccountIssuer, OrgAccount } from './org-account.ts';
-export { orgAccountJwt, renewedOrgAccountJwt } from './org-account.ts';
+export {
+  allRevokedUntil,
+  orgAccountJwt,
+  renewedOrgAccountJwt,
+  revokingOrgAccountJwt,
+} from './org-account.ts';
 export type { OrgKeys } from './org-keys.ts';
 export { accountIssuer, loadOrgKeys, loadOrgSigning, signingOfOrg, signingOfSeeds } from './org-keys.ts';
 export type { RotateOptions, Rotation } from './rotate-token-key.ts';

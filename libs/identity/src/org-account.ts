@@ -9,6 +9,9 @@ export interface OrgAccount extends OrgSigning {
   readonly id: string;
 }
 
+/** In place of a user's key: every user of the account. */
+const ALL_USERS = '*';
+
 /** Signs for accounts. */
 export type AccountIssuer = Pick<OrgIssuer, 'operatorSigningSeed' | 'fabricAccount'>;
 
@@ -37,6 +40,26 @@ export async function renewedOrgAccountJwt(
   const revocations = held ? revocationsIn(held) : {};
   const jwt = await orgAccountJwt(issuer, org, revocations);
   return held && sameClaims(jwt, held) ? undefined : jwt;
+}
+
+/** Until when the JWTs of all users are refused by what `held` says, Unix seconds; 0: no such revocation. */
+export function allRevokedUntil(held: string | undefined): number {
+  return (held && revocationsIn(held)[ALL_USERS]) || 0;
+}
+
+/**
+ * The JWT that also refuses all users whose JWT was issued until `untilS` (Unix seconds, that one too), for servers that
+ * hold `held`; revocations they know of stay. Undefined when theirs says so already.
+ */
+export async function revokingOrgAccountJwt(
+  issuer: AccountIssuer,
+  org: OrgAccount,
+  held: string | undefined,
+  untilS: number,
+): Promise<string | undefined> {
+  if (allRevokedUntil(held) >= untilS) return undefined;
+  const known = held ? revocationsIn(held) : {};
+  return orgAccountJwt(issuer, org, { ...known, [ALL_USERS]: untilS });
 }
 
 /** Apart from when they were issued. */

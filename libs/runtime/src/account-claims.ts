@@ -3,15 +3,20 @@
 import type { Broker } from '@fleetwire/broker';
 import {
   type AccountIssuer,
+  allRevokedUntil,
   CLAIMS_LIST,
   CLAIMS_UPDATE,
   claimsLookup,
   type OrgAccount,
   renewedOrgAccountJwt,
+  revokingOrgAccountJwt,
 } from '@fleetwire/identity';
-import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
 
 const REQUEST_MS = 5_000;
+/** How often a revocation is given again that somebody has overwritten, and how long after. */
+const REVOKE_TRIES = 5;
+const REVOKE_AGAIN_MS = 200;
 
 /** A connection as `sys`. */
 export type SystemAccount = Pick<Broker, 'request'>;
@@ -33,17 +38,46 @@ export async function heldClaims(system: SystemAccount, account: string): Promis
 /**
  * Sees to it that the servers hold what there is to say of an org; `held` are the accounts that they hold at all.
  * Revocations that they know of when asked stay; one that is added between the question and the answer is lost. Can be
- * done again, and by several at once. Rejects permission_denied ACCOUNT_REFUSED.
+ * done again, and by several at once. Gives until when all its users are revoked, Unix seconds (0: they are not).
+ * Rejects permission_denied ACCOUNT_REFUSED.
  */
 export async function ensureOrgAccount(
   system: SystemAccount,
   issuer: AccountIssuer,
   org: OrgAccount,
   held: ReadonlySet<string>,
-): Promise<void> {
+): Promise<number> {
   const claims = held.has(org.account) ? await heldClaims(system, org.account) : undefined;
   const jwt = await renewedOrgAccountJwt(issuer, org, claims);
   if (jwt !== undefined) await giveClaims(system, jwt, org.id);
+  return allRevokedUntil(claims);
+}
+
+/**
+ * Resolves when the servers were seen to refuse all users of the org whose JWT was issued until `untilS` (Unix seconds);
+ * they drop the connections of those. Whoever asked before and answers after takes the revocation away, so it is looked
+ * for and given again. Rejects unavailable REVOCATION_OVERWRITTEN, permission_denied ACCOUNT_REFUSED.
+ */
+export async function revokeAllUsers(
+  system: SystemAccount,
+  issuer: AccountIssuer,
+  org: OrgAccount,
+  untilS: number,
+): Promise<void> {
+  for (let tries = 0; tries <= REVOKE_TRIES; tries++) {
+    if (tries > 1) await pause(REVOKE_AGAIN_MS);
+    const held = await heldAccounts(system);
+    const claims = held.has(org.account) ? await heldClaims(system, org.account) : undefined;
+    const jwt = await revokingOrgAccountJwt(issuer, org, claims, untilS);
+    if (jwt === undefined) return;
+    if (tries < REVOKE_TRIES) await giveClaims(system, jwt, org.id);
+  }
+  throw new FleetwireError(
+    'unavailable',
+    'REVOCATION_OVERWRITTEN',
+    `the servers do not keep the revocation of the nodes of ${org.id}`,
+    { help: 'It is tried again; look for another program that writes the accounts of this fabric.' },
+  );
 }
 
 /** `name` is for people. Rejects permission_denied ACCOUNT_REFUSED. */

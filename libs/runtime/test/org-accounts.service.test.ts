@@ -26,6 +26,7 @@ import { eventually, operatorMode, startTestNats, tempFolder } from '@fleetwire/
 import { type Account, Algorithms, decode, encodeAccount } from '@nats-io/jwt';
 import { fromPublic, fromSeed } from '@nats-io/nkeys';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { revokeAllUsers } from '../src/account-claims.ts';
 import { bootstrapFabric } from '../src/bootstrap.ts';
 import { OrgAccounts } from '../src/org-accounts.ts';
 
@@ -139,6 +140,57 @@ describe('accounts of orgs made at run time', function () {
     const later = replica('nats://127.0.0.1:1', nats.url);
     const org = newOrg();
     await later.ensure(issuer, org);
+  });
+
+  it('refuse all nodes of an org from a revocation on, those of no other, and keep what was revoked before', async () => {
+    const nats = await startNats();
+    const accounts = replica(nats.url);
+    const { orgs } = await ensureKeys(keysDir, { services: SERVICES });
+    const keys = await loadOrgKeys(keysDir);
+    const own = { id: orgs[0]!.id, ...signingOfOrg(keys, orgs[0]!.id)! };
+    const [org, other] = [newOrg(), newOrg()];
+    const sys = await asService(nats.url, 'sys');
+    const before = { [createNodeKey().publicKey]: 1_700_000_000 };
+    await sys.request(
+      CLAIMS_UPDATE,
+      new TextEncoder().encode(await orgAccountJwt(issuer, org, before)),
+      2000,
+    );
+    await Promise.all([org, own, other].map((each) => accounts.ensure(issuer, each)));
+    const [theirs, ours, neighbour] = await Promise.all(
+      [org, own, other].map(({ id }) => asNode(nats.url, id)),
+    );
+    const dropped = [theirs!, ours!].map(
+      (node) => new Promise<void>((done) => node.onDisconnect(() => done())),
+    );
+    const nowMs = Date.now();
+    for (const each of [org, own]) await accounts.revokeAll(issuer, each, nowMs);
+    await Promise.all(dropped);
+    const untilS = Math.floor(nowMs / 1000);
+    assert.deepEqual(revocationsIn(await claims(sys, org.account)), { ...before, '*': untilS });
+    assert.ok(neighbour!.connected());
+    await accounts.revokeAll(issuer, org, nowMs - 60_000);
+    for (const each of [accounts, replica(nats.url)]) assert.equal(await each.ensure(issuer, org), untilS);
+    assert.equal(await replica(nats.url).ensure(issuer, other), 0);
+    assert.equal(revocationsIn(await claims(sys, org.account))['*'], untilS, 'it never goes back');
+  });
+
+  it('take a revocation again that somebody has overwritten, but not for ever', async () => {
+    const org = newOrg();
+    for (const overwritten of [2, Number.POSITIVE_INFINITY]) {
+      let [held, gives] = [await orgAccountJwt(issuer, org), 0];
+      const answer = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+      const request = async (subject: string, payload: Uint8Array): Promise<Uint8Array> => {
+        if (subject === CLAIMS_LIST) return answer({ data: [org.account] });
+        if (subject !== CLAIMS_UPDATE) return new TextEncoder().encode(held);
+        if (gives++ >= overwritten) held = text(payload);
+        return answer({ data: { code: 200 } });
+      };
+      const outcome = revokeAllUsers({ request }, issuer, org, 1_800_000_000);
+      if (Number.isFinite(overwritten)) await outcome;
+      else await assert.rejects(outcome, { kind: 'unavailable', reason: 'REVOCATION_OVERWRITTEN' });
+      assert.equal(revocationsIn(held)['*'], Number.isFinite(overwritten) ? 1_800_000_000 : undefined);
+    }
   });
 
   it('that are refused take no others along', async () => {

@@ -134,7 +134,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     agentsMax: settings.agents,
   });
   const tokens = orgTokens(engine, identity);
-  const hub = createHub({ engine, identity, door, registration, clock, tokens, log, version });
+  const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, version });
   const programs = createPrograms(context, engine, registration, dir, identity);
   const callers = new Callers({
     org: identity.org,

@@ -59,6 +59,9 @@ export class FakeHub {
   trustDigest = '';
   /** JSON Web Key Set that HELLO brings. */
   trust = '{"keys":[]}';
+  /** What HELLO is refused with. */
+  refusing: FleetwireError | undefined;
+  refusals = 0;
   hellos = 0;
   opened = 0;
   #registry: RpcServer | undefined;
@@ -176,6 +179,10 @@ export class FakeHub {
       },
       challenge: async ({ node }: { node: string }) => ({ nonce: new TextEncoder().encode(node.padEnd(32)) }),
       hello: async (request: { node: string; nonce: Uint8Array; signature: Uint8Array }) => {
+        if (this.refusing !== undefined) {
+          this.refusals++;
+          throw this.refusing;
+        }
         const node = this.nodes.get(request.node);
         if (node === undefined || !verifyNodeSignature(node.publicKey, request.nonce, request.signature))
           throw new FleetwireError('unauthenticated', 'SIGNATURE_INVALID', 'not that node');

@@ -42,8 +42,9 @@ export { orgSection };
 const SWEEP_MS = 60_000;
 /** What a new member is told to do with the key. */
 const HOW_TO_USE = [
-  'npx fleetwire invite accept does all of this by itself. By hand, keep the key in a file that only you can read:',
-  'export FLEETWIRE_API_KEY=fwk_…',
+  'Keep it in a file that only you can read. Commands take it, and the fabric at {org_endpoint}, from the environment:',
+  'export FLEETWIRE_API_KEY=$(cat KEY-FILE)',
+  'Next time let the command do it: npx fleetwire invite accept LINK --email ADDRESS',
 ].join('\n');
 
 const config = { org: orgSection };

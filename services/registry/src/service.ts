@@ -33,6 +33,7 @@ import { openInbox } from './handlers/open-inbox.ts';
 import { OrgClearing } from './handlers/org-clearing.ts';
 import { nowMs, type RegistryParts } from './handlers/parts.ts';
 import { registerAgent } from './handlers/register-agent.ts';
+import { forgetReopened, revoking } from './handlers/revoke-nodes.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
 import { Upkeep } from './handlers/upkeep.ts';
 import { UsageReport } from './handlers/usage-report.ts';
@@ -55,10 +56,11 @@ export const registry = defineService({
   store: { entities, migrations },
   broker: { streams: ['INBOX', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
-    const parts = await partsOf(context);
+    const accounts = accountsOf(context);
+    const parts = await partsOf(context, accounts);
     const known = knownNodes(parts);
     const heartbeats = new Heartbeats({ ...parts, known, broker: context.broker });
-    const clearing = await clearingOf(context, parts);
+    const clearing = await clearingOf(context, parts, accounts);
     const upkeep = await upkeepOf(context, parts);
     // Last out: what the heartbeats have noted is still written.
     const components = [new SeenWriter(parts), heartbeats, clearing, upkeep];
@@ -77,12 +79,11 @@ export function start(options?: RunOptions<typeof config>): Promise<RunningServi
   return runService(registry, options);
 }
 
-async function partsOf(context: Context): Promise<RegistryParts> {
+async function partsOf(context: Context, accounts: OrgAccounts): Promise<RegistryParts> {
   const { broker, store, clock, log, tokens } = context;
   const set = context.config.registry;
   const nodes = nodeRows(store);
   const urls = set.node_nats_urls || context.config.nats.url;
-  const accounts = accountsOf(context);
   return {
     nodes,
     agents: agentRows(store),
@@ -92,10 +93,11 @@ async function partsOf(context: Context): Promise<RegistryParts> {
     orgs: context.orgs,
     consumers: broker.consumers,
     mint: minting({
-      keysDir: context.config.nats.single_tenant ? undefined : keysFolder(context.config),
+      keysDir: accountKeys(context),
       accounts,
       lifetimeMs: set.credentials_ttl_s * 1000,
       clock,
+      log,
     }),
     tokens,
     clock,
@@ -109,10 +111,16 @@ async function partsOf(context: Context): Promise<RegistryParts> {
   };
 }
 
-function accountsOf({ broker, config: { nats, common, keys } }: Context): OrgAccounts {
+/** Undefined: the server keeps no accounts. */
+function accountKeys({ config: { nats, common, keys } }: Context): string | undefined {
+  return nats.single_tenant ? undefined : keysFolder({ common, keys });
+}
+
+function accountsOf({ broker, orgs, config: { nats, common, keys } }: Context): OrgAccounts {
   const natsUrls = nats.url.split(',').map((url) => url.trim());
   const accounts = new OrgAccounts({ keysDir: keysFolder({ common, keys }), natsUrls });
   broker.onGeneration(() => accounts.forget());
+  forgetReopened(orgs, accounts);
   return accounts;
 }
 
@@ -121,12 +129,17 @@ function knownNodes(parts: RegistryParts): KnownNodes {
   return new KnownNodes({ load: (id) => parts.nodes.byId(id), clock: parts.clock, max, freshMs });
 }
 
-async function clearingOf(context: Context, parts: RegistryParts): Promise<OrgClearing> {
+async function clearingOf(
+  context: Context,
+  parts: RegistryParts,
+  accounts: OrgAccounts,
+): Promise<OrgClearing> {
   const { broker, instance, orgs, store, log } = context;
   const held = claimLease(await broker.bucket(LEASES_BUCKET), instance);
   const { agents, routes } = parts;
   const { consumers } = broker;
-  const clearable = { orgs: orgRows(store), agents, routes, consumers, batch: CLEAR_BATCH };
+  const revoke = revoking({ keysDir: accountKeys(context), accounts, log });
+  const clearable = { orgs: orgRows(store), agents, routes, revoke, consumers, batch: CLEAR_BATCH };
   return new OrgClearing({
     orgs,
     acquire: () => held.acquire(LEASE_KEYS.sweep('registry-orgs')),

@@ -71,6 +71,7 @@ describe('clearing an org', function () {
     return {
       orgs: orgRows(store),
       agents: agentRows(store),
+      revoke: async () => undefined,
       routes: {
         keysOf: async (org) => [...routes].filter((key) => key.startsWith(`${org}.`)),
         removeKey: async (key) => void routes.delete(key),
@@ -103,7 +104,7 @@ describe('clearing an org', function () {
   });
 
   it('ends the same after the broker failed in the middle', async () => {
-    for (const failing of ['remove', 'keysOf', 'removeKey'] as const) {
+    for (const failing of ['revoke', 'remove', 'keysOf', 'removeKey'] as const) {
       const org = newId('org');
       const routes = new Set(await fill(org, 3, 2));
       const parts = partsWith(routes);
@@ -111,10 +112,14 @@ describe('clearing an org', function () {
         throw new Error('away');
       };
       const broken =
-        failing === 'remove'
-          ? { ...parts, consumers: { remove: away } }
-          : { ...parts, routes: { ...parts.routes, [failing]: away } };
+        failing === 'revoke'
+          ? { ...parts, revoke: away }
+          : failing === 'remove'
+            ? { ...parts, consumers: { remove: away } }
+            : { ...parts, routes: { ...parts.routes, [failing]: away } };
       await assert.rejects(clearOrg(broken, org, 1, always));
+      if (failing === 'revoke')
+        assert.deepEqual(await left(org), [3, 6], 'nobody goes who could still come back');
       assert.equal(await clearOrg(parts, org, 1, always), true);
       assert.deepEqual([await left(org), routes.size], [[0, 0], 0]);
     }

@@ -4,8 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { OrgAccess } from '@fleetwire/access';
 import { connectBroker } from '@fleetwire/broker';
 import {
   DEFAULT_SIZING,
@@ -15,12 +16,21 @@ import {
   nodeConsumer,
   receiptSubject,
 } from '@fleetwire/contract';
-import { createNodeKey, ensureKeys, keyFiles, loadOrgKeys, nodeInboxPrefix } from '@fleetwire/identity';
+import { OrgState } from '@fleetwire/gen/access';
+import {
+  createNodeKey,
+  ensureKeys,
+  keyFiles,
+  loadOrgKeys,
+  nodeInboxPrefix,
+  signingOfOrg,
+} from '@fleetwire/identity';
 import { newId, systemClock } from '@fleetwire/kernel';
 import { bootstrapFabric, OrgAccounts } from '@fleetwire/runtime';
 import { eventually, operatorMode, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { minting } from '../src/handlers/credentials.ts';
+import { forgetReopened } from '../src/handlers/revoke-nodes.ts';
 
 const MiB = 1024 * 1024;
 const SIZING = {
@@ -37,6 +47,7 @@ describe('credentials of nodes', function () {
   const cleanup = new AsyncDisposableStack();
   let keysDir: string;
   let nats: TestNats;
+  const warnings: string[] = [];
   before(async () => {
     keysDir = join(cleanup.use(tempFolder('credentials')).path, 'keys');
     await ensureKeys(keysDir, { services: ['org', 'registry'] });
@@ -52,6 +63,7 @@ describe('credentials of nodes', function () {
       accounts: new OrgAccounts({ keysDir, natsUrls: [natsUrl] }),
       lifetimeMs: 60_000,
       clock: systemClock,
+      log: { warn: (_fields: unknown, message?: string) => void warnings.push(message ?? '') },
     });
   const rowOf = (org: string, publicKey = createNodeKey().publicKey) => ({
     id: newId('node'),
@@ -141,6 +153,53 @@ describe('credentials of nodes', function () {
     });
     const known = [...(await loadOrgKeys(keysDir)).own.keys()][0]!;
     assert.notEqual((await mint(rowOf(known))).jwt, '', 'bootstrap has told them of this one');
+    assert.deepEqual(warnings, ['the servers were not asked whether they hold the account']);
+    const sys = keyFiles.natsCreds(keysDir, 'sys');
+    renameSync(sys, `${sys}.away`);
+    assert.notEqual((await mint(rowOf(known))).jwt, '');
+    renameSync(`${sys}.away`, sys);
+    assert.equal(warnings.length, 1, 'nobody was asked');
+  });
+
+  it('work for an org of the file too whose account the servers have lost', async () => {
+    const bare = cleanup.use(await startTestNats({ config: operatorMode(keysDir) }));
+    const org = [...(await loadOrgKeys(keysDir)).own.keys()][0]!;
+    const key = createNodeKey();
+    const row = rowOf(org, key.publicKey);
+    const { jwt } = await replica(bare.url)(row);
+    const seed = new TextEncoder().encode(key.seed);
+    const credentials = () => ({ jwt, seed });
+    const broker = await connectBroker({ urls: [bare.url], name: row.id, waitMs: 0, credentials });
+    await broker.close();
+  });
+
+  it('given in the very second of a revocation work, and are not given while its end is far', async () => {
+    const org = newId('org');
+    const accounts = new OrgAccounts({ keysDir, natsUrls: [nats.url] });
+    const keys = await loadOrgKeys(keysDir);
+    const account = { id: org, ...signingOfOrg(keys, org)! };
+    const before = await asNode(org);
+    const dropped = new Promise<void>((resolve) => before.broker.onDisconnect(() => resolve()));
+    await accounts.revokeAll(keys.issuer!, account, Date.now() + 1000);
+    await dropped;
+    await asNode(org);
+    // Another replica that has not looked since then looks again once the org was closed and is open.
+    const other = new OrgAccounts({ keysDir, natsUrls: [nats.url] });
+    let change: (access: OrgAccess) => void = () => assert.fail('nobody follows');
+    const onChange = (listener: typeof change) => {
+      change = listener;
+      return () => undefined;
+    };
+    forgetReopened({ onChange }, other);
+    const untilS = await other.ensure(keys.issuer!, account);
+    assert.notEqual(untilS, 0);
+    await accounts.revokeAll(keys.issuer!, account, Date.now() + 600_000);
+    assert.equal(await other.ensure(keys.issuer!, account), untilS);
+    for (const status of ['deleting', 'active'])
+      change({ status, state: OrgState.fromPartial({ org, status }) } as OrgAccess);
+    assert.ok((await other.ensure(keys.issuer!, account)) > untilS);
+    const outcome = replica()(rowOf(org));
+    await assert.rejects(outcome, { reason: 'ACCOUNT_NOT_READY', retryAfterMs: 60_000 });
   });
 
   it('are given for the orgs of a file of before, and for others once bootstrap has renewed it', async () => {
@@ -158,9 +217,10 @@ describe('credentials of nodes', function () {
   it('are empty on a server without accounts', async () => {
     const mint = minting({
       keysDir: undefined,
-      accounts: { ensure: () => Promise.reject(new Error('nothing to do')) },
+      accounts: { mounted: true, ensure: () => Promise.reject(new Error('nothing to do')) },
       lifetimeMs: 60_000,
       clock: systemClock,
+      log: { warn: () => undefined },
     });
     assert.deepEqual(await mint(rowOf(newId('org'))), { jwt: '', expiresAtMs: 0 });
   });

@@ -71,7 +71,7 @@ export interface RegistryWorld extends AsyncDisposable {
   /** Connected as the router, which may read everything. */
   broker(): Promise<Broker>;
   /** Connected with the node's own credentials. */
-  nodeBroker(node: TestNode, jwt?: string): Promise<Broker>;
+  nodeBroker(node: TestNode, jwt?: string, waitMs?: number): Promise<Broker>;
 }
 
 export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Promise<RegistryWorld> {
@@ -156,8 +156,9 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
       const bucket = await (await writer).bucket(ORGS_BUCKET);
       await bucket.put(state.org, encode(OrgState, OrgState.fromPartial({ status: 'active', ...state })));
     },
-    nodeBroker: (node, jwt = node.welcome.userJwt) =>
+    nodeBroker: (node, jwt = node.welcome.userJwt, waitMs = 10_000) =>
       connect({
+        waitMs,
         credentials: () => ({ jwt, seed: new TextEncoder().encode(node.seed) }),
         inboxPrefix: nodeInboxPrefix(node.id),
       }),

@@ -186,6 +186,10 @@ describe('the registry and the state of orgs', function () {
       for (const name of ['x', 'y', 'z']) assert.equal(await register(node, name), undefined);
       assert.equal(await register(second, 'v'), undefined);
       assert.equal(await register(neighbour, 'x'), undefined);
+      const [online, elsewhere] = [await world.nodeBroker(node), await world.nodeBroker(neighbour)];
+      let drops = 0;
+      elsewhere.onDisconnect(() => drops++);
+      const dropped = new Promise<void>((resolve) => online.onDisconnect(() => resolve()));
       const broker = await world.broker();
       const bucket = await broker.bucket(ROUTES_BUCKET);
       assert.equal((await bucket.keys(routeKey(org, '*'))).length, 4);
@@ -204,10 +208,19 @@ describe('the registry and the state of orgs', function () {
         broker.consumers.info('INBOX', nodeConsumer(0, of, id).durable_name);
       assert.deepEqual([await inbox(node.id, org), await inbox(second.id, org)], [undefined, undefined]);
       assert.notEqual(await inbox(neighbour.id, other), undefined);
-      assert.equal((await beat(node, org)).known, false);
+      await dropped;
+      assert.equal(online.connected(), false);
+      await assert.rejects(world.nodeBroker(node, undefined, 0), { reason: 'NATS_REFUSED' });
+      assert.ok(drops === 0 && elsewhere.connected());
+      assert.equal((await beat(neighbour, other)).known, true);
       assert.equal(await reasonOf(greet(world.client(two), node.id, node.seed)), 'NODE_UNKNOWN');
       await publish(org, { deletion: 3 });
-      assert.equal(await join(one, org, 'a'), undefined);
+      const anew = await world.node(one, 'a', org);
+      // As a node does: whoever is refused says HELLO again.
+      await eventually(async () => {
+        const { userJwt } = await greet(world.client(two), anew.id, anew.seed);
+        return (await reasonOf(world.nodeBroker(anew, userJwt, 0))) === 'none';
+      });
       assert.equal(await reasonOf(greet(world.client(one), node.id, node.seed)), 'NODE_UNKNOWN');
     });
 

@@ -27,6 +27,16 @@ export interface AgentHandlerParts {
 
 const KINDS: readonly string[] = ['tmux', 'stdio', 'mailbox'] satisfies ProgramKind[];
 
+/** What programs are told of the link. */
+const HUB: Readonly<Record<LinkState, string>> = {
+  ACTIVE: 'active',
+  REFUSED: 'refused',
+  DISCONNECTED: 'disconnected',
+  CONNECTING: 'connecting',
+  HANDSHAKING: 'connecting',
+  RECONNECTING: 'connecting',
+};
+
 export class AgentHandlers {
   readonly #parts: AgentHandlerParts;
 
@@ -71,7 +81,7 @@ export class AgentHandlers {
     callers.allowed(context, 'send');
     const { state, error } = link();
     const { node, name, org } = engine.identity;
-    const hub = state === 'ACTIVE' ? 'active' : state === 'DISCONNECTED' ? 'disconnected' : 'connecting';
+    const hub = HUB[state];
     const depths = {
       outboxDepth: engine.outbox.depth,
       inboxDepth: engine.custody.depth,

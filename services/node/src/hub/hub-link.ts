@@ -9,11 +9,15 @@ import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/k
 import type { Logger } from '@fleetwire/telemetry';
 import type { NodeIdentity, Welcome } from './identity-file.ts';
 import type { NodeClock } from './node-clock.ts';
+import { isRefusal, refusalText } from './refused.ts';
 import type { RegistryDoor } from './registry-door.ts';
 
-export type LinkState = 'DISCONNECTED' | 'CONNECTING' | 'HANDSHAKING' | 'ACTIVE' | 'RECONNECTING';
+/** REFUSED: the registry does not take this node; it goes on asking, and stays so until it is taken. */
+export type LinkState = 'DISCONNECTED' | 'CONNECTING' | 'HANDSHAKING' | 'ACTIVE' | 'RECONNECTING' | 'REFUSED';
 
 export interface HubLinkParts {
+  /** Of its files. */
+  readonly dir: string;
   readonly identity: NodeIdentity;
   readonly door: RegistryDoor;
   readonly clock: NodeClock;
@@ -55,6 +59,7 @@ export class HubLink {
   #error = '';
   #loop: Promise<void> = Promise.resolve();
   #fresh = true;
+  #refused = false;
   /** The servers have refused the events of the org, which is said once. */
   #deaf = false;
 
@@ -63,7 +68,7 @@ export class HubLink {
   }
 
   get state(): LinkState {
-    return this.#state;
+    return this.#refused && this.#state !== 'DISCONNECTED' ? 'REFUSED' : this.#state;
   }
 
   /** Why there is no connection; empty while there is. */
@@ -96,7 +101,7 @@ export class HubLink {
         attempt = 0;
         await this.#serve(broker, welcome);
       } catch (error) {
-        this.#error = asFleetwireError(error).message;
+        this.#failed(error);
         if (!signal.aborted)
           this.#parts.log.warn({ err: asFleetwireError(error) }, 'no connection to the hub');
       }
@@ -105,16 +110,28 @@ export class HubLink {
     }
   }
 
+  /** A refusal stays the reason that is shown, also when the registry is away after it. */
+  #failed(error: unknown): void {
+    if (isRefusal(error)) {
+      this.#refused = true;
+      // A node that is taken again after this has a hub that may have forgotten its agents.
+      this.#fresh = true;
+      this.#error = refusalText(error, this.#parts.dir);
+    } else if (!this.#refused) this.#error = asFleetwireError(error).message;
+  }
+
   /** The registry's word, or, while it is away, its last one if that still holds. */
   async #handshake(): Promise<Welcome> {
     const { door, log } = this.#parts;
     this.#state = 'HANDSHAKING';
     try {
-      return await door.hello();
+      const welcome = await door.hello();
+      this.#refused = false;
+      return welcome;
     } catch (error) {
       const remembered = door.welcome;
       const away = error instanceof FleetwireError && error.kind === 'unavailable';
-      if (!away || remembered === undefined || !this.#stillGood(remembered)) throw error;
+      if (!away || this.#refused || remembered === undefined || !this.#stillGood(remembered)) throw error;
       log.info('registry is away: connecting with the credentials of last time');
       return remembered;
     }
@@ -179,7 +196,7 @@ export class HubLink {
     broker.onClosed(() => closed.abort());
     broker.onDisconnect(() => {
       if (this.#state === 'ACTIVE') this.#state = 'RECONNECTING';
-      this.#error = 'the connection to NATS was lost';
+      if (!this.#refused) this.#error = 'the connection to NATS was lost';
     });
     broker.onGeneration(() => {
       this.#state = 'ACTIVE';
@@ -189,13 +206,14 @@ export class HubLink {
     return closed.signal;
   }
 
-  /** Heartbeats until the connection is given up. */
+  /** Heartbeats until the connection is given up. Rejects with what the registry refuses this node with. */
   async #beat(broker: Broker, ended: AbortSignal): Promise<void> {
     while (!ended.aborted) {
       try {
         if (broker.connected()) await this.#beatOnce(broker);
         else if (await this.#movedAway()) return;
       } catch (error) {
+        if (isRefusal(error)) throw error;
         this.#parts.log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
         await this.#renewIfNeeded();
       }

@@ -17,6 +17,8 @@ import { ReceiptPublisher } from './receipt-publisher.ts';
 import type { RegistryDoor } from './registry-door.ts';
 
 export interface HubParts {
+  /** Of the node's files. */
+  readonly dir: string;
   readonly engine: Engine;
   readonly identity: NodeIdentity;
   readonly door: RegistryDoor;
@@ -37,7 +39,7 @@ export interface Hub {
 const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
-  const { engine, identity, door, registration, clock, tokens, log, version } = parts;
+  const { dir, engine, identity, door, registration, clock, tokens, log, version } = parts;
   const { config, tables, turns, outbox, progress, book, custody } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
@@ -83,6 +85,7 @@ export function createHub(parts: HubParts): Hub {
     intake.start();
   };
   const link: HubLink = new HubLink({
+    dir,
     identity,
     door,
     clock,

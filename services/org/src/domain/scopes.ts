@@ -29,7 +29,10 @@ export function checkScopes(wanted: readonly string[]): Scope[] {
 
 export function scopeMissing(needed: Scope, present: readonly string[]): FleetwireError {
   return new FleetwireError('permission_denied', 'SCOPE_MISSING', `this call needs the scope ${needed}`, {
-    help: 'Use an API key that has it; an admin can make one.',
+    help:
+      needed === 'admin'
+        ? 'It takes an admin of the org, with an API key that has the scope admin.'
+        : 'Make a key that has it, with: fleetwire key create',
     details: { needed, present: present.join(',') },
   });
 }

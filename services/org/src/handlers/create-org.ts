@@ -179,7 +179,8 @@ async function create(
 
 /**
  * Whoever repeats the call may never have got the answer. A key that nobody has used is replaced by one that they get now;
- * of one in use nothing is said. Throws ORG_UNKNOWN for who has left the org since.
+ * of one in use nothing is said, and nothing of the first keys of members, which are younger than the org. Throws
+ * ORG_UNKNOWN for who has left the org since.
  */
 async function replacedKey(query: StoreTransaction['query'], org: string, call: Call): Promise<string> {
   const caller = callerOf(call);
@@ -188,7 +189,8 @@ async function replacedKey(query: StoreTransaction['query'], org: string, call: 
   const secret = newApiKey();
   const replaced = await query(
     `update api_keys set hash = $2, prefix = $3
-     where org = $1 and name = $4 and last_used_at_ms is null and revoked_at_ms is null returning id`,
+     where org = $1 and name = $4 and created_at_ms = (select created_at_ms from orgs where id = $1)
+       and last_used_at_ms is null and revoked_at_ms is null returning id`,
     [org, hashSecret(secret), keyPrefix(secret), FIRST_KEY],
   );
   return replaced.length === 1 ? secret : '';

@@ -47,7 +47,10 @@ export function createInvite(
     act.about(id, { role, email: email ?? '' });
     if (earlier === undefined) await act.tell('invite_created', id, { role });
     const invite = (await inviteRows(act, 'i.id = $2', [id]))[0]!;
-    return { invite: shownInvite(invite, act.nowMs), url: earlier === undefined ? url : '' };
+    return {
+      invite: shownInvite(invite, act.nowMs, parts.config.smtp_url !== undefined),
+      url: earlier === undefined ? url : '',
+    };
   });
 }
 
@@ -159,7 +162,10 @@ export function listInvites(
       size + 1,
     ]);
     const { shown, nextPageToken } = cutPage(rows, size, (row) => row.id);
-    return { invites: shown.map((row) => shownInvite(row, act.nowMs)), nextPageToken };
+    return {
+      invites: shown.map((row) => shownInvite(row, act.nowMs, parts.config.smtp_url !== undefined)),
+      nextPageToken,
+    };
   });
 }
 
@@ -198,7 +204,8 @@ function inviteRows(act: Act, where: string, params: readonly unknown[]): Promis
   );
 }
 
-function shownInvite(row: ShownRow, nowMs: number): Invite {
+/** Without a mail server (`mails` false) what was to be sent is in the log. */
+function shownInvite(row: ShownRow, nowMs: number, mails: boolean): Invite {
   return {
     id: row.id,
     email: row.email ?? '',
@@ -208,7 +215,7 @@ function shownInvite(row: ShownRow, nowMs: number): Invite {
     expiresAtMs: row.expiresAtMs,
     status: inviteStatus(row, nowMs),
     acceptedBy: row.acceptedBy ?? '',
-    mail: row.mail ?? 'none',
+    mail: row.mail === 'sent' && !mails ? 'logged' : (row.mail ?? 'none'),
     note: row.note,
   };
 }

@@ -27,7 +27,8 @@ export async function orgState(
     status: org.status,
     slug: org.slug,
     plan: org.plan,
-    limits: limitsInForce(org, await memberCount(query, id)),
+    // The steps of a deletion take members away without a word: what is said of a closed org must not depend on them.
+    limits: limitsInForce(org, open ? await memberCount(query, id) : 0),
     policies: open ? await enabledPolicies(query, id) : [],
     revocations: revocations.map(({ kind, subject, issued_until_ms }) => ({
       kind,
@@ -42,6 +43,7 @@ export async function orgState(
       suspended: row.status === 'suspended',
     })),
     deletion: org.deletion,
-    clearing: org.deletion_step === 'clear_agents',
+    // To the end, since the registry's word changes no version.
+    clearing: org.status === 'deleting' && org.deletion_step !== 'cancel_subscription',
   };
 }

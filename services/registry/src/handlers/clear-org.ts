@@ -11,6 +11,8 @@ export interface ClearParts {
   readonly orgs: OrgRows;
   readonly agents: Pick<AgentRows, 'byIds'>;
   readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
+  /** Shuts the nodes of the org out of the broker: all credentials given to them until now. Can be repeated. */
+  readonly revoke: (org: string) => Promise<void>;
   readonly consumers: Pick<Broker['consumers'], 'remove'>;
   /** Rows that one statement removes. */
   readonly batch: { readonly agents: number; readonly nodes: number };
@@ -32,6 +34,9 @@ export async function clearOrg(
   if (!mayGoOn()) return false;
   // First, so that nobody joins behind our back who began before the deletion.
   await orgs.close(org, deletion);
+  if (!mayGoOn()) return false;
+  // While there are rows to come back for; in each run, since somebody may have overwritten it meanwhile.
+  await parts.revoke(org);
   for (;;) {
     if (!mayGoOn()) return false;
     if ((await orgs.removeAgents(org, deletion, batch.agents)) === batch.agents) continue;

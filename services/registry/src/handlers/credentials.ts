@@ -8,46 +8,79 @@ import {
   type OrgSigning,
   signingOfOrg,
 } from '@fleetwire/identity';
-import { type Clock, FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
 import type { OrgAccounts } from '@fleetwire/runtime';
+import type { Logger } from '@fleetwire/telemetry';
 import { type MintCredentials, nowMs } from './parts.ts';
 
 export interface MintingOptions {
   /** Undefined: a single-tenant server without accounts. */
   readonly keysDir: string | undefined;
-  readonly accounts: Pick<OrgAccounts, 'ensure'>;
+  readonly accounts: Pick<OrgAccounts, 'ensure' | 'mounted'>;
   readonly lifetimeMs: number;
   readonly clock: Clock;
+  readonly log: Pick<Logger, 'warn'>;
 }
 
+/** A revocation counts in whole seconds: what is issued in the same one waits for the next. */
+const WAIT_MAX_MS = 2_000;
 /** Orgs whose keys are remembered. */
 const KNOWN_MAX = 10_000;
 
 interface KnownOrg {
   readonly signing: OrgSigning;
-  /** Of an org without keys of its own, whose account only the registry tells the servers of. */
+  /** Has keys of its own: bootstrap has told the servers of its account too. */
+  readonly own: boolean;
   readonly issuer: OrgIssuer | undefined;
 }
 
 /**
  * Keys are read again for an org that is not known yet: bootstrap may have added it, else its keys are derived.
- * Rejects failed_precondition ORG_KEYS_MISSING, unavailable ACCOUNT_NOT_READY.
+ * The servers hold its account then; for an org that bootstrap knows it goes on when they cannot be asked. Rejects failed_precondition ORG_KEYS_MISSING, unavailable ACCOUNT_NOT_READY.
  */
-export function minting({ keysDir, accounts, lifetimeMs, clock }: MintingOptions): MintCredentials {
+export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOptions): MintCredentials {
   if (keysDir === undefined) return async () => ({ jwt: '', expiresAtMs: 0 });
   const known = new Map<string, KnownOrg>();
+  const ensured = async (org: string, { signing, issuer, own }: KnownOrg): Promise<number> => {
+    if (issuer === undefined || (own && !accounts.mounted)) return 0;
+    try {
+      return await accounts.ensure(issuer, { id: org, ...signing });
+    } catch (error) {
+      if (!own) throw error;
+      log.warn(
+        { err: asFleetwireError(error), org },
+        'the servers were not asked whether they hold the account',
+      );
+      return 0;
+    }
+  };
   return async ({ id: node, org, publicKey, partition, shard }) => {
-    const { signing, issuer } = known.get(org) ?? knownOrg(await loadOrgKeys(keysDir), org);
-    known.set(org, { signing, issuer });
+    const its = known.get(org) ?? knownOrg(await loadOrgKeys(keysDir), org);
+    const { signing } = its;
+    known.set(org, its);
     if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
-    if (issuer !== undefined) await accounts.ensure(issuer, { id: org, ...signing });
+    await issuedLaterThan(org, await ensured(org, its));
     return mintNodeUser({ signing, org, node, publicKey, partition, shard, lifetimeMs, nowMs: nowMs(clock) });
   };
 }
 
+/** By this machine's clock, which says when a JWT was issued. Rejects unavailable ACCOUNT_NOT_READY. */
+async function issuedLaterThan(org: string, revokedUntilS: number): Promise<void> {
+  const waitMs = (revokedUntilS + 1) * 1000 - Date.now();
+  if (waitMs <= 0) return;
+  if (waitMs > WAIT_MAX_MS) {
+    const message = `what is issued now to nodes of ${org} is revoked already`;
+    throw new FleetwireError('unavailable', 'ACCOUNT_NOT_READY', message, {
+      help: 'Try again; if it stays so, set the clocks of the machines of the registry.',
+      retryAfterMs: Math.min(waitMs, 60_000),
+    });
+  }
+  await pause(waitMs);
+}
+
 function knownOrg(keys: OrgKeys, org: string): KnownOrg {
   const signing = signingOfOrg(keys, org);
-  if (signing !== undefined) return { signing, issuer: keys.own.has(org) ? undefined : keys.issuer };
+  if (signing !== undefined) return { signing, own: keys.own.has(org), issuer: keys.issuer };
   throw new FleetwireError(
     'failed_precondition',
     'ORG_KEYS_MISSING',

@@ -218,7 +218,7 @@ export interface NodeStatusResponse {
   node: string;
   name: string;
   org: string;
-  /** connecting, active or disconnected. */
+  /** connecting, active, refused or disconnected. */
   hub: string;
   agents: number;
   outboxDepth: number;

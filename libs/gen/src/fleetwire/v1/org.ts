@@ -212,7 +212,7 @@ export interface Invite {
   /** pending, accepted, revoked or expired. */
   status: string;
   acceptedBy: string;
-  /** none, waiting, sent or failed. */
+  /** none, waiting, sent, failed, or logged where there is no mail server. */
   mail: string;
   note: string;
 }

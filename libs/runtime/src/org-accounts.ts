@@ -38,8 +38,9 @@ export class OrgAccounts {
 
   /**
    * Resolves when the servers hold the org's account, with the Unix second until which the JWTs of all its users are
-   * revoked, as far as was seen (0: they are not): what is issued then or before does not work. At once for one that was seen to. The system account is connected
-   * to only for what waits, by one connection for all of it. Rejects unavailable ACCOUNT_NOT_READY.
+   * revoked, as far as was seen (0: they are not): what is issued then or before does not work. At once for
+   * one that was seen to. The system account is connected to only for what waits, by one connection for all of it. Rejects
+   * unavailable ACCOUNT_NOT_READY.
    */
   ensure(issuer: AccountIssuer, org: OrgAccount): Promise<number> {
     const there = this.#there.get(org.id);

@@ -62,6 +62,8 @@ export class Relay {
   /** The last org whose state was told anew. */
   #rebuilt = '';
   #rebuiltAtMs = performance.now();
+  /** Counts the beginnings. */
+  #rebuilds = 0;
   /** Orgs that are left out, until when by the monotonic clock. */
   readonly #held = new Map<string, number>();
   #stopping = false;
@@ -76,7 +78,7 @@ export class Relay {
   start(): void {
     // A server that came back may have lost the bucket.
     this.#unlisten = this.#parts.broker.onGeneration(() => {
-      this.#rebuilt = '';
+      this.#rebuildSoon();
       this.kick();
     });
     this.#loop = this.#run();
@@ -109,7 +111,7 @@ export class Relay {
         pauseMs = backoffMs(BACKOFF, this.#failures++);
         const { reason, message } = asFleetwireError(error);
         // Bootstrap makes an empty one.
-        if (LOST.has(reason)) this.#rebuilt = '';
+        if (LOST.has(reason)) this.#rebuildSoon();
         if (this.#failures === 1) this.#parts.log.warn({ reason, message }, 'events wait to be published');
         this.#due = false;
       }
@@ -123,6 +125,12 @@ export class Relay {
     const now = performance.now();
     if (this.#rebuilt !== DONE || now - this.#rebuiltAtMs < REBUILD_MS) return;
     this.#rebuiltAtMs = now;
+    this.#rebuildSoon();
+  }
+
+  /** From the first org on, also when a slice is being told at this moment. */
+  #rebuildSoon(): void {
+    this.#rebuilds += 1;
     this.#rebuilt = '';
   }
 
@@ -187,13 +195,14 @@ export class Relay {
 
   /** A slice of what is told anew at start and after a reconnect. */
   async #tellSomeStates(): Promise<void> {
+    const begun = this.#rebuilds;
     const rows = await this.#parts.store.query<{ id: string }>(
       'select id from orgs where id > $1 order by id limit $2',
       [this.#rebuilt, STATES_SLICE],
     );
     const told = rows.map(({ id }) => this.#tellState(id).catch((error: unknown) => this.#untold(id, error)));
     await Promise.all(told);
-    this.#rebuilt = rows.length < STATES_SLICE ? DONE : rows.at(-1)!.id;
+    if (begun === this.#rebuilds) this.#rebuilt = rows.length < STATES_SLICE ? DONE : rows.at(-1)!.id;
   }
 
   #untold(org: string, thrown: unknown): void {

@@ -36,7 +36,8 @@ interface KnownOrg {
 
 /**
  * Keys are read again for an org that is not known yet: bootstrap may have added it, else its keys are derived.
- * The servers hold its account then; for an org that bootstrap knows it goes on when they cannot be asked. Rejects failed_precondition ORG_KEYS_MISSING, unavailable ACCOUNT_NOT_READY.
+ * The servers hold its account then; for an org that bootstrap knows it goes on when they cannot be asked. Rejects
+ * failed_precondition ORG_KEYS_MISSING, unavailable ACCOUNT_NOT_READY.
  */
 export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOptions): MintCredentials {
   if (keysDir === undefined) return async () => ({ jwt: '', expiresAtMs: 0 });

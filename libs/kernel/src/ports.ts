@@ -14,6 +14,9 @@ export interface Random {
   fraction(): number;
 }
 
+/** Whole milliseconds since the Unix epoch. */
+export const nowMs = (clock: Clock): number => Math.floor(clock.nowUs() / 1000);
+
 export const systemClock: Clock = {
   nowUs: () => Math.round((performance.timeOrigin + performance.now()) * 1000),
   monotonicMs: () => performance.now(),

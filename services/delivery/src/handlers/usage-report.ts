@@ -4,7 +4,7 @@ import type { Broker } from '@fleetwire/broker';
 import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { type UsageDay, untoldUsage, usageTold } from '../store/usage-table.ts';
 
@@ -44,7 +44,7 @@ async function tell({ publish, clock }: UsageReportParts, of: UsageDay): Promise
     org,
     service: SERVICE,
     name: EVENT_NAMES.usage,
-    atMs: Math.floor(clock.nowUs() / 1000),
+    atMs: nowMs(clock),
     actor: SERVICE,
     target: org,
     details: {},

@@ -1,6 +1,6 @@
 /** Writes what came of billing an org into its row, without undoing what others wrote meanwhile. */
 
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 
 /** What is on record of a subscription. */
@@ -99,7 +99,7 @@ export function storeOutcome(
 ): Settle {
   return (org, outcome) =>
     store.transaction(async (tx) => {
-      const change = await writeOutcome(tx, org, outcome, Math.floor(clock.nowUs() / 1000));
+      const change = await writeOutcome(tx, org, outcome, nowMs(clock));
       if (change) await told(tx, change);
     });
 }

@@ -5,6 +5,7 @@ import {
   backoffMs,
   type Clock,
   type FleetwireError,
+  nowMs,
   pause,
   type Random,
   systemRandom,
@@ -155,7 +156,7 @@ export class BillingUpkeep implements Component {
   }
 
   #nowMs(): number {
-    return Math.floor(this.#o.clock.nowUs() / 1000);
+    return nowMs(this.#o.clock);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Takes webhook events of the billing provider: each is only a reason to look again, so their order and number do not matter. */
 
-import { type Clock, FleetwireError } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, nowMs } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import type { Billing, ProviderEvent } from './port.ts';
 
@@ -31,10 +31,10 @@ export async function handleWebhook(
     throw new FleetwireError('invalid_argument', 'WEBHOOK_TOO_LARGE', 'an event has at most 256 KiB', {
       details: { bytes: String(rawBody.length), bytes_max: String(WEBHOOK_BYTES_MAX) },
     });
-  const nowMs = Math.floor(parts.clock.nowUs() / 1000);
-  const event = parts.billing.readEvent(rawBody, signature ?? '', nowMs);
+  const now = nowMs(parts.clock);
+  const event = parts.billing.readEvent(rawBody, signature ?? '', now);
   if (!isOfInterest(event.type)) return 'ignored';
-  const answer = await parts.store.transaction((tx) => take(tx, event, nowMs));
+  const answer = await parts.store.transaction((tx) => take(tx, event, now));
   if (answer === 'taken') parts.kick();
   return answer;
 }

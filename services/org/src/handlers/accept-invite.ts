@@ -9,11 +9,9 @@ import type {
 import { hashSecret, newApiKey } from '@fleetwire/identity';
 import { FleetwireError, newId } from '@fleetwire/kernel';
 import type { StoreTransaction } from '@fleetwire/store';
-import { keyPrefix } from '../domain/api-keys.ts';
 import { checkInviteSecret, emailRefusal, inviteInvalid, inviteRefusal } from '../domain/invites.ts';
 import { PERMISSIONS } from '../domain/permissions.ts';
 import { refuseOverLimit } from '../domain/plan-limits.ts';
-import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
 import { checkEmail, foldEmail } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
 import { Invite, type InviteRow } from '../store/entities.ts';
@@ -26,7 +24,8 @@ import {
   type OrgRecord,
   orgByIdOrSlug,
 } from '../store/orgs.ts';
-import { writeAudit, writeEvent } from '../store/records.ts';
+import { tellChange, writeAudit } from '../store/records.ts';
+import { firstKey } from './first-key.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 
 export function lookInvite(parts: OrgParts, request: LookInviteRequest): Promise<LookInviteResponse> {
@@ -112,27 +111,17 @@ async function accept(
     user,
   ]);
   const apiKey = newApiKey();
-  await tx.em.insert(ApiKey, {
-    id: newId('key'),
-    org: org.id,
-    userId: user,
-    name: 'first key',
-    prefix: keyPrefix(apiKey),
-    hash: hashSecret(apiKey),
-    scopes: [...FIRST_KEY_SCOPES],
-    createdAtMs: at,
-  });
+  await tx.em.insert(ApiKey, firstKey(org.id, user, apiKey, at));
   await billingDue(query, org.id, at);
   const said = { org: org.id, actor: user, target: invite.id, atMs: at };
   const details = { role: invite.role, email };
-  await writeEvent(query, {
+  await tellChange(query, {
     ...said,
     target: user,
     name: 'member_joined',
     details: { role: invite.role, invite: invite.id },
     traceparent: from.traceparent,
   });
-  await query('update orgs set state_version = state_version + 1 where id = $1', [org.id]);
   const { action } = PERMISSIONS.acceptInvite;
   await writeAudit(query, {
     ...said,

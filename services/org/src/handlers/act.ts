@@ -11,7 +11,7 @@ import type { StoreTransaction } from '@fleetwire/store';
 import { grantOf, notOwn, OPERATOR, reachesOthers, refusalByToken } from '../domain/authorize.ts';
 import { type Operation, PERMISSIONS, type Role } from '../domain/permissions.ts';
 import { membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
-import { type AuditEntry, writeAudit, writeEvent } from '../store/records.ts';
+import { type AuditEntry, tellChange, writeAudit } from '../store/records.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 
 export type Call = RpcContext<Caller>;
@@ -181,8 +181,7 @@ function actOf(
     },
     async tell(name, target, details = {}) {
       const { traceparent } = call;
-      await writeEvent(tx.query, { org: org.id, name, actor, target, details, atMs: at, traceparent });
-      await tx.query('update orgs set state_version = state_version + 1 where id = $1', [org.id]);
+      await tellChange(tx.query, { org: org.id, name, actor, target, details, atMs: at, traceparent });
     },
   };
   return act;

@@ -9,13 +9,13 @@ import { isConflict, type StoreTransaction } from '@fleetwire/store';
 import { keyPrefix } from '../domain/api-keys.ts';
 import { grantOf, OPERATOR } from '../domain/authorize.ts';
 import { PERMISSIONS, type Role } from '../domain/permissions.ts';
-import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
 import { checkSlug, slugChoice, slugOf, slugTaken } from '../domain/slugs.ts';
 import { checkEmail, foldEmail, lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
 import { addMember, billingDue, membershipOf, newUser, orgByIdOrSlug } from '../store/orgs.ts';
 import { writeAudit, writeEvent } from '../store/records.ts';
 import { admitted, type Call, orgUnknown, refuse } from './act.ts';
+import { FIRST_KEY, firstKey } from './first-key.ts';
 import { repeated } from './once.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
@@ -194,21 +194,6 @@ async function replacedKey(query: StoreTransaction['query'], org: string, call: 
     [org, hashSecret(secret), keyPrefix(secret), FIRST_KEY],
   );
   return replaced.length === 1 ? secret : '';
-}
-
-const FIRST_KEY = 'first key';
-
-function firstKey(org: string, userId: string, secret: string, at: number) {
-  return {
-    id: newId('key'),
-    org,
-    userId,
-    name: FIRST_KEY,
-    prefix: keyPrefix(secret),
-    hash: hashSecret(secret),
-    scopes: [...FIRST_KEY_SCOPES],
-    createdAtMs: at,
-  };
 }
 
 async function refuseSecond(parts: OrgParts, query: StoreTransaction['query']): Promise<void> {

@@ -30,6 +30,5 @@ export interface OrgParts {
   committed(): void;
 }
 
+export { nowMs } from '@fleetwire/kernel';
 export type { Caller };
-
-export const nowMs = (clock: Clock): number => Math.floor(clock.nowUs() / 1000);

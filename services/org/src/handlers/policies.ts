@@ -22,7 +22,6 @@ import { refuseShare } from '../domain/shares.ts';
 import { refuseViolations } from '../domain/texts.ts';
 import { membershipOf } from '../store/orgs.ts';
 import { enabledPolicies, insertPolicy, policiesOf, policyById, rewritePolicy } from '../store/policies.ts';
-import { workspaceById } from '../store/workspaces.ts';
 import { type Act, type Call, change, look } from './act.ts';
 import { memberUnknown } from './members.ts';
 import { repeated } from './once.ts';
@@ -151,10 +150,11 @@ async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promi
     await ownWorkspace(act, policy.subject);
   } else {
     const repos = await query<{ workspace: string }>(
-      'select workspace from repos where org = $1 and id = $2',
+      `select r.workspace from repos r join workspaces w on w.id = r.workspace and w.deleted_at_ms is null
+       where r.org = $1 and r.id = $2`,
       [org.id, policy.subject],
     );
-    if (repos[0] === undefined || (await workspaceById(query, org.id, repos[0].workspace)) === undefined)
+    if (repos[0] === undefined)
       throw new FleetwireError('not_found', 'REPO_UNKNOWN', 'there is no such repository in your org');
     await ownWorkspace(act, repos[0].workspace);
   }

@@ -48,7 +48,7 @@ export async function writeAudit(query: Query, entry: AuditEntry): Promise<void>
   );
 }
 
-/** The relay publishes it once the transaction is committed; the org's state is published with it. */
+/** The relay publishes it once the transaction is committed. For a new org; changes of one go by `tellChange`. */
 export async function writeEvent(query: Query, event: NewEvent): Promise<void> {
   await query(
     `insert into event_outbox (event_id, org, name, actor, target, details, at_ms, traceparent)
@@ -64,4 +64,10 @@ export async function writeEvent(query: Query, event: NewEvent): Promise<void> {
       event.traceparent,
     ],
   );
+}
+
+/** An event, and a state of the org that is newer than what others know: it is published with the event. */
+export async function tellChange(query: Query, event: NewEvent): Promise<void> {
+  await writeEvent(query, event);
+  await query('update orgs set state_version = state_version + 1 where id = $1', [event.org]);
 }

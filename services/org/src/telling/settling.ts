@@ -1,14 +1,14 @@
 /** What billing has settled, told as any change is: in the audit and as an event, in the same transaction. */
 
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { type Settle, storeOutcome } from '../billing/store-outcome.ts';
-import { writeAudit, writeEvent } from '../store/records.ts';
+import { tellChange, writeAudit } from '../store/records.ts';
 
 export function settling(store: Store, clock: Clock, kick: () => void): Settle {
   const settle = storeOutcome(store, clock, async ({ query }, change) => {
     const { org, planFrom, planTo, statusFrom, statusTo } = change;
-    const atMs = Math.floor(clock.nowUs() / 1000);
+    const atMs = nowMs(clock);
     const said = { org, actor: 'billing', target: org, atMs };
     const details = { plan_from: planFrom, plan_to: planTo, status_from: statusFrom, status_to: statusTo };
     await writeAudit(query, {
@@ -20,8 +20,7 @@ export function settling(store: Store, clock: Clock, kick: () => void): Settle {
       details,
     });
     const name = planFrom === planTo ? 'billing_changed' : 'plan_changed';
-    await writeEvent(query, { ...said, name, details, traceparent: '' });
-    await query('update orgs set state_version = state_version + 1 where id = $1', [org]);
+    await tellChange(query, { ...said, name, details, traceparent: '' });
   });
   return async (org, outcome) => {
     await settle(org, outcome);

@@ -3,12 +3,12 @@
  * that dies leaves a step either undone or done, and any other goes on from there.
  */
 
-import { asFleetwireError, backoffMs, type Clock } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, type Clock, nowMs } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { type DeletionStep, stepAfter } from '../domain/deletion.ts';
 import type { OrgRecord } from '../store/orgs.ts';
-import { writeAudit, writeEvent } from '../store/records.ts';
+import { tellChange, writeAudit } from '../store/records.ts';
 
 export interface DeletionParts {
   readonly store: Store;
@@ -72,11 +72,11 @@ async function advance(parts: DeletionParts, id: string, step: DeletionStep): Pr
       [id, step],
     );
     if (org === undefined) return false;
-    const nowMs = Math.floor(parts.clock.nowUs() / 1000);
-    await STEPS[step](query, org, nowMs);
+    const now = nowMs(parts.clock);
+    await STEPS[step](query, org, now);
     const next = stepAfter(step) ?? null;
     await query('update orgs set deletion_step = $2 where id = $1', [id, next]);
-    const said = { org: id, actor: 'org', target: id, atMs: nowMs };
+    const said = { org: id, actor: 'org', target: id, atMs: now };
     await writeAudit(query, {
       ...said,
       actorKind: 'service',
@@ -85,10 +85,7 @@ async function advance(parts: DeletionParts, id: string, step: DeletionStep): Pr
       peer: '',
     });
     const name = EVENTS[next ?? 'end'];
-    if (name !== undefined) {
-      await writeEvent(query, { ...said, name, traceparent: '' });
-      await query('update orgs set state_version = state_version + 1 where id = $1', [id]);
-    }
+    if (name !== undefined) await tellChange(query, { ...said, name, traceparent: '' });
     return true;
   });
   if (done) parts.committed();

@@ -1,6 +1,6 @@
 /** Forgets what is past its time: audit entries, idempotency keys, revocations of tokens that have ended. */
 
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 
 const DAY_MS = 24 * 3_600_000;
@@ -9,10 +9,10 @@ const BATCH = 5000;
 
 /** Any replica, at any time; gives how many audit entries went. */
 export async function sweep(store: Store, clock: Clock, auditRetentionDays: number): Promise<number> {
-  const nowMs = Math.floor(clock.nowUs() / 1000);
-  await store.query('delete from idempotency where created_at_ms < $1', [nowMs - DAY_MS]);
-  await store.query('delete from revocations where until_ms < $1', [nowMs]);
-  return sweepAudit(store, nowMs - auditRetentionDays * DAY_MS);
+  const now = nowMs(clock);
+  await store.query('delete from idempotency where created_at_ms < $1', [now - DAY_MS]);
+  await store.query('delete from revocations where until_ms < $1', [now]);
+  return sweepAudit(store, now - auditRetentionDays * DAY_MS);
 }
 
 async function sweepAudit(store: Store, beforeMs: number): Promise<number> {

@@ -43,4 +43,4 @@ export interface RegistryParts {
   readonly jwks: () => string;
 }
 
-export const nowMs = (clock: Clock): number => Math.floor(clock.nowUs() / 1000);
+export { nowMs } from '@fleetwire/kernel';

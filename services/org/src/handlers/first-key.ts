@@ -1,0 +1,22 @@
+/** The first API key of an owner or member, with which they make others. */
+
+import { hashSecret } from '@fleetwire/identity';
+import { newId } from '@fleetwire/kernel';
+import { keyPrefix } from '../domain/api-keys.ts';
+import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
+
+export const FIRST_KEY = 'first key';
+
+/** The row; `secret` itself is shown once and not kept. */
+export function firstKey(org: string, userId: string, secret: string, atMs: number) {
+  return {
+    id: newId('key'),
+    org,
+    userId,
+    name: FIRST_KEY,
+    prefix: keyPrefix(secret),
+    hash: hashSecret(secret),
+    scopes: [...FIRST_KEY_SCOPES],
+    createdAtMs: atMs,
+  };
+}

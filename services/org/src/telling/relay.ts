@@ -9,7 +9,7 @@ import { ERROR_TABLE, eventSubject } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { asFleetwireError, backoffMs, type Clock, type FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, type Clock, type FleetwireError, nowMs } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { orgState } from '../store/org-state.ts';
@@ -49,7 +49,8 @@ const STATES_SLICE = 32;
 const HELD_MS = 10_000;
 /** Between two looks at what is published of every org. */
 const REBUILD_MS = 300_000;
-const LOST = new Set(['BUCKET_MISSING', 'STREAM_MISSING', 'NO_STREAM']);
+/** The bucket or the stream is gone, which is nothing that one org could help. */
+const LOST = new Set(['BUCKET_MISSING', 'STREAM_MISSING']);
 /** After every id. */
 const DONE = '~';
 const BACKOFF = { initialMs: 100, maxMs: 2000 };
@@ -147,8 +148,7 @@ export class Relay {
   }
 
   /**
-   * One batch; gives the number of rows that are done with. An org whose events cannot be told holds up no other: its rows
-   * wait, unless nobody could ever tell them.
+   * One batch; gives its size. An org whose events or state cannot be told holds up no other: its rows wait.
    */
   async #tell(): Promise<number> {
     const { store } = this.#parts;
@@ -175,7 +175,7 @@ export class Relay {
       return undefined;
     } catch (thrown) {
       const error = asFleetwireError(thrown);
-      const own = !ERROR_TABLE[error.kind].retryable || error.reason === 'PAYLOAD_TOO_LARGE';
+      const own = isOwnFault(error);
       if (own) {
         this.#held.set(org, performance.now() + HELD_MS);
         log.error({ org, reason: error.reason, err: error }, 'an org cannot be told; the others are');
@@ -207,13 +207,13 @@ export class Relay {
 
   #untold(org: string, thrown: unknown): void {
     const error = asFleetwireError(thrown);
-    if (ERROR_TABLE[error.kind].retryable && error.reason !== 'PAYLOAD_TOO_LARGE') throw error;
+    if (!isOwnFault(error)) throw error;
     this.#parts.log.error({ org, reason: error.reason, err: error }, 'the state of an org cannot be told');
   }
 
   async #tellState(org: string): Promise<void> {
     const { store, bucket, clock } = this.#parts;
-    const now = Math.floor(clock.nowUs() / 1000);
+    const now = nowMs(clock);
     const state = await store.transaction(({ query }) => orgState(query, org, now));
     if (state === undefined) return;
     const value = encode(OrgState, state);
@@ -247,6 +247,11 @@ export class Relay {
     );
     return raised.length > 0;
   }
+}
+
+/** Trying again would not help, and others are not concerned. */
+function isOwnFault({ kind, reason }: FleetwireError): boolean {
+  return !LOST.has(reason) && (!ERROR_TABLE[kind].retryable || reason === 'PAYLOAD_TOO_LARGE');
 }
 
 function eventOf(row: Row): Event {

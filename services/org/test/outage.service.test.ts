@@ -151,6 +151,23 @@ describe('org in outages', function () {
     assert.deepEqual(await settled(acme.org), acme);
   });
 
+  it('fills the bucket again when a change could not be told for want of it', async () => {
+    const one = await world.start();
+    store = await world.store();
+    const { id, owner } = await world.otherOrg(one, 'want');
+    await settled(id);
+    const untouched = world.trust.orgs[0]!.id;
+    const acme = await settled(untouched);
+    const broker = await world.broker();
+    await broker.request(`$JS.API.STREAM.DELETE.KV_${ORGS_BUCKET.name}`, new Uint8Array(), 5000);
+    await owner.client.createWorkspace({ name: 'told later' });
+    // Nothing shows that it was tried but the time that passes.
+    for (let i = 0; i < 20; i++) await store.query('select pg_sleep(0.05)');
+    await bootstrapFabric({ keysDir: world.keysDir, natsUrls: [world.nats.url] });
+    await eventually(async () => (await world.published(untouched)) !== undefined, { timeoutMs: 20_000 });
+    assert.deepEqual(await settled(untouched), acme);
+  });
+
   it('says that PostgreSQL is away, and works again with all that it had said was done', async () => {
     const replicas = [await world.start(), await world.start()];
     store = await world.store();

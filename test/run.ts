@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { glob } from 'node:fs/promises';
+import { stripVTControlCharacters } from 'node:util';
 
 interface Group {
   readonly name: string;
@@ -43,6 +44,17 @@ interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** What mocha said of each failure, without its stack: repeated at the end, where a log that is cut still shows it. */
+  readonly failures: string[];
+}
+
+/** Mocha's own closing list of failures, without colours and stacks. */
+function failuresIn(output: string): string {
+  const plain = stripVTControlCharacters(output);
+  const start = plain.search(/^\s+\d+ failing$/m);
+  if (start < 0) return '';
+  const lines = plain.slice(start).split('\n').slice(1);
+  return lines.filter((line) => line.trim() !== '' && !/^\s+at /.test(line)).join('\n');
 }
 
 async function runGroup(group: Group, total: Counts): Promise<void> {
@@ -69,6 +81,8 @@ async function runGroup(group: Group, total: Counts): Promise<void> {
   total.skipped += count('pending');
   // A runner that dies without a verdict is a failure too.
   total.failed += code !== 0 && failed === 0 ? 1 : failed;
+  if (failed > 0) total.failures.push(`${group.name}\n${failuresIn(tail).slice(0, 4000)}`);
+  else if (code !== 0) total.failures.push(`${group.name}: the runner ended with ${code}`);
 }
 
 const wanted = process.argv.slice(2);
@@ -77,9 +91,10 @@ if (unknown.length > 0) {
   console.error(`no such group: ${unknown.join(', ')}; there are ${GROUPS.map((g) => g.name).join(', ')}`);
   process.exit(64);
 }
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const total: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
 for (const group of GROUPS)
   if (wanted.length === 0 || wanted.includes(group.name)) await runGroup(group, total);
+for (const failure of total.failures) console.log(`\nFAILED in ${failure}`);
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

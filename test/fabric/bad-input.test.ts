@@ -272,7 +272,7 @@ describe('a data folder that cannot be used', () => {
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as { port: number };
     const names = ['nats', 'postgres', 'org', 'registry', 'router', 'delivery', 'hub'];
-    const ports = Object.fromEntries(names.map((name, i) => [name, name === 'router' ? port : 20_000 + i]));
+    const ports = Object.fromEntries(names.map((name, i) => [name, name === 'router' ? port : 19_000 + i]));
     const record = JSON.stringify({ ports });
     const expected = { reason: 'PORT_IN_USE', code: 78, help: /for router into .*fabric\.json/ };
     try {

@@ -37,6 +37,13 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 /** The server drops the consumer of a watch that is gone after this time. */
 const INACTIVE_NS = 30e9;
 const RETRY_MS = 250;
+/** Between two looks whether a reading that has not ended ever will. */
+const LOOK_MS = 1000;
+
+interface ConsumerInfo {
+  readonly num_pending: number;
+  readonly delivered: { readonly consumer_seq: number };
+}
 
 /** Rejects when the first reading cannot begin; later faults are retried for ever. */
 export async function startWatch(
@@ -65,6 +72,8 @@ class Watch implements BucketWatch {
   #seen: Set<string> | undefined = new Set();
   #initialized = false;
   #session: PullLoop | undefined;
+  /** Entries that were delivered in this reading. */
+  #delivered = 0;
 
   constructor(
     ports: WatchPorts,
@@ -125,9 +134,10 @@ class Watch implements BucketWatch {
 
   /** Until the session ends by doubt or by `stop`. */
   async #read(reading: { name: string; pending: number }): Promise<void> {
-    this.#seen = new Set();
-    let left = reading.pending;
-    if (left === 0) this.#complete();
+    const seen = new Set<string>();
+    this.#seen = seen;
+    this.#delivered = 0;
+    if (reading.pending === 0) this.#complete();
     this.#session = this.#ports.pull(this.#stream, reading.name, {
       batch: BATCH,
       maxBytes: BATCH_BYTES,
@@ -135,15 +145,35 @@ class Watch implements BucketWatch {
       onDoubt: () => undefined,
     });
     if (this.#stopping.signal.aborted) void this.#session.stop();
-    for await (const batch of this.#session) {
-      for (const message of batch) {
-        if (this.#stopping.signal.aborted) return this.#drop(reading.name);
-        const key = message.subject.slice(this.#prefix.length);
-        this.#tell(key, isRemoval(message) ? undefined : message.data, message.sequence);
-        if (left > 0 && --left === 0) this.#complete();
-      }
+    const looking = setInterval(() => void this.#lookForEnd(reading.name, seen), LOOK_MS).unref();
+    try {
+      await this.#take(this.#session, reading);
+    } finally {
+      clearInterval(looking);
     }
     await this.#drop(reading.name);
+  }
+
+  async #take(session: PullLoop, reading: { name: string; pending: number }): Promise<void> {
+    for await (const batch of session) {
+      for (const message of batch) {
+        if (this.#stopping.signal.aborted) return;
+        const key = message.subject.slice(this.#prefix.length);
+        this.#tell(key, isRemoval(message) ? undefined : message.data, message.sequence);
+        this.#delivered += 1;
+        if (this.#seen !== undefined && this.#delivered >= reading.pending) this.#complete();
+      }
+    }
+  }
+
+  /** Entries that lapse while all is read never come: then it is the server that knows that nothing more will. */
+  async #lookForEnd(consumer: string, reading: Set<string>): Promise<void> {
+    if (this.#seen !== reading || !this.#ports.link.up) return;
+    const info = await this.#ports.api
+      .call<ConsumerInfo>(`CONSUMER.INFO.${this.#stream}.${consumer}`)
+      .catch(() => undefined);
+    if (info === undefined || this.#seen !== reading) return;
+    if (info.num_pending === 0 && info.delivered.consumer_seq === this.#delivered) this.#complete();
   }
 
   #tell(key: string, value: Uint8Array | undefined, revision: number): void {

@@ -5,10 +5,11 @@
  */
 
 import assert from 'node:assert/strict';
+import { type BrokerOptions, connectBroker } from '@fleetwire/broker';
 import { ingressSubject, streamSpecs } from '@fleetwire/contract';
-import { eventually, plainConfig } from '@fleetwire/testkit';
+import { eventually, plainConfig, startTestNats } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
-import { fill, inbox, inboxStream, NODE_CONSUMER, numbers, type Rig, startRig, take, textOf } from './rig.ts';
+import { fill, inbox, inboxStream, NODE_CONSUMER, numbers, take, textOf } from './rig.ts';
 
 const INGRESS = ingressSubject.build({ partition: 0, org: 'o1', node: 'n1' });
 const NEXT = '$JS.API.CONSUMER.MSG.NEXT.INBOX.node-n1';
@@ -38,19 +39,18 @@ system_account: SYS
 }
 
 async function startOrg() {
-  let port = 0;
-  const rig: Rig = await startRig(
-    {},
-    { config: (place) => (place.port === -1 ? plainConfig(place) : accounts(place)) },
-  );
-  port = rig.nats.port;
-  await rig.broker.close();
-  await rig.nats.restart(); // now with accounts: the first start only found a free port
-  const fabric = await rig.connect({ urls: [`nats://fabric:pw@127.0.0.1:${port}`] });
+  await using building = new AsyncDisposableStack();
+  const nats = building.use(await startTestNats({ config: accounts }));
+  const connect = async (user: string, o: Partial<BrokerOptions> = {}) => {
+    const urls = [`nats://${user}:pw@127.0.0.1:${nats.port}`];
+    return building.adopt(await connectBroker({ urls, name: user, ...o }), (broker) => broker.close());
+  };
+  const fabric = await connect('fabric');
   await fabric.streams.ensure([{ ...streamSpecs()[0]!, retention: 'limits' }, inboxStream()], 1);
   await fabric.consumers.create(NODE_CONSUMER);
-  const node = await rig.connect({ urls: [`nats://node:pw@127.0.0.1:${port}`], inboxPrefix: '_INBOX_n1' });
-  return { rig, fabric, node, [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]() };
+  const node = await connect('node', { inboxPrefix: '_INBOX_n1' });
+  const stack = building.move();
+  return { fabric, node, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 describe('a node with its own rights only', () => {
@@ -63,7 +63,7 @@ describe('a node with its own rights only', () => {
     });
     assert.equal((await node.store(INGRESS, Buffer.from('x'), { msgId: 'm' })).duplicate, true);
     await fill(fabric, 300);
-    const o = { batch: 64, maxBytes: 100_000, firstDelivery: 1, heartbeatMs: 100, onDoubt: assert.fail };
+    const o = { batch: 64, maxBytes: 100_000, firstDelivery: 1, heartbeatMs: 500, onDoubt: assert.fail };
     const session = node.pull('INBOX', 'node-n1', o);
     const messages = await take(session, 300);
     assert.deepEqual(messages.map(textOf), numbers(0, 300));
@@ -75,7 +75,7 @@ describe('a node with its own rights only', () => {
     );
     for (const message of messages) message.ack();
     await eventually(async () => (await fabric.consumers.info('INBOX', 'node-n1'))?.ackFloor === 300);
-    await new Promise((resolve) => setTimeout(resolve, 500)); // several heartbeats: nothing is in doubt
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // several heartbeats: nothing is in doubt
     const later = take(session, 1);
     await fill(fabric, 1, 300);
     assert.deepEqual((await later).map(textOf), ['300']);

@@ -73,10 +73,10 @@ describe('pull', () => {
   it('goes on when requests lapse', async () => {
     await using rig = await startRig();
     await withInbox(rig);
-    const session = rig.broker.pull('INBOX', 'node-n1', { batch: 5, expiresMs: 100, onDoubt: assert.fail });
-    for (let i = 0; i < 5; i++) {
+    const session = rig.broker.pull('INBOX', 'node-n1', { batch: 5, expiresMs: 1000, onDoubt: assert.fail });
+    for (let i = 0; i < 3; i++) {
       const next = take(session, 1);
-      await new Promise((resolve) => setTimeout(resolve, 130)); // longer than a request lives
+      await new Promise((resolve) => setTimeout(resolve, 1100)); // longer than a request lives
       await fill(rig.broker, 1, i);
       assert.deepEqual((await next).map(textOf), [String(i)]);
     }
@@ -169,9 +169,9 @@ describe('pull', () => {
     const doubts: string[] = [];
     const session = rig.broker.pull('INBOX', 'node-n1', { batch: 3, onDoubt: (why) => doubts.push(why) });
     await fill(rig.broker, 1);
-    await eventually(async () => (await pending(rig)).numAckPending === 1);
+    assert.deepEqual((await take(session, 1)).map(textOf), ['0']);
     await rig.nats.kill();
-    assert.deepEqual((await take(session, 9)).map(textOf), ['0']);
+    assert.deepEqual(await take(session, 1), []);
     assert.deepEqual(doubts, ['the connection was lost']);
   });
 
@@ -192,7 +192,7 @@ describe('pull', () => {
     });
     assert.deepEqual(await take(session, 1), []);
     assert.deepEqual(doubts, ['nobody answers the pull']);
-    assert.equal(asked, 2);
+    await eventually(() => asked === 2);
   });
 
   it('acknowledges a whole prefix with one message, where the consumer is made for it', async () => {

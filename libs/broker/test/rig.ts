@@ -14,22 +14,16 @@ export interface Rig extends AsyncDisposable {
 }
 
 export async function startRig(o: Partial<BrokerOptions> = {}, server: TestNatsOptions = {}): Promise<Rig> {
-  const nats = await startTestNats(server);
-  const opened: Broker[] = [];
+  await using building = new AsyncDisposableStack();
+  const nats = building.use(await startTestNats(server));
+  const broker = await connectBroker({ urls: [nats.url], name: 'test', ...o });
+  building.adopt(broker, (made) => made.close());
+  const stack = building.move();
   const connect = async (more: Partial<BrokerOptions> = {}) => {
-    const broker = await connectBroker({ urls: [nats.url], name: 'test', ...more });
-    opened.push(broker);
-    return broker;
+    const another = await connectBroker({ urls: [nats.url], name: 'test', ...more });
+    return stack.adopt(another, (made) => made.close());
   };
-  return {
-    nats,
-    broker: await connect(o),
-    connect,
-    [Symbol.asyncDispose]: async () => {
-      for (const broker of opened) await broker.close();
-      await nats[Symbol.asyncDispose]();
-    },
-  };
+  return { nats, broker, connect, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 /** The inbox stream with room for `perSubject` messages of one agent. */

@@ -101,9 +101,10 @@ describe('store', () => {
   });
 
   it('is in doubt within seconds when the server falls silent, however much was written', async () => {
-    await using rig = await startRig({ pingIntervalMs: 100, maxPingOut: 2, publishTimeoutMs: 60_000 });
+    await using rig = await startRig({ pingIntervalMs: 300, maxPingOut: 3, publishTimeoutMs: 60_000 });
     const { broker } = rig;
     await broker.streams.ensure([inboxStream()], 1);
+    const before = broker.generation();
     process.kill(rig.nats.server.pid, 'SIGSTOP');
     try {
       const large = Buffer.alloc(1024 * 1024);
@@ -116,7 +117,7 @@ describe('store', () => {
       process.kill(rig.nats.server.pid, 'SIGCONT');
     }
     await eventually(() => broker.connected());
-    assert.equal(broker.generation(), 2);
+    assert.equal(broker.generation(), before + 1);
   });
 
   it('is in doubt when no answer comes in time', async () => {
@@ -184,8 +185,7 @@ describe('connecting', () => {
     let password = 'right';
     const login = (place: { dir: string; port: number }) =>
       `${plainConfig(place)}\nauthorization { user: u, password: ${password} }\n`;
-    await using nats = await startTestNats({ config: (p) => (p.port === -1 ? plainConfig(p) : login(p)) });
-    await nats.restart(); // the first start only found a free port
+    await using nats = await startTestNats({ config: login });
     const o = { urls: [`nats://u:right@127.0.0.1:${nats.port}`], name: 'test' };
     const broker = await connectBroker({ ...o, reconnect: { initialMs: 10, maxMs: 20 } });
     password = 'wrong';

@@ -1,20 +1,32 @@
 /** Finding a port that nobody listens on. */
 
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { FleetwireError } from '@fleetwire/kernel';
 
-/** A TCP port of 127.0.0.1 that was free a moment ago; someone else can still be quicker, so callers handle PORT_IN_USE. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address !== null && typeof address === 'object') resolve(address.port);
-        else reject(new Error('the listener has no port'));
-      });
-    });
-  });
+/**
+ * Below those that systems give to outgoing connections and to listeners that ask for any (Linux from 32768, macOS and IANA
+ * from 49152): one of those could be in use when a server comes back to its port.
+ */
+const FIRST = 20_000;
+const LAST = 32_767;
+const TRIES = 100;
+
+/**
+ * A TCP port of 127.0.0.1 that was free a moment ago; someone else can still be quicker, so callers handle PORT_IN_USE.
+ * Rejects resource_exhausted NO_FREE_PORT.
+ */
+export async function freePort(): Promise<number> {
+  for (let i = 0; i < TRIES; i++) {
+    const port = randomInt(FIRST, LAST + 1);
+    if (await portIsFree(port, '127.0.0.1')) return port;
+  }
+  throw new FleetwireError(
+    'resource_exhausted',
+    'NO_FREE_PORT',
+    `of ${TRIES} ports from ${FIRST} to ${LAST} none is free`,
+    { help: 'Stop what listens there, or name ports in the configuration.' },
+  );
 }
 
 /** False when somebody listens on it, or when this user may not. */

@@ -12,6 +12,9 @@ import { ensureCluster, prepareFolder, SUPERUSER } from './postgres-cluster.ts';
 import { postgresUser } from './postgres-user.ts';
 
 const MiB = 1024 * 1024;
+/** How long the processes of a killed server may take to end, and between two looks. */
+const FORMER_MS = 10_000;
+const FORMER_PAUSE_MS = 100;
 
 export interface PostgresOptions {
   /** Gets the data, the password (0600), the log and the record of its pid. */
@@ -44,17 +47,18 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
   const found = await findPostgres();
   const binaries = user === undefined ? found : reachableBinaries(found, user, dir);
   const cluster = await ensureCluster(dir, binaries, user);
-  const child = await spawnChild({
-    name: 'postgres',
-    binary: binaries.postgres,
-    args: serverArguments(cluster, o),
-    dir,
-    env: KEEP_MEMORY,
-    // Fast shutdown, then immediate; see the PostgreSQL manual, "Shutting Down the Server".
-    signals: ['SIGINT', 'SIGQUIT', 'SIGKILL'],
-    user,
-  });
-  await waitReady(child, cluster, o);
+  const spawn = () =>
+    spawnChild({
+      name: 'postgres',
+      binary: binaries.postgres,
+      args: serverArguments(cluster, o),
+      dir,
+      env: KEEP_MEMORY,
+      // Fast shutdown, then immediate; see the PostgreSQL manual, "Shutting Down the Server".
+      signals: ['SIGINT', 'SIGQUIT', 'SIGKILL'],
+      user,
+    });
+  const child = await readyChild(spawn, cluster, o);
   const urlOf = (name: string) =>
     `postgresql://${SUPERUSER}:${cluster.password}@127.0.0.1:${o.port}/${encodeURIComponent(name)}`;
   const server: PostgresServer = {
@@ -108,6 +112,26 @@ function serverArguments(cluster: Cluster, o: PostgresOptions): string[] {
   };
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
   return ['-D', cluster.dataDir, ...flags];
+}
+
+/** Tried again while processes of a server that was killed before still hold its memory: they end within a moment. */
+async function readyChild(
+  spawn: () => Promise<SpawnedChild>,
+  cluster: Cluster,
+  o: PostgresOptions,
+): Promise<SpawnedChild> {
+  const deadline = performance.now() + FORMER_MS;
+  for (;;) {
+    const child = await spawn();
+    try {
+      await waitReady(child, cluster, o);
+      return child;
+    } catch (error) {
+      const held = /pre-existing shared memory block/.test(child.tail());
+      if (!held || performance.now() >= deadline) throw error;
+      await pause(FORMER_PAUSE_MS);
+    }
+  }
 }
 
 async function waitReady(child: SpawnedChild, cluster: Cluster, o: PostgresOptions): Promise<void> {

@@ -16,6 +16,8 @@ const never = (signal: AbortSignal) =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 
+const quick = async () => ({});
+
 describe('deadlines', () => {
   it('reach the handler, shaved; its signal aborts when they are over', async () => {
     let told: number | undefined;
@@ -42,8 +44,9 @@ describe('deadlines', () => {
   });
 
   it('end a handler that does not listen', async () => {
-    await using server = await serve({ send: () => new Promise(() => undefined) });
+    await using server = await serve({ send: () => new Promise(() => undefined), nodeStatus: quick });
     using client = clientOf(server.address);
+    await client.nodeStatus({}); // connected: what follows is the handler's time
     await assert.rejects(client.send({}, { deadlineMs: 100 }), {
       kind: 'deadline_exceeded',
       reason: 'DEADLINE_EXCEEDED',
@@ -51,8 +54,12 @@ describe('deadlines', () => {
   });
 
   it('are inherited by the calls a handler makes, so that the inner time-out surfaces', async () => {
-    await using inner = await serve({ send: (_request, context) => never(context.signal) });
+    await using inner = await serve({
+      send: (_request, context) => never(context.signal),
+      nodeStatus: quick,
+    });
     using toInner = clientOf(inner.address);
+    await toInner.nodeStatus({});
     let innerError: FleetwireError | undefined;
     await using outer = await serve({
       send: async () => {

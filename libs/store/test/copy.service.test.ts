@@ -5,6 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import type { FleetwireError } from '@fleetwire/kernel';
 import { eventually, startOwnPostgres, startTestPostgres, type TestPostgres } from '@fleetwire/testkit';
 import fc from 'fast-check';
@@ -32,6 +33,7 @@ const TABLE =
 /** Stops the server in the middle of the payload. */
 const STOPPING = `create function stopping() returns boolean language sql as 'select true from pg_sleep(60)'`;
 const COPYING = `select pid from pg_stat_activity where query like 'copy%' and state = 'active'`;
+const CONNECTIONS = `select pid from pg_stat_activity where backend_type = 'client backend'`;
 const base = { entities: [Thing], migrations: thingMigrations, applicationName: 'test', schema: 'copied' };
 
 const rowOf = (id: string, bytes = 0): Row => ({
@@ -120,10 +122,13 @@ describe('a bulk insert', function () {
         const found = await mine.query<{ pid: number }>(COPYING);
         return found.length > 0 ? found : undefined;
       });
+      const connections = await mine.query<{ pid: number }>(CONNECTIONS);
       process.kill(backend!.pid, 'SIGKILL');
       assert.equal(await during, 'DATABASE_AWAY');
       // The server ends all its connections, recovers and takes new ones by itself.
-      await eventually(() => mine.copy('rows', COLUMNS, [rowOf(`after ${round}`)]).then(() => true));
+      await eventually(() => connections.every(({ pid }) => !existsSync(`/proc/${pid}`)));
+      await eventually(() => mine.query('select 1'));
+      await mine.copy('rows', COLUMNS, [rowOf(`after ${round}`)]);
       assert.deepEqual(await mine.query('select count(*) from rows'), [{ count: round + 1 }]);
       await mine.close();
     }

@@ -42,13 +42,13 @@ describe('a store', () => {
   it('lets a migration take longer than a statement of the service may', async () => {
     class Slow extends Migration {
       override up(): void {
-        this.addSql('select pg_sleep(0.6)');
+        this.addSql('select pg_sleep(2)');
       }
     }
     const migrations = [...thingMigrations, { name: '002-slow', class: Slow }];
-    const store = await opened({ schema: 'slow', migrations, statementMs: 200 });
+    const store = await opened({ schema: 'slow', migrations, statementMs: 1000 });
     assert.equal((await store.query('select name from migrations')).length, 2);
-    assert.equal(await reasonOf(store.query('select pg_sleep(0.6)')), 'DATABASE_TIMEOUT');
+    assert.equal(await reasonOf(store.query('select pg_sleep(2)')), 'DATABASE_TIMEOUT');
   });
 
   it('keeps schemas of one database apart', async () => {
@@ -102,7 +102,12 @@ describe('a store', () => {
         process.kill(own.server.pid, 'SIGKILL');
         await own.server.exited;
         // A backend outlives its postmaster for a moment and may still answer.
-        await eventually(() => tx.query('select 1').then(() => false));
+        throw await eventually(() =>
+          tx.query('select 1').then(
+            () => undefined,
+            (error: FleetwireError) => error,
+          ),
+        );
       });
       assert.equal(await reasonOf(during), 'DATABASE_AWAY');
       assert.equal(await reasonOf(store.ping()), 'DATABASE_AWAY');

@@ -3,7 +3,7 @@
 import { pause } from '@fleetwire/kernel';
 
 export interface EventuallyOptions {
-  /** Default 10,000. */
+  /** Default 20,000: what takes a moment on an idle machine can take seconds on a busy one. */
   readonly timeoutMs?: number;
   /** Milliseconds between looks. Default 10. */
   readonly everyMs?: number;
@@ -14,7 +14,7 @@ export async function eventually<T>(
   look: () => T | Promise<T>,
   o: EventuallyOptions = {},
 ): Promise<Exclude<T, false | undefined>> {
-  const deadline = performance.now() + (o.timeoutMs ?? 10_000);
+  const deadline = performance.now() + (o.timeoutMs ?? 20_000);
   for (;;) {
     let fault: unknown = new Error('it never became true');
     try {

@@ -3,14 +3,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NatsServer } from '@fleetwire/embedded';
-import { logTail, startNatsServer } from '@fleetwire/embedded';
+import { freePort, logTail, startNatsServer } from '@fleetwire/embedded';
 import type { TempFolder } from './temp-folder.ts';
 import { tempFolder } from './temp-folder.ts';
 
 export interface TestNatsOptions {
   /** Path of the program; default: FLEETWIRE_NATS_SERVER, else the one installed. */
   readonly binary?: string | undefined;
-  /** The whole configuration, given the folder and the port to use (-1: free); default: JetStream, no credentials. */
+  /** The whole configuration, given the folder and the port to use; default: JetStream, no credentials. */
   readonly config?: (place: { readonly dir: string; readonly port: number }) => string | Promise<string>;
 }
 
@@ -48,7 +48,7 @@ async function startIn(folder: TempFolder, o: TestNatsOptions): Promise<TestNats
     writeFileSync(configFile, await (o.config ?? plainConfig)(place), { mode: 0o600 });
     return startNatsServer({ binary, searchPath: process.env['PATH'], configFile, dir: folder.path });
   };
-  let server = await start(-1);
+  let server = await start(await freePort());
   return {
     url: server.url,
     port: server.port,

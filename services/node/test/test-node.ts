@@ -134,10 +134,11 @@ export class TestSession {
     const empty = { name: '', window: 0, resume: undefined, resuming: false, receipts: false };
     session.#push({ hello: { ...empty, ...hello } });
     void session.#follow(client);
-    await eventually(() => {
-      if (session.error !== undefined) throw session.error;
-      return session.responses.some((response) => response.welcome !== undefined);
-    });
+    await eventually(
+      () =>
+        session.error !== undefined || session.responses.some((response) => response.welcome !== undefined),
+    );
+    if (session.error !== undefined) throw session.error;
     return session;
   }
 

@@ -48,7 +48,7 @@ export async function hold(store: Store, org: string, action: string, at: HoldAt
   const waiting = () =>
     store.query(`select from pg_locks where locktype = 'advisory' and objid = $1 and not granted`, [LOCK]);
   return {
-    reached: eventually(async () => (await waiting()).length > 0),
+    reached: eventually(async () => (await waiting()).length > 0, { timeoutMs: 60_000 }),
     release: async () => {
       await store.query('delete from holds');
       released.resolve();

@@ -243,8 +243,8 @@ describe('the deletion of an org', function () {
 
   it('ends the same when two replicas are at it, and one is killed again and again', async () => {
     await using second = await orgProcess(world, { ...testConfig(stripe.url), ...QUICK });
-    await second.start();
     const doomed = await victim();
+    await second.start();
     await begin(doomed);
     await second.kill();
     await second.start();
@@ -261,6 +261,8 @@ describe('the deletion of an org', function () {
     const postgres = world.postgres!;
     process.kill(postgres.server.pid, 'SIGKILL');
     await postgres.server.exited;
+    // A server process outlives its parent for a moment and may still answer.
+    await eventually(async () => (await reasonOf(registry.getOrg({ org: first.org }))) === 'DATABASE_AWAY');
     assert.equal(await reasonOf(registry.confirmCleared({ org: first.org, deletion: 1 })), 'DATABASE_AWAY');
     await postgres.restart();
     await confirm(first);

@@ -92,7 +92,7 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
   const overrides: Overrides = {
     keys: { dir: keysDir },
     nats: { url: nats.url },
-    database: { url: databaseUrl, pool_max: 4 },
+    database: { url: databaseUrl, pool_max: 8 },
     common: { log_level: 'silent' },
   };
   const client: OrgWorld['client'] = (service, token) => {

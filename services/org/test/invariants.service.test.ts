@@ -38,6 +38,18 @@ const WEIGHTS: Readonly<Record<string, number>> = {
   revokeApiKey: 1,
 };
 
+const ANY = { replica: 0, org: 0, who: 0, a: 0, b: 0 } as const;
+/** What random runs come to seldom. */
+const EXAMPLES: [Dice[]][] = [
+  // The operator sells an org a plan, and its owner orders what it has already.
+  [
+    [
+      { ...ANY, kind: 'changePlan', a: 4, b: 3 },
+      { ...ANY, kind: 'changePlan', a: 4 },
+    ],
+  ],
+];
+
 const small = fc.nat({ max: 59 });
 const dice: fc.Arbitrary<Dice> = fc.record({
   kind: fc.oneof(
@@ -119,7 +131,7 @@ describe('orgs under random operations', function () {
         throw new Error(`${message}\nafter\n  ${told.join('\n  ')}`, { cause: error });
       }
     });
-    await fc.assert(law, { seed, numRuns: RUNS, interruptAfterTimeLimit: TIME_MS });
+    await fc.assert(law, { seed, numRuns: RUNS, examples: EXAMPLES, interruptAfterTimeLimit: TIME_MS });
     for (const [org, list] of versions)
       for (let i = 1; i < list.length; i++)
         assert.ok(list[i]! > list[i - 1]!, `versions of ${org}: ${list.join()}`);

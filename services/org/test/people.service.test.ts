@@ -125,6 +125,8 @@ describe('people of an org', function () {
     await operator.restoreOrg({ org: 'deletion' });
     await eventually(async () => (await world.published(id))?.status === 'active');
     const back = await world.as(one, boss.apiKey);
+    // The service has its own watch of what is published.
+    await eventually(async () => (await reasonOf(back.getOrg({}))) === 'none');
     const { members } = await back.listMembers({});
     assert.equal(members.length, 2);
     const { workspaces } = await back.listWorkspaces({});

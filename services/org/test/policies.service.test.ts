@@ -13,7 +13,6 @@ import { type Neighbour, startNeighbour } from './neighbour.ts';
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 /** How soon every service must go by a policy. */
-const SOON = { timeoutMs: 5000 };
 const silent = [{ agents: '*', canMessage: { patterns: [] } }];
 
 describe('policies', function () {
@@ -67,7 +66,7 @@ describe('policies', function () {
     }
     const { policies } = await listPolicies({});
     assert.equal(policies.length, 4);
-    await eventually(async () => (await world.published(org))?.policies.length === 0, SOON);
+    await eventually(async () => (await world.published(org))?.policies.length === 0);
     for (const { id } of policies) await deletePolicy({ id });
     assert.deepEqual((await listPolicies({})).policies, []);
     const { entries } = await boss.client.listAudit({ filter: { action: 'policy' } });
@@ -95,7 +94,7 @@ describe('policies', function () {
     const { id: org, owner: boss } = await fresh('effect');
     const { token } = await world.client(one).exchangeKey(boss);
     const becomes = (reason: string) =>
-      eventually(async () => (await neighbour.ask(token, 'bob')).reason === reason, SOON);
+      eventually(async () => (await neighbour.ask(token, 'bob')).reason === reason);
     await becomes('ALLOWED_BY_DEFAULT');
     const { createPolicy, updatePolicy, deletePolicy } = boss.client;
     const { policy } = await createPolicy({ policy: { level: 'org', name: 'silence', rules: silent } });

@@ -25,7 +25,7 @@ async function beat(world: RegistryWorld, node: TestNode, credentialsLeftS = 86_
   const subject = heartbeatSubject.build({ org, node: node.id });
   const payload = Heartbeat.encode({ node: node.id, version: '0.1.0', agents: 0, credentialsLeftS }).finish();
   try {
-    return HeartbeatReply.decode(await broker.request(subject, payload, 3000));
+    return HeartbeatReply.decode(await broker.request(subject, payload, 10_000));
   } finally {
     await broker.close();
   }
@@ -138,11 +138,13 @@ describe('nodes', function () {
       const found = nodes.map((page) => page.nodes.find((n) => n.id === node.id)!.status);
       return [...found, ...agents.map(({ agent }) => agent!.status)];
     };
-    await beat(world, node);
-    await eventually(async () => (await states()).every((status) => status === 'online'));
+    const beating = async () => {
+      await beat(world, node);
+      return (await states()).every((status) => status === 'online');
+    };
+    await eventually(beating);
     await eventually(async () => (await states()).every((status) => status === 'offline'));
-    await beat(world, node);
-    await eventually(async () => (await states()).every((status) => status === 'online'));
+    await eventually(beating);
   });
 
   it('are listed in pages, each org its own', async () => {

@@ -137,16 +137,18 @@ export class Fabric implements AsyncDisposable {
   #decoded = 0;
   readonly #arrived: Arrived[] = [];
 
-  /** All messages of a stream, read anew each time only beyond what was read before. */
+  /** All messages that a stream has now, read anew each time only beyond what was read before. */
   async stream(
     name: 'INBOX' | 'RECEIPTS' | 'DEAD',
   ): Promise<readonly { subject: string; data: Uint8Array }[]> {
     const seen = this.#seen[name];
-    for (;;) {
+    const { lastSequence } = (await this.broker.streams.state(name))!;
+    while (seen.length < lastSequence) {
       const message = await this.broker.messages.get(name, seen.length + 1);
       if (message === undefined) return seen;
       seen.push({ subject: message.subject, data: message.data });
     }
+    return seen;
   }
   readonly #seen = {
     INBOX: [] as { subject: string; data: Uint8Array }[],

@@ -31,15 +31,19 @@ interface Sent {
 
 const AGENTS = ['alice', 'bob', 'carol'];
 const NODES = ['n_one', 'n_two', 'n_three'];
+/** Those of the test that runs. */
+const loads: Workload[] = [];
 
 /** Sends from several nodes at once, each in order, until told to stop. */
 class Workload {
   readonly sent: Sent[] = [];
   #n = 0;
   #stopped = false;
+  readonly #fabric = fabric;
   readonly #running: Promise<void>[];
 
   constructor(partitions: number) {
+    loads.push(this);
     this.#running = NODES.map((node, i) => this.#send(node, i % partitions));
   }
 
@@ -49,7 +53,7 @@ class Workload {
         const n = ++this.#n;
         return { id: idOf(n), to: AGENTS[n % AGENTS.length]! };
       });
-      await fabric.send(partition, node, mail);
+      await this.#fabric.send(partition, node, mail);
       this.sent.push(...mail.map(({ id, to }) => ({ id, to, from: node })));
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -102,6 +106,7 @@ describe('routers on a real server', function () {
 
   afterEach(async function () {
     if (this.currentTest?.state === 'failed') console.error(fabric.log.slice(-25).join(''));
+    await Promise.all(loads.splice(0).map((load) => load.stop()));
     await fabric[Symbol.asyncDispose]();
   });
 
@@ -162,6 +167,7 @@ describe('routers on a real server', function () {
       { id: idOf(3), to: 'alice' },
     ]);
     await eventually(async () => (await receipts()).length === 2);
+    await eventually(allAcknowledged);
     const told = await receipts();
     for (const receipt of told) {
       assert.deepEqual([receipt.reason, receipt.stage, receipt.final], ['UNKNOWN_AGENT', Stage.DEAD, true]);
@@ -191,6 +197,7 @@ describe('routers on a real server', function () {
     await fabric.send(0, NODE, [{ id: idOf(1) }, { id: idOf(2), to: 'bob' }]);
     await fabric.send(0, NODE, [{ id: idOf(3) }]);
     await eventually(async () => (await receipts()).length === 2);
+    await eventually(allAcknowledged);
     for (const receipt of await receipts()) {
       assert.deepEqual([receipt.reason, receipt.stage], ['INBOX_FULL', Stage.RETURNED]);
       assert.deepEqual([receipt.recipient, receipt.recipientName], ['a_alice', 'alice']);
@@ -259,7 +266,7 @@ describe('routers on a real server', function () {
     const running = await fabric.router('one', { FLEETWIRE_ROUTER_RESTART_MAX_MS: '100' });
     const told = () => fabric.log.filter((line) => line.includes('again and again')).length;
     const status = () => checkHealth({ address: running.address, deadlineMs: 1000 });
-    assert.equal(await status(), true);
+    await eventually(status);
     await eventually(async () => !(await status()), { timeoutMs: 20_000 });
     assert.equal(running.health()['stuck'], 1);
     assert.equal(told(), 1);

@@ -3,7 +3,9 @@
 
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Stage } from '@fleetwire/gen/message';
 import { eventually, type TempFolder, tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -60,11 +62,19 @@ describe('late proof', function () {
     spawnSync('tmux', ['-S', join(folder.path, 'tmux.sock'), ...args], { encoding: 'utf8' }).stdout;
   const screen = () => tmux('capture-pane', '-p', '-J', '-S', '-5000');
   const confirmed = [Stage.CONFIRMED, ''];
+  const held = () => join(folder.path, 'held');
+  /** A message whose reader reads nothing more until the file is removed. */
+  const busy = () => {
+    writeFileSync(held(), '');
+    return `until gone ${held()}`;
+  };
 
   it('confirms all mail of a line reader that sleeps, and types no more while it does', async () => {
-    await run(tmuxAdapter, program('line-reader'), 500);
+    await run(tmuxAdapter, program('line-reader'), 1500);
     await eventually(() => screen().includes('ready'));
-    await send('sleep 2500', 'first', 'second', 'third');
+    await send(busy(), 'first', 'second', 'third');
+    await eventually(() => stages().length === 2);
+    rmSync(held());
     await ended();
     assert.deepEqual(stages(), [
       confirmed,
@@ -85,17 +95,19 @@ describe('late proof', function () {
   it('confirms a long body that is read slowly', async () => {
     await run(tmuxAdapter, program('line-reader'), 200);
     await eventually(() => screen().includes('ready'));
-    await send('sleep 2500', 'x'.repeat(60_000));
+    await send(busy(), 'x'.repeat(60_000));
+    await eventually(() => stages().some(([stage]) => stage === Stage.UNCONFIRMED));
+    rmSync(held());
     await ended();
     assert.deepEqual(stages().at(-1), confirmed);
     await eventually(() => (screen().match(/read \d+ bytes/g)?.length ?? 0) === 17);
   });
 
   it('ends at once when the program does', async () => {
-    await run(tmuxAdapter, program('line-reader'), 300);
+    await run(tmuxAdapter, program('line-reader'), 1500);
     await eventually(() => screen().includes('ready'));
-    await send('sleep 600000', 'first', 'second');
-    await eventually(() => stages().length === 2);
+    await send(busy(), 'first', 'second');
+    await eventually(() => isDeepStrictEqual(stages(), [confirmed, [Stage.UNCONFIRMED, 'NOT_TAKEN_UP']]));
     process.kill(adapter.programState().pid!, 'SIGKILL');
     await eventually(() => test.engine.custody.depth === 1);
     assert.deepEqual(stages(), [confirmed, [Stage.UNCONFIRMED, 'NOT_TAKEN_UP']]);
@@ -105,7 +117,7 @@ describe('late proof', function () {
   });
 
   it('waits for nothing that was swallowed by a program that reads', async () => {
-    await run(tmuxAdapter, program('box', 'cursor', 'mute'), 300);
+    await run(tmuxAdapter, program('box', 'cursor', 'mute'), 1000);
     await eventually(() => screen().includes('welcome'));
     await send('first', 'second');
     await ended();

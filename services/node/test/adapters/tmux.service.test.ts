@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { eventually, type TempFolder, tempFolder } from '@fleetwire/testkit';
@@ -68,11 +68,14 @@ describe('tmux adapter', () => {
     it('does not confirm what a busy program has not read, and does once it has', async () => {
       const adapter = await started(program('line-reader'));
       await shows('ready');
-      await deliver(adapter, aMessage('sleep 1500'));
+      const hold = join(folder.path, 'hold');
+      writeFileSync(hold, '');
+      await deliver(adapter, aMessage(`until gone ${hold}`));
       await shows('busy');
       const message = aMessage('anybody there');
       assertUnproven(await deliver(adapter, message, 300), 'NOT_TAKEN_UP');
       assert.match(screen(), new RegExp(message.marker), 'the terminal echoes it all the same');
+      rmSync(hold);
       const proof = await eventually(async () => {
         const late = await adapter.recover(message);
         return late.kind === 'confirmed' && late;
@@ -149,7 +152,8 @@ describe('tmux adapter', () => {
       await shows('welcome');
       const message = aMessage('0123456789abcde\n'.repeat(65_535));
       await adapter.inject(message);
-      await shows(`took ${1_048_560 - 1 + `[fleetwire ${message.marker}] bob: `.length} characters`);
+      const took = `took ${1_048_560 - 1 + `[fleetwire ${message.marker}] bob: `.length} characters`;
+      await eventually(() => screen().includes(took), { timeoutMs: 50_000 });
     }).timeout(60_000);
   });
 

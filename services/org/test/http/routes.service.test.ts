@@ -212,7 +212,8 @@ describe('accepting an invite', () => {
     for (const init of [{ headers: PROGRAM }, form('bob@acme.test', PROGRAM)]) {
       const answer = await fetch(it.url + path, init);
       assert.equal(answer.status, 429);
-      assert.match(answer.headers.get('retry-after')!, /^(59|60)$/);
+      const wait = Number(answer.headers.get('retry-after'));
+      assert.ok(wait > 30 && wait <= 60, `${wait}`);
     }
     assert.equal(it.asked.length, 2);
     assert.equal((await fetch(`${it.url}/.well-known/jwks.json`)).status, 200, 'of invites only');

@@ -89,7 +89,7 @@ describe('a replica', () => {
         signal.addEventListener('abort', cut);
       });
     });
-    const second = it.queue({ mailer: hanging.mailer, stopMs: 10 });
+    const second = it.queue({ mailer: hanging.mailer, stopMs: 1000 });
     await begun.promise;
     await second.stop();
     const { state, error } = await it.row('i_2');

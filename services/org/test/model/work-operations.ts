@@ -251,7 +251,10 @@ const changePlan: Operation = (stage, dice) => {
   const plan = pick(['team', 'pro', 'free', 'team', 'enterprise'], dice.a);
   const expect = asOperator
     ? refusals(org.status !== 'active' && 'ORG_CLOSED')
-    : refusals(org.refusal(key, 'admin', OWNER), plan === 'enterprise' && 'CONTACT_SALES');
+    : refusals(
+        org.refusal(key, 'admin', OWNER), // A plan that the org has already is no order.
+        plan === 'enterprise' && org.plan !== plan && 'CONTACT_SALES',
+      );
   return {
     says: `changePlan of ${org.slug} to ${plan}`,
     by: asOperator ? stage.sold.operator : by,

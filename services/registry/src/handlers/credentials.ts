@@ -67,7 +67,8 @@ export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOp
 
 /** By this machine's clock, which says when a JWT was issued. Rejects unavailable ACCOUNT_NOT_READY. */
 async function issuedLaterThan(org: string, revokedUntilS: number): Promise<void> {
-  const waitMs = (revokedUntilS + 1) * 1000 - Date.now();
+  const earliestMs = (revokedUntilS + 1) * 1000;
+  const waitMs = earliestMs - Date.now();
   if (waitMs <= 0) return;
   if (waitMs > WAIT_MAX_MS) {
     const message = `what is issued now to nodes of ${org} is revoked already`;
@@ -76,7 +77,8 @@ async function issuedLaterThan(org: string, revokedUntilS: number): Promise<void
       retryAfterMs: Math.min(waitMs, 60_000),
     });
   }
-  await pause(waitMs);
+  // A timer may end a moment early by this clock, and what is issued within that second is refused for good.
+  while (Date.now() < earliestMs) await pause(earliestMs - Date.now() + 1);
 }
 
 function knownOrg(keys: OrgKeys, org: string): KnownOrg {

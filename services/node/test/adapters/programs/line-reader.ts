@@ -1,7 +1,7 @@
-// A program that reads lines in canonical mode, as most do, and says what it read. After `sleep N` it reads
-// nothing for N milliseconds.
+// A program that reads lines in canonical mode, as most do, and says what it read. After `until gone FILE`
+// it reads nothing while that file is there.
 
-import { readSync, writeSync } from 'node:fs';
+import { existsSync, readSync, writeSync } from 'node:fs';
 
 const chunk = Buffer.alloc(65536);
 let rest = '';
@@ -13,10 +13,10 @@ for (;;) {
   const lines = rest.split('\n');
   rest = lines.pop()!;
   for (const line of lines) {
-    const busy = /sleep (\d+)/.exec(line);
+    const busy = /until gone (\S+)/.exec(line);
     if (busy) {
       writeSync(1, 'busy\n');
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(busy[1]));
+      while (existsSync(busy[1]!)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     }
     if (/quit (\d+)/.test(line)) process.exit(Number(/quit (\d+)/.exec(line)![1]));
     writeSync(1, `read ${Buffer.byteLength(line)} bytes\n`);

@@ -262,7 +262,7 @@ describe('the deletion of an org', function () {
     process.kill(postgres.server.pid, 'SIGKILL');
     await postgres.server.exited;
     // A server process outlives its parent for a moment and may still answer.
-    await eventually(async () => (await reasonOf(registry.getOrg({ org: first.org }))) === 'DATABASE_AWAY');
+    await eventually(async () => (await reasonOf(operator.getOrg({ org: first.org }))) === 'DATABASE_AWAY');
     assert.equal(await reasonOf(registry.confirmCleared({ org: first.org, deletion: 1 })), 'DATABASE_AWAY');
     await postgres.restart();
     await confirm(first);

@@ -69,7 +69,8 @@ function openChannel(options: RpcClientOptions): Channel {
   return new Channel(options.address, credentials, {
     ...BASE_CHANNEL_OPTIONS,
     'grpc.initial_reconnect_backoff_ms': RPC_DEFAULTS.reconnectInitialMs,
-    'grpc.min_reconnect_backoff_ms': RPC_DEFAULTS.reconnectInitialMs,
+    // In spite of its name the time that one attempt may take.
+    'grpc.min_reconnect_backoff_ms': RPC_DEFAULTS.connectMs,
     'grpc.max_reconnect_backoff_ms': RPC_DEFAULTS.reconnectMaxMs,
     'grpc.max_receive_message_length': bytes,
     'grpc.max_send_message_length': bytes,

@@ -14,6 +14,8 @@ export const RPC_DEFAULTS = {
   lateMs: 10,
   keepaliveTimeMs: 20_000,
   keepaliveTimeoutMs: 10_000,
+  /** Of one attempt, to the end of the handshakes: a far or busy peer takes its time. */
+  connectMs: 10_000,
   reconnectInitialMs: 100,
   reconnectMaxMs: 2_000,
   /** Calls and streams of one connection. */

@@ -2,6 +2,7 @@
 // Method: real servers and clients; handlers that tell what they saw, and handlers that never answer.
 
 import { strict as assert } from 'node:assert';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { FleetwireError } from '@fleetwire/kernel';
 import { callerOf, checkHealth, createRpcClient, RPC_DEFAULTS } from '@fleetwire/rpc';
 import { eventually } from '@fleetwire/testkit';
@@ -188,6 +189,42 @@ describe('callers', () => {
     assert.equal(started, false);
   });
 });
+
+describe('a peer that is far away', () => {
+  it('is reached, though connecting takes longer than the pause between attempts', async () => {
+    await using server = await serve({ send: async () => ({}) });
+    const port = Number(server.address.split(':').at(-1));
+    await using path = await slowPath(port, RPC_DEFAULTS.reconnectInitialMs * 4);
+    using client = clientOf(path.address);
+    await client.send({});
+    assert.equal(path.connections(), 1);
+  });
+});
+
+/** Forwards to a port of this machine; what comes back is `delayMs` late. */
+async function slowPath(port: number, delayMs: number) {
+  const open = new Set<Socket>();
+  let connections = 0;
+  const proxy = createServer((near) => {
+    connections += 1;
+    const far = connect(port, '127.0.0.1');
+    for (const socket of [near, far]) {
+      open.add(socket);
+      socket.on('error', () => undefined).on('close', () => open.delete(socket));
+    }
+    near.pipe(far);
+    far.on('data', (data) => setTimeout(() => near.destroyed || near.write(data), delayMs));
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  return {
+    address: `127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    connections: () => connections,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of open) socket.destroy();
+      await new Promise((resolve) => proxy.close(resolve));
+    },
+  };
+}
 
 describe('traces', () => {
   it('go in by metadata, through handlers, and out again', async () => {

@@ -14,8 +14,8 @@ import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
 
-/** By event: sooner than by the next heartbeat. */
-const KNOWN_WITHIN_MS = 9000;
+/** How soon every service must know. */
+const KNOWN_WITHIN_MS = 5000;
 
 const reasonOf = (work: Promise<unknown>): Promise<string> =>
   work.then(

@@ -95,7 +95,10 @@ describe('up, down and what lies between', () => {
     assert.equal(up.started, true);
     assert.notEqual(up.pid, pid);
     // A node that was without its servers for a while looks for them a few seconds later at most.
-    await eventually(async () => (await home.run(['status', '--json'])).code === 0, SLOW);
+    await eventually(async () => {
+      const { code, json } = await home.run(['status', '--json']);
+      return code === 0 && json.ready === true;
+    }, SLOW);
     assert.deepEqual(orphans.filter(isAlive), []);
     assert.deepEqual(home.file('data', 'fabric', 'fabric.json').ports, ports);
     assert.deepEqual(await mail(home, 'carol', 1), ['waits through it']);

@@ -2,6 +2,7 @@
 
 import { FleetwireError, pause } from '@fleetwire/kernel';
 import { isRemoval } from './bucket-entry.ts';
+import { infoOf } from './consumers.ts';
 import type { Link } from './link.ts';
 import type { PullLoop, PullOptions } from './pull-session.ts';
 import type { JetstreamApi } from './request.ts';
@@ -39,11 +40,6 @@ const INACTIVE_NS = 30e9;
 const RETRY_MS = 250;
 /** Between two looks whether a reading that has not ended ever will. */
 const LOOK_MS = 1000;
-
-interface ConsumerInfo {
-  readonly num_pending: number;
-  readonly delivered: { readonly consumer_seq: number };
-}
 
 /** Rejects when the first reading cannot begin; later faults are retried for ever. */
 export async function startWatch(
@@ -169,9 +165,7 @@ class Watch implements BucketWatch {
   /** Entries that lapse while all is read never come: then it is the server that knows that nothing more will. */
   async #lookForEnd(consumer: string, reading: Set<string>): Promise<void> {
     if (this.#seen !== reading || !this.#ports.link.up) return;
-    const info = await this.#ports.api
-      .call<ConsumerInfo>(`CONSUMER.INFO.${this.#stream}.${consumer}`)
-      .catch(() => undefined);
+    const info = await infoOf(this.#ports.api, this.#stream, consumer).catch(() => undefined);
     if (info === undefined || this.#seen !== reading) return;
     if (info.num_pending === 0 && info.delivered.consumer_seq === this.#delivered) this.#complete();
   }

@@ -142,7 +142,12 @@ function missing(spec: ConsumerSpec): FleetwireError {
   );
 }
 
-async function infoOf(api: JetstreamApi, stream: string, name: string): Promise<ConsumerInfo | undefined> {
+/** Undefined when the consumer, or its stream, is not there. */
+export async function infoOf(
+  api: JetstreamApi,
+  stream: string,
+  name: string,
+): Promise<ConsumerInfo | undefined> {
   try {
     return await api.call<ConsumerInfo>(`CONSUMER.INFO.${stream}.${name}`);
   } catch (error) {

@@ -14,6 +14,7 @@ import { type Neighbour, startNeighbour } from './neighbour.ts';
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 /** How soon every service must know. */
+const SOON = { timeoutMs: 5000 };
 const secretOf = (url: string) => url.split('/').at(-1)!;
 
 describe('what somebody could do', function () {
@@ -48,7 +49,7 @@ describe('what somebody could do', function () {
     const { url } = await admin.client.createInvite({});
     const { version } = (await boss.client.listMembers({ role: 'admin' })).members[0]!;
     await boss.client.changeRole({ user: admin.user, role: 'member', version });
-    await eventually(async () => (await reasonOf(admin.client.getOrg({}))) === 'TOKEN_REVOKED');
+    await eventually(async () => (await reasonOf(admin.client.getOrg({}))) === 'TOKEN_REVOKED', SOON);
     const accepting = world.client(two).acceptInvite({ secret: secretOf(url), email: 'eve@demoted.test' });
     assert.equal(await reasonOf(accepting), 'INVITE_REVOKED');
     const { role, scopes } = await world.client(two).exchangeKey({ apiKey: admin.apiKey });
@@ -82,11 +83,11 @@ describe('what somebody could do', function () {
     await admin.client.createPolicy({
       policy: { level: 'user', subject: admin.user, name: 'x', rules: [{ agents: '*', maxSpawns: 1 }] },
     });
-    await eventually(async () => (await neighbour.ask(token, 'bob')).reason === 'ALLOWED_BY_DEFAULT');
+    await eventually(async () => (await neighbour.ask(token, 'bob')).reason === 'ALLOWED_BY_DEFAULT', SOON);
     await boss.client.removeMember({ user: admin.user });
     await Promise.all([
-      eventually(async () => (await reasonOf(elsewhere.getOrg({}))) === 'TOKEN_REVOKED'),
-      eventually(async () => (await reasonOf(neighbour.ask(token, 'bob'))) === 'TOKEN_REVOKED'),
+      eventually(async () => (await reasonOf(elsewhere.getOrg({}))) === 'TOKEN_REVOKED', SOON),
+      eventually(async () => (await reasonOf(neighbour.ask(token, 'bob'))) === 'TOKEN_REVOKED', SOON),
     ]);
     const anyone = world.client(two);
     assert.equal(await reasonOf(anyone.exchangeKey({ apiKey: admin.apiKey })), 'API_KEY_REVOKED');

@@ -13,6 +13,7 @@ import { type Neighbour, startNeighbour } from './neighbour.ts';
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 /** How soon every service must know. */
+const SOON = { timeoutMs: 5000 };
 const ALL = ['admin', 'account', 'send', 'read', 'node-join'];
 
 describe('API keys', function () {
@@ -95,11 +96,14 @@ describe('API keys', function () {
     const made = await boss.client.createApiKey({ name: 'ci', scopes: ['read'] });
     const [lost, kept] = [await exchange(made.secret), await exchange(boss.apiKey)];
     const elsewhere = world.client(two, () => lost.token);
-    await eventually(async () => (await neighbour.ask(lost.token, 'bob')).reason === 'ALLOWED_BY_DEFAULT');
+    await eventually(
+      async () => (await neighbour.ask(lost.token, 'bob')).reason === 'ALLOWED_BY_DEFAULT',
+      SOON,
+    );
     await boss.client.revokeApiKey({ id: made.key!.id });
     await Promise.all([
-      eventually(async () => (await reasonOf(elsewhere.getOrg({}))) === 'TOKEN_REVOKED'),
-      eventually(async () => (await reasonOf(neighbour.ask(lost.token, 'bob'))) === 'TOKEN_REVOKED'),
+      eventually(async () => (await reasonOf(elsewhere.getOrg({}))) === 'TOKEN_REVOKED', SOON),
+      eventually(async () => (await reasonOf(neighbour.ask(lost.token, 'bob'))) === 'TOKEN_REVOKED', SOON),
     ]);
     assert.equal(await reasonOf(neighbour.ask(kept.token, 'bob')), 'none');
     assert.equal(await reasonOf(world.client(two, () => kept.token).getOrg({})), 'none');

@@ -16,6 +16,7 @@ import { type Neighbour, startNeighbour } from './neighbour.ts';
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 /** How soon every service must know. */
+const SOON = { timeoutMs: 5000 };
 
 describe('plans', function () {
   this.timeout(60_000);
@@ -133,7 +134,7 @@ describe('plans', function () {
     const { id, boss } = await fresh('overruled', 'free');
     const { token } = await world.client(one).exchangeKey(boss);
     const nodes = (value: string) =>
-      eventually(async () => (await neighbour.ask(token, 'bob')).detail === value);
+      eventually(async () => (await neighbour.ask(token, 'bob')).detail === value, SOON);
     await nodes('1');
     const limits = { workspaces: 2, agents: 7, nodes: 9, members: -1 };
     assert.deepEqual((await operator.setLimits({ org: 'overruled', limits })).limits, limits);

@@ -13,6 +13,7 @@ import { type Neighbour, startNeighbour } from './neighbour.ts';
 type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 /** How soon every service must go by a policy. */
+const SOON = { timeoutMs: 5000 };
 const silent = [{ agents: '*', canMessage: { patterns: [] } }];
 
 describe('policies', function () {
@@ -66,7 +67,7 @@ describe('policies', function () {
     }
     const { policies } = await listPolicies({});
     assert.equal(policies.length, 4);
-    await eventually(async () => (await world.published(org))?.policies.length === 0);
+    await eventually(async () => (await world.published(org))?.policies.length === 0, SOON);
     for (const { id } of policies) await deletePolicy({ id });
     assert.deepEqual((await listPolicies({})).policies, []);
     const { entries } = await boss.client.listAudit({ filter: { action: 'policy' } });
@@ -94,7 +95,7 @@ describe('policies', function () {
     const { id: org, owner: boss } = await fresh('effect');
     const { token } = await world.client(one).exchangeKey(boss);
     const becomes = (reason: string) =>
-      eventually(async () => (await neighbour.ask(token, 'bob')).reason === reason);
+      eventually(async () => (await neighbour.ask(token, 'bob')).reason === reason, SOON);
     await becomes('ALLOWED_BY_DEFAULT');
     const { createPolicy, updatePolicy, deletePolicy } = boss.client;
     const { policy } = await createPolicy({ policy: { level: 'org', name: 'silence', rules: silent } });

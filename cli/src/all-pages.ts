@@ -6,7 +6,7 @@ interface Paged {
   readonly nextPageToken: string;
 }
 
-/** All pages of a list, each as it came; `limit`: rows that are asked for at most. */
+/** All pages of a list, each as it came. */
 export async function* pages<P extends Paged>(
   read: (page: { readonly pageSize: number; readonly pageToken: string }) => Promise<P>,
   pageSize: number = PAGE,
@@ -19,7 +19,7 @@ export async function* pages<P extends Paged>(
   } while (pageToken !== '');
 }
 
-/** The rows of all pages, or the first `limit` of them. */
+/** The rows of all pages, or the first `limit` of them; no more are asked for. */
 export async function allRows<P extends Paged, R>(
   read: (page: { readonly pageSize: number; readonly pageToken: string }) => Promise<P>,
   rowsOf: (page: P) => readonly R[],

@@ -1,10 +1,10 @@
 /** The context that commands use when none is named: what `org use` has chosen. */
 
 import { readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makePrivateFolder } from '@fleetwire/embedded';
 import { checkContextName } from './context.ts';
+import { putFile } from './files.ts';
 
 const fileOf = (configFolder: string) => join(configFolder, 'current-context');
 
@@ -22,6 +22,5 @@ export async function chooseContext(configFolder: string, name: string): Promise
   checkContextName(name);
   const file = fileOf(configFolder);
   makePrivateFolder(configFolder);
-  await writeFile(`${file}.new`, `${name}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await putFile(file, `${name}\n`);
 }

@@ -49,22 +49,18 @@ export class CommandContext {
   }
 
   get #meant(): string | undefined {
-    return this.#named ?? chosenContext(this.config.folders.config);
+    return this.named ?? chosenContext(this.config.folders.config);
   }
 
-  /** The context of this machine's own fabric, which `up` writes: it has nothing to do with which org was chosen. */
-  get fabricContextName(): string {
-    return this.#named ?? DEFAULT_CONTEXT;
-  }
-
-  /** This context for commands that act on the fabric of this machine, whatever org was chosen. */
+  /** For commands that act on the fabric of this machine, whose context `up` writes, whatever org was chosen. */
   ofFabric(): CommandContext {
-    const context = new CommandContext({ ...this.options, context: this.fabricContextName });
+    const context = new CommandContext({ ...this.options, context: this.named ?? DEFAULT_CONTEXT });
     this.#closing.push(() => context.close());
     return context;
   }
 
-  get #named(): string | undefined {
+  /** By the option or the environment. */
+  get named(): string | undefined {
     return this.options.context ?? this.config.ambient.context;
   }
 
@@ -112,9 +108,16 @@ export class CommandContext {
 
   /** An agent's own program was put on this machine by whoever runs it; which context they chose is nothing to it. */
   async #nodes(): Promise<NodesOfOrg> {
-    const { node_address, agent_token } = this.config.ambient;
-    const isAgent = node_address !== undefined && agent_token !== undefined;
-    return new NodesOfOrg(this.config.folders.data, isAgent ? undefined : await this.org());
+    return new NodesOfOrg(
+      this.config.folders.data,
+      this.#ownNode === undefined ? await this.org() : undefined,
+    );
+  }
+
+  /** The node of the agent in whose program this runs; undefined: for people. */
+  get #ownNode(): { readonly address: string; readonly adminToken: string } | undefined {
+    const { node_address: address, agent_token: adminToken } = this.config.ambient;
+    return address === undefined || adminToken === undefined ? undefined : { address, adminToken };
   }
 
   /**
@@ -123,8 +126,9 @@ export class CommandContext {
    * INVALID_NAME, OTHER_ORG, NO_OPERATOR_MAILBOX.
    */
   async acting(from: string | undefined, nodeName: string | undefined): Promise<Acting> {
-    const { node_address, agent_token, agent } = this.config.ambient;
-    if (node_address !== undefined && agent_token !== undefined) {
+    const own = this.#ownNode;
+    if (own !== undefined) {
+      const { agent } = this.config.ambient;
       if (from !== undefined && (agent === undefined || foldName(from) !== foldName(agent)))
         throw new FleetwireError(
           'permission_denied',
@@ -132,7 +136,7 @@ export class CommandContext {
           `this program is ${agent ?? 'another agent'}, not ${printable(from)}`,
           { help: 'Leave the name out: an agent acts in its own name.' },
         );
-      return { node: this.#open({ address: node_address, adminToken: agent_token }), agent: '' };
+      return { node: this.#open(own), agent: '' };
     }
     if (from !== undefined && foldName(from) !== OPERATOR)
       return { node: await this.#nodeHosting(from, nodeName), agent: from };

@@ -1,10 +1,11 @@
 /** Contexts: which fabric the command line talks to, and with which key. One file each in the config folder. */
 
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from '@fleetwire/config';
 import { makePrivateFolder } from '@fleetwire/embedded';
 import { type ErrorExtras, FleetwireError, isName, nearestNames, printable } from '@fleetwire/kernel';
+import { putFile } from './files.ts';
 
 const address = z.string().min(1);
 const contextShape = z.object({
@@ -47,8 +48,7 @@ export async function contextNames(configFolder: string): Promise<string[]> {
 export async function saveContext(configFolder: string, context: Context): Promise<void> {
   const file = fileOf(configFolder, context.name);
   makePrivateFolder(dirname(file));
-  await writeFile(`${file}.new`, `${JSON.stringify(context, null, 2)}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await putFile(file, `${JSON.stringify(context, null, 2)}\n`);
 }
 
 /** Throws `failed_precondition`: CONTEXT_MISSING, CONTEXT_UNREADABLE; `invalid_argument` INVALID_NAME. */

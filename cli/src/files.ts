@@ -1,11 +1,20 @@
-/** Files that people name: written whole or not at all, read within a bound; what goes wrong says so by name. */
+/**
+ * Files of our own; and those that people name: written whole or not at all, read within a bound; what goes wrong says
+ * so by name.
+ */
 
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, type FileHandle, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { FleetwireError, printable } from '@fleetwire/kernel';
 
 const PRIVATE = 0o600;
+
+/** A file of ours, readable by its owner only: it has the old text or the new one at any moment. */
+export async function putFile(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text, { mode: PRIVATE });
+  await rename(`${file}.new`, file);
+}
 
 type Append = (text: string) => Promise<void>;
 

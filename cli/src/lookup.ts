@@ -86,6 +86,11 @@ export function pick<R>(kind: Kind<R>, wanted: string, rows: readonly R[]): R {
   });
 }
 
+/** The id: rows are asked for only when `wanted` is not one already. */
+async function idBy<R>(kind: Kind<R>, wanted: string, rows: () => Promise<readonly R[]>): Promise<string> {
+  return isId(kind.prefix, wanted) ? wanted : kind.idOf(pick(kind, wanted, await rows()));
+}
+
 /** A member by e-mail address or id. */
 export async function findMember(door: OrgClient, wanted: string): Promise<Member> {
   return pick(MEMBER, wanted, await allMembers(door));
@@ -100,24 +105,22 @@ export const allMembers = (
     (page) => page.members,
   );
 
-/** The id of a user: asked for only when it is not one already. */
-export async function userId(door: OrgClient, wanted: string): Promise<string> {
-  return isId(MEMBER.prefix, wanted) ? wanted : (await findMember(door, wanted)).user;
-}
+/** The id of a user. */
+export const userId = (door: OrgClient, wanted: string): Promise<string> =>
+  idBy(MEMBER, wanted, () => allMembers(door));
 
 export async function findWorkspace(door: OrgClient, wanted: string): Promise<Workspace> {
   return pick(WORKSPACE, wanted, await allWorkspaces(door));
 }
 
-export const allWorkspaces = (door: OrgClient, filter: { status?: string; user?: string } = {}) =>
+const allWorkspaces = (door: OrgClient) =>
   allRows(
-    (page) => door.listWorkspaces({ ...filter, ...page }),
+    (page) => door.listWorkspaces(page),
     (page) => page.workspaces,
   );
 
-export async function workspaceId(door: OrgClient, wanted: string): Promise<string> {
-  return isId(WORKSPACE.prefix, wanted) ? wanted : (await findWorkspace(door, wanted)).id;
-}
+export const workspaceId = (door: OrgClient, wanted: string): Promise<string> =>
+  idBy(WORKSPACE, wanted, () => allWorkspaces(door));
 
 /** A repository of the workspace by URL or id; throws not_found REPO_UNKNOWN. */
 export function repoOf(workspace: Workspace, wanted: string): string {
@@ -155,18 +158,15 @@ export async function findPolicy(door: OrgClient, wanted: string): Promise<Polic
   return pick(POLICY, wanted, await allPolicies(door));
 }
 
-export const allPolicies = (door: OrgClient, filter: { level?: string; subject?: string } = {}) =>
+export const allPolicies = (door: OrgClient, filter: { level?: string } = {}) =>
   allRows(
     (page) => door.listPolicies({ ...filter, ...page }),
     (page) => page.policies,
   );
 
 /** A key that is not revoked, by its name or id. */
-export async function keyId(door: OrgClient, wanted: string): Promise<string> {
-  if (isId(KEY.prefix, wanted)) return wanted;
-  const usable = (await allKeys(door)).filter((key) => key.revokedAtMs === 0);
-  return pick(KEY, wanted, usable).id;
-}
+export const keyId = (door: OrgClient, wanted: string): Promise<string> =>
+  idBy(KEY, wanted, async () => (await allKeys(door)).filter((key) => key.revokedAtMs === 0));
 
 export const allKeys = (door: OrgClient, filter: { user?: string } = {}) =>
   allRows(
@@ -175,10 +175,8 @@ export const allKeys = (door: OrgClient, filter: { user?: string } = {}) =>
   );
 
 /** An open invite, by the address or its id. */
-export async function inviteId(door: OrgClient, wanted: string): Promise<string> {
-  if (isId(INVITE.prefix, wanted)) return wanted;
-  return pick(INVITE, wanted, await allInvites(door, { status: 'pending' })).id;
-}
+export const inviteId = (door: OrgClient, wanted: string): Promise<string> =>
+  idBy(INVITE, wanted, () => allInvites(door, { status: 'pending' }));
 
 export const allInvites = (door: OrgClient, filter: { status?: string } = {}) =>
   allRows(

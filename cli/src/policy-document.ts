@@ -113,7 +113,7 @@ export function policyDocument(policy: Policy): object {
 }
 
 /** Only what the rule speaks of. */
-export function ruleDocument(rule: PolicyRule): object {
+function ruleDocument(rule: PolicyRule): object {
   const given = {
     agents: rule.agents,
     allowed_tools: rule.allowedTools?.patterns,

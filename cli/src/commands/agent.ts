@@ -7,13 +7,13 @@ import type { Agent } from '@fleetwire/gen/registry';
 import { checkName, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
+import { allRows } from '../all-pages.ts';
 import { oneOf } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { Hub } from '../hub.ts';
 import type { NodeClient } from '../local-nodes.ts';
 import { ago, table, visible } from '../output.ts';
 
-const PAGE = 500;
 const EARLY_LOOKS = 5;
 const EARLY_LOOK_MS = 100;
 
@@ -96,16 +96,11 @@ async function stop(context: CommandContext, options: { node?: string }, name: s
 }
 
 /** All pages; the org's plan bounds how many agents there can be. */
-export async function allAgents(hub: Hub): Promise<Agent[]> {
-  const agents: Agent[] = [];
-  let pageToken = '';
-  do {
-    const page = await hub.registry.listAgents({ pageSize: PAGE, pageToken });
-    agents.push(...page.agents);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  return agents;
-}
+export const allAgents = (hub: Hub): Promise<Agent[]> =>
+  allRows(
+    (page) => hub.registry.listAgents(page),
+    (page) => page.agents,
+  );
 
 async function list(context: CommandContext): Promise<void> {
   const agents = await allAgents(await context.hub());

@@ -10,7 +10,7 @@ import { type Command, Option } from 'commander';
 import type { Action } from '../action.ts';
 import { wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { fabricFolder } from '../fabric/fabric-record.ts';
+import { keysFolderOf } from '../operator.ts';
 
 export function addBootstrapCommand(program: Command, action: Action): void {
   program
@@ -46,7 +46,7 @@ interface BootstrapOptions {
 
 async function bootstrap(context: CommandContext, options: BootstrapOptions): Promise<void> {
   const { config, output } = context;
-  const keys = config.keys.dir ?? join(fabricFolder(config.folders.data), 'keys');
+  const keys = keysFolderOf(config);
   const { rotateKeys: service, immediately = false } = options;
   if (service !== undefined) return rotate(context, keys, service, immediately);
   if (immediately)

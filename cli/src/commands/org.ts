@@ -134,7 +134,7 @@ async function use(context: CommandContext, _options: object, name: string | und
   }
   const chosen = await loadContext(folder, name);
   await chooseContext(folder, name);
-  const named = context.options.context ?? context.config.ambient.context;
+  const { named } = context;
   context.output.result({ context: name, org: chosen.org }, () => [
     `commands act in ${name} from now on`,
     ...(named === undefined || named === name ? [] : [`except where ${named} is named, as it is here`]),

@@ -1,6 +1,6 @@
 /** What a fabric on this machine remembers in its folder: its ports, so that nodes find it again, and what it runs on. */
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   freePort,
@@ -11,6 +11,7 @@ import {
   portIsFree,
 } from '@fleetwire/embedded';
 import { FleetwireError } from '@fleetwire/kernel';
+import { putFile } from '../files.ts';
 
 const PARTS = ['nats', 'postgres', 'org', 'registry', 'router', 'delivery', 'hub', 'web'] as const;
 type Part = (typeof PARTS)[number];
@@ -62,8 +63,7 @@ export async function readFabric(dataFolder: string): Promise<FabricRecord | und
 export async function writeFabric(dataFolder: string, record: FabricRecord): Promise<void> {
   const file = fileOf(dataFolder);
   makeFolder(fabricFolder(dataFolder));
-  await writeFile(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await putFile(file, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** The process that holds the fabric's folder; undefined when it does not run. */

@@ -1,12 +1,13 @@
 /** Node daemons of this machine: in this process, or detached from it, and ended by their recorded pid. */
 
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, makePrivateFolder } from '@fleetwire/embedded';
 import { checkName, FleetwireError, printable } from '@fleetwire/kernel';
 import { checkHealth } from '@fleetwire/rpc';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
+import { putFile } from '../files.ts';
 import { HUB_NODE, nodeFolder, nodeProcess, runningNode } from '../local-nodes.ts';
 import { checkNodeOrg } from '../nodes-of-org.ts';
 import { detach, endProcess, stopped, untilReady } from './background.ts';
@@ -121,8 +122,7 @@ async function portOf(folder: string): Promise<number> {
   const known = Number(await readFile(file, 'utf8').catch(() => ''));
   if (Number.isInteger(known) && known > 0 && known < 65_536) return known;
   const port = await freePort();
-  await writeFile(`${file}.new`, `${port}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await putFile(file, `${port}\n`);
   return port;
 }
 

@@ -1,13 +1,13 @@
 /** The wiring of the registry: nodes, agents, names, the routing table. */
 
 import { randomBytes } from 'node:crypto';
-import { claimLease } from '@fleetwire/broker';
+import { claimLease, type LeaseClaims } from '@fleetwire/broker';
 import { keysFolder } from '@fleetwire/config';
 import { LEASE_KEYS, LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { publishedKeys } from '@fleetwire/identity';
-import { systemRandom } from '@fleetwire/kernel';
+import { nowMs, systemRandom } from '@fleetwire/kernel';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import {
   defineService,
@@ -31,7 +31,7 @@ import { KnownNodes } from './handlers/known-nodes.ts';
 import { listNodes } from './handlers/list-nodes.ts';
 import { openInbox } from './handlers/open-inbox.ts';
 import { OrgClearing } from './handlers/org-clearing.ts';
-import { nowMs, type RegistryParts } from './handlers/parts.ts';
+import type { RegistryParts } from './handlers/parts.ts';
 import { registerAgent } from './handlers/register-agent.ts';
 import { forgetReopened, revoking } from './handlers/revoke-nodes.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
@@ -43,7 +43,7 @@ import { agentRows } from './store/agents.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { nodeRows } from './store/nodes.ts';
-import { orgRows } from './store/orgs.ts';
+import { type OrgRows, orgRows } from './store/orgs.ts';
 
 export { registrySection };
 
@@ -60,8 +60,12 @@ export const registry = defineService({
     const parts = await partsOf(context, accounts);
     const known = knownNodes(parts);
     const heartbeats = new Heartbeats({ ...parts, known, broker: context.broker });
-    const clearing = await clearingOf(context, parts, accounts);
-    const upkeep = await upkeepOf(context, parts);
+    const duties = {
+      leases: claimLease(await context.broker.bucket(LEASES_BUCKET), context.instance),
+      orgRows: orgRows(context.store),
+    };
+    const clearing = clearingOf(context, parts, duties, accounts);
+    const upkeep = upkeepOf(context, parts, duties);
     // Last out: what the heartbeats have noted is still written.
     const components = [new SeenWriter(parts), heartbeats, clearing, upkeep];
     const health = () => ({
@@ -129,33 +133,37 @@ function knownNodes(parts: RegistryParts): KnownNodes {
   return new KnownNodes({ load: (id) => parts.nodes.byId(id), clock: parts.clock, max, freshMs });
 }
 
-async function clearingOf(
+/** What only one replica does at a time is made of. */
+interface Duties {
+  readonly leases: LeaseClaims;
+  readonly orgRows: OrgRows;
+}
+
+function clearingOf(
   context: Context,
   parts: RegistryParts,
+  duties: Duties,
   accounts: OrgAccounts,
-): Promise<OrgClearing> {
-  const { broker, instance, orgs, store, log } = context;
-  const held = claimLease(await broker.bucket(LEASES_BUCKET), instance);
+): OrgClearing {
+  const { orgs, log } = context;
+  const { consumers } = context.broker;
   const { agents, routes } = parts;
-  const { consumers } = broker;
   const revoke = revoking({ keysDir: accountKeys(context), accounts, log });
-  const clearable = { orgs: orgRows(store), agents, routes, revoke, consumers, batch: CLEAR_BATCH };
+  const clearable = { orgs: duties.orgRows, agents, routes, revoke, consumers, batch: CLEAR_BATCH };
   return new OrgClearing({
     orgs,
-    acquire: () => held.acquire(LEASE_KEYS.sweep('registry-orgs')),
+    acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry-orgs')),
     clear: (org, deletion, mayGoOn) => clearOrg(clearable, org, deletion, mayGoOn),
     service: parts.org,
     log,
   });
 }
 
-async function upkeepOf(context: Context, parts: RegistryParts): Promise<Upkeep> {
-  const { broker, instance, store } = context;
-  const held = claimLease(await broker.bucket(LEASES_BUCKET), instance);
+function upkeepOf({ broker }: Context, parts: RegistryParts, duties: Duties): Upkeep {
   const publish: typeof broker.store = (subject, payload, o) => broker.store(subject, payload, o);
-  const usage = new UsageReport({ orgs: orgRows(store), publish, clock: parts.clock });
+  const usage = new UsageReport({ orgs: duties.orgRows, publish, clock: parts.clock });
   const upkeep = new Upkeep({
-    acquire: () => held.acquire(LEASE_KEYS.sweep('registry')),
+    acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
     reconcile: (over) => reconcile(parts, over),
     sweep: () => parts.nodes.sweep(nowMs(parts.clock) - parts.config.liveness_ms),
     usage: (over) => usage.run(over),

@@ -8,10 +8,10 @@ import {
   type OrgSigning,
   signingOfOrg,
 } from '@fleetwire/identity';
-import { asFleetwireError, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, FleetwireError, nowMs, pause } from '@fleetwire/kernel';
 import type { OrgAccounts } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
-import { type MintCredentials, nowMs } from './parts.ts';
+import type { MintCredentials } from './parts.ts';
 
 export interface MintingOptions {
   /** Undefined: a single-tenant server without accounts. */

@@ -8,13 +8,13 @@ import type {
   LookupAgentResponse,
 } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { foldName, isId, isName, nearestNames } from '@fleetwire/kernel';
+import { foldName, isId, isName, nearestNames, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { agentUnknown } from '../domain/errors.ts';
 import { statusOf } from '../domain/liveness.ts';
 import type { PlacedAgent } from '../store/agents.ts';
-import { nowMs, type RegistryParts } from './parts.ts';
+import type { RegistryParts } from './parts.ts';
 
 export async function lookupAgent(
   parts: RegistryParts,

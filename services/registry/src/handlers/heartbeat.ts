@@ -8,10 +8,10 @@ import { filters, heartbeatSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { trustDigest } from '@fleetwire/identity';
-import { asFleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, nowMs } from '@fleetwire/kernel';
 import { isClosed } from '../domain/orgs.ts';
 import type { KnownNodes } from './known-nodes.ts';
-import { nowMs, type RegistryParts } from './parts.ts';
+import type { RegistryParts } from './parts.ts';
 
 const QUEUE = 'registry';
 

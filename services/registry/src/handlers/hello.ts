@@ -7,10 +7,11 @@ import type {
   HelloResponse,
 } from '@fleetwire/gen/registry';
 import { verifyNodeSignature } from '@fleetwire/identity';
+import { nowMs } from '@fleetwire/kernel';
 import { checkNonce, makeNonce } from '../domain/challenge.ts';
 import { checkProtocol, nodeUnknown, signatureInvalid } from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
-import { nowMs, type RegistryParts } from './parts.ts';
+import type { RegistryParts } from './parts.ts';
 
 /** Says nothing about whether the node exists, and costs no query. */
 export function challenge(parts: RegistryParts, request: ChallengeRequest): ChallengeResponse {

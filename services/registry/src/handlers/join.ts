@@ -2,11 +2,11 @@
 
 import { partitionOf } from '@fleetwire/contract';
 import type { JoinRequest, JoinResponse } from '@fleetwire/gen/registry';
-import { checkName, foldName, newId } from '@fleetwire/kernel';
+import { checkName, foldName, newId, nowMs } from '@fleetwire/kernel';
 import { checkPublicKey, limitReached, nodeAlreadyJoined, nodeNameTaken } from '../domain/errors.ts';
 import { orgClosed, planLimit, requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
-import { nowMs, type RegistryParts } from './parts.ts';
+import type { RegistryParts } from './parts.ts';
 
 /** All nodes are in the first inbox stream until there is a second. */
 const SHARD = 0;

@@ -2,12 +2,12 @@
 
 import type { ListNodesRequest, ListNodesResponse, Node } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { isName } from '@fleetwire/kernel';
+import { isName, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { statusOf } from '../domain/liveness.ts';
 import type { NodeRow } from '../store/entities.ts';
-import { nowMs, type RegistryParts } from './parts.ts';
+import type { RegistryParts } from './parts.ts';
 
 export async function listNodes(
   parts: RegistryParts,

@@ -42,5 +42,3 @@ export interface RegistryParts {
   /** JSON Web Key Set of the token signers that are to be believed now. */
   readonly jwks: () => string;
 }
-
-export { nowMs } from '@fleetwire/kernel';

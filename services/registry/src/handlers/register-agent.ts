@@ -2,7 +2,7 @@
 
 import type { RegisterAgentRequest, RegisterAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { checkName, FleetwireError, foldName, newId } from '@fleetwire/kernel';
+import { checkName, FleetwireError, foldName, newId, nowMs } from '@fleetwire/kernel';
 import { requireNode } from '../domain/callers.ts';
 import { limitReached, nameTaken, nodeUnknown } from '../domain/errors.ts';
 import { planLimit, requireOpen } from '../domain/orgs.ts';
@@ -10,7 +10,7 @@ import { freeSuggestion, suggestions } from '../domain/suggest.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
 import { shownAgent } from './find-agents.ts';
-import { nowMs, type RegistryParts } from './parts.ts';
+import type { RegistryParts } from './parts.ts';
 
 const ADAPTERS = ['tmux', 'stdio', 'stream', 'mailbox'];
 /** A holder may vanish between the insert that it refuses and the look at who it is. */

@@ -12,8 +12,6 @@ export interface RevokingOptions {
   readonly keysDir: string | undefined;
   readonly accounts: Pick<OrgAccounts, 'revokeAll' | 'mounted'>;
   readonly log: Pick<Logger, 'warn'>;
-  /** Milliseconds since the epoch by this machine's clock, which also says when credentials were issued. */
-  readonly nowMs?: () => number;
 }
 
 /**
@@ -37,7 +35,7 @@ export function forgetReopened(
  * until they end. Rejects unavailable ACCOUNT_NOT_READY or REVOCATION_OVERWRITTEN.
  */
 export function revoking(options: RevokingOptions): (org: string) => Promise<void> {
-  const { keysDir, accounts, log, nowMs = Date.now } = options;
+  const { keysDir, accounts, log } = options;
   let said = false;
   const cannot = (why: string): void => {
     if (!said)
@@ -48,11 +46,11 @@ export function revoking(options: RevokingOptions): (org: string) => Promise<voi
     if (keysDir === undefined) return cannot('the servers keep no accounts');
     if (!accounts.mounted) return cannot('nats/sys.creds of the keys folder is not mounted');
     const keys = await loadOrgKeys(keysDir);
-    const signing = signingOfOrg(keys, org);
     if (keys.issuer === undefined) return cannot('org-signing.json has no issuer: run bootstrap');
-    if (signing === undefined) return;
+    const signing = signingOfOrg(keys, org)!;
     try {
-      await accounts.revokeAll(keys.issuer, { id: org, ...signing }, nowMs());
+      // By this machine's clock, which also says when credentials were issued.
+      await accounts.revokeAll(keys.issuer, { id: org, ...signing }, Date.now());
     } catch (error) {
       if (asFleetwireError(error).reason !== 'NATS_WITHOUT_ACCOUNTS') throw error;
       cannot('the servers keep no accounts');

@@ -1,11 +1,10 @@
 /** Writes when nodes were last heard of, in batches; what cannot be written now is written later. */
 
-import { asFleetwireError, type Clock, pause } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, nowMs, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
 import type { NodeRows } from '../store/nodes.ts';
-import { nowMs } from './parts.ts';
 
 export interface SeenWriterOptions {
   readonly lastSeen: LastSeen;

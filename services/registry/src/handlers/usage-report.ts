@@ -4,9 +4,8 @@ import type { Broker } from '@fleetwire/broker';
 import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { OrgRows, OrgTotals } from '../store/orgs.ts';
-import { nowMs } from './parts.ts';
 
 export interface UsageReportParts {
   readonly orgs: Pick<OrgRows, 'totals'>;

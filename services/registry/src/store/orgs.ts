@@ -9,9 +9,6 @@ export interface OrgTotals {
   readonly agents: number;
 }
 
-/** Node and agents that belong to a deletion joined before it. */
-const OF_DELETION = 'org = $1 and deletion < $2';
-
 export function orgRows(store: Store) {
   return {
     /** From now on nobody joins who knows of fewer deletions than this one. Idempotent; never goes back. */
@@ -41,20 +38,19 @@ export function orgRows(store: Store) {
 
     /** Nodes that joined before the deletion, with where their mail waits. */
     nodesBefore: (org: string, deletion: number, limit: number): Promise<{ id: string; shard: number }[]> =>
-      store.query(`select id, shard from nodes where ${OF_DELETION} order by id limit $3`, [
+      store.query('select id, shard from nodes where org = $1 and deletion < $2 order by id limit $3', [
         org,
         deletion,
         limit,
       ]),
 
-    /** Of these, those that have no agents (any more); gives how many. */
-    removeNodes: async (ids: readonly string[]): Promise<number> => {
-      const gone = await store.query(
+    /** Of these, those that have no agents (any more). */
+    removeNodes: async (ids: readonly string[]): Promise<void> => {
+      await store.query(
         `delete from nodes where id = any ($1)
-           and not exists (select from agents where agents.node = nodes.id) returning id`,
+           and not exists (select from agents where agents.node = nodes.id)`,
         [ids],
       );
-      return gone.length;
     },
 
     totals: (): Promise<OrgTotals[]> =>

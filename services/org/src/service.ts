@@ -113,14 +113,20 @@ async function wireOrg(context: Context): Promise<Wired> {
   const committed = () => {
     for (const part of [relay, upkeep, mail, deletions]) part.kick();
   };
-  const deleting = { store, clock, log, committed: () => relay.kick(), waits: new Map() };
+  const deleting = {
+    store,
+    clock,
+    log,
+    cancelSubscription: (id: string) => upkeep.cancelNow(id),
+    committed: () => relay.kick(),
+    waits: new Map(),
+  };
   const deletions = new Rounds({
     name: 'deletions',
     intervalMs: set.upkeep_interval_ms,
     log,
     work: async () => {
-      const cancelSubscription = (id: string) => upkeep.cancelNow(id);
-      while ((await advanceDeletions({ ...deleting, cancelSubscription })) > 0);
+      while ((await advanceDeletions(deleting)) > 0);
     },
   });
   const sweeps = new Rounds({

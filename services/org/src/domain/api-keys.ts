@@ -4,6 +4,9 @@ import { isApiKey } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
 import { lineViolation, refuseViolations, TEXT_LIMITS } from './texts.ts';
 
+/** Name of the key that owners and members begin with; by it, and its age, CreateOrg finds the owner's again. */
+export const FIRST_KEY = 'first key';
+
 /** The moments of a key's life, milliseconds since the Unix epoch. */
 export interface KeyLife {
   readonly expiresAtMs: number | null;

@@ -8,6 +8,9 @@ import { scopeMissing } from './scopes.ts';
 
 export const OPERATOR = 'operator';
 
+/** Whoever runs the fabric. */
+export const isOperator = ({ kind, subject }: Caller): boolean => kind === 'service' && subject === OPERATOR;
+
 /** Undefined: it may go on to the membership. The first question, answered by the token alone. */
 export function refusalByToken(operation: Operation, caller: Caller): FleetwireError | undefined {
   const permission: Permission = PERMISSIONS[operation];
@@ -17,7 +20,7 @@ export function refusalByToken(operation: Operation, caller: Caller): FleetwireE
     if (isService && permission.services.includes(caller.subject)) return undefined;
     return serviceOnly(permission.services);
   }
-  if (isService && permission.operator && caller.subject === OPERATOR) return undefined;
+  if (permission.operator && isOperator(caller)) return undefined;
   if (caller.kind !== 'user') return notAUser(caller);
   const { scope } = permission;
   if (scope === undefined || caller.scopes.includes(scope)) return undefined;

@@ -19,7 +19,7 @@ export function stepAfter(step: DeletionStep): DeletionStep | undefined {
   return DELETION_STEPS[DELETION_STEPS.indexOf(step) + 1];
 }
 
-export const RESTORABLE_MS = 30 * 24 * 3_600_000;
+const RESTORABLE_MS = 30 * 24 * 3_600_000;
 
 /** Why a deleted org cannot be restored; undefined: it can. */
 export function restoreRefusal(

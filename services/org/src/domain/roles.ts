@@ -43,7 +43,7 @@ export function removalRefusal(target: Standing, actor: string): FleetwireError 
   });
 }
 
-/** Why the role of `target` cannot be changed by the owner `actor`. */
+/** Why the role of `target` cannot be changed; undefined: it can. */
 export function roleChangeRefusal(target: Standing): FleetwireError | undefined {
   if (target.role !== 'owner') return undefined;
   return new FleetwireError('failed_precondition', 'OWNER_ROLE_FIXED', 'the owner keeps the role', {

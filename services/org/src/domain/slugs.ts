@@ -6,7 +6,7 @@ const SLUG = /^[a-z0-9](?:-?[a-z0-9])+$/;
 const SLUG_MAX = 50;
 
 /** 2 to 50 lowercase letters, digits and single hyphens, none at an end. */
-export const isSlug = (text: string): boolean => text.length <= SLUG_MAX && SLUG.test(text);
+const isSlug = (text: string): boolean => text.length <= SLUG_MAX && SLUG.test(text);
 
 /** Throws INVALID_SLUG. */
 export function checkSlug(slug: string): string {

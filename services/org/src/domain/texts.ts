@@ -20,6 +20,16 @@ export function textViolation(field: string, value: string, max: number): FieldV
   return undefined;
 }
 
+/** One of a few known words; what is left out is not looked at. */
+export function unlessIn(
+  field: string,
+  value: string | undefined,
+  known: readonly string[],
+): FieldViolation | undefined {
+  if (value === undefined || known.includes(value)) return undefined;
+  return { field, description: `must be one of ${known.join(', ')}` };
+}
+
 /** Throws invalid_argument `reason` with all violations; nothing when there are none. */
 export function refuseViolations(reason: string, violations: readonly (FieldViolation | undefined)[]): void {
   const found = violations.filter((violation) => violation !== undefined);

@@ -2,12 +2,12 @@
 
 import type { Repository } from '@fleetwire/gen/org';
 import { type FieldViolation, FleetwireError } from '@fleetwire/kernel';
-import { lineViolation, refuseViolations, TEXT_LIMITS } from './texts.ts';
+import { lineViolation, refuseViolations, TEXT_LIMITS, unlessIn } from './texts.ts';
 
 const TIERS = ['small', 'medium', 'large', 'xlarge'];
 /** What its user may set; `suspended` comes and goes by membership only. */
 const SETTABLE = ['running', 'stopped', 'failed'];
-export const REPOS_MAX = 50;
+const REPOS_MAX = 50;
 const AGENTS_MAX = 1_000_000;
 /** A workspace whose member left is kept for certain for so long. */
 export const GRACE_MS = 30 * 24 * 3_600_000;
@@ -32,15 +32,6 @@ export function checkWorkspace(fields: WorkspaceFields): void {
       : undefined,
     ...repoViolations(repositories ?? []),
   ]);
-}
-
-function unlessIn(
-  field: string,
-  value: string | undefined,
-  known: readonly string[],
-): FieldViolation | undefined {
-  if (value === undefined || known.includes(value)) return undefined;
-  return { field, description: `must be one of ${known.join(', ')}` };
 }
 
 function repoViolations(repositories: readonly Repository[]): (FieldViolation | undefined)[] {

@@ -8,7 +8,7 @@ import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 import type { RpcContext } from '@fleetwire/rpc';
 import { callerOf } from '@fleetwire/rpc';
 import type { StoreTransaction } from '@fleetwire/store';
-import { grantOf, notOwn, OPERATOR, reachesOthers, refusalByToken } from '../domain/authorize.ts';
+import { grantOf, isOperator, notOwn, OPERATOR, reachesOthers, refusalByToken } from '../domain/authorize.ts';
 import { type Operation, PERMISSIONS, type Role } from '../domain/permissions.ts';
 import { membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
 import { type AuditEntry, tellChange, writeAudit } from '../store/records.ts';
@@ -52,8 +52,7 @@ export async function refuse(
   call: Call,
   error: FleetwireError,
 ): Promise<never> {
-  const caller = callerOf(call);
-  await auditRefusal(parts, operation, call, caller, { org: caller.org, target: '' }, error);
+  await auditRefusal(parts, operation, call, { org: callerOf(call).org, target: '' }, error);
   throw error;
 }
 
@@ -98,7 +97,7 @@ async function acting<T>(
       const org = await orgOf(tx, caller, named, mode);
       seen.org = org.id;
       const role = await roleOf(tx, operation, caller, org);
-      const act = actOf(parts, operation, call, caller, org, role, tx, seen);
+      const act = actOf(parts, operation, call, org, role, tx, seen);
       mustBeOpen(operation, org);
       const result = await work(act);
       if (mode === 'change' || (role === OPERATOR && LOOKED_AT.has(operation)))
@@ -106,7 +105,7 @@ async function acting<T>(
       return result;
     });
   } catch (thrown) {
-    await auditRefusal(parts, operation, call, caller, seen, asFleetwireError(thrown));
+    await auditRefusal(parts, operation, call, seen, asFleetwireError(thrown));
     throw thrown;
   }
 }
@@ -153,12 +152,12 @@ function actOf(
   parts: OrgParts,
   operation: Operation,
   call: Call,
-  caller: Caller,
   org: OrgRecord,
   role: Role | typeof OPERATOR,
   tx: StoreTransaction,
   seen: Seen,
 ): Act {
+  const caller = callerOf(call);
   const onOthers = role === OPERATOR || reachesOthers(operation, role, caller.scopes);
   const at = nowMs(parts.clock);
   const actor = caller.subject;
@@ -198,7 +197,7 @@ export function orgUnknown(): FleetwireError {
   return new FleetwireError('not_found', 'ORG_UNKNOWN', 'there is no such org');
 }
 
-export function orgClosed(): FleetwireError {
+function orgClosed(): FleetwireError {
   return new FleetwireError('failed_precondition', 'ORG_CLOSED', 'this org is deleted, or being deleted', {
     help: 'The operator of the fabric can restore it within 30 days.',
   });
@@ -218,8 +217,8 @@ function entryOf(act: Act, call: Call, { target, details }: Seen): AuditEntry {
   };
 }
 
-const kindOf = (caller: Caller) =>
-  caller.kind === 'service' && caller.subject === OPERATOR ? OPERATOR : caller.kind;
+/** Kind of the actor in the audit. */
+export const kindOf = (caller: Caller) => (isOperator(caller) ? OPERATOR : caller.kind);
 
 /** What reaches for more than anybody may have, or for another org's. */
 const REACHING = ['ORG_UNKNOWN', 'INVALID_ROLE', 'OWNER_CANNOT_BE_REMOVED', 'OWNER_ROLE_FIXED'];
@@ -232,13 +231,13 @@ async function auditRefusal(
   parts: OrgParts,
   operation: Operation,
   call: Call,
-  caller: Caller,
   seen: { readonly org: string; readonly target: string },
   error: FleetwireError,
 ): Promise<void> {
   if (error.kind !== 'permission_denied' && !REACHING.includes(error.reason)) return;
   // A service's call names no org of its own.
   if (seen.org === '') return;
+  const caller = callerOf(call);
   await parts.denials.write({
     org: seen.org,
     atMs: nowMs(parts.clock),

@@ -18,8 +18,9 @@ import { checkScopes, scopeMissing } from '../domain/scopes.ts';
 import { refuseShare } from '../domain/shares.ts';
 import { type ApiKeyRow, ApiKey as ApiKeyTable } from '../store/access-entities.ts';
 import { keyById, keysOf, refuseLastAdminKey, usableKeys } from '../store/api-keys.ts';
+import { endJoinTokens } from '../store/join-tokens.ts';
 import { type Act, type Call, change, look } from './act.ts';
-import { repeated } from './once.ts';
+import { repeatedIn } from './once.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { revokeTokens } from './revoke-tokens.ts';
 
@@ -32,7 +33,6 @@ export function createApiKey(
   request: CreateApiKeyRequest,
   call: Call,
 ): Promise<CreateApiKeyResponse> {
-  const { idempotencyKey: key, ...rest } = request;
   checkKeyName(request.name);
   const scopes = checkScopes(request.scopes);
   const expiresAtMs = checkExpiry(request.expiresAtMs, nowMs(parts.clock));
@@ -44,8 +44,7 @@ export function createApiKey(
     const parent = caller.key === '' ? undefined : await keyById(query, org.id, caller.key);
     const secret = newApiKey();
     const id = newId('key');
-    const once = { org: org.id, actor, operation: 'createApiKey', key, request: rest };
-    const earlier = await repeated(query, once, act.nowMs, async () => {
+    const earlier = await repeatedIn(act, request, async () => {
       const { max_api_keys: max } = parts.config;
       if ((await usableKeys(query, org.id, act.nowMs)) >= max) throw keyLimit(max);
       if (act.role === 'member')
@@ -96,11 +95,7 @@ export function revokeApiKey(
     if (key.revokedAtMs !== null) return {};
     await refuseLastAdminKey(act.query, act.org.id, key, act.nowMs);
     await act.query('update api_keys set revoked_at_ms = $2 where id = $1', [key.id, act.nowMs]);
-    await act.query(
-      `update join_tokens set expires_at_ms = $3
-       where org = $1 and key_id = $2 and used_by is null and expires_at_ms > $3`,
-      [act.org.id, key.id, act.nowMs],
-    );
+    await endJoinTokens(act.query, act.org.id, act.nowMs, { key: key.id });
     await revokeTokens(act, { kind: 'key', user: key.userId, key: key.id });
     return {};
   });

@@ -9,7 +9,7 @@ import type {
 import { checkName, FleetwireError, foldName } from '@fleetwire/kernel';
 import { refuseOverLimit } from '../domain/plan-limits.ts';
 import { workspaceSuspended } from '../domain/workspaces.ts';
-import { memberCount } from '../store/orgs.ts';
+import { countOf, memberCount } from '../store/orgs.ts';
 import { assignmentsOf } from '../store/workspaces.ts';
 import { type Act, type Call, change } from './act.ts';
 import type { OrgParts } from './parts.ts';
@@ -70,8 +70,7 @@ async function placeOf(act: Act, agent: string): Promise<string | undefined> {
 
 /** All assignments travel with the org's state. Throws PLAN_LIMIT, ASSIGNMENT_LIMIT. */
 async function refuseTooMany(parts: OrgParts, { query, org }: Act): Promise<void> {
-  const rows = await query<{ count: number }>('select count(*) from assignments where org = $1', [org.id]);
-  const { count } = rows[0]!;
+  const count = await countOf(query, 'assignments where org = $1', [org.id]);
   refuseOverLimit(org, await memberCount(query, org.id), 'agents', count);
   const { max_assignments: max } = parts.config;
   if (count < max) return;

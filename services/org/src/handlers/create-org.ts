@@ -3,19 +3,19 @@
 import { planByName } from '@fleetwire/access';
 import type { CreateOrgRequest, CreateOrgResponse } from '@fleetwire/gen/org';
 import { hashSecret, newApiKey } from '@fleetwire/identity';
-import { FleetwireError, newId, printable } from '@fleetwire/kernel';
+import { FleetwireError, invariant, newId, printable } from '@fleetwire/kernel';
 import { callerOf } from '@fleetwire/rpc';
 import { isConflict, type StoreTransaction } from '@fleetwire/store';
-import { keyPrefix } from '../domain/api-keys.ts';
-import { grantOf, OPERATOR } from '../domain/authorize.ts';
+import { FIRST_KEY, keyPrefix } from '../domain/api-keys.ts';
+import { grantOf, isOperator } from '../domain/authorize.ts';
 import { PERMISSIONS, type Role } from '../domain/permissions.ts';
 import { checkSlug, slugChoice, slugOf, slugTaken } from '../domain/slugs.ts';
 import { checkEmail, foldEmail, lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
-import { addMember, billingDue, membershipOf, newUser, orgByIdOrSlug } from '../store/orgs.ts';
+import { addMember, billingDue, countOf, insertOrg, membershipOf, newUser } from '../store/orgs.ts';
 import { writeAudit, writeEvent } from '../store/records.ts';
-import { admitted, type Call, orgUnknown, refuse } from './act.ts';
-import { FIRST_KEY, firstKey } from './first-key.ts';
+import { admitted, type Call, kindOf, orgUnknown, refuse } from './act.ts';
+import { firstKey } from './first-key.ts';
 import { repeated } from './once.ts';
 import { nowMs, type OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
@@ -61,13 +61,9 @@ async function refuseFormer(parts: OrgParts, call: Call): Promise<void> {
 }
 
 /** Throws PLAN_UNKNOWN. */
-function checkPlan(name: string): string {
-  if (planByName(name) === undefined) throw planUnknown(name);
-  return name;
-}
-
-export function planUnknown(name: string): FleetwireError {
-  return new FleetwireError('invalid_argument', 'PLAN_UNKNOWN', `there is no plan "${printable(name)}"`, {
+export function checkPlan(name: string): string {
+  if (planByName(name) !== undefined) return name;
+  throw new FleetwireError('invalid_argument', 'PLAN_UNKNOWN', `there is no plan "${printable(name)}"`, {
     help: 'Use free, pro, team or enterprise.',
     violations: [{ field: 'plan', description: 'must be free, pro, team or enterprise' }],
   });
@@ -101,8 +97,7 @@ type Owner = { readonly user: string } | { readonly email: string };
 /** The caller, or whom the operator names; undefined: a caller may not name anybody else. */
 function ownerOf(request: CreateOrgRequest, call: Call): Owner | undefined {
   const caller = callerOf(call);
-  if (caller.subject === OPERATOR && caller.kind === 'service')
-    return { email: checkEmail(request.ownerEmail) };
+  if (isOperator(caller)) return { email: checkEmail(request.ownerEmail) };
   return request.ownerEmail === '' ? { user: caller.subject } : undefined;
 }
 
@@ -135,12 +130,8 @@ async function create(
   const once = { org: '', actor: caller.subject, operation: 'createOrg', key, request: rest };
   const earlier = await repeated(query, once, at, async () => {
     await refuseSecond(parts, query);
-    await query(
-      `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version,
-         created_at_ms, billing_status, billing_failures)
-       values ($1, $2, $3, $4, false, 'active', 0, 1, 1, $5, 'none', 0)`,
-      [id, slug, request.name, plan, at],
-    );
+    const inserted = await insertOrg(query, { id, slug, name: request.name, plan }, at);
+    invariant(inserted, 'a new id is free');
     const user =
       'user' in owner
         ? owner.user
@@ -160,21 +151,18 @@ async function create(
       details: { slug, plan },
       traceparent: call.traceparent,
     });
-    const actorKind = caller.kind === 'service' ? OPERATOR : 'user';
-    const { action } = PERMISSIONS.createOrg;
     await writeAudit(query, {
       ...said,
-      actorKind,
-      action,
+      actorKind: kindOf(caller),
+      action: PERMISSIONS.createOrg.action,
       decision: 'allowed',
       peer: call.peer,
       details: { slug, plan },
     });
     return id;
   });
-  const org = await orgByIdOrSlug(query, earlier ?? id, false);
   const told = earlier === undefined ? secret : await replacedKey(query, earlier, call);
-  return { org: await shownOrg(query, org!), secret: told };
+  return { org: await shownOrg(query, earlier ?? id), secret: told };
 }
 
 /**
@@ -211,11 +199,8 @@ async function refuseSecond(parts: OrgParts, query: StoreTransaction['query']): 
 async function refuseTooMany(parts: OrgParts, query: StoreTransaction['query'], user: string): Promise<void> {
   const { max_orgs_per_user: max } = parts.config;
   await query('select id from users where id = $1 for update', [user]);
-  const rows = await query<{ count: number }>(
-    `select count(*) from memberships where user_id = $1 and role = 'owner'`,
-    [user],
-  );
-  if (rows[0]!.count < max) return;
+  const owned = await countOf(query, `memberships where user_id = $1 and role = 'owner'`, [user]);
+  if (owned < max) return;
   throw new FleetwireError('resource_exhausted', 'ORG_LIMIT', `you own ${max} orgs already`, {
     help: 'Delete one that nobody needs, or hand it over.',
   });

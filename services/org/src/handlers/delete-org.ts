@@ -11,7 +11,7 @@ import type {
 import { FleetwireError } from '@fleetwire/kernel';
 import { DELETION_STEPS, restoreRefusal, stepAfter } from '../domain/deletion.ts';
 import { PERMISSIONS } from '../domain/permissions.ts';
-import { billingDue, orgByIdOrSlug } from '../store/orgs.ts';
+import { billingDue } from '../store/orgs.ts';
 import { writeAudit } from '../store/records.ts';
 import { admitted, type Call, change } from './act.ts';
 import { nowMs, type OrgParts } from './parts.ts';
@@ -40,7 +40,7 @@ export function deleteOrg(
     // A restored org begins with new tokens.
     await revokeTokens(act, { kind: 'org' });
     await act.tell('org_deletion_started', org.id);
-    return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+    return { org: await shownOrg(query, org.id) };
   });
 }
 
@@ -82,7 +82,7 @@ export function restoreOrg(
   return change(parts, 'restoreOrg', call, request.org, async (act) => {
     const { query, org } = act;
     act.about(org.id);
-    const refused = restoreRefusal(org, nowMs(parts.clock));
+    const refused = restoreRefusal(org, act.nowMs);
     if (refused) throw refused;
     await query(
       `insert into memberships (org, user_id, role, invited_by, joined_at_ms, version)
@@ -106,6 +106,6 @@ export function restoreOrg(
     );
     await billingDue(query, org.id, act.nowMs);
     await act.tell('org_restored', org.id);
-    return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+    return { org: await shownOrg(query, org.id) };
   });
 }

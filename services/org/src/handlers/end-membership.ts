@@ -1,5 +1,6 @@
 /** What a member leaves behind, by leaving or being removed: keys, tokens, invites, workspaces, seats. */
 
+import { endJoinTokens } from '../store/join-tokens.ts';
 import { billingDue } from '../store/orgs.ts';
 import type { Act } from './act.ts';
 import { revokeTokens } from './revoke-tokens.ts';
@@ -12,10 +13,7 @@ export async function endMembership(act: Act, user: string): Promise<number> {
     'update api_keys set revoked_at_ms = $3 where org = $1 and user_id = $2 and revoked_at_ms is null',
     [org.id, user, nowMs],
   );
-  await query(
-    'update join_tokens set expires_at_ms = $3 where org = $1 and created_by = $2 and used_by is null and expires_at_ms > $3',
-    [org.id, user, nowMs],
-  );
+  await endJoinTokens(query, org.id, nowMs, { user });
   await revokeOpenInvites(act, user);
   await query(`delete from policies where org = $1 and level = 'user' and subject = $2`, [org.id, user]);
   const suspended = await query(

@@ -2,10 +2,8 @@
 
 import { hashSecret } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
-import { keyPrefix } from '../domain/api-keys.ts';
+import { FIRST_KEY, keyPrefix } from '../domain/api-keys.ts';
 import { FIRST_KEY_SCOPES } from '../domain/roles.ts';
-
-export const FIRST_KEY = 'first key';
 
 /** The row; `secret` itself is shown once and not kept. */
 export function firstKey(org: string, userId: string, secret: string, atMs: number) {

@@ -18,10 +18,10 @@ import { checkGrantedRole } from '../domain/roles.ts';
 import { checkEmail, foldEmail, refuseViolations, TEXT_LIMITS, textViolation } from '../domain/texts.ts';
 import { letter } from '../mail/letter.ts';
 import { type InviteRow, Invite as InviteTable, Mail } from '../store/entities.ts';
-import { hasMember, memberCount, membershipOf } from '../store/orgs.ts';
+import { hasMember, memberCount, membershipOf, OPEN_INVITE, openInvites } from '../store/orgs.ts';
 import { alreadyMember } from './accept-invite.ts';
 import { type Act, type Call, change, look } from './act.ts';
-import { repeated } from './once.ts';
+import { repeatedIn } from './once.ts';
 import type { OrgParts } from './parts.ts';
 
 export function createInvite(
@@ -29,16 +29,14 @@ export function createInvite(
   request: CreateInviteRequest,
   call: Call,
 ): Promise<CreateInviteResponse> {
-  const { idempotencyKey: key, ...rest } = request;
   const email = request.email === '' ? null : checkEmail(request.email);
   refuseViolations('INVALID_NOTE', [textViolation('note', request.note, TEXT_LIMITS.noteChars)]);
   return change(parts, 'createInvite', call, request.org, async (act) => {
     const role = checkGrantedRole(request.role === '' ? 'member' : request.role);
     const secret = newInviteSecret();
     const url = `${parts.publicUrl()}/invite/${secret}`;
-    const once = { org: act.org.id, actor: act.actor, operation: 'createInvite', key, request: rest };
     let id = newId('invite');
-    const earlier = await repeated(act.query, once, act.nowMs, async () => {
+    const earlier = await repeatedIn(act, request, async () => {
       await refuseDoubles(parts, act, email);
       await insertInvite(parts, act, { id, secret, url, role, email, note: request.note });
       return id;
@@ -66,24 +64,20 @@ interface NewInvite {
 /** At most one open invite for an address, so that nobody is invited twice by two admins at once. */
 async function refuseDoubles(parts: OrgParts, act: Act, email: string | null): Promise<void> {
   const { query, org, nowMs } = act;
-  const open = 'accepted_at_ms is null and revoked_at_ms is null and expires_at_ms > $2';
   if (email !== null) {
     if (await hasMember(query, org.id, foldEmail(email))) throw alreadyMember();
     const pending = await query<{ id: string }>(
-      `select id from invites where org = $1 and ${open} and email_folded = $3`,
+      `select id from invites where org = $1 and ${OPEN_INVITE} and email_folded = $3`,
       [org.id, nowMs, foldEmail(email)],
     );
     if (pending[0] !== undefined) throw invitePending(pending[0].id);
     await refuseLetters(parts, act, foldEmail(email));
   }
-  const rows = await query<{ count: number }>(`select count(*) from invites where org = $1 and ${open}`, [
-    org.id,
-    nowMs,
-  ]);
+  const open = await openInvites(query, org.id, nowMs);
   const { max_open_invites: max } = parts.config;
-  if (rows[0]!.count >= max) throw inviteLimit(max);
+  if (open >= max) throw inviteLimit(max);
   const members = await memberCount(query, org.id);
-  refuseOverLimit(org, members, 'members', members + rows[0]!.count);
+  refuseOverLimit(org, members, 'members', members + open);
 }
 
 const DAY_MS = 24 * 3_600_000;

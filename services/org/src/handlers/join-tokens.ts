@@ -30,8 +30,8 @@ export function createJoinToken(
     await forgetOldJoinTokens(query, org.id, now);
     const { max_join_tokens: max } = parts.config;
     if ((await unspentJoinTokens(query, org.id, now)) >= max) throw limitReached(max);
-    const own = await unspentJoinTokens(query, org.id, now, act.actor);
-    if (act.role === 'member') refuseShare(own, max, 'join tokens');
+    if (act.role === 'member')
+      refuseShare(await unspentJoinTokens(query, org.id, now, act.actor), max, 'join tokens');
     const row = {
       hash: hashSecret(joinToken),
       id,

@@ -22,7 +22,7 @@ import {
 } from '../domain/roles.ts';
 import { scopeMissing } from '../domain/scopes.ts';
 import { type MemberRecord, membershipOf } from '../store/orgs.ts';
-import { type Call, change, look } from './act.ts';
+import { type Act, type Call, change, look } from './act.ts';
 import { endMembership, revokeOpenInvites } from './end-membership.ts';
 import type { OrgParts } from './parts.ts';
 import { revokeTokens } from './revoke-tokens.ts';
@@ -57,8 +57,7 @@ export function changeRole(
     const { query, org } = act;
     act.about(request.user, { role: request.role });
     const role = checkGrantedRole(request.role);
-    const target = await membershipOf(query, org.id, request.user);
-    if (target === undefined) throw memberUnknown();
+    const target = await knownMember(act, request.user);
     checkVersion(request.version, target.version);
     const refused = roleChangeRefusal(standing(target));
     if (refused) throw refused;
@@ -83,8 +82,7 @@ export function removeMember(
 ): Promise<RemoveMemberResponse> {
   return change(parts, 'removeMember', call, request.org, async (act) => {
     act.about(request.user);
-    const target = await membershipOf(act.query, act.org.id, request.user);
-    if (target === undefined) throw memberUnknown();
+    const target = await knownMember(act, request.user);
     const refused = removalRefusal(standing(target), act.actor);
     if (refused) throw refused;
     const suspended = await endMembership(act, request.user);
@@ -96,13 +94,16 @@ export function removeMember(
 export function leaveOrg(parts: OrgParts, request: LeaveOrgRequest, call: Call): Promise<LeaveOrgResponse> {
   return change(parts, 'leaveOrg', call, request.org, async (act) => {
     const { query, org, actor } = act;
-    const rows = await query<MemberRecord>('select * from memberships where org = $1', [org.id]);
-    const own = rows.find((row) => row.user_id === actor)!;
+    const rows = await query<Standing>(
+      'select user_id as "userId", role, joined_at_ms as "joinedAtMs" from memberships where org = $1',
+      [org.id],
+    );
+    const own = rows.find((row) => row.userId === actor)!;
     // It hands the org over.
     if (own.role === 'owner' && !act.caller.scopes.includes('admin'))
       throw scopeMissing('admin', act.caller.scopes);
-    const others = rows.filter((row) => row.user_id !== actor).map(standing);
-    const heir = successor(standing(own), others);
+    const others = rows.filter((row) => row.userId !== actor);
+    const heir = successor(own, others);
     act.about(actor, heir === undefined ? {} : { new_owner: heir.userId });
     const suspended = await endMembership(act, actor);
     if (heir !== undefined) {
@@ -123,14 +124,16 @@ const standing = (row: MemberRecord): Standing => ({
   joinedAtMs: row.joined_at_ms,
 });
 
-/** Also for users of other orgs, who look like unknown ones. */
-export function memberUnknown(): FleetwireError {
-  return new FleetwireError('not_found', 'MEMBER_UNKNOWN', 'there is no such member in your org', {
+/** Throws MEMBER_UNKNOWN, also for users of other orgs, who look like unknown ones. */
+export async function knownMember({ query, org }: Act, user: string): Promise<MemberRecord> {
+  const member = await membershipOf(query, org.id, user);
+  if (member !== undefined) return member;
+  throw new FleetwireError('not_found', 'MEMBER_UNKNOWN', 'there is no such member in your org', {
     help: 'List the members; the id begins with u_.',
   });
 }
 
-export function shownMember(row: MemberRecord): Member {
+function shownMember(row: MemberRecord): Member {
   return {
     user: row.user_id,
     email: row.email,

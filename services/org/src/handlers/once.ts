@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { StoreTransaction } from '@fleetwire/store';
+import type { Act } from './act.ts';
 
 const KEY_CHARS = 64;
 
@@ -52,6 +53,16 @@ export async function repeated(
   );
   if (found[0]?.request_hash !== hash) throw reused();
   return found[0].resource;
+}
+
+/** `repeated` for a change in an org, under the key of its request. */
+export function repeatedIn(
+  { query, org, actor, operation, nowMs }: Act,
+  request: { readonly idempotencyKey: string },
+  make: () => Promise<string>,
+): Promise<string | undefined> {
+  const { idempotencyKey: key, ...rest } = request;
+  return repeated(query, { org: org.id, actor, operation, key, request: rest }, nowMs, make);
 }
 
 function invalidKey(): FleetwireError {

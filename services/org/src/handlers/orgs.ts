@@ -13,19 +13,19 @@ import type {
 } from '@fleetwire/gen/org';
 import { FleetwireError } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
-import { isConflict } from '@fleetwire/store';
 import { checkSlug, slugTaken } from '../domain/slugs.ts';
 import { lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
-import { lockSlugs, membershipOf, type OrgRecord, orgByIdOrSlug } from '../store/orgs.ts';
-import { admitted, type Call, change, look } from './act.ts';
-import { memberUnknown } from './members.ts';
+import { lockSlugs } from '../store/orgs.ts';
+import { type Act, admitted, type Call, change, look } from './act.ts';
+import { knownMember } from './members.ts';
 import type { OrgParts } from './parts.ts';
-import { shownOrg } from './shown-org.ts';
+import { shownOrg, shownOrgs } from './shown-org.ts';
+import { unlessTaken } from './taken.ts';
 import { checkVersion } from './versions.ts';
 
 export function getOrg(parts: OrgParts, request: GetOrgRequest, call: Call): Promise<GetOrgResponse> {
   return look(parts, 'getOrg', call, request.org, async ({ query, org }) => ({
-    org: await shownOrg(query, org),
+    org: await shownOrg(query, org.id),
   }));
 }
 
@@ -37,14 +37,13 @@ export async function listOrgs(
   await admitted(parts, 'listOrgs', call);
   const { size, after } = readPage(request);
   return parts.store.transaction(async ({ query }) => {
-    const rows = await query<OrgRecord>(
-      `select * from orgs where slug > $1 and ($2 = '' or status = $2) order by slug limit $3`,
+    const found = await shownOrgs(
+      query,
+      `where o.slug > $1 and ($2 = '' or o.status = $2) order by o.slug limit $3`,
       [after, request.status, size + 1],
     );
-    const { shown, nextPageToken } = cutPage(rows, size, (org) => org.slug);
-    const orgs = [];
-    for (const org of shown) orgs.push(await shownOrg(query, org));
-    return { orgs, nextPageToken };
+    const { shown, nextPageToken } = cutPage(found, size, (org) => org.slug);
+    return { orgs: [...shown], nextPageToken };
   });
 }
 
@@ -58,25 +57,26 @@ export async function updateOrg(
     name === undefined ? undefined : lineViolation('name', name, TEXT_LIMITS.nameChars),
   ]);
   if (slug !== undefined) checkSlug(slug);
-  try {
-    return await change(parts, 'updateOrg', call, request.org, async (act) => {
-      const { query, org } = act;
-      checkVersion(request.version, org.version);
-      const sso = settings?.ssoEnabled ?? org.sso_enabled;
-      if (sso && !org.sso_enabled && !planByName(org.plan)?.ssoAddon)
-        throw planLacks(org.plan, 'single sign-on');
-      if (slug !== undefined && slug !== org.slug) await lockSlugs(query);
-      await query(
-        `update orgs set name = $2, slug = $3, sso_enabled = $4, version = version + 1 where id = $1`,
-        [org.id, name ?? org.name, slug ?? org.slug, sso],
-      );
-      act.about(org.id, { ...(name === undefined ? {} : { name }), ...(slug === undefined ? {} : { slug }) });
-      await act.tell('org_updated', org.id);
-      return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
-    });
-  } catch (error) {
-    throw isConflict(error, 'orgs_slug_unique') ? slugTaken(slug!, undefined) : error;
-  }
+  const work = async (act: Act) => {
+    const { query, org } = act;
+    checkVersion(request.version, org.version);
+    const sso = settings?.ssoEnabled ?? org.sso_enabled;
+    if (sso && !org.sso_enabled && !planByName(org.plan)?.ssoAddon)
+      throw planLacks(org.plan, 'single sign-on');
+    if (slug !== undefined && slug !== org.slug) await lockSlugs(query);
+    await query(
+      `update orgs set name = $2, slug = $3, sso_enabled = $4, version = version + 1 where id = $1`,
+      [org.id, name ?? org.name, slug ?? org.slug, sso],
+    );
+    act.about(org.id, { ...(name === undefined ? {} : { name }), ...(slug === undefined ? {} : { slug }) });
+    await act.tell('org_updated', org.id);
+    return { org: await shownOrg(query, org.id) };
+  };
+  return unlessTaken(
+    'orgs_slug_unique',
+    () => slugTaken(slug!, undefined),
+    () => change(parts, 'updateOrg', call, request.org, work),
+  );
 }
 
 /** Throws failed_precondition PLAN_FEATURE. */
@@ -96,8 +96,7 @@ export function transferOwnership(
   return change(parts, 'transferOwnership', call, request.org, async (act) => {
     const { query, org, actor } = act;
     act.about(request.user);
-    const target = await membershipOf(query, org.id, request.user);
-    if (target === undefined) throw memberUnknown();
+    const target = await knownMember(act, request.user);
     if (target.user_id === actor) return {};
     const set = 'update memberships set role = $3, version = version + 1 where org = $1 and user_id = $2';
     // In this order: there is never a second owner, which the table refuses.

@@ -1,6 +1,6 @@
 /** What the handlers are made of. */
 
-import type { Caller, TokenSigner } from '@fleetwire/identity';
+import type { TokenSigner } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { OrgConfig } from '../config.ts';
@@ -31,4 +31,3 @@ export interface OrgParts {
 }
 
 export { nowMs } from '@fleetwire/kernel';
-export type { Caller };

@@ -17,10 +17,10 @@ import type {
 import { OPERATOR } from '../domain/authorize.ts';
 import { limitsInForce } from '../domain/plan-limits.ts';
 import { refuseViolations } from '../domain/texts.ts';
-import { billingDue, memberCount, orgByIdOrSlug } from '../store/orgs.ts';
+import { billingDue, memberCount, openInvites } from '../store/orgs.ts';
 import { workspaceCount } from '../store/workspaces.ts';
 import { type Call, change, look } from './act.ts';
-import { checkOrdered, planUnknown } from './create-org.ts';
+import { checkOrdered, checkPlan } from './create-org.ts';
 import type { OrgParts } from './parts.ts';
 import { shownOrg } from './shown-org.ts';
 
@@ -30,17 +30,12 @@ export function getPlan(parts: OrgParts, request: GetPlanRequest, call: Call): P
   return look(parts, 'getPlan', call, request.org, async ({ query, org, nowMs }) => {
     const plan = planByName(org.plan)!;
     const members = await memberCount(query, org.id);
-    const invites = await query<{ count: number }>(
-      `select count(*) from invites
-       where org = $1 and accepted_at_ms is null and revoked_at_ms is null and expires_at_ms > $2`,
-      [org.id, nowMs],
-    );
     return {
       plan: shownPlan(plan),
       limits: limitsInForce(org, members),
       members,
       workspaces: await workspaceCount(query, org.id),
-      openInvites: invites[0]!.count,
+      openInvites: await openInvites(query, org.id, nowMs),
       seats: seatsOf(plan, members),
       billingStatus: org.billing_status,
     };
@@ -59,18 +54,17 @@ export function changePlan(
   request: ChangePlanRequest,
   call: Call,
 ): Promise<ChangePlanResponse> {
-  const plan = planByName(request.plan);
-  if (plan === undefined) throw planUnknown(request.plan);
+  const plan = checkPlan(request.plan);
   return change(parts, 'changePlan', call, request.org, async (act) => {
     const { query, org } = act;
-    act.about(org.id, { from: org.plan, to: plan.name });
-    if (plan.name !== org.plan) {
-      if (act.role !== OPERATOR) checkOrdered(parts, plan.name);
-      await query('update orgs set plan = $2, version = version + 1 where id = $1', [org.id, plan.name]);
+    act.about(org.id, { from: org.plan, to: plan });
+    if (plan !== org.plan) {
+      if (act.role !== OPERATOR) checkOrdered(parts, plan);
+      await query('update orgs set plan = $2, version = version + 1 where id = $1', [org.id, plan]);
       await billingDue(query, org.id, act.nowMs);
-      await act.tell('plan_changed', org.id, { from: org.plan, to: plan.name });
+      await act.tell('plan_changed', org.id, { from: org.plan, to: plan });
     }
-    return { org: await shownOrg(query, (await orgByIdOrSlug(query, org.id, false))!) };
+    return { org: await shownOrg(query, org.id) };
   });
 }
 

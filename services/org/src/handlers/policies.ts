@@ -15,18 +15,16 @@ import type {
 } from '@fleetwire/gen/org';
 import { FleetwireError, newId, printable } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
-import { isConflict } from '@fleetwire/store';
-import { notOwn } from '../domain/authorize.ts';
-import type { Role } from '../domain/permissions.ts';
 import { refuseShare } from '../domain/shares.ts';
 import { refuseViolations } from '../domain/texts.ts';
-import { membershipOf } from '../store/orgs.ts';
+import { countOf } from '../store/orgs.ts';
 import { enabledPolicies, insertPolicy, policiesOf, policyById, rewritePolicy } from '../store/policies.ts';
 import { type Act, type Call, change, look } from './act.ts';
-import { memberUnknown } from './members.ts';
-import { repeated } from './once.ts';
+import { knownMember } from './members.ts';
+import { repeatedIn } from './once.ts';
 import { planLacks } from './orgs.ts';
 import type { OrgParts } from './parts.ts';
+import { unlessTaken } from './taken.ts';
 import { checkVersion } from './versions.ts';
 import { ownWorkspace } from './workspaces.ts';
 
@@ -38,15 +36,13 @@ export function createPolicy(
   request: CreatePolicyRequest,
   call: Call,
 ): Promise<CreatePolicyResponse> {
-  const { idempotencyKey: key, ...rest } = request;
   const policy = checked(request.policy);
   const work = async (act: Act) => {
     const { query, org, nowMs, actor } = act;
     await checkReach(act, policy);
     const id = newId('policy');
-    const once = { org: org.id, actor, operation: 'createPolicy', key, request: rest };
     const made = { ...policy, id, version: 1, createdBy: actor, createdAtMs: nowMs, updatedAtMs: nowMs };
-    const earlier = await repeated(query, once, nowMs, async () => {
+    const earlier = await repeatedIn(act, request, async () => {
       await insertPolicy(query, org.id, made);
       if (act.role === 'member') await checkShare(parts, act);
       await checkBounds(parts, act);
@@ -87,7 +83,7 @@ export function updatePolicy(
     const policy = checked({ ...wanted, level: before.level, subject: before.subject });
     // Both: what it was and what it would be must be within the caller's reach.
     await checkReach(act, before);
-    checkAuthor(act, before);
+    act.mustOwn(before.createdBy);
     await checkReach(act, policy);
     checkVersion(wanted.version, before.version);
     await rewritePolicy(query, org.id, { ...policy, id: before.id, updatedAtMs: nowMs });
@@ -107,7 +103,7 @@ export function deletePolicy(
     act.about(request.id);
     const policy = await knownPolicy(act, request.id);
     await checkReach(act, policy, 'to delete it');
-    checkAuthor(act, policy);
+    act.mustOwn(policy.createdBy);
     await act.query('delete from policies where org = $1 and id = $2', [act.org.id, policy.id]);
     await act.tell('policy_deleted', policy.id);
     return {};
@@ -137,7 +133,8 @@ async function knownPolicy(act: Act, id: string): Promise<Policy> {
 async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promise<void> {
   const { query, org } = act;
   if (policy.level === 'org') {
-    if (!act.onOthers) throw notOwn(act.operation, act.role as Role, act.caller.scopes);
+    // It is nobody's own.
+    act.mustOwn('');
     // What a larger plan has left behind can go.
     if (why === undefined && !planByName(org.plan)?.orgPolicies)
       throw planLacks(org.plan, 'policies for the whole org');
@@ -145,7 +142,7 @@ async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promi
   }
   if (policy.level === 'user') {
     act.mustOwn(policy.subject);
-    if ((await membershipOf(query, org.id, policy.subject)) === undefined) throw memberUnknown();
+    await knownMember(act, policy.subject);
   } else if (policy.level === 'workspace') {
     await ownWorkspace(act, policy.subject);
   } else {
@@ -167,47 +164,34 @@ async function checkReach(act: Act, policy: Policy, why?: 'to delete it'): Promi
   );
 }
 
-/** Throws ROLE_TOO_LOW. */
-function checkAuthor(act: Act, policy: Policy): void {
-  if (!act.onOthers && policy.createdBy !== act.actor)
-    throw notOwn(act.operation, act.role as Role, act.caller.scopes);
-}
-
 async function checkShare(parts: OrgParts, { query, org, actor }: Act): Promise<void> {
-  const rows = await query<{ count: number }>(
-    'select count(*) from policies where org = $1 and created_by = $2',
-    [org.id, actor],
-  );
-  refuseShare(rows[0]!.count - 1, parts.config.max_policies, 'policies');
+  const own = await countOf(query, 'policies where org = $1 and created_by = $2', [org.id, actor]);
+  refuseShare(own - 1, parts.config.max_policies, 'policies');
 }
 
 /** What is published of an org has to fit into one entry. */
 async function checkBounds(parts: OrgParts, act: Act): Promise<void> {
   const { max_policies: max, max_policy_bytes: maxBytes } = parts.config;
-  const rows = await act.query<{ count: number }>('select count(*) from policies where org = $1', [
-    act.org.id,
-  ]);
+  const count = await countOf(act.query, 'policies where org = $1', [act.org.id]);
   const policies = await enabledPolicies(act.query, act.org.id);
   const bytes = policies.reduce((sum, policy) => sum + encode(Policy, policy).length, 0);
-  if (rows[0]!.count <= max && bytes <= maxBytes) return;
+  if (count <= max && bytes <= maxBytes) return;
   throw new FleetwireError('resource_exhausted', 'POLICY_LIMIT', 'the org has too many policies', {
     help: `There may be ${max} with ${maxBytes} bytes together; delete some, or join rules by patterns.`,
-    details: { policies: String(rows[0]!.count), bytes: String(bytes) },
+    details: { policies: String(count), bytes: String(bytes) },
   });
 }
 
-async function namedOnce<T>(name: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!isConflict(error, 'policies_name')) throw error;
-    throw new FleetwireError(
-      'already_exists',
-      'POLICY_NAME_TAKEN',
-      `there is a policy "${printable(name)}" here`,
-      {
-        help: 'Choose another name, or update that one.',
-      },
-    );
-  }
+const namedOnce = <T>(name: string, work: () => Promise<T>): Promise<T> =>
+  unlessTaken('policies_name', () => nameTaken(name), work);
+
+function nameTaken(name: string): FleetwireError {
+  return new FleetwireError(
+    'already_exists',
+    'POLICY_NAME_TAKEN',
+    `there is a policy "${printable(name)}" here`,
+    {
+      help: 'Choose another name, or update that one.',
+    },
+  );
 }

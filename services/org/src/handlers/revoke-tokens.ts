@@ -14,7 +14,7 @@ const KEYS_OF_A_USER = 20;
 /** Entries of one org, all of which travel with its state; with more, all tokens of the org are refused instead. */
 const ENTRIES_OF_AN_ORG = 500;
 
-export type Revoked =
+type Revoked =
   | { readonly kind: 'user'; readonly user: string }
   | { readonly kind: 'key'; readonly user: string; readonly key: string }
   | { readonly kind: 'org' };

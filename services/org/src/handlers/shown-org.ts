@@ -1,19 +1,39 @@
-/** An org as it is shown. */
+/** Orgs as they are shown, with what is counted and looked up for it. */
 
 import type { Org } from '@fleetwire/gen/org';
 import type { StoreTransaction } from '@fleetwire/store';
-import { memberCount, type OrgRecord, ownerEmail } from '../store/orgs.ts';
+import type { OrgRecord } from '../store/orgs.ts';
 
-export async function shownOrg(query: StoreTransaction['query'], org: OrgRecord): Promise<Org> {
+type Query = StoreTransaction['query'];
+type Row = OrgRecord & { readonly members: number; readonly owner_email: string };
+
+/** `which` is the rest of the statement, from its where on; the org is `o` there. */
+export async function shownOrgs(query: Query, which: string, params: readonly unknown[]): Promise<Org[]> {
+  const rows = await query<Row>(
+    `select o.*, (select count(*) from memberships m where m.org = o.id) as members,
+       coalesce((select u.email from memberships m join users u on u.id = m.user_id
+         where m.org = o.id and m.role = 'owner'), '') as owner_email
+     from orgs o ${which}`,
+    params,
+  );
+  return rows.map(shown);
+}
+
+/** The org must be there. */
+export async function shownOrg(query: Query, id: string): Promise<Org> {
+  return (await shownOrgs(query, 'where o.id = $1', [id]))[0]!;
+}
+
+function shown(org: Row): Org {
   return {
     id: org.id,
     slug: org.slug,
     name: org.name,
-    ownerEmail: await ownerEmail(query, org.id),
+    ownerEmail: org.owner_email,
     createdAtMs: org.created_at_ms,
     plan: org.plan,
     status: org.status,
-    members: await memberCount(query, org.id),
+    members: org.members,
     version: org.version,
     deletedAtMs: org.deleted_at_ms ?? 0,
     billingStatus: org.billing_status,

@@ -3,7 +3,7 @@
 import { ACTIONS, type Action, compileOrg } from '@fleetwire/access';
 import type { TestPolicyRequest, TestPolicyResponse } from '@fleetwire/gen/org';
 import { isName } from '@fleetwire/kernel';
-import { lineViolation, refuseViolations } from '../domain/texts.ts';
+import { lineViolation, refuseViolations, unlessIn } from '../domain/texts.ts';
 import { orgState } from '../store/org-state.ts';
 import { type Call, look } from './act.ts';
 import type { OrgParts } from './parts.ts';
@@ -16,9 +16,7 @@ export function testPolicy(
 ): Promise<TestPolicyResponse> {
   const { action, actor, target, user, spawned } = request;
   refuseViolations('INVALID_QUESTION', [
-    (ACTIONS as readonly string[]).includes(action)
-      ? undefined
-      : { field: 'action', description: `must be one of ${ACTIONS.join(', ')}` },
+    unlessIn('action', action, ACTIONS),
     isName(actor) ? undefined : { field: 'actor', description: 'must be the name of an agent' },
     action === 'tool'
       ? lineViolation('target', target, 100)
@@ -30,7 +28,7 @@ export function testPolicy(
     const state = (await orgState(query, org.id, nowMs))!;
     if (request.candidate !== undefined) {
       const candidate = checked(request.candidate);
-      state.policies = state.policies.filter(({ id }) => id === '' || id !== candidate.id);
+      state.policies = state.policies.filter(({ id }) => id !== candidate.id);
       if (!candidate.disabled) state.policies.push({ ...candidate, id: candidate.id || 'candidate' });
     }
     const access = compileOrg(state);

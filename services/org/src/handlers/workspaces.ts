@@ -14,10 +14,9 @@ import type {
 } from '@fleetwire/gen/org';
 import { FleetwireError, newId, printable } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
-import { isConflict } from '@fleetwire/store';
 import { refuseOverLimit } from '../domain/plan-limits.ts';
 import { checkWorkspace, workspaceSuspended } from '../domain/workspaces.ts';
-import { memberCount, membershipOf } from '../store/orgs.ts';
+import { memberCount } from '../store/orgs.ts';
 import {
   assignmentsOf,
   setRepos,
@@ -28,9 +27,10 @@ import {
   workspacesOf,
 } from '../store/workspaces.ts';
 import { type Act, type Call, change, look } from './act.ts';
-import { memberUnknown } from './members.ts';
-import { repeated } from './once.ts';
+import { knownMember } from './members.ts';
+import { repeatedIn } from './once.ts';
 import type { OrgParts } from './parts.ts';
+import { unlessTaken } from './taken.ts';
 import { checkVersion } from './versions.ts';
 
 export function createWorkspace(
@@ -38,14 +38,12 @@ export function createWorkspace(
   request: CreateWorkspaceRequest,
   call: Call,
 ): Promise<CreateWorkspaceResponse> {
-  const { idempotencyKey: key, ...rest } = request;
   const resourceTier = request.resourceTier === '' ? 'small' : request.resourceTier;
   checkWorkspace({ ...request, resourceTier });
   const work = async (act: Act) => {
     const { query, org, nowMs, actor } = act;
     const id = newId('workspace');
-    const once = { org: org.id, actor, operation: 'createWorkspace', key, request: rest };
-    const earlier = await repeated(query, once, nowMs, async () => {
+    const earlier = await repeatedIn(act, request, async () => {
       refuseOverLimit(
         org,
         await memberCount(query, org.id),
@@ -158,7 +156,7 @@ export function reassignWorkspace(
     const { query, org } = act;
     const before = await ownWorkspace(act, request.id);
     act.about(before.id, { user: request.user });
-    if ((await membershipOf(query, org.id, request.user)) === undefined) throw memberUnknown();
+    await knownMember(act, request.user);
     await query(
       `update workspaces set user_id = $2, status = coalesce(status_before, status), status_before = null,
        suspended_at_ms = null, version = version + 1 where id = $1`,
@@ -204,16 +202,14 @@ function workspaceUnknown(): FleetwireError {
   });
 }
 
-async function namedOnce<T>(name: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!isConflict(error, 'workspaces_name')) throw error;
-    throw new FleetwireError(
-      'already_exists',
-      'WORKSPACE_NAME_TAKEN',
-      `the org has a workspace "${printable(name)}"`,
-      { help: 'Choose another name.' },
-    );
-  }
+const namedOnce = <T>(name: string, work: () => Promise<T>): Promise<T> =>
+  unlessTaken('workspaces_name', () => nameTaken(name), work);
+
+function nameTaken(name: string): FleetwireError {
+  return new FleetwireError(
+    'already_exists',
+    'WORKSPACE_NAME_TAKEN',
+    `the org has a workspace "${printable(name)}"`,
+    { help: 'Choose another name.' },
+  );
 }

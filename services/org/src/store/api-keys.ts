@@ -3,6 +3,7 @@
 import { FleetwireError } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import type { ApiKeyRow } from './access-entities.ts';
+import { countOf } from './orgs.ts';
 
 type Query = StoreTransaction['query'];
 
@@ -69,12 +70,12 @@ export function keysOf(
 const USABLE = 'revoked_at_ms is null and (expires_at_ms is null or expires_at_ms > $2)';
 
 /** Of one user, or of all. */
-export async function usableKeys(query: Query, org: string, nowMs: number, user?: string): Promise<number> {
-  const rows = await query<{ count: number }>(
-    `select count(*) from api_keys where org = $1 and ${USABLE} and ($3::text is null or user_id = $3)`,
-    [org, nowMs, user ?? null],
-  );
-  return rows[0]!.count;
+export function usableKeys(query: Query, org: string, nowMs: number, user?: string): Promise<number> {
+  return countOf(query, `api_keys where org = $1 and ${USABLE} and ($3::text is null or user_id = $3)`, [
+    org,
+    nowMs,
+    user ?? null,
+  ]);
 }
 
 /** Throws LAST_ADMIN_KEY when nobody could administrate the org without this key. A member's key never could. */

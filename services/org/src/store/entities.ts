@@ -1,5 +1,6 @@
 /** Tables of the schema `org`: tenants and people. Moments are milliseconds since the epoch; secrets are kept as SHA-256 only. */
 
+import type { Limits } from '@fleetwire/gen/access';
 import { defineEntity, type InferEntity, p } from '@fleetwire/store';
 import { accessEntities } from './access-entities.ts';
 import { recordEntities } from './record-entities.ts';
@@ -50,13 +51,6 @@ export const Org = defineEntity({
   ],
 });
 export type OrgRow = InferEntity<typeof Org>;
-
-export interface Limits {
-  readonly workspaces: number;
-  readonly agents: number;
-  readonly nodes: number;
-  readonly members: number;
-}
 
 /** A person, as who joined or made an org. The address is what they gave: nobody becomes another by giving theirs. */
 export const User = defineEntity({

@@ -1,6 +1,7 @@
 /** Reads and writes join tokens; spending one is a single statement, so of two racing machines one wins. */
 
 import type { Store, StoreTransaction } from '@fleetwire/store';
+import { countOf } from './orgs.ts';
 
 type Query = StoreTransaction['query'];
 
@@ -54,17 +55,30 @@ export async function forgetOldJoinTokens(query: Query, org: string, nowMs: numb
   await query('delete from join_tokens where org = $1 and expires_at_ms < $2', [org, nowMs - REMEMBERED_MS]);
 }
 
+/** Unspent ones end now: of one user, of one API key, or all. */
+export async function endJoinTokens(
+  query: Query,
+  org: string,
+  nowMs: number,
+  of: { readonly user?: string; readonly key?: string } = {},
+): Promise<void> {
+  await query(
+    `update join_tokens set expires_at_ms = $2 where org = $1 and used_by is null and expires_at_ms > $2
+     and ($3::text is null or created_by = $3) and ($4::text is null or key_id = $4)`,
+    [org, nowMs, of.user ?? null, of.key ?? null],
+  );
+}
+
 /** Of one user, or of all. */
-export async function unspentJoinTokens(
+export function unspentJoinTokens(
   query: Query,
   org: string,
   nowMs: number,
   createdBy?: string,
 ): Promise<number> {
-  const rows = await query<{ count: number }>(
-    `select count(*) from join_tokens
-     where org = $1 and used_by is null and expires_at_ms > $2 and ($3::text is null or created_by = $3)`,
+  return countOf(
+    query,
+    `join_tokens where org = $1 and used_by is null and expires_at_ms > $2 and ($3::text is null or created_by = $3)`,
     [org, nowMs, createdBy ?? null],
   );
-  return rows[0]!.count;
 }

@@ -1,7 +1,7 @@
-/** Reads orgs, memberships and users; the plain rows that handlers decide on. */
+/** Reads and writes orgs, memberships and users; the plain rows that handlers decide on. */
 
+import type { Limits } from '@fleetwire/gen/access';
 import type { StoreTransaction } from '@fleetwire/store';
-import type { Limits } from './entities.ts';
 
 type Query = StoreTransaction['query'];
 
@@ -59,17 +59,36 @@ export async function membershipOf(
   return rows[0];
 }
 
-export async function memberCount(query: Query, org: string): Promise<number> {
-  const rows = await query<{ count: number }>('select count(*) from memberships where org = $1', [org]);
+/** Of the rows of a table; `from` is its name and a condition. */
+export async function countOf(query: Query, from: string, params: readonly unknown[]): Promise<number> {
+  const rows = await query<{ count: number }>(`select count(*) from ${from}`, params);
   return rows[0]!.count;
 }
 
-export async function ownerEmail(query: Query, org: string): Promise<string> {
-  const rows = await query<{ email: string }>(
-    `select u.email from memberships m join users u on u.id = m.user_id where m.org = $1 and m.role = 'owner'`,
-    [org],
+export function memberCount(query: Query, org: string): Promise<number> {
+  return countOf(query, 'memberships where org = $1', [org]);
+}
+
+/** Of an invite; the moment is $2. */
+export const OPEN_INVITE = 'accepted_at_ms is null and revoked_at_ms is null and expires_at_ms > $2';
+
+export function openInvites(query: Query, org: string, nowMs: number): Promise<number> {
+  return countOf(query, `invites where org = $1 and ${OPEN_INVITE}`, [org, nowMs]);
+}
+
+/** A new org; false: one with this id is there, and is left alone. Breaks orgs_slug_unique when its slug is taken. */
+export async function insertOrg(
+  query: Query,
+  org: { readonly id: string; readonly slug: string; readonly name: string; readonly plan: string },
+  nowMs: number,
+): Promise<boolean> {
+  const inserted = await query(
+    `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version, created_at_ms,
+       billing_status, billing_failures)
+     values ($1, $2, $3, $4, false, 'active', 0, 1, 1, $5, 'none', 0) on conflict (id) do nothing returning id`,
+    [org.id, org.slug, org.name, org.plan, nowMs],
   );
-  return rows[0]?.email ?? '';
+  return inserted.length === 1;
 }
 
 /** First key of the advisory lock; that of the migrations is another. */

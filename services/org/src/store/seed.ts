@@ -2,8 +2,9 @@
 
 import { FleetwireError } from '@fleetwire/kernel';
 import { isConflict, type Store, type StoreTransaction } from '@fleetwire/store';
+import { FIRST_KEY } from '../domain/api-keys.ts';
 import { foldEmail } from '../domain/texts.ts';
-import { addMember, billingDue, newUser } from './orgs.ts';
+import { addMember, billingDue, insertOrg, newUser } from './orgs.ts';
 import { writeAudit, writeEvent } from './records.ts';
 
 export interface Seed {
@@ -27,13 +28,7 @@ export function seedOrg(store: Store, seed: Seed): Promise<{ created: boolean }>
     .transaction(async (tx) => {
       const { org, nowMs } = seed;
       // A second replica waits here for the first one's commit, and then inserts nothing.
-      const inserted = await tx.query(
-        `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version, created_at_ms,
-           billing_status, billing_failures)
-         values ($1, $2, $3, $4, false, 'active', 0, 1, 1, $5, 'none', 0) on conflict (id) do nothing returning id`,
-        [org.id, org.slug, org.name, seed.plan, nowMs],
-      );
-      const created = inserted.length === 1;
+      const created = await insertOrg(tx.query, { ...org, plan: seed.plan }, nowMs);
       if (created) await insertOwner(tx, seed);
       if (seed.key) await insertFirstKey(tx, seed, seed.key);
       return { created };
@@ -76,8 +71,8 @@ async function insertFirstKey(
 ): Promise<void> {
   await tx.query(
     `insert into api_keys (id, org, user_id, name, prefix, hash, scopes, created_at_ms)
-     select $1, $2, user_id, 'first key', $3, $4, '{admin}', $5 from memberships where org = $2 and role = 'owner'
+     select $1, $2, user_id, $6, $3, $4, '{admin}', $5 from memberships where org = $2 and role = 'owner'
      on conflict (hash) do nothing`,
-    [key.id, seed.org.id, key.prefix, key.hash, seed.nowMs],
+    [key.id, seed.org.id, key.prefix, key.hash, seed.nowMs, FIRST_KEY],
   );
 }

@@ -4,6 +4,7 @@ import type { Repository, Workspace } from '@fleetwire/gen/org';
 import { newId } from '@fleetwire/kernel';
 import type { StoreTransaction } from '@fleetwire/store';
 import { GRACE_MS } from '../domain/workspaces.ts';
+import { countOf } from './orgs.ts';
 
 type Query = StoreTransaction['query'];
 
@@ -51,12 +52,8 @@ export function workspacesOf(
   );
 }
 
-export async function workspaceCount(query: Query, org: string): Promise<number> {
-  const rows = await query<{ count: number }>(
-    'select count(*) from workspaces where org = $1 and deleted_at_ms is null',
-    [org],
-  );
-  return rows[0]!.count;
+export function workspaceCount(query: Query, org: string): Promise<number> {
+  return countOf(query, 'workspaces where org = $1 and deleted_at_ms is null', [org]);
 }
 
 /** The list as a whole: those that stay keep their ids. Gives the ids of those that have gone. */

@@ -9,7 +9,14 @@ import { ERROR_TABLE, eventSubject } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { asFleetwireError, backoffMs, type Clock, type FleetwireError, nowMs } from '@fleetwire/kernel';
+import {
+  asFleetwireError,
+  backoffMs,
+  type Clock,
+  type FleetwireError,
+  nowMs,
+  pause,
+} from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { orgState } from '../store/org-state.ts';
@@ -58,8 +65,8 @@ const BACKOFF = { initialMs: 100, maxMs: 2000 };
 export class Relay {
   readonly name = 'relay';
   readonly #parts: RelayParts;
-  #wake: (() => void) | undefined;
-  #due = true;
+  /** Ends the pause; rung while something is told, it leaves the next pause out. */
+  #bell = new AbortController();
   /** The last org whose state was told anew. */
   #rebuilt = '';
   #rebuiltAtMs = performance.now();
@@ -87,8 +94,7 @@ export class Relay {
 
   /** There is something to tell. */
   kick(): void {
-    this.#due = true;
-    this.#wake?.();
+    this.#bell.abort();
   }
 
   async stop(): Promise<void> {
@@ -101,8 +107,8 @@ export class Relay {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       let pauseMs = this.#parts.intervalMs;
+      this.#bell = new AbortController();
       try {
-        this.#due = false;
         this.#rebuildNowAndThen();
         // What has just been committed comes before what others should know already.
         while (!this.#stopping && (await this.#tell()) === BATCH);
@@ -114,10 +120,11 @@ export class Relay {
         // Bootstrap makes an empty one.
         if (LOST.has(reason)) this.#rebuildSoon();
         if (this.#failures === 1) this.#parts.log.warn({ reason, message }, 'events wait to be published');
-        this.#due = false;
+        // What has failed waits, also when it was rung for meanwhile.
+        this.#bell = new AbortController();
       }
-      if (!this.#stopping && !this.#due && (this.#rebuilt === DONE || this.#failures > 0))
-        await this.#pause(pauseMs);
+      if (!this.#stopping && (this.#rebuilt === DONE || this.#failures > 0))
+        await pause(pauseMs, this.#bell.signal);
     }
   }
 
@@ -133,18 +140,6 @@ export class Relay {
   #rebuildSoon(): void {
     this.#rebuilds += 1;
     this.#rebuilt = '';
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#wake = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      this.#wake = done;
-    });
   }
 
   /**

@@ -7,6 +7,7 @@ import { asFleetwireError, backoffMs, type Clock, nowMs } from '@fleetwire/kerne
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { type DeletionStep, stepAfter } from '../domain/deletion.ts';
+import { endJoinTokens } from '../store/join-tokens.ts';
 import type { OrgRecord } from '../store/orgs.ts';
 import { tellChange, writeAudit } from '../store/records.ts';
 
@@ -128,10 +129,7 @@ const STEPS: Readonly<Record<DeletionStep, Step>> = {
     await query(`update mails set state = 'failed', body = '' where org = $1 and state = 'waiting'`, [
       org.id,
     ]);
-    await query(
-      'update join_tokens set expires_at_ms = $2 where org = $1 and used_by is null and expires_at_ms > $2',
-      [org.id, nowMs],
-    );
+    await endJoinTokens(query, org.id, nowMs);
   },
   delete_org: async (query, org, nowMs) => {
     await query(

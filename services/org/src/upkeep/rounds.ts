@@ -1,6 +1,6 @@
 /** A component that does the same work again and again, at an interval or when it is asked to do it soon. */
 
-import { asFleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 
 export interface RoundsOptions {
@@ -14,10 +14,10 @@ export interface RoundsOptions {
 export class Rounds {
   readonly name: string;
   readonly #o: RoundsOptions;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #stopped = true;
+  /** Ends the pause; rung during a round, it leaves the next pause out. */
+  #bell = new AbortController();
+  #stopping = false;
+  #loop: Promise<void> = Promise.resolve();
 
   constructor(o: RoundsOptions) {
     this.#o = o;
@@ -25,32 +25,26 @@ export class Rounds {
   }
 
   start(): void {
-    this.#stopped = false;
-    this.kick();
+    this.#loop = this.#run();
   }
 
   /** Soon; while a round is under way, once more after it. */
   kick(): void {
-    if (this.#stopped) return;
-    if (this.#running !== undefined) {
-      this.#again = true;
-      return;
-    }
-    clearTimeout(this.#timer);
-    this.#running = this.#round().finally(() => {
-      this.#running = undefined;
-      if (this.#stopped) return;
-      if (this.#again) {
-        this.#again = false;
-        this.kick();
-      } else this.#timer = setTimeout(() => this.kick(), this.#o.intervalMs);
-    });
+    this.#bell.abort();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#running;
+    this.#stopping = true;
+    this.kick();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#bell = new AbortController();
+      await this.#round();
+      await pause(this.#o.intervalMs, this.#bell.signal);
+    }
   }
 
   async #round(): Promise<void> {

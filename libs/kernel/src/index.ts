@@ -4,3 +4,4 @@ export * from './errors.ts';
 export * from './ids.ts';
 export * from './names.ts';
 export * from './ports.ts';
+export * from './texts.ts';

@@ -28,7 +28,5 @@ export function deletionUnderWay(org: OrgAccess | undefined): number | undefined
 }
 
 /** How many its plan allows; undefined: any number. */
-export function planLimit(org: OrgAccess | undefined, what: 'nodes' | 'agents'): number | undefined {
-  const value = org?.state.limits?.[what] ?? -1;
-  return value < 0 ? undefined : value;
-}
+export const planLimit = (org: OrgAccess | undefined, what: 'nodes' | 'agents'): number | undefined =>
+  org?.planLimit(what);

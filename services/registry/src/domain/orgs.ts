@@ -26,7 +26,3 @@ export const orgClosed = (org: string): FleetwireError =>
 export function deletionUnderWay(org: OrgAccess | undefined): number | undefined {
   return org?.status === 'deleting' && org.state.clearing ? org.state.deletion : undefined;
 }
-
-/** How many its plan allows; undefined: any number. */
-export const planLimit = (org: OrgAccess | undefined, what: 'nodes' | 'agents'): number | undefined =>
-  org?.planLimit(what);

@@ -1,7 +1,7 @@
 /** What a policy must be before it may be kept. */
 
 import type { PatternList, Policy, PolicyRule } from '@fleetwire/gen/access';
-import type { FieldViolation } from '@fleetwire/kernel';
+import { type FieldViolation, lineViolation, textViolation } from '@fleetwire/kernel';
 import { LEVELS } from './decision.ts';
 import { isLevel } from './rule-book.ts';
 
@@ -45,13 +45,11 @@ function checkSubject({ level, subject }: Policy, say: Say): void {
 
 function checkTexts({ name, description }: Policy, say: Say): void {
   const { nameChars, descriptionChars } = POLICY_LIMITS;
-  if (name.trim() === '') say('name', 'must not be empty');
-  else if (name.length > nameChars) say('name', `must have at most ${nameChars} characters`);
-  else if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(name))
-    say('name', 'must be one line without control characters');
-  if (description.length > descriptionChars)
-    say('description', `must have at most ${descriptionChars} characters`);
-  else if (/[\0\p{Cs}]/u.test(description)) say('description', 'must not hold NUL or broken characters');
+  for (const found of [
+    lineViolation('name', name, nameChars),
+    textViolation('description', description, descriptionChars),
+  ])
+    if (found) say(found.field, found.description);
 }
 
 function checkRule(rule: PolicyRule, at: string, say: Say): void {

@@ -5,6 +5,7 @@ import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
 import { type AgentLimits, type AgentRules, agentRules } from './agent-rules.ts';
 import { BY_DEFAULT, CLOSED, type Decision, type Question } from './decision.ts';
 import { planLimitError } from './plan-limit.ts';
+import { UNLIMITED } from './plans.ts';
 import { Recent } from './recent.ts';
 import { Revocations, type TokenFacts } from './revocations.ts';
 import { RuleBook } from './rule-book.ts';
@@ -91,9 +92,15 @@ export class OrgAccess {
    */
   admit(what: 'node' | 'agent', present: number): FleetwireError | undefined {
     const limit = what === 'node' ? 'nodes' : 'agents';
-    const value = this.state.limits?.[limit] ?? -1;
-    if (value < 0 || present < value) return undefined;
+    const value = this.planLimit(limit);
+    if (value === undefined || present < value) return undefined;
     return planLimitError({ limit, value, plan: this.state.plan, present });
+  }
+
+  /** How many its plan allows; undefined: any number. */
+  planLimit(what: 'nodes' | 'agents'): number | undefined {
+    const value = this.state.limits?.[what] ?? UNLIMITED;
+    return value < 0 ? undefined : value;
   }
 
   /** `failed_precondition` `WORKSPACE_SUSPENDED` when the agent is assigned to a workspace that accepts none. */

@@ -18,5 +18,5 @@ export {
   type Overrides,
   type Sections,
 } from './load.ts';
-export { defineSection, envKey, type Section, type SectionValues, secretText } from './section.ts';
+export { defineSection, envKey, type Section, type SectionValues, secretText, whole } from './section.ts';
 export { sections } from './sections.ts';

@@ -47,6 +47,10 @@ export function secretText(): z.ZodString {
   return z.string().meta({ secret: true });
 }
 
+/** A whole number from `min` to `max`; `initial` when it is not set. */
+export const whole = (initial: number, min: number, max: number) =>
+  z.number().int().min(min).max(max).default(initial);
+
 export function isSecret(schema: z.ZodType): boolean {
   return layers(schema).some((layer) => layer.meta()?.['secret'] === true);
 }

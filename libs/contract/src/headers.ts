@@ -10,6 +10,9 @@ export const HEADERS = {
   version: 'fw-version',
 } as const;
 
+/** The form of a traceparent; the check of telemetry also refuses ids that are all zeros. */
+export const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 export const SCHEMA_VERSION = '1';
 /** What nodes and hubs say to each other in HELLO. */
 export const PROTOCOL_VERSION = '1';

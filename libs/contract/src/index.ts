@@ -5,3 +5,4 @@ export * from './limits.ts';
 export * from './receipts.ts';
 export * from './streams.ts';
 export * from './subjects.ts';
+export * from './usage-event.ts';

@@ -4,7 +4,7 @@ const TYPES = { html: 'text/html', json: 'application/json' } as const;
 type Type = keyof typeof TYPES;
 
 /** May the answer be of this type, and would the client like the other one no better? No header: anything will do. */
-export function accepts(header: string, type: Type): boolean {
+function accepts(header: string, type: Type): boolean {
   const other = type === 'html' ? 'json' : 'html';
   const own = quality(header, TYPES[type]);
   return own > 0 && own >= quality(header, TYPES[other]);

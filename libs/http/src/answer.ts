@@ -2,9 +2,8 @@
 
 import { STATUS_CODES } from 'node:http';
 import { ERROR_TABLE } from '@fleetwire/contract';
-import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
+import { toldError } from '@fleetwire/kernel';
 import { HttpFault } from './faults.ts';
-import { HTTP_DEFAULTS } from './limits.ts';
 import type { HttpAnswer, HttpRefusal } from './types.ts';
 
 const CONTENT_TYPES = {
@@ -12,9 +11,6 @@ const CONTENT_TYPES = {
   json: 'application/json; charset=utf-8',
   text: 'text/plain; charset=utf-8',
 } as const;
-
-const cut = (text: string) =>
-  text.length > HTTP_DEFAULTS.errorChars ? `${text.slice(0, HTTP_DEFAULTS.errorChars - 3)}...` : text;
 
 /** An answer as it goes out. */
 export interface RawAnswer {
@@ -45,21 +41,8 @@ export function rawAnswer(answer: HttpAnswer): RawAnswer {
 
 /** What the client is told; the text of an unexpected error stays here, in the log. */
 export function refusalOf(thrown: unknown): HttpRefusal {
-  const error = asFleetwireError(thrown);
-  const unexpected = !(thrown instanceof FleetwireError);
-  const { kind, reason, retryAfterMs } = error;
-  return {
-    status: error instanceof HttpFault ? error.status : ERROR_TABLE[kind].http,
-    kind,
-    reason,
-    message: unexpected ? 'the service met an unexpected error; its log has the cause' : cut(error.message),
-    help: error.help === undefined ? undefined : cut(error.help),
-    details: Object.fromEntries(Object.entries(error.details).map(([name, value]) => [name, cut(value)])),
-    violations: error.violations
-      .slice(0, HTTP_DEFAULTS.violations)
-      .map(({ field, description }) => ({ field: cut(field), description: cut(description) })),
-    retryAfterMs,
-  };
+  const told = toldError(thrown);
+  return { status: thrown instanceof HttpFault ? thrown.status : ERROR_TABLE[told.kind].http, ...told };
 }
 
 export function errorAnswer(refusal: HttpRefusal): HttpAnswer {

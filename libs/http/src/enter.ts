@@ -1,9 +1,9 @@
 /** What happens around every handler: body, trace, time, and errors made fit for the client. */
 
-import { HEADERS } from '@fleetwire/contract';
+import { HEADERS, TRACEPARENT } from '@fleetwire/contract';
 import { causeChain } from '@fleetwire/kernel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { accepts, wantsPage } from './accept.ts';
+import { wantsPage } from './accept.ts';
 import { errorAnswer, errorHeaders, rawAnswer, refusalOf } from './answer.ts';
 import { parseBody } from './body.ts';
 import { fromFramework } from './faults.ts';
@@ -17,7 +17,6 @@ export interface HttpPolicy {
   readonly runWithTrace: (<T>(traceparent: string, fn: () => T) => T) | undefined;
 }
 
-const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 /** A name or an address, with or without a port; what else a client may write there goes nowhere. */
 const HOST = /^[\w.:[\]-]{1,255}$/;
 
@@ -53,7 +52,6 @@ export async function enter(
 function requestOf(route: HttpRoute, request: FastifyRequest, traceparent: string): HttpRequest {
   const url = request.raw.url ?? '';
   const at = url.indexOf('?');
-  const accept = header(request, 'accept');
   const contentType = header(request, 'content-type');
   const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array();
   return {
@@ -63,8 +61,7 @@ function requestOf(route: HttpRoute, request: FastifyRequest, traceparent: strin
     header: (name) => header(request, name),
     peer: request.ip ?? '',
     host: HOST.test(request.host ?? '') ? request.host : '',
-    accepts: (type) => accepts(accept, type),
-    wantsPage: wantsPage(accept, contentType, route.errorPage !== undefined),
+    wantsPage: wantsPage(header(request, 'accept'), contentType, route.errorPage !== undefined),
     traceparent,
     signal: request.signal,
   };

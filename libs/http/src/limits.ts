@@ -11,10 +11,6 @@ export const HTTP_DEFAULTS = {
   keepAliveMs: 30_000,
   /** How long the header of a request may take, where the whole request may take longer. */
   headersMs: 10_000,
-  /** Characters of an error's message and of each of its details, in an answer. */
-  errorChars: 1_000,
-  /** Field violations of one error, in an answer. */
-  violations: 20,
   /** When to come back to a server that ends: another replica, or the next start, answers then. */
   stoppingRetryMs: 1_000,
 } as const;

@@ -1,6 +1,6 @@
 /** Listening on `host:port`, and what is said when that cannot be. */
 
-import { FleetwireError, invariant } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError, invariant } from '@fleetwire/kernel';
 import type { FastifyInstance } from 'fastify';
 
 /** Not by the framework, which would listen on further addresses of a name with servers of its own. */
@@ -30,7 +30,7 @@ export async function listen(app: FastifyInstance, address: string): Promise<str
 }
 
 function listenFailed(address: string, cause: unknown): FleetwireError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = asFleetwireError(cause).message;
   return new FleetwireError('failed_precondition', 'LISTEN_FAILED', `cannot listen on ${address}: ${why}`, {
     help: 'Free the address, or configure another one.',
     details: { address },

@@ -1,6 +1,6 @@
 /** What a route, its request and its answer look like. */
 
-import type { ErrorKind } from '@fleetwire/kernel';
+import type { ToldError } from '@fleetwire/kernel';
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -42,8 +42,6 @@ export interface HttpRequest {
   readonly peer: string;
   /** Name and port by which the client reached this server; empty when it said none or an odd one. */
   readonly host: string;
-  /** May the answer be of this type, and would the client like the other one no better? */
-  accepts(type: 'html' | 'json'): boolean;
   /** Should the answer be a page? Programs, that is who sends JSON or asks for it, should get JSON. */
   readonly wantsPage: boolean;
   /** The trace to continue, or the empty string. */
@@ -63,15 +61,8 @@ export type HttpAnswer = {
 );
 
 /** An error as the client may see it: nothing of an unexpected one but that it happened. */
-export interface HttpRefusal {
+export interface HttpRefusal extends ToldError {
   readonly status: number;
-  readonly kind: ErrorKind;
-  readonly reason: string;
-  readonly message: string;
-  readonly help: string | undefined;
-  readonly details: Readonly<Record<string, string>>;
-  readonly violations: readonly { readonly field: string; readonly description: string }[];
-  readonly retryAfterMs: number | undefined;
 }
 
 /** The part of a pino logger that is used here. */

@@ -13,7 +13,7 @@ import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
 export const RECEIPT_SERVICES = ['router', 'delivery'] as const;
 
 /** The service whose events nodes hear: what changes in their org, revoked tokens above all. */
-const EVENTS_FROM = 'org';
+export const EVENTS_FROM = 'org';
 
 /** Seeds of an account (or of the operator): its identity, and the key that signs in its name. */
 export interface KeySeeds {

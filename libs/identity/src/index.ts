@@ -19,7 +19,7 @@ export {
   revokingOrgAccountJwt,
 } from './org-account.ts';
 export type { OrgKeys } from './org-keys.ts';
-export { accountIssuer, loadOrgKeys, loadOrgSigning, signingOfOrg, signingOfSeeds } from './org-keys.ts';
+export { accountIssuer, loadOrgKeys, signingOfOrg, signingOfSeeds } from './org-keys.ts';
 export type { RotateOptions, Rotation } from './rotate-token-key.ts';
 export { rotateTokenKey } from './rotate-token-key.ts';
 export { OPERATOR } from './token-key-files.ts';

@@ -18,6 +18,9 @@ export async function exists(file: string): Promise<boolean> {
   }
 }
 
+/** What the files of JSON hold: for people to read as well. */
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
 /** False when the file is there already, which is then left alone. */
 export async function writeOnce(file: string, text: string): Promise<boolean> {
   const fresh = await writeBeside(file, text);

@@ -17,7 +17,7 @@ import {
   systemAccountClaims,
 } from './accounts.ts';
 import { newApiKey } from './api-keys.ts';
-import { exists, makeKeyFolder, replace, writeOnce } from './key-files.ts';
+import { exists, jsonText, makeKeyFolder, replace, writeOnce } from './key-files.ts';
 import { derivedOrgSeeds, orgSigningFile } from './org-keys.ts';
 import { ensureTokenKey, hasTokenKey, OPERATOR, tokenKeyFiles } from './token-key-files.ts';
 import { keysOfService, timesOf } from './token-keys.ts';
@@ -34,7 +34,6 @@ export interface EnsureKeysOptions {
 }
 
 const DEFAULT_SLUG = 'default';
-const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 
 /**
  * Makes what is missing and leaves what is there, so that it can be called at every start and after a crash half-way.
@@ -48,12 +47,12 @@ export async function ensureKeys(dir: string, o: EnsureKeysOptions): Promise<Tru
   await ensureCreds(dir, 'sys', secrets.system);
   const keys = await ensureTokenKeys(dir, [...o.services, OPERATOR], before);
   if (before === undefined) await writeOnce(keyFiles.firstApiKey(dir), `${newApiKey()}\n`);
-  await ensureText(keyFiles.orgSigning(dir), json(orgSigningFile(secrets)));
+  await ensureText(keyFiles.orgSigning(dir), jsonText(orgSigningFile(secrets)));
   const trust = await makeTrust(secrets, keys, before);
   if (JSON.stringify(trust) === JSON.stringify(before)) return trust;
   // A key that was dropped meanwhile must not come back with what was read before.
   if (JSON.stringify(await trustOf(dir)) !== JSON.stringify(before)) return ensureKeys(dir, o);
-  await replace(keyFiles.trust(dir), json(trust));
+  await replace(keyFiles.trust(dir), jsonText(trust));
   return trust;
 }
 
@@ -74,7 +73,7 @@ async function ensureSecrets(dir: string, o: EnsureKeysOptions, before: Trust | 
       orgs: [newOrg(o.orgSlug ?? DEFAULT_SLUG, o, orgMaster)],
       orgMaster,
     };
-    await writeOnce(file, json(fresh));
+    await writeOnce(file, jsonText(fresh));
   }
   const held = await loadSecrets(dir);
   const orgMaster = held.orgMaster ?? masterOfBefore(held);
@@ -82,7 +81,7 @@ async function ensureSecrets(dir: string, o: EnsureKeysOptions, before: Trust | 
   const known = slug === undefined || held.orgs.some((org) => org.slug === slug);
   const orgs = known ? held.orgs : [...held.orgs, newOrg(slug, more, orgMaster)];
   const secrets = { ...held, orgs, orgMaster };
-  if (JSON.stringify(secrets) !== JSON.stringify(held)) await replace(file, json(secrets));
+  if (JSON.stringify(secrets) !== JSON.stringify(held)) await replace(file, jsonText(secrets));
   return secrets;
 }
 

@@ -5,7 +5,7 @@ import { FleetwireError } from '@fleetwire/kernel';
 import type { User } from '@nats-io/jwt';
 import { Algorithms, encodeUser } from '@nats-io/jwt';
 import { fromPublic } from '@nats-io/nkeys';
-import { keyPair } from './accounts.ts';
+import { EVENTS_FROM, keyPair } from './accounts.ts';
 import { acksOfNode, pullOfNode } from './jetstream-subjects.ts';
 import { isNodePublicKey } from './node-key.ts';
 import type { OrgSigning } from './trust.ts';
@@ -48,7 +48,7 @@ export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'parti
     subscribe: [
       `${nodeInboxPrefix(node)}.>`,
       filters.receiptsToNode(org, node),
-      filters.eventsOf(org, 'org'),
+      filters.eventsOf(org, EVENTS_FROM),
     ],
   };
 }

@@ -9,7 +9,7 @@ import { keyFiles, readKeyFile } from './trust.ts';
 
 /** What is needed to sign for orgs: those that have keys of their own, and whatever other org there may be. */
 export interface OrgKeys {
-  /** By org id. */
+  /** By org id: only the orgs with keys of their own. */
   readonly own: ReadonlyMap<string, OrgSigning>;
   /** Undefined in a folder that bootstrap has not seen since orgs are made at run time. */
   readonly issuer: OrgIssuer | undefined;
@@ -23,11 +23,6 @@ export async function loadOrgKeys(dir: string): Promise<OrgKeys> {
   const file = await readKeyFile<Record<string, OrgSigning>>(keyFiles.orgSigning(dir));
   const { [ISSUER]: issuer, ...own } = file as Record<string, OrgSigning> & { [ISSUER]?: OrgIssuer };
   return { own: new Map(Object.entries(own)), issuer };
-}
-
-/** By org id: only the orgs with keys of their own. */
-export async function loadOrgSigning(dir: string): Promise<ReadonlyMap<string, OrgSigning>> {
-  return (await loadOrgKeys(dir)).own;
 }
 
 /** What org-signing.json says, from the secrets that it follows from. */

@@ -3,7 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { JWK } from 'jose';
-import { replace } from './key-files.ts';
+import { jsonText, replace } from './key-files.ts';
 import { ensureTokenKey } from './token-key-files.ts';
 import { keysOfService, kidOf, numberOfKid, timesOf } from './token-keys.ts';
 import { TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
@@ -50,8 +50,8 @@ export async function rotateTokenKey(dir: string, service: string, o: RotateOpti
     return key.kid === kid ? [] : [{ believedUntilMs: untilMs, ...times, kid: key.kid! }];
   });
   const kept = immediately ? [] : former.filter(({ believedUntilMs }) => believedUntilMs! > nowMs);
-  await replace(keyFiles.trust(dir), trustText(before, former, [...kept, { kid, activeFromMs }], publicKey));
   const gone = former.filter((times) => !kept.includes(times));
+  await replace(keyFiles.trust(dir), trustText(before, gone, [...kept, { kid, activeFromMs }], publicKey));
   // Nothing can be made of them any more. Only now: a trust.json that believes a key must find it here.
   for (const { kid: old } of gone) await rm(keyFiles.token(dir, old), { force: true });
   return {
@@ -84,18 +84,18 @@ async function nextKey(
 
 function trustText(
   before: Trust,
-  former: readonly TokenKeyTimes[],
+  gone: readonly TokenKeyTimes[],
   now: readonly TokenKeyTimes[],
   publicKey: JWK,
 ): string {
-  const gone = new Set(former.map(({ kid }) => kid).filter((kid) => !now.some((times) => times.kid === kid)));
-  const replaced = new Set([...former, ...now].map(({ kid }) => kid));
+  const dropped = new Set(gone.map(({ kid }) => kid));
+  const replaced = new Set([...dropped, ...now.map(({ kid }) => kid)]);
   const trust: Trust = {
     ...before,
     jwks: {
-      keys: [...before.jwks.keys.filter(({ kid }) => !gone.has(kid!) && kid !== publicKey.kid), publicKey],
+      keys: [...before.jwks.keys.filter(({ kid }) => !dropped.has(kid!) && kid !== publicKey.kid), publicKey],
     },
     tokenKeys: [...(before.tokenKeys ?? []).filter(({ kid }) => !replaced.has(kid)), ...now],
   };
-  return `${JSON.stringify(trust, null, 2)}\n`;
+  return jsonText(trust);
 }

@@ -3,7 +3,7 @@
 import { readdir } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import { exportJWK, generateKeyPair } from 'jose';
-import { exists, writeOnce } from './key-files.ts';
+import { exists, jsonText, writeOnce } from './key-files.ts';
 import { kidOf, numberOfKid, serviceOfKid } from './token-keys.ts';
 import { keyFiles, readKeyFile } from './trust.ts';
 
@@ -19,7 +19,7 @@ export async function ensureTokenKey(dir: string, kid: string): Promise<{ made: 
   if (!(await exists(file))) {
     const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
     const jwk = { ...(await exportJWK(privateKey)), kid, alg: 'EdDSA', use: 'sig' };
-    made = await writeOnce(file, `${JSON.stringify(jwk, null, 2)}\n`);
+    made = await writeOnce(file, jsonText(jwk));
   }
   const { d: _, ...publicKey } = await readKeyFile<JWK>(file);
   return { made, publicKey };

@@ -16,7 +16,7 @@ import {
   createNodeKey,
   ensureKeys,
   keyFiles,
-  loadOrgSigning,
+  loadOrgKeys,
   loadSecrets,
   mintNodeUser,
   nodeInboxPrefix,
@@ -69,7 +69,7 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     connections.push(connection);
     return connection;
   };
-  const signing = await loadOrgSigning(keysDir);
+  const signing = (await loadOrgKeys(keysDir)).own;
   const node = async (org: string, id: string, o: { lifetimeMs?: number } = {}) => {
     const key = createNodeKey();
     const { jwt } = await mintNodeUser({
@@ -118,7 +118,7 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
 
 async function pushAccounts(sys: NatsConnection, keysDir: string, trust: Trust): Promise<void> {
   const issuer = accountIssuer(await loadSecrets(keysDir));
-  const signing = await loadOrgSigning(keysDir);
+  const signing = (await loadOrgKeys(keysDir)).own;
   for (const { id } of trust.orgs)
     await sys.request(CLAIMS_UPDATE, await orgAccountJwt(issuer, { id, ...signing.get(id)! }));
 }

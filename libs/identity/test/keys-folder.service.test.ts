@@ -17,7 +17,6 @@ import {
   keyFiles,
   loadFirstApiKey,
   loadOrgKeys,
-  loadOrgSigning,
   loadTrust,
   orgAccountJwt,
   renewedOrgAccountJwt,
@@ -47,7 +46,7 @@ describe('keys folder', () => {
     const [org] = trust.orgs;
     assert.ok(isId('org', org!.id));
     assert.equal(org!.ownerEmail, 'a@b.c');
-    assert.equal((await loadOrgSigning(dir)).get(org!.id)?.account, org!.account);
+    assert.equal((await loadOrgKeys(dir)).own.get(org!.id)?.account, org!.account);
     const key = await loadFirstApiKey(dir);
     assert.ok(key !== undefined && isApiKey(key));
     assert.match(hashSecret(key), /^[0-9a-f]{64}$/);

@@ -12,7 +12,6 @@ import {
   ensureKeys,
   keyFiles,
   loadOrgKeys,
-  loadOrgSigning,
   loadTrust,
   mintNodeUser,
   signingOfOrg,
@@ -115,7 +114,7 @@ describe('keys of orgs', () => {
     const trust = await ensureKeys(folder.path, { services: SERVICES });
     const plain = new Map(Object.entries(read(keyFiles.orgSigning(folder.path))));
     const { id } = trust.orgs[0]!;
-    assert.deepEqual(plain.get(id), (await loadOrgSigning(folder.path)).get(id));
-    assert.deepEqual([...(await loadOrgSigning(folder.path)).keys()], [id]);
+    assert.deepEqual(plain.get(id), (await loadOrgKeys(folder.path)).own.get(id));
+    assert.deepEqual([...(await loadOrgKeys(folder.path)).own.keys()], [id]);
   });
 });

@@ -67,6 +67,39 @@ export function asFleetwireError(thrown: unknown): FleetwireError {
   return new FleetwireError('internal', 'INTERNAL', message, { cause: thrown });
 }
 
+/** Bounds of what a client is told of one error: characters of each text, and how many violations. */
+export const TOLD = { chars: 1_000, violations: 20 } as const;
+
+/** An error as a client may see it. */
+export interface ToldError {
+  readonly kind: ErrorKind;
+  readonly reason: string;
+  readonly message: string;
+  readonly help: string | undefined;
+  readonly details: Readonly<Record<string, string>>;
+  readonly violations: readonly FieldViolation[];
+  readonly retryAfterMs: number | undefined;
+}
+
+/** Cut to `TOLD`; of an unexpected error nothing but that it happened: its text is for the log only. */
+export function toldError(thrown: unknown): ToldError {
+  const { kind, reason, message, help, details, violations, retryAfterMs } = asFleetwireError(thrown);
+  const expected = thrown instanceof FleetwireError;
+  return {
+    kind,
+    reason,
+    message: expected ? cut(message) : 'the service met an unexpected error; its log has the cause',
+    help: help === undefined ? undefined : cut(help),
+    details: Object.fromEntries(Object.entries(details).map(([name, value]) => [name, cut(value)])),
+    violations: violations
+      .slice(0, TOLD.violations)
+      .map(({ field, description }) => ({ field: cut(field), description: cut(description) })),
+    retryAfterMs,
+  };
+}
+
+const cut = (text: string) => (text.length > TOLD.chars ? `${text.slice(0, TOLD.chars - 3)}...` : text);
+
 /** The whole cause chain as one line, outermost first, for the log. */
 export function causeChain(thrown: unknown): string {
   const parts: string[] = [];

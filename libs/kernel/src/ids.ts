@@ -1,7 +1,7 @@
 /** Identifiers: message ids are lowercase ULIDs (https://github.com/ulid/spec), the rest a type letter and 80 random bits. */
 
 import type { Clock, Random } from './ports.ts';
-import { systemClock, systemRandom } from './ports.ts';
+import { nowMs, systemClock, systemRandom } from './ports.ts';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const ULID = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
@@ -24,7 +24,7 @@ export type IdType = keyof typeof ID_PREFIXES;
 
 /** 26 characters, lowercase, sortable by time (milliseconds); 80 random bits. */
 export function newMessageId(clock: Clock = systemClock, random: Random = systemRandom): string {
-  let time = Math.floor(clock.nowUs() / 1000);
+  let time = nowMs(clock);
   let head = '';
   for (let i = 0; i < 10; i++) {
     head = ALPHABET[time % 32] + head;

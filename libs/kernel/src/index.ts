@@ -4,3 +4,5 @@ export * from './errors.ts';
 export * from './ids.ts';
 export * from './names.ts';
 export * from './ports.ts';
+export * from './slices.ts';
+export * from './texts.ts';

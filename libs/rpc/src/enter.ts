@@ -1,6 +1,6 @@
 /** What happens around every handler: deadline, caller, trace, and errors made fit for the wire. */
 
-import { HEADERS } from '@fleetwire/contract';
+import { HEADERS, TRACEPARENT } from '@fleetwire/contract';
 import { asFleetwireError, causeChain, FleetwireError } from '@fleetwire/kernel';
 import type { CallContext } from 'nice-grpc-common';
 import { type BoundService, tokenMissing } from './bind.ts';
@@ -25,8 +25,6 @@ export interface ServerPolicy {
   readonly runWithTrace: (<T>(traceparent: string, fn: () => T) => T) | undefined;
   readonly draining: AbortSignal;
 }
-
-const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 interface Entered {
   readonly context: RpcContext;

@@ -1,7 +1,7 @@
 /** FleetwireError to gRPC status and back, with google.rpc details (https://google.aip.dev/193). */
 
 import { ERROR_TABLE, kindOfGrpcCode } from '@fleetwire/contract';
-import { asFleetwireError, type FieldViolation, FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, type FieldViolation, FleetwireError, toldError } from '@fleetwire/kernel';
 import { ClientError, ServerError, Status } from 'nice-grpc-common';
 import {
   BadRequest,
@@ -11,39 +11,24 @@ import {
   RichClientError,
   RichServerError,
 } from 'nice-grpc-error-details';
-import { RPC_DEFAULTS } from './limits.ts';
 
 export const ERROR_DOMAIN = 'fleetwire';
-
-const cut = (text: string) =>
-  text.length > RPC_DEFAULTS.errorChars ? `${text.slice(0, RPC_DEFAULTS.errorChars - 3)}...` : text;
 
 /** What the caller is told; the text of an unexpected error stays here, in the log. */
 export function toServerError(thrown: unknown): ServerError {
   if (thrown instanceof ServerError) return thrown;
-  const error = asFleetwireError(thrown);
-  const unexpected = !(thrown instanceof FleetwireError);
-  const metadata = Object.fromEntries(Object.entries(error.details).map(([k, v]) => [k, cut(v)]));
+  const { kind, reason, message, help, details: metadata, violations, retryAfterMs } = toldError(thrown);
   const details: (ErrorInfo | Help | RetryInfo | BadRequest)[] = [
-    ErrorInfo.fromPartial({ reason: error.reason, domain: ERROR_DOMAIN, metadata }),
+    ErrorInfo.fromPartial({ reason, domain: ERROR_DOMAIN, metadata }),
   ];
-  if (error.help !== undefined)
-    details.push(Help.fromPartial({ links: [{ description: cut(error.help), url: '' }] }));
-  if (error.retryAfterMs !== undefined) {
-    const seconds = Math.floor(error.retryAfterMs / 1000);
-    const nanos = Math.round((error.retryAfterMs % 1000) * 1e6);
+  if (help !== undefined) details.push(Help.fromPartial({ links: [{ description: help, url: '' }] }));
+  if (retryAfterMs !== undefined) {
+    const seconds = Math.floor(retryAfterMs / 1000);
+    const nanos = Math.round((retryAfterMs % 1000) * 1e6);
     details.push(RetryInfo.fromPartial({ retryDelay: { seconds, nanos } }));
   }
-  if (error.violations.length > 0) {
-    const shown = error.violations.slice(0, RPC_DEFAULTS.violations);
-    const fieldViolations = shown.map(({ field, description }) => ({
-      field: cut(field),
-      description: cut(description),
-    }));
-    details.push(BadRequest.fromPartial({ fieldViolations }));
-  }
-  const text = unexpected ? 'the service met an unexpected error; its log has the cause' : cut(error.message);
-  return new RichServerError(ERROR_TABLE[error.kind].grpc, text, details);
+  if (violations.length > 0) details.push(BadRequest.fromPartial({ fieldViolations: [...violations] }));
+  return new RichServerError(ERROR_TABLE[kind].grpc, message, details);
 }
 
 /** The error as the server threw it: same kind, reason, help, details. What gRPC itself says gets a reason of its own. */

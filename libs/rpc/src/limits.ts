@@ -20,10 +20,6 @@ export const RPC_DEFAULTS = {
   reconnectMaxMs: 2_000,
   /** Calls and streams of one connection. */
   concurrentStreams: 4_096,
-  /** Characters of an error's message and of each of its details, on the wire. */
-  errorChars: 1_000,
-  /** Field violations of one error, on the wire. */
-  violations: 20,
 } as const;
 
 export const BASE_CHANNEL_OPTIONS = {

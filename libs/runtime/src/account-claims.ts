@@ -30,8 +30,13 @@ export async function heldAccounts(system: SystemAccount): Promise<ReadonlySet<s
   return new Set((JSON.parse(new TextDecoder().decode(reply)) as { data?: string[] }).data);
 }
 
-/** The JWT of an account that is held; for others nobody answers. */
-export async function heldClaims(system: SystemAccount, account: string): Promise<string> {
+/** The JWT of an account, if it is one of those that are held: for others nobody answers. */
+export async function heldClaims(
+  system: SystemAccount,
+  held: ReadonlySet<string>,
+  account: string,
+): Promise<string | undefined> {
+  if (!held.has(account)) return undefined;
   return new TextDecoder().decode(await system.request(claimsLookup(account), new Uint8Array(), REQUEST_MS));
 }
 
@@ -47,7 +52,7 @@ export async function ensureOrgAccount(
   org: OrgAccount,
   held: ReadonlySet<string>,
 ): Promise<number> {
-  const claims = held.has(org.account) ? await heldClaims(system, org.account) : undefined;
+  const claims = await heldClaims(system, held, org.account);
   const jwt = await renewedOrgAccountJwt(issuer, org, claims);
   if (jwt !== undefined) await giveClaims(system, jwt, org.id);
   return allRevokedUntil(claims);
@@ -67,7 +72,7 @@ export async function revokeAllUsers(
   for (let tries = 0; tries <= REVOKE_TRIES; tries++) {
     if (tries > 1) await pause(REVOKE_AGAIN_MS);
     const held = await heldAccounts(system);
-    const claims = held.has(org.account) ? await heldClaims(system, org.account) : undefined;
+    const claims = await heldClaims(system, held, org.account);
     const jwt = await revokingOrgAccountJwt(issuer, org, claims, untilS);
     if (jwt === undefined) return;
     if (tries < REVOKE_TRIES) await giveClaims(system, jwt, org.id);

@@ -116,7 +116,7 @@ export class OrgAccounts {
 }
 
 function notReady(org: string, cause: unknown): FleetwireError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = asFleetwireError(cause).message;
   return new FleetwireError(
     'unavailable',
     'ACCOUNT_NOT_READY',

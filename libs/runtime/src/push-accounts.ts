@@ -13,7 +13,7 @@ import {
 export async function pushAccounts(system: SystemAccount, keysDir: string): Promise<void> {
   const [{ fabric }, secrets] = [await loadTrust(keysDir), await loadSecrets(keysDir)];
   const held = await heldAccounts(system);
-  const claims = held.has(fabric.account) ? await heldClaims(system, fabric.account) : undefined;
+  const claims = await heldClaims(system, held, fabric.account);
   if (claims !== fabric.jwt) await giveClaims(system, fabric.jwt, 'FABRIC');
   const issuer = accountIssuer(secrets);
   for (const { id, keys } of secrets.orgs)

@@ -18,7 +18,7 @@ import {
   createNodeKey,
   ensureKeys,
   keyFiles,
-  loadOrgSigning,
+  loadOrgKeys,
   mintNodeUser,
   nodeInboxPrefix,
 } from '@fleetwire/identity';
@@ -185,7 +185,7 @@ describe('bootstrapFabric', function () {
 
 async function nodeBroker(place: Place, org: string, node: string, partition: number): Promise<Broker> {
   const key = createNodeKey();
-  const signing = (await loadOrgSigning(place.keysDir)).get(org)!;
+  const signing = (await loadOrgKeys(place.keysDir)).own.get(org)!;
   const { publicKey } = key;
   const minted = await mintNodeUser({
     signing,

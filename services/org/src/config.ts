@@ -1,11 +1,11 @@
 /** Keys of the org service's own: FLEETWIRE_ORG_<KEY>. */
 
-import { defineSection, type SectionValues, z } from '@fleetwire/config';
+import { defineSection, type SectionValues, whole, z } from '@fleetwire/config';
 import { billingKeys } from './billing/billing-keys.ts';
 import { httpKeys } from './http/config.ts';
 import { mailKeys } from './mail/config.ts';
 
-const count = (initial: number, max: number) => z.number().int().min(1).max(max).default(initial);
+const count = (initial: number, max: number) => whole(initial, 1, max);
 
 /** Only told to people; org itself calls none of them. */
 const address = (service: string) =>
@@ -28,20 +28,8 @@ export const orgSection = defineSection('org', {
     .enum(['free', 'pro', 'team', 'enterprise'])
     .optional()
     .describe('Plan of a new org; without billing enterprise, which limits nothing, with billing team'),
-  token_ttl_s: z
-    .number()
-    .int()
-    .min(60)
-    .max(86_400)
-    .default(900)
-    .describe('Seconds that a token made of an API key is good for'),
-  invite_ttl_s: z
-    .number()
-    .int()
-    .min(60)
-    .max(2_592_000)
-    .default(604_800)
-    .describe('Seconds that an invite is good for'),
+  token_ttl_s: whole(900, 60, 86_400).describe('Seconds that a token made of an API key is good for'),
+  invite_ttl_s: whole(604_800, 60, 2_592_000).describe('Seconds that an invite is good for'),
   max_orgs_per_user: count(20, 10_000).describe('Orgs that one user may own'),
   max_open_invites: count(1000, 100_000).describe('Invites of one org that are not used, revoked or expired'),
   max_api_keys: count(1000, 100_000).describe('API keys of one org that are neither revoked nor expired'),
@@ -52,34 +40,14 @@ export const orgSection = defineSection('org', {
   ),
   max_assignments: count(5000, 10_000).describe('Agents of one org that are assigned to workspaces'),
   max_letters_per_day: count(200, 100_000).describe('Invites by e-mail of one org in 24 hours'),
-  last_used_interval_s: z
-    .number()
-    .int()
-    .min(0)
-    .max(86_400)
-    .default(60)
-    .describe('Seconds between two records of when an API key was last used'),
-  audit_retention_days: z
-    .number()
-    .int()
-    .min(1)
-    .max(36_500)
-    .default(365)
-    .describe('Days after which audit entries are deleted'),
-  relay_interval_ms: z
-    .number()
-    .int()
-    .min(10)
-    .max(5000)
-    .default(1000)
-    .describe('Time between two looks for changes that another replica has left untold'),
-  upkeep_interval_ms: z
-    .number()
-    .int()
-    .min(10)
-    .max(60_000)
-    .default(1000)
-    .describe('Time between two looks for deletions that go on'),
+  last_used_interval_s: whole(60, 0, 86_400).describe(
+    'Seconds between two records of when an API key was last used',
+  ),
+  audit_retention_days: count(365, 36_500).describe('Days after which audit entries are deleted'),
+  relay_interval_ms: whole(1000, 10, 5000).describe(
+    'Time between two looks for changes that another replica has left untold',
+  ),
+  upkeep_interval_ms: whole(1000, 10, 60_000).describe('Time between two looks for deletions that go on'),
   registry_address: address('registry'),
   router_address: address('router'),
   delivery_address: address('delivery'),

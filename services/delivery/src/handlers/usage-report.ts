@@ -1,10 +1,8 @@
 /** Tells what orgs have used: totals by day as events, whenever they have grown. */
 
 import type { Broker } from '@fleetwire/broker';
-import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
-import { encode } from '@fleetwire/gen/encode';
-import { Event } from '@fleetwire/gen/event';
-import { type Clock, nowMs } from '@fleetwire/kernel';
+import { usageEvent } from '@fleetwire/contract';
+import { type Clock, nowMs, slices } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { type UsageDay, untoldUsage, usageTold } from '../store/usage-table.ts';
 
@@ -27,8 +25,7 @@ export async function reportUsage(parts: UsageReportParts, mayGoOn: () => boolea
   let told = 0;
   while (mayGoOn()) {
     const days = await untoldUsage(parts.store, PAGE);
-    for (let i = 0; i < days.length; i += AT_ONCE)
-      await Promise.all(days.slice(i, i + AT_ONCE).map((day) => tell(parts, day)));
+    for (const slice of slices(days, AT_ONCE)) await Promise.all(slice.map((day) => tell(parts, day)));
     if (days.length > 0) await usageTold(parts.store, days);
     told += days.length;
     if (days.length < PAGE) break;
@@ -39,17 +36,7 @@ export async function reportUsage(parts: UsageReportParts, mayGoOn: () => boolea
 async function tell({ publish, clock }: UsageReportParts, of: UsageDay): Promise<void> {
   const { org, day, messages, bytes } = of;
   const id = `${SERVICE}-usage-${org}-${day}-${messages}`;
-  const event = {
-    id,
-    org,
-    service: SERVICE,
-    name: EVENT_NAMES.usage,
-    atMs: nowMs(clock),
-    actor: SERVICE,
-    target: org,
-    details: {},
-    usage: { day, messages, bytes, agents: 0, nodes: 0 },
-  };
-  const subject = eventSubject.build({ org, service: SERVICE, name: EVENT_NAMES.usage });
-  await publish(subject, encode(Event, event), { msgId: id });
+  const usage = { day, messages, bytes, agents: 0, nodes: 0 };
+  const { subject, payload } = usageEvent({ id, org, service: SERVICE, atMs: nowMs(clock), usage });
+  await publish(subject, payload, { msgId: id });
 }

@@ -6,7 +6,7 @@ import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { type BilledOrg, readBilledOrg, rememberCustomer } from './due-orgs.ts';
 import { type BillableOrg, type BillingAction, planBilling, statusAfter, wishOf } from './plan-billing.ts';
-import type { Billing, Subscription } from './port.ts';
+import { type Billing, liveOf, type Subscription } from './port.ts';
 import type { BillingFacts } from './store-outcome.ts';
 
 export interface BillingParts {
@@ -32,6 +32,17 @@ export async function billOrg(parts: BillingParts, org: BilledOrg): Promise<Bill
   return work.result();
 }
 
+/** The live one, wherever it is known from; else the one on record. */
+export async function lookUp(
+  billing: Billing,
+  org: Pick<BilledOrg, 'id' | 'subscriptionId' | 'customerId'>,
+): Promise<Subscription | undefined> {
+  const { id, subscriptionId, customerId } = org;
+  const recorded = subscriptionId === null ? undefined : await billing.readSubscription(subscriptionId);
+  if (liveOf(recorded)) return recorded;
+  return (customerId === null ? undefined : await billing.findSubscription(id, customerId)) ?? recorded;
+}
+
 /** Somebody else was at it meanwhile, at the provider or here. */
 function busy(org: string): FleetwireError {
   return new FleetwireError('aborted', 'BILLING_BUSY', `the billing of ${org} was changed meanwhile`);
@@ -47,7 +58,6 @@ class Work {
   #looked = false;
   #acted = false;
   #fell = false;
-  #declined = false;
 
   constructor(parts: BillingParts, org: BilledOrg) {
     this.#parts = parts;
@@ -73,20 +83,12 @@ class Work {
 
   result(): Billed {
     const { failure } = this;
-    this.#declined = failure?.details['declined'] !== undefined;
     const facts = this.#looked ? this.#facts() : undefined;
     return { facts, acted: this.#acted, fallsToFree: this.#fell, failure };
   }
 
-  /** The live one, wherever it is known from; else the one on record. */
   async #look(): Promise<void> {
-    const { billing } = this.#parts;
-    const { id, subscriptionId } = this.#org;
-    const recorded = subscriptionId === null ? undefined : await billing.readSubscription(subscriptionId);
-    const over = recorded === undefined || recorded.status === 'cancelled';
-    const other =
-      over && this.#customerId !== null ? await billing.findSubscription(id, this.#customerId) : undefined;
-    this.#found = other ?? recorded;
+    this.#found = await lookUp(this.#parts.billing, { ...this.#org, customerId: this.#customerId });
     this.#looked = true;
   }
 
@@ -142,7 +144,7 @@ class Work {
 
   #facts(): BillingFacts {
     const found = this.#found;
-    const live = found !== undefined && found.status !== 'cancelled' ? found : undefined;
+    const live = liveOf(found);
     const status = statusAfter(this.#wished, found, this.#fell);
     return {
       // That of one which is over is kept: the key of the next one is made of it.
@@ -154,7 +156,7 @@ class Work {
   }
 
   #statusDespiteFailure(status: string): string {
-    if (this.#declined) return 'past_due';
+    if (this.failure?.details['declined'] !== undefined) return 'past_due';
     const wished = wishOf(this.#wished) !== undefined;
     return wished && (status === 'none' || status === 'cancelled') ? 'pending' : status;
   }

@@ -1,6 +1,6 @@
 /** The keys of the configuration that say who bills and how, and the billing that they make. */
 
-import { type SectionValues, secretText, z } from '@fleetwire/config';
+import { envKey, type SectionValues, secretText, whole, z } from '@fleetwire/config';
 import { FleetwireError } from '@fleetwire/kernel';
 import { noBilling } from './none.ts';
 import type { Billing } from './port.ts';
@@ -36,36 +36,14 @@ export const billingKeys = {
     .regex(/^https?:\/\/[^/?#@]+\/?$/, 'use scheme, host and port only')
     .default('https://api.stripe.com')
     .describe('Stripe’s API, or a proxy in front of it; no path'),
-  stripe_invoice_days: z
-    .number()
-    .int()
-    .min(0)
-    .max(365)
-    .default(14)
-    .describe(
-      'Days that an invoice, sent by e-mail, may wait for its payment; 0: the customer’s card is charged',
-    ),
-  stripe_timeout_ms: z
-    .number()
-    .int()
-    .min(1)
-    .max(80_000)
-    .default(10_000)
-    .describe('How long one request to Stripe may take'),
-  stripe_retries: z
-    .number()
-    .int()
-    .min(0)
-    .max(10)
-    .default(1)
-    .describe('Repetitions of a request that failed, before the org is put off'),
-  billing_interval_ms: z
-    .number()
-    .int()
-    .min(10)
-    .max(3_600_000)
-    .default(5000)
-    .describe('Time between two looks for orgs whose billing is due, besides those at each change'),
+  stripe_invoice_days: whole(14, 0, 365).describe(
+    'Days that an invoice, sent by e-mail, may wait for its payment; 0: the customer’s card is charged',
+  ),
+  stripe_timeout_ms: whole(10_000, 1, 80_000).describe('How long one request to Stripe may take'),
+  stripe_retries: whole(1, 0, 10).describe('Repetitions of a request that failed, before the org is put off'),
+  billing_interval_ms: whole(5000, 10, 3_600_000).describe(
+    'Time between two looks for orgs whose billing is due, besides those at each change',
+  ),
 };
 
 export type BillingConfig = SectionValues<{ readonly name: string; readonly shape: typeof billingKeys }>;
@@ -110,7 +88,7 @@ export function upkeepLimits(config: BillingConfig): UpkeepLimits {
   };
 }
 
-const variable = (key: string) => `FLEETWIRE_ORG_${key.toUpperCase()}`;
+const variable = (key: string) => envKey({ name: 'org', shape: billingKeys }, key);
 
 function invalid(message: string): FleetwireError {
   return new FleetwireError('invalid_argument', 'INVALID_CONFIG', message, {

@@ -1,9 +1,9 @@
 /** Ends what an org is billed for, at once: the first step of its deletion. */
 
 import { FleetwireError } from '@fleetwire/kernel';
-import type { BillingParts } from './bill-org.ts';
+import { type BillingParts, lookUp } from './bill-org.ts';
 import { type BilledOrg, readBilledOrg } from './due-orgs.ts';
-import type { Subscription } from './port.ts';
+import { liveOf } from './port.ts';
 import type { Settle } from './store-outcome.ts';
 
 /** One is the rule; more can only have been made by hand. */
@@ -18,7 +18,7 @@ export async function cancelNow(parts: BillingParts, settle: Settle, orgId: stri
   const org = await readBilledOrg(parts.store, orgId);
   if (!org || parts.billing.kind === 'none') return;
   for (let ended = 0; ended <= SUBSCRIPTIONS_MAX; ended++) {
-    const live = await liveOne(parts, org);
+    const live = liveOf(await lookUp(parts.billing, org));
     if (live === undefined) {
       await settleCancelled(settle, org);
       return;
@@ -26,13 +26,6 @@ export async function cancelNow(parts: BillingParts, settle: Settle, orgId: stri
     await parts.billing.cancelSubscription(live.id);
   }
   throw new FleetwireError('aborted', 'BILLING_BUSY', `there are always more subscriptions of ${orgId}`);
-}
-
-async function liveOne({ billing }: BillingParts, org: BilledOrg): Promise<Subscription | undefined> {
-  const { id, subscriptionId, customerId } = org;
-  const recorded = subscriptionId === null ? undefined : await billing.readSubscription(subscriptionId);
-  if (recorded !== undefined && recorded.status !== 'cancelled') return recorded;
-  return customerId === null ? undefined : billing.findSubscription(id, customerId);
 }
 
 async function settleCancelled(settle: Settle, org: BilledOrg): Promise<void> {

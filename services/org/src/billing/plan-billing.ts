@@ -1,6 +1,6 @@
 /** Decides what to do at the billing provider: pure, from the org as it should be billed and the subscription as it is. */
 
-import { isPaidPlan, type PaidPlan, type Subscription } from './port.ts';
+import { isPaidPlan, liveOf, type PaidPlan, type Subscription } from './port.ts';
 
 export interface BillableOrg {
   /** active, deleting or deleted. */
@@ -39,7 +39,7 @@ export function wishOf(org: BillableOrg): { readonly plan: PaidPlan; readonly se
 /** `found`: the org's live subscription, else the one on record. Carrying the plan out leaves nothing to plan. */
 export function planBilling(org: BillableOrg, found: Subscription | undefined): BillingPlan {
   const wish = wishOf(org);
-  const live = found !== undefined && found.status !== 'cancelled' ? found : undefined;
+  const live = liveOf(found);
   if (!wish) return only(live ? [{ kind: 'cancel', subscriptionId: live.id }] : []);
   if (!live) {
     const endedThere = found !== undefined && !found.endedByUs && org.billedPlan !== null;
@@ -58,7 +58,8 @@ export function planBilling(org: BillableOrg, found: Subscription | undefined): 
 /** What the org's `billingStatus` is once the plan was carried out and the provider has `found`. */
 export function statusAfter(org: BillableOrg, found: Subscription | undefined, fell: boolean): string {
   if (fell) return 'cancelled';
-  if (found !== undefined && found.status !== 'cancelled') return found.status;
+  const live = liveOf(found);
+  if (live) return live.status;
   // That the provider ended it stays visible until there is another one.
   return org.billingStatus === 'cancelled' ? 'cancelled' : 'none';
 }

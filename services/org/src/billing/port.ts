@@ -24,6 +24,10 @@ export interface Subscription {
   readonly endedByUs: boolean;
 }
 
+/** It, unless it is over. */
+export const liveOf = (found: Subscription | undefined): Subscription | undefined =>
+  found?.status === 'cancelled' ? undefined : found;
+
 export interface CustomerFacts {
   readonly org: string;
   readonly name: string;

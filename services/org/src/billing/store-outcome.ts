@@ -37,11 +37,9 @@ export interface BillingChange {
 /** Writes an outcome; whoever wraps it adds audit entries and events in the same transaction. */
 export type Settle = (org: string, outcome: BillingOutcome) => Promise<void>;
 
-interface Row {
+interface Row extends BillingFacts {
   readonly plan: string;
   readonly due: number | null;
-  readonly subscriptionId: string | null;
-  readonly billingStatus: string;
   readonly billingFailures: number;
 }
 
@@ -57,8 +55,9 @@ export async function writeOutcome(
   nowMs: number,
 ): Promise<BillingChange | undefined> {
   const rows = await tx.query<Row>(
-    `select plan, billing_due_at_ms as due, subscription_id as "subscriptionId", billing_status as "billingStatus",
-       billing_failures as "billingFailures" from orgs where id = $1 for update`,
+    `select plan, billing_due_at_ms as due, subscription_id as "subscriptionId", billed_plan as "billedPlan",
+       billed_seats as "billedSeats", billing_status as "billingStatus", billing_failures as "billingFailures"
+       from orgs where id = $1 for update`,
     [org],
   );
   const row = rows[0];
@@ -68,25 +67,24 @@ export async function writeOutcome(
     row.subscriptionId === seen.subscriptionId && (!outcome.fallsToFree || row.plan === seen.plan);
   const facts = current ? outcome.facts : undefined;
   const planTo = current && outcome.fallsToFree ? 'free' : row.plan;
-  const statusTo = facts?.billingStatus ?? row.billingStatus;
+  const kept: BillingFacts = facts ?? row;
+  const statusTo = kept.billingStatus;
   const changed = planTo !== row.plan || statusTo !== row.billingStatus;
   await tx.query(
-    `update orgs set plan = $2, billing_status = $3, billing_due_at_ms = $4, billing_failures = $5,
-       version = version + $6 where id = $1`,
+    `update orgs set plan = $2, subscription_id = $3, billed_plan = $4, billed_seats = $5, billing_status = $6,
+       billing_due_at_ms = $7, billing_failures = $8, version = version + $9 where id = $1`,
     [
       org,
       planTo,
+      kept.subscriptionId,
+      kept.billedPlan,
+      kept.billedSeats,
       statusTo,
       dueAfter(row, outcome, current, nowMs),
       failuresAfter(row, outcome, facts),
       changed ? 1 : 0,
     ],
   );
-  if (facts)
-    await tx.query(
-      'update orgs set subscription_id = $2, billed_plan = $3, billed_seats = $4 where id = $1',
-      [org, facts.subscriptionId, facts.billedPlan, facts.billedSeats],
-    );
   if (!changed) return undefined;
   return { org, planFrom: row.plan, planTo, statusFrom: row.billingStatus, statusTo };
 }

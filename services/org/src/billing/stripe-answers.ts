@@ -24,6 +24,9 @@ const STATUS: Readonly<Record<string, SubscriptionStatus>> = {
   canceled: 'cancelled',
 };
 
+/** For good: nothing can be changed or cancelled any more. */
+export const isOver = (answer: Stripe.Subscription): boolean => STATUS[answer.status] === 'cancelled';
+
 export function subscriptionOf(answer: Stripe.Subscription, prices: Prices): Subscription {
   const item = planItem(answer, prices);
   const status = STATUS[answer.status] ?? 'past_due';

@@ -6,6 +6,7 @@ import {
   asBillingError,
   ENDED_BY_US,
   isMissing,
+  isOver,
   ORG_KEY,
   type Prices,
   planItem,
@@ -121,7 +122,7 @@ async function changeTo(stripe: Stripe, prices: Prices, change: SubscriptionChan
 
 async function cancel(stripe: Stripe, id: string): Promise<void> {
   const before = await unlessMissing(stripe.subscriptions.retrieve(id));
-  if (before === undefined || before.status === 'canceled' || before.status === 'incomplete_expired') return;
+  if (before === undefined || isOver(before)) return;
   await unlessMissing(stripe.subscriptions.cancel(id, { cancellation_details: { comment: ENDED_BY_US } }));
 }
 
@@ -139,7 +140,7 @@ async function find(
 ): Promise<Subscription | undefined> {
   const listed = await unlessMissing(stripe.subscriptions.list({ customer, limit: LISTED }));
   const own = (listed?.data ?? []).filter((each) => each.metadata[ORG_KEY] === org);
-  const live = own.filter((each) => each.status !== 'canceled' && each.status !== 'incomplete_expired');
+  const live = own.filter((each) => !isOver(each));
   const oldest = live.toSorted((a, b) => a.created - b.created)[0];
   return oldest && subscriptionOf(oldest, prices);
 }

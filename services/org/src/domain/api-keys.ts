@@ -1,8 +1,8 @@
 /** Rules of API keys: what makes one acceptable, and what a found key is worth at a moment. */
 
 import { isApiKey } from '@fleetwire/identity';
-import { FleetwireError } from '@fleetwire/kernel';
-import { lineViolation, refuseViolations, TEXT_LIMITS } from './texts.ts';
+import { FleetwireError, lineViolation } from '@fleetwire/kernel';
+import { refuseViolations, TEXT_LIMITS } from './texts.ts';
 
 /** Name of the key that owners and members begin with; by it, and its age, CreateOrg finds the owner's again. */
 export const FIRST_KEY = 'first key';

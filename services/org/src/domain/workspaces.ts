@@ -1,8 +1,8 @@
 /** Rules of workspaces: tiers, states, repositories. */
 
 import type { Repository } from '@fleetwire/gen/org';
-import { type FieldViolation, FleetwireError } from '@fleetwire/kernel';
-import { lineViolation, refuseViolations, TEXT_LIMITS, unlessIn } from './texts.ts';
+import { type FieldViolation, FleetwireError, lineViolation } from '@fleetwire/kernel';
+import { refuseViolations, TEXT_LIMITS, unlessIn } from './texts.ts';
 
 const TIERS = ['small', 'medium', 'large', 'xlarge'];
 /** What its user may set; `suspended` comes and goes by membership only. */

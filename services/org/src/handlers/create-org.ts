@@ -3,14 +3,14 @@
 import { planByName } from '@fleetwire/access';
 import type { CreateOrgRequest, CreateOrgResponse } from '@fleetwire/gen/org';
 import { hashSecret, newApiKey } from '@fleetwire/identity';
-import { FleetwireError, invariant, newId, printable } from '@fleetwire/kernel';
+import { FleetwireError, invariant, lineViolation, newId, printable } from '@fleetwire/kernel';
 import { callerOf } from '@fleetwire/rpc';
 import { isConflict, type StoreTransaction } from '@fleetwire/store';
 import { FIRST_KEY, keyPrefix } from '../domain/api-keys.ts';
 import { grantOf, isOperator } from '../domain/authorize.ts';
 import { PERMISSIONS, type Role } from '../domain/permissions.ts';
 import { checkSlug, slugChoice, slugOf, slugTaken } from '../domain/slugs.ts';
-import { checkEmail, foldEmail, lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
+import { checkEmail, foldEmail, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { ApiKey } from '../store/access-entities.ts';
 import { addMember, billingDue, countOf, insertOrg, membershipOf, newUser } from '../store/orgs.ts';
 import { writeAudit, writeEvent } from '../store/records.ts';

@@ -10,12 +10,12 @@ import type {
   RevokeInviteResponse,
 } from '@fleetwire/gen/org';
 import { hashSecret } from '@fleetwire/identity';
-import { FleetwireError, newId } from '@fleetwire/kernel';
+import { FleetwireError, newId, textViolation } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { inviteStatus, newInviteSecret } from '../domain/invites.ts';
 import { refuseOverLimit } from '../domain/plan-limits.ts';
 import { checkGrantedRole } from '../domain/roles.ts';
-import { checkEmail, foldEmail, refuseViolations, TEXT_LIMITS, textViolation } from '../domain/texts.ts';
+import { checkEmail, foldEmail, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { letter } from '../mail/letter.ts';
 import { type InviteRow, Invite as InviteTable, Mail } from '../store/entities.ts';
 import { hasMember, memberCount, membershipOf, OPEN_INVITE, openInvites } from '../store/orgs.ts';

@@ -11,10 +11,10 @@ import type {
   UpdateOrgRequest,
   UpdateOrgResponse,
 } from '@fleetwire/gen/org';
-import { FleetwireError } from '@fleetwire/kernel';
+import { FleetwireError, lineViolation } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { checkSlug, slugTaken } from '../domain/slugs.ts';
-import { lineViolation, refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
+import { refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
 import { lockSlugs } from '../store/orgs.ts';
 import { type Act, admitted, type Call, change, look } from './act.ts';
 import { knownMember } from './members.ts';

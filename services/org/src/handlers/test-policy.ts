@@ -2,8 +2,8 @@
 
 import { ACTIONS, type Action, compileOrg } from '@fleetwire/access';
 import type { TestPolicyRequest, TestPolicyResponse } from '@fleetwire/gen/org';
-import { isName } from '@fleetwire/kernel';
-import { lineViolation, refuseViolations, unlessIn } from '../domain/texts.ts';
+import { isName, lineViolation } from '@fleetwire/kernel';
+import { refuseViolations, unlessIn } from '../domain/texts.ts';
 import { orgState } from '../store/org-state.ts';
 import { type Call, look } from './act.ts';
 import type { OrgParts } from './parts.ts';

@@ -1,9 +1,6 @@
 /** Keys of the org section that the HTTP listener reads: FLEETWIRE_ORG_<KEY>. */
 
-import { z } from '@fleetwire/config';
-
-const whole = (initial: number, min: number, max: number) =>
-  z.number().int().min(min).max(max).default(initial);
+import { whole, z } from '@fleetwire/config';
 
 export const httpKeys = {
   http_listen: z

@@ -1,9 +1,6 @@
 /** Keys of the org section that letters need: FLEETWIRE_ORG_<KEY>. */
 
-import { secretText, z } from '@fleetwire/config';
-
-const whole = (initial: number, min: number, max: number) =>
-  z.number().int().min(min).max(max).default(initial);
+import { secretText, whole, z } from '@fleetwire/config';
 
 export const mailKeys = {
   smtp_url: secretText()

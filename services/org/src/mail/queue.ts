@@ -7,6 +7,7 @@ import {
   backoffMs,
   type Clock,
   causeChain,
+  nowMs,
   pause,
 } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
@@ -65,7 +66,6 @@ const SETTLE_RETRY: BackoffPolicy = { initialMs: 50, maxMs: 2_000 };
 export function createMailQueue(options: MailQueueOptions): MailQueue {
   const { store, mailer, clock, log, concurrency, pollMs = 5_000, stopMs = 5_000 } = options;
   const leaseMs = 2 * options.sendTimeoutMs;
-  const nowMs = () => Math.floor(clock.nowUs() / 1000);
   const underWay = new Set<Promise<void>>();
   const cut = new AbortController();
   let kicked = Promise.withResolvers<void>();
@@ -88,7 +88,7 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
     const free = concurrency - underWay.size;
     if (free <= 0) return;
     try {
-      for (const mail of await claimDue(store, free, nowMs(), leaseMs)) track(deliver(mail));
+      for (const mail of await claimDue(store, free, nowMs(clock), leaseMs)) track(deliver(mail));
     } catch (error) {
       log.warn({ cause: causeChain(error) }, 'cannot look for letters');
     }
@@ -105,11 +105,11 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
   }
 
   async function deliver(mail: DueMail): Promise<void> {
-    if (mail.untilMs <= nowMs()) return end(mail, 'failed', mail.error || 'its time was up');
+    if (mail.untilMs <= nowMs(clock)) return end(mail, 'failed', mail.error || 'its time was up');
     const error = await trySend(mail);
     if (error === undefined) return end(mail, 'sent', '');
     const said = withoutLinks(error.message);
-    const nextAtMs = nowMs() + backoffMs(options.retry, mail.attempts - 1);
+    const nextAtMs = nowMs(clock) + backoffMs(options.retry, mail.attempts - 1);
     const final = error.reason !== 'MAIL_NOT_SENT' || nextAtMs >= mail.untilMs;
     log.warn(
       { mail: mail.id, org: mail.org, attempts: mail.attempts, final, error: said },
@@ -136,7 +136,7 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
       await settled(() =>
         store.transaction(async (tx) => {
           if (!(await finish(tx, mail, state, error))) return;
-          await options.onLetter({ id, org, recipient, state, attempts, error, atMs: nowMs() }, tx);
+          await options.onLetter({ id, org, recipient, state, attempts, error, atMs: nowMs(clock) }, tx);
         }),
       );
     } catch (thrown) {

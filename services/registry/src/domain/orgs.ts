@@ -26,9 +26,3 @@ export const orgClosed = (org: string): FleetwireError =>
 export function deletionUnderWay(org: OrgAccess | undefined): number | undefined {
   return org?.status === 'deleting' && org.state.clearing ? org.state.deletion : undefined;
 }
-
-/** How many its plan allows; undefined: any number. */
-export function planLimit(org: OrgAccess | undefined, what: 'nodes' | 'agents'): number | undefined {
-  const value = org?.state.limits?.[what] ?? -1;
-  return value < 0 ? undefined : value;
-}

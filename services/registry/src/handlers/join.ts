@@ -4,7 +4,7 @@ import { partitionOf } from '@fleetwire/contract';
 import type { JoinRequest, JoinResponse } from '@fleetwire/gen/registry';
 import { checkName, foldName, newId, nowMs } from '@fleetwire/kernel';
 import { checkPublicKey, limitReached, nodeAlreadyJoined, nodeNameTaken } from '../domain/errors.ts';
-import { orgClosed, planLimit, requireOpen } from '../domain/orgs.ts';
+import { orgClosed, requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
 import type { RegistryParts } from './parts.ts';
 
@@ -35,7 +35,7 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
     deletion: access?.state.deletion ?? 0,
   };
   const max = parts.config.nodes_max;
-  const outcome = await parts.nodes.insert(node, Math.min(max, planLimit(access, 'nodes') ?? max));
+  const outcome = await parts.nodes.insert(node, Math.min(max, access?.planLimit('nodes') ?? max));
   if (outcome === 'inserted') return { node: id, org };
   if (outcome === 'org_cleared') throw orgClosed(org);
   const present = await parts.nodes.byPublicKey(publicKey);

@@ -5,7 +5,7 @@ import type { Caller } from '@fleetwire/identity';
 import { checkName, FleetwireError, foldName, newId, nowMs } from '@fleetwire/kernel';
 import { requireNode } from '../domain/callers.ts';
 import { limitReached, nameTaken, nodeUnknown } from '../domain/errors.ts';
-import { planLimit, requireOpen } from '../domain/orgs.ts';
+import { requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
@@ -45,7 +45,7 @@ async function place(
     const registeredAtMs = nowMs(parts.clock);
     const agent = { id: newId('agent', parts.random), org: node.org, name, folded, node: node.id, adapter };
     const perNode = parts.config.agents_per_node_max;
-    const perOrg = planLimit(parts.orgs.get(node.org), 'agents');
+    const perOrg = parts.orgs.get(node.org)?.planLimit('agents');
     const outcome = await parts.agents.insert({ ...agent, registeredAtMs }, { perNode, perOrg });
     if (outcome === 'node_full') throw limitReached('AGENT_LIMIT', `the node has ${perNode} agents`);
     if (outcome === 'org_full') throw await beyondPlan(parts, node.org);

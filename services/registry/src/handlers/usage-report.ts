@@ -1,10 +1,8 @@
 /** Tells how many nodes and agents orgs have: an event for each org when that has changed, and once a day. */
 
 import type { Broker } from '@fleetwire/broker';
-import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
-import { encode } from '@fleetwire/gen/encode';
-import { Event } from '@fleetwire/gen/event';
-import { type Clock, nowMs } from '@fleetwire/kernel';
+import { usageEvent } from '@fleetwire/contract';
+import { type Clock, nowMs, slices } from '@fleetwire/kernel';
 import type { OrgRows, OrgTotals } from '../store/orgs.ts';
 
 export interface UsageReportParts {
@@ -34,30 +32,18 @@ export class UsageReport {
     const changed = totals.filter(({ org }) => this.#told.get(org) !== ids.get(org));
     // Of orgs that have nothing any more there is nothing to remember.
     this.#told = new Map([...this.#told].filter(([org]) => ids.has(org)));
-    for (let i = 0; i < changed.length && !over.aborted; i += AT_ONCE) {
-      const tell = async (of: OrgTotals) => {
-        await this.#tell(of, ids.get(of.org)!, day, atMs);
-        this.#told.set(of.org, ids.get(of.org)!);
-      };
-      await Promise.all(changed.slice(i, i + AT_ONCE).map(tell));
+    const tell = async ({ org, nodes, agents }: OrgTotals) => {
+      const id = ids.get(org)!;
+      const usage = { day, agents, nodes, messages: 0, bytes: 0 };
+      const { subject, payload } = usageEvent({ id, org, service: SERVICE, atMs, usage });
+      await this.#parts.publish(subject, payload, { msgId: id });
+      this.#told.set(org, id);
+    };
+    for (const slice of slices(changed, AT_ONCE)) {
+      if (over.aborted) break;
+      await Promise.all(slice.map(tell));
     }
     return changed.length;
-  }
-
-  async #tell({ org, nodes, agents }: OrgTotals, id: string, day: string, atMs: number): Promise<void> {
-    const event = {
-      id,
-      org,
-      service: SERVICE,
-      name: EVENT_NAMES.usage,
-      atMs,
-      actor: SERVICE,
-      target: org,
-      details: {},
-      usage: { day, agents, nodes, messages: 0, bytes: 0 },
-    };
-    const subject = eventSubject.build({ org, service: SERVICE, name: EVENT_NAMES.usage });
-    await this.#parts.publish(subject, encode(Event, event), { msgId: id });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { routeKey } from '@fleetwire/contract';
 import type { Route } from '@fleetwire/gen/message';
+import { slices } from '@fleetwire/kernel';
 import { diffRoutes } from '../domain/route-diff.ts';
 import type { AgentRows } from '../store/agents.ts';
 import { type RouteTable, routeOf } from './route-table.ts';
@@ -30,16 +31,17 @@ export async function reconcile(
   const wanted = await wantedRoutes(parts.agents);
   const { put, remove } = diffRoutes(wanted, await parts.routes.readAll(over));
   let removed = 0;
-  for (const keys of pages(remove.map(([key]) => key))) {
+  for (const keys of slices(
+    remove.map(([key]) => key),
+    PAGE,
+  )) {
     if (over.aborted) break;
     removed += await removeGone(parts, keys);
   }
-  for (const page of pages(put)) {
+  for (const page of slices(put, PAGE)) {
     if (over.aborted) break;
-    for (let i = 0; i < page.length; i += AT_ONCE)
-      await Promise.all(
-        page.slice(i, i + AT_ONCE).map(([key, route]) => parts.routes.ensureRoute(key, route)),
-      );
+    for (const some of slices(page, AT_ONCE))
+      await Promise.all(some.map(([key, route]) => parts.routes.ensureRoute(key, route)));
     removed += await removeGone(
       parts,
       page.map(([key]) => key),
@@ -61,17 +63,13 @@ async function wantedRoutes(agents: Pick<AgentRows, 'scan'>): Promise<Map<string
 /** Removes those of the entries whose agent is not in PostgreSQL (any more); gives how many. */
 export async function removeGone(parts: RemovalParts, keys: readonly string[]): Promise<number> {
   let removed = 0;
-  for (const page of pages(keys)) {
+  for (const page of slices(keys, PAGE)) {
     const ids = page.map((key) => key.slice(key.indexOf('.') + 1));
     const present = new Set((await parts.agents.byIds(ids)).map((row) => routeKey(row.org, row.id)));
     const gone = page.filter((key) => !present.has(key));
-    for (let i = 0; i < gone.length; i += AT_ONCE)
-      await Promise.all(gone.slice(i, i + AT_ONCE).map((key) => parts.routes.removeKey(key)));
+    for (const some of slices(gone, AT_ONCE))
+      await Promise.all(some.map((key) => parts.routes.removeKey(key)));
     removed += gone.length;
   }
   return removed;
-}
-
-function* pages<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let i = 0; i < items.length; i += PAGE) yield items.slice(i, i + PAGE);
 }

@@ -6,12 +6,12 @@ import {
   type Clock,
   type FleetwireError,
   nowMs,
-  pause,
   type Random,
   systemRandom,
 } from '@fleetwire/kernel';
 import type { Component } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
+import { Rounds } from '../upkeep/rounds.ts';
 import { type Billed, type BillingParts, billOrg } from './bill-org.ts';
 import { cancelNow } from './cancel-now.ts';
 import { type BilledOrg, type Claim, claimDueOrg, forgetEvents, readBilledOrg } from './due-orgs.ts';
@@ -44,9 +44,8 @@ export class BillingUpkeep implements Component {
   readonly stats = { settled: 0, failed: 0 };
   readonly #o: UpkeepOptions;
   readonly #random: Random;
-  readonly #stopping = new AbortController();
-  #bell = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
+  readonly #rounds: Rounds;
+  #stopping = false;
   #forgotAtMs = Number.NEGATIVE_INFINITY;
   /** Calls in a row that the provider has left unanswered. */
   #unanswered = 0;
@@ -54,28 +53,31 @@ export class BillingUpkeep implements Component {
   constructor(options: UpkeepOptions) {
     this.#o = options;
     this.#random = options.random ?? systemRandom;
+    const { log, limits } = options;
+    const work = () => this.#round();
+    this.#rounds = new Rounds({ name: this.name, intervalMs: limits.intervalMs, log, work });
   }
 
   /** Does nothing where nobody is billed: what is due then stays so, until billing is switched on. */
   start(): void {
-    if (this.#o.billing.kind !== 'none') this.#loop = this.#run();
+    if (this.#o.billing.kind !== 'none') this.#rounds.start();
   }
 
   /** Waits for the org that is being billed. Should the process be ended before, its claim runs out and it is repeated. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+    this.#stopping = true;
+    await this.#rounds.stop();
   }
 
   /** Something was set due: look now. */
   kick(): void {
-    this.#bell.abort();
+    this.#rounds.kick();
   }
 
   /** Bills all that are due and gives their number. Rejects when the database is away. */
   async runDue(): Promise<number> {
     for (let count = 0; ; count++) {
-      if (this.#stopping.signal.aborted) return count;
+      if (this.#stopping) return count;
       const { limits, store } = this.#o;
       const spread = Math.floor(this.#random.fraction() * TOKEN_SPREAD_MS);
       const claim = await claimDueOrg(store, this.#nowMs(), this.#nowMs() + limits.claimMs + spread);
@@ -89,17 +91,12 @@ export class BillingUpkeep implements Component {
     return cancelNow(this.#o, this.#o.settle, org);
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      this.#bell = new AbortController();
-      try {
-        await this.runDue();
-        await this.#forget();
-      } catch (err) {
-        this.#o.log.warn({ err }, 'billing is held up');
-      }
-      await pause(this.#o.limits.intervalMs, AbortSignal.any([signal, this.#bell.signal]));
+  async #round(): Promise<void> {
+    try {
+      await this.runDue();
+      await this.#forget();
+    } catch (err) {
+      this.#o.log.warn({ err }, 'billing is held up');
     }
   }
 

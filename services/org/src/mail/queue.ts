@@ -11,6 +11,7 @@ import {
   pause,
 } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
+import { Rounds } from '../upkeep/rounds.ts';
 import { claimDue, type DueMail, finish, postpone } from './mail-rows.ts';
 import type { Mailer } from './mailer.ts';
 
@@ -68,21 +69,7 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
   const leaseMs = 2 * options.sendTimeoutMs;
   const underWay = new Set<Promise<void>>();
   const cut = new AbortController();
-  let kicked = Promise.withResolvers<void>();
-  let running: Promise<void> | undefined;
-  let ending = false;
-
-  const kick = () => kicked.resolve();
-
-  async function run(): Promise<void> {
-    while (!ending) {
-      kicked = Promise.withResolvers<void>();
-      await look();
-      const waiting = new AbortController();
-      await Promise.race([kicked.promise, pause(pollMs, waiting.signal)]);
-      waiting.abort();
-    }
-  }
+  const rounds = new Rounds({ name: 'mail', intervalMs: pollMs, log, work: look });
 
   async function look(): Promise<void> {
     const free = concurrency - underWay.size;
@@ -99,7 +86,7 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
       .catch((error: unknown) => log.error({ cause: causeChain(error) }, 'a letter is left to its next try'))
       .finally(() => {
         underWay.delete(tracked);
-        kick();
+        rounds.kick();
       });
     underWay.add(tracked);
   }
@@ -161,14 +148,10 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
   }
 
   return {
-    name: 'mail',
-    start() {
-      running ??= run();
-    },
+    name: rounds.name,
+    start: () => rounds.start(),
     async stop() {
-      ending = true;
-      kick();
-      await running;
+      await rounds.stop();
       const drained = new AbortController();
       const finished = Promise.all(underWay).finally(() => drained.abort());
       await pause(stopMs, drained.signal);
@@ -177,7 +160,7 @@ export function createMailQueue(options: MailQueueOptions): MailQueue {
       await Promise.race([finished, pause(stopMs, drained.signal)]);
       await mailer.close();
     },
-    kick,
+    kick: () => rounds.kick(),
   };
 }
 

@@ -1,12 +1,11 @@
 /** A component that does the same work again and again, at an interval or when it is asked to do it soon. */
 
 import { asFleetwireError, pause } from '@fleetwire/kernel';
-import type { Logger } from '@fleetwire/telemetry';
 
 export interface RoundsOptions {
   readonly name: string;
   readonly intervalMs: number;
-  readonly log: Logger;
+  readonly log: { warn(fields: object, message: string): void };
   /** When it rejects, it is tried again after the interval. */
   readonly work: () => Promise<void>;
 }

@@ -8,20 +8,13 @@ import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { RouterServiceDefinition } from '@fleetwire/gen/router';
 import { createNodeKey } from '@fleetwire/identity';
-import type { FleetwireError } from '@fleetwire/kernel';
 import { createRpcClient } from '@fleetwire/rpc';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, reasonOf } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
 
 /** How soon every service must know. */
 const KNOWN_WITHIN_MS = 5000;
-
-const reasonOf = (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'none',
-    (error: FleetwireError) => error.reason,
-  );
 
 describe('a removed member', () => {
   let fabric: SeparateFabric;

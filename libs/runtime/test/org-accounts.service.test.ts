@@ -22,7 +22,7 @@ import {
   signingOfOrg,
 } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
-import { eventually, operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
+import { eventually, operatorMode, SMALL_STREAMS, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { type Account, Algorithms, decode, encodeAccount } from '@nats-io/jwt';
 import { fromPublic, fromSeed } from '@nats-io/nkeys';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -31,14 +31,7 @@ import { bootstrapFabric } from '../src/bootstrap.ts';
 import { OrgAccounts } from '../src/org-accounts.ts';
 
 const SERVICES = ['org', 'registry'];
-const MiB = 1024 * 1024;
-const SIZING = {
-  ingress_max_bytes: MiB,
-  inbox_max_bytes: MiB,
-  receipts_max_bytes: MiB,
-  dead_max_bytes: MiB,
-  events_max_bytes: MiB,
-};
+const SIZING = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024 };
 const notReady = { kind: 'unavailable', reason: 'ACCOUNT_NOT_READY' };
 
 describe('accounts of orgs made at run time', function () {

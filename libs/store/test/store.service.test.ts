@@ -4,18 +4,19 @@
  */
 
 import assert from 'node:assert/strict';
-import type { FleetwireError } from '@fleetwire/kernel';
-import { eventually, startOwnPostgres, startTestPostgres, type TestPostgres } from '@fleetwire/testkit';
+import {
+  errorOf,
+  eventually,
+  reasonOf,
+  startOwnPostgres,
+  startTestPostgres,
+  type TestPostgres,
+} from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { isConflict, Migration, openStore, type Store, type StoreOptions } from '../src/index.ts';
 import { Thing, thingMigrations } from './fixture.ts';
 
 const base = { entities: [Thing], migrations: thingMigrations, poolMax: 3, applicationName: 'test' };
-const reasonOf = (work: Promise<unknown>) =>
-  work.then(
-    () => 'none',
-    (error: FleetwireError) => error.reason,
-  );
 
 describe('a store', () => {
   let postgres: TestPostgres;
@@ -99,15 +100,9 @@ describe('a store', () => {
     for (let round = 0; round < base.poolMax + 1; round++) {
       const during = store.transaction(async (tx) => {
         await tx.query('select 1');
-        process.kill(own.server.pid, 'SIGKILL');
-        await own.server.exited;
+        await own.kill();
         // A backend outlives its postmaster for a moment and may still answer.
-        throw await eventually(() =>
-          tx.query('select 1').then(
-            () => undefined,
-            (error: FleetwireError) => error,
-          ),
-        );
+        throw await eventually(() => errorOf(tx.query('select 1')));
       });
       assert.equal(await reasonOf(during), 'DATABASE_AWAY');
       assert.equal(await reasonOf(store.ping()), 'DATABASE_AWAY');
@@ -121,8 +116,7 @@ describe('a store', () => {
 
   it('waits at opening for a server that is away, as long as it was told', async () => {
     await using own = await startOwnPostgres();
-    process.kill(own.server.pid, 'SIGKILL');
-    await own.server.exited;
+    await own.kill();
     const o = { ...base, url: own.url, schema: 'things' };
     assert.equal(await reasonOf(openStore({ ...o, waitMs: 0 })), 'DATABASE_AWAY');
     const late = openStore({ ...o, waitMs: 20_000 });

@@ -22,6 +22,18 @@ export interface TestPostgres extends AsyncDisposable {
   readonly database: string;
 }
 
+/** A server of one test's own, to be killed and started again. */
+export interface OwnPostgres extends AsyncDisposable {
+  readonly url: string;
+  readonly server: PostgresServer;
+  /** Ends the server with SIGKILL, as a crash would, and resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and folder. */
+  restart(): Promise<void>;
+}
+
+/** A killed server must still have what it acknowledged. */
+export const DURABLE = { shared_buffers: '16MB' };
 /** Durability is not what these tests are about, and the disk is shared. */
 const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '16MB' };
 
@@ -46,12 +58,10 @@ async function freshDatabase(server: string, database: string): Promise<TestPost
   return { url: url.href, database, [Symbol.asyncDispose]: () => dropDatabase(server, database) };
 }
 
-/** A server of one test's own, to be killed and started again; `settings` as of `startPostgres`. */
+/** `settings` as of `startPostgres`. */
 export async function startOwnPostgres(
   settings: Readonly<Record<string, string>> = FAST,
-): Promise<
-  AsyncDisposable & { readonly url: string; readonly server: PostgresServer; restart(): Promise<void> }
-> {
+): Promise<OwnPostgres> {
   const folder = tempFolder('postgres');
   const port = await freePort();
   const start = () => startPostgres({ dir: folder.path, port, database: 'fleetwire', settings });
@@ -60,6 +70,10 @@ export async function startOwnPostgres(
     url: server.url,
     get server() {
       return server;
+    },
+    kill: async () => {
+      process.kill(server.pid, 'SIGKILL');
+      await server.exited;
     },
     restart: async () => {
       await server.stop();

@@ -8,13 +8,12 @@ import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
 import { newId, systemClock } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import type { Store } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { sweep } from '../src/upkeep/sweep.ts';
 import { type Client, errorOf, type OrgWorld, startOrgWorld } from './fixture.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 const DAY_MS = 24 * 3_600_000;
 /** Long ago, but not so long that it may be forgotten. */
@@ -23,7 +22,7 @@ const THEN = Date.now() - DAY_MS;
 describe('the audit', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
+  let one: RunningService;
   let store: Store;
   before(async () => {
     world = await startOrgWorld();

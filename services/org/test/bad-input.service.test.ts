@@ -5,12 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { newId } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import { after, before, describe, it } from 'mocha';
-import { errorOf, type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
+import {
+  errorOf,
+  type OrgWorld,
+  outcomes,
+  type Person,
+  reasonOf,
+  secretOf,
+  startOrgWorld,
+} from './fixture.ts';
 
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
-
-const secretOf = (url: string) => url.split('/').at(-1)!;
 /** Kind, reason and the fields that do not fit. */
 async function refusalOf(work: Promise<unknown>): Promise<string> {
   const error = await errorOf(work);
@@ -21,8 +27,8 @@ async function refusalOf(work: Promise<unknown>): Promise<string> {
 describe('bad input', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   before(async () => {
     world = await startOrgWorld();
     [one, two] = await Promise.all([world.start(), world.start()]);
@@ -248,10 +254,8 @@ describe('bad input', function () {
     const { owner: boss } = await fresh('races');
     const replicas = [world.as(one, boss.apiKey), world.as(two, boss.apiKey)];
     const clients = await Promise.all(replicas);
-    const race = async (count: number, work: (client: Person['client'], i: number) => Promise<unknown>) => {
-      const runs = Array.from({ length: count }, (_, i) => reasonOf(work(clients[i % 2]!, i)));
-      return tally(await Promise.all(runs));
-    };
+    const race = (count: number, work: (client: Person['client'], i: number) => Promise<unknown>) =>
+      outcomes(Array.from({ length: count }, (_, i) => work(clients[i % 2]!, i)));
     const slugs = await race(10, (client) => client.createOrg({ name: 'x', slug: 'wanted' }));
     assert.deepEqual(slugs, { none: 1, SLUG_TAKEN: 9 });
     assert.deepEqual(await race(8, (client) => client.createOrg({ name: 'Same Name' })), { none: 8 });
@@ -276,10 +280,4 @@ async function all(cases: readonly [Promise<unknown>, string][]): Promise<void> 
     seen,
     cases.map(([, expected]) => expected),
   );
-}
-
-function tally(reasons: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const reason of reasons) counts[reason] = (counts[reason] ?? 0) + 1;
-  return counts;
 }

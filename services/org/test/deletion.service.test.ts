@@ -6,20 +6,16 @@
 
 import assert from 'node:assert/strict';
 import type { Broker } from '@fleetwire/broker';
-import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { createTokenSigner } from '@fleetwire/identity';
-import { createRpcClient } from '@fleetwire/rpc';
 import type { Store } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type HoldAt, hold, prepareHolds } from './audit-hold.ts';
 import { testConfig } from './billing/billing-world.ts';
 import { StripeDouble } from './billing/stripe-double.ts';
-import { type Client, errorOf, type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
+import { type Client, type OrgWorld, reasonOf, secretOf, startOrgWorld } from './fixture.ts';
 import { type OrgProcess, orgProcess } from './org-process.ts';
 import { snapshot, type Watched } from './org-snapshot.ts';
 
-const QUICK = { relay_interval_ms: 100, upkeep_interval_ms: 100 };
 const CANCEL = /^DELETE \/v1\/subscriptions/;
 
 /** Where a step is held, and what then becomes of it. */
@@ -50,31 +46,19 @@ describe('the deletion of an org', function () {
   before(async () => {
     stripe = closing.use(await StripeDouble.start());
     world = closing.use(await startOrgWorld({ ownPostgres: true }));
-    main = closing.use(await orgProcess(world, { ...testConfig(stripe.url), ...QUICK }));
+    main = closing.use(await orgProcess(world, testConfig(stripe.url)));
     await main.start();
     store = await world.store();
     broker = await world.broker();
     await prepareHolds(store);
-    const service = async (name: string) => {
-      const signer = await createTokenSigner(world.keysDir, name);
-      return client(() => signer.serviceToken());
-    };
-    operator = await service('operator');
-    registry = await service('registry');
-    anyone = client();
+    operator = await world.operator(main);
+    registry = await world.asService(main, 'registry');
+    anyone = world.client(main);
     for (const standing of [anyone, operator, registry]) await connected(standing);
     undisturbed = await end(await victim());
   });
   after(() => closing.disposeAsync());
 
-  const client = (token?: () => string | Promise<string>): Client => {
-    const made = createRpcClient(OrgServiceDefinition, {
-      address: main.address,
-      ...(token ? { token } : {}),
-    });
-    closing.defer(() => made.close());
-    return made;
-  };
   /** Connects before the call that counts: a channel that was cut, or is new on a busy machine, takes its time. */
   const connected = async (made: Client): Promise<Client> => {
     await eventually(async () => (await reasonOf(made.listPlans({}))) === 'none');
@@ -86,7 +70,7 @@ describe('the deletion of an org', function () {
   };
   const as = async (apiKey: string): Promise<Client> => {
     const { token } = await anyone.exchangeKey({ apiKey });
-    return connected(client(() => token));
+    return connected(world.client(main, () => token));
   };
   const row = async (org: string) =>
     (
@@ -110,7 +94,7 @@ describe('the deletion of an org', function () {
     for (const name of ['ann', 'bob', 'gone']) {
       const email = `${name}@${slug}.test`;
       const { url } = await owner.createInvite({ email, role: name === 'ann' ? 'admin' : 'member' });
-      keys[name] = (await anyone.acceptInvite({ secret: url.split('/').at(-1)!, email })).apiKey;
+      keys[name] = (await anyone.acceptInvite({ secret: secretOf(url), email })).apiKey;
     }
     const bob = await as(keys['bob']!);
     const gone = await as(keys['gone']!);
@@ -133,8 +117,8 @@ describe('the deletion of an org', function () {
           .length === 0,
     );
     await eventually(async () => {
-      const live = stripe.model.live.filter((sub) => Object.values(sub.metadata).includes(org!.id));
-      return live[0]?.items.data[0]?.quantity === 3 && (await row(org!.id)).due === null;
+      const [live] = stripe.model.liveOf(org!.id);
+      return live?.items.data[0]?.quantity === 3 && (await row(org!.id)).due === null;
     });
     return { org: org!.id, slug, owner, keys: { ...keys, revoked: revoked.secret } };
   };
@@ -204,8 +188,7 @@ describe('the deletion of an org', function () {
       await fault.reached;
       await main.kill();
       stripe.heal();
-      const live = stripe.model.live.some((sub) => Object.values(sub.metadata).includes(doomed.org));
-      assert.equal(live, !worked);
+      assert.equal(stripe.model.liveOf(doomed.org).length > 0, !worked);
       await restart();
       await confirm(doomed);
       assert.deepEqual(await picture(doomed), undisturbed);
@@ -242,7 +225,7 @@ describe('the deletion of an org', function () {
       });
 
   it('ends the same when two replicas are at it, and one is killed again and again', async () => {
-    await using second = await orgProcess(world, { ...testConfig(stripe.url), ...QUICK });
+    await using second = await orgProcess(world, testConfig(stripe.url));
     const doomed = await victim();
     await second.start();
     await begin(doomed);
@@ -259,8 +242,7 @@ describe('the deletion of an org', function () {
     await begin(first);
     await at(first.org, 'clear_agents');
     const postgres = world.postgres!;
-    process.kill(postgres.server.pid, 'SIGKILL');
-    await postgres.server.exited;
+    await postgres.kill();
     // A server process outlives its parent for a moment and may still answer.
     await eventually(async () => (await reasonOf(operator.getOrg({ org: first.org }))) === 'DATABASE_AWAY');
     assert.equal(await reasonOf(registry.confirmCleared({ org: first.org, deletion: 1 })), 'DATABASE_AWAY');
@@ -279,7 +261,7 @@ describe('the deletion of an org', function () {
 
   it('is undone while the provider still cancels, and while the registry clears, with nothing lost', async () => {
     const doomed = await victim();
-    const live = () => stripe.model.live.filter((sub) => Object.values(sub.metadata).includes(doomed.org));
+    const live = () => stripe.model.liveOf(doomed.org);
     const whole = async () => {
       const owner = await as(doomed.keys['owner']!);
       await eventually(async () => (await reasonOf(owner.getOrg({}))) === 'none');
@@ -300,10 +282,7 @@ describe('the deletion of an org', function () {
     held.release();
     // What was cancelled after all is made anew.
     await eventually(() =>
-      stripe.model.subscriptions.some(
-        ({ id, metadata }) =>
-          Object.values(metadata).includes(doomed.org) && !live().some((sub) => sub.id === id),
-      ),
+      stripe.model.subscriptionsOf(doomed.org).some(({ id }) => !live().some((sub) => sub.id === id)),
     );
     const owner = await whole();
 
@@ -335,9 +314,7 @@ describe('the deletion of an org', function () {
         'bobs running',
         'left behind suspended',
       ]);
-      await eventually(() =>
-        stripe.model.live.some((sub) => Object.values(sub.metadata).includes(doomed.org)),
-      );
+      await eventually(() => stripe.model.liveOf(doomed.org).length > 0);
       assert.equal(await reasonOf(operator.restoreOrg({ org: doomed.slug })), 'ORG_NOT_DELETED');
     }
     await begin(doomed);
@@ -348,7 +325,7 @@ describe('the deletion of an org', function () {
       doomed.org,
       31 * days,
     ]);
-    assert.equal((await errorOf(operator.restoreOrg({ org: doomed.org })))?.reason, 'RESTORE_TOO_LATE');
+    assert.equal(await reasonOf(operator.restoreOrg({ org: doomed.org })), 'RESTORE_TOO_LATE');
     await store.query('update orgs set deleted_at_ms = deleted_at_ms + $2 where id = $1', [
       doomed.org,
       2 * days,

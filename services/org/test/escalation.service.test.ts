@@ -4,10 +4,10 @@
  */
 
 import assert from 'node:assert/strict';
+import type { RunningService } from '@fleetwire/runtime';
 import { after, before, describe, it } from 'mocha';
-import { type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
+import { deniedTo, type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
 
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
 interface Team {
   readonly id: string;
   readonly boss: Person;
@@ -18,7 +18,7 @@ interface Team {
 describe('more than the role allows', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
+  let one: RunningService;
   before(async () => {
     world = await startOrgWorld();
     one = await world.start();
@@ -29,12 +29,6 @@ describe('more than the role allows', function () {
     const { id, owner: boss } = await world.otherOrg(one, name);
     const admin = await world.join(one, boss.client, `admin@${name}.test`, 'admin');
     return { id, boss, admin, member: await world.join(one, boss.client, `member@${name}.test`) };
-  }
-
-  /** What the audit says was refused to somebody, oldest first. */
-  async function denied({ boss }: Team, actor: string): Promise<string[]> {
-    const { entries } = await boss.client.listAudit({ filter: { actor, decision: 'denied' } });
-    return entries.map((entry) => `${entry.action} ${entry.reason}`).reverse();
   }
 
   const roles = async ({ boss }: Team) =>
@@ -109,7 +103,7 @@ describe('more than the role allows', function () {
       const expected = tries
         .filter(([person]) => person.user === user)
         .map(([, , action, reason]) => `${action} ${reason}`);
-      assert.deepEqual((await denied(all, user)).sort(), expected.sort());
+      assert.deepEqual((await deniedTo(all.boss.client, user)).sort(), expected.sort());
     }
   });
 
@@ -119,12 +113,12 @@ describe('more than the role allows', function () {
     const make = (client: Person['client'], ...scopes: string[]) =>
       client.createApiKey({ name: 'more', scopes });
     assert.equal(await reasonOf(make(member.client, 'admin')), 'ROLE_TOO_LOW');
-    assert.deepEqual(await denied(all, member.user), ['key.create ROLE_TOO_LOW']);
+    assert.deepEqual(await deniedTo(all.boss.client, member.user), ['key.create ROLE_TOO_LOW']);
     const { secret } = await make(boss.client, 'account', 'read');
     const narrow = await world.as(one, secret);
     for (const scope of ['admin', 'send', 'node-join'])
       assert.equal(await reasonOf(make(narrow, 'account', scope)), 'SCOPE_MISSING', scope);
-    assert.equal((await denied(all, boss.user)).length, 3);
+    assert.equal((await deniedTo(all.boss.client, boss.user)).length, 3);
     assert.equal(await reasonOf(make(narrow, 'account', 'read')), 'none');
   });
 
@@ -201,7 +195,7 @@ describe('more than the role allows', function () {
       said,
       tries.map(([, expected]) => expected),
     );
-    assert.deepEqual((await denied(all, member.user)).sort(), [...said].sort());
+    assert.deepEqual((await deniedTo(all.boss.client, member.user)).sort(), [...said].sort());
     // What it is for cannot be changed at all.
     const { policy } = await updatePolicy({ policy: { ...own, level: 'org', subject: '' } });
     assert.deepEqual([policy!.level, policy!.subject], ['repo', mine]);
@@ -225,7 +219,7 @@ describe('more than the role allows', function () {
       'workspace.unassign SCOPE_MISSING',
       'workspace.reassign SCOPE_MISSING',
     ];
-    assert.deepEqual(await denied(all, member.user), expected);
+    assert.deepEqual(await deniedTo(all.boss.client, member.user), expected);
   });
 
   it('is not had by a membership elsewhere: a token is for one org', async () => {
@@ -238,6 +232,9 @@ describe('more than the role allows', function () {
       'SCOPE_MISSING',
       'an admin here is a member there',
     );
-    assert.deepEqual(await denied(there, both.user), ['org.read ORG_UNKNOWN', 'audit.read SCOPE_MISSING']);
+    assert.deepEqual(await deniedTo(there.boss.client, both.user), [
+      'org.read ORG_UNKNOWN',
+      'audit.read SCOPE_MISSING',
+    ]);
   });
 });

@@ -2,16 +2,19 @@
 
 import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { DEFAULT_SIZING, ORGS_BUCKET } from '@fleetwire/contract';
+import { ORGS_BUCKET } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { createTokenSigner, ensureKeys, keyFiles, loadFirstApiKey, type Trust } from '@fleetwire/identity';
-import type { FleetwireError } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
+  DURABLE,
+  type OwnPostgres,
   operatorMode,
+  reasonOf,
+  SMALL_STREAMS,
   startOwnPostgres,
   startTestNats,
   startTestPostgres,
@@ -19,11 +22,17 @@ import {
   tempFolder,
 } from '@fleetwire/testkit';
 import { start } from '../src/service.ts';
-import { entities } from '../src/store/entities.ts';
-import { migrations } from '../src/store/migrations.ts';
+import { OWN_SCHEMA } from './own-schema.ts';
+
+export { errorOf, reasonOf } from '@fleetwire/testkit';
 
 export type Client = RpcClient<typeof OrgServiceDefinition>;
 export type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['overrides']>;
+/** A replica in this process, or one of its own. */
+type At = Pick<RunningService, 'address'>;
+
+/** What replicas are started with unless told: no test waits long for what they do from time to time. */
+export const QUICK = { relay_interval_ms: 100, upkeep_interval_ms: 100 };
 
 /** A member of an org, with a client that calls in their name. */
 export interface Person {
@@ -39,18 +48,18 @@ export interface OrgWorld extends AsyncDisposable {
   /** fwk_ of the owner. */
   readonly firstKey: string;
   readonly nats: TestNats;
-  readonly postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined;
+  readonly postgres: OwnPostgres | undefined;
   readonly databaseUrl: string;
   /** What every replica is started with, besides its own settings. */
   readonly overrides: Overrides;
   /** One more replica. */
   start(settings?: Overrides['org']): Promise<RunningService>;
-  client(service: RunningService, token?: () => string | Promise<string>): Client;
+  client(at: At, token?: () => string | Promise<string>): Client;
   /** With the token of an API key. */
-  as(service: RunningService, apiKey: string): Promise<Client>;
-  asService(service: RunningService, name: string): Promise<Client>;
+  as(at: At, apiKey: string): Promise<Client>;
+  asService(at: At, name: string): Promise<Client>;
   /** The fabric's operator. */
-  operator(service: RunningService): Promise<Client>;
+  operator(at: At): Promise<Client>;
   /** Invites, accepts, and exchanges the key. */
   join(service: RunningService, admin: Client, email: string, role?: 'admin' | 'member'): Promise<Person>;
   /** The owner of the first org. */
@@ -65,10 +74,6 @@ export interface OrgWorld extends AsyncDisposable {
   store(): Promise<Store>;
 }
 
-/** A killed server must still have what it acknowledged. */
-const DURABLE = { shared_buffers: '16MB' };
-const MiB = 1024 * 1024;
-
 /** `ownPostgres`: a server that the test may kill. */
 export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<OrgWorld> {
   await using building = new AsyncDisposableStack();
@@ -76,14 +81,7 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
   const services = ['org', 'registry', 'router'];
   const trust = await ensureKeys(keysDir, { orgSlug: 'acme', ownerEmail: 'owner@acme.test', services });
   const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
-  const small = {
-    ingress_max_bytes: MiB,
-    inbox_max_bytes: MiB,
-    receipts_max_bytes: MiB,
-    dead_max_bytes: MiB,
-  };
-  const sizing = { ...DEFAULT_SIZING, ...small };
-  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing, partitions: 1 });
+  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SMALL_STREAMS, partitions: 1 });
   const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
   const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
   const firstKey = (await loadFirstApiKey(keysDir))!;
@@ -95,19 +93,19 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
     database: { url: databaseUrl, pool_max: 8 },
     common: { log_level: 'silent' },
   };
-  const client: OrgWorld['client'] = (service, token) => {
-    const options = { address: service.address, ...(token ? { token } : {}) };
+  const client: OrgWorld['client'] = ({ address }, token) => {
+    const options = { address, ...(token ? { token } : {}) };
     const made = createRpcClient(OrgServiceDefinition, options);
     closing.defer(() => made.close());
     return made;
   };
-  const as: OrgWorld['as'] = async (service, apiKey) => {
-    const { token } = await client(service).exchangeKey({ apiKey });
-    return client(service, () => token);
+  const as: OrgWorld['as'] = async (at, apiKey) => {
+    const { token } = await client(at).exchangeKey({ apiKey });
+    return client(at, () => token);
   };
-  const asService: OrgWorld['asService'] = async (service, name) => {
+  const asService: OrgWorld['asService'] = async (at, name) => {
     const signer = await createTokenSigner(keysDir, name);
-    return client(service, () => signer.serviceToken());
+    return client(at, () => signer.serviceToken());
   };
   const person = async (service: RunningService, apiKey: string, email: string): Promise<Person> => {
     const { user, token } = await client(service).exchangeKey({ apiKey });
@@ -131,19 +129,17 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
     databaseUrl,
     overrides,
     start: async (settings = {}) => {
-      const org = { relay_interval_ms: 100, upkeep_interval_ms: 100, ...settings };
-      const service = await start({ env: {}, overrides: { ...overrides, org } });
+      const service = await start({ env: {}, overrides: { ...overrides, org: { ...QUICK, ...settings } } });
       closing.defer(() => service.stop().catch(() => undefined));
       return service;
     },
     client,
     as,
     asService,
-    operator: (service) => asService(service, 'operator'),
+    operator: (at) => asService(at, 'operator'),
     join: async (service, admin, email, role = 'member') => {
       const { url } = await admin.createInvite({ email, role });
-      const secret = url.split('/').at(-1)!;
-      const { apiKey } = await client(service).acceptInvite({ secret, email });
+      const { apiKey } = await client(service).acceptInvite({ secret: secretOf(url), email });
       return person(service, apiKey, email);
     },
     owner: (service) => person(service, firstKey, 'owner@acme.test'),
@@ -159,15 +155,7 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
       return entry === undefined ? undefined : OrgState.decode(entry.value);
     },
     store: async () => {
-      const options = {
-        url: databaseUrl,
-        schema: 'org',
-        entities,
-        migrations,
-        poolMax: 2,
-        applicationName: 'test',
-      };
-      const store = await openStore(options);
+      const store = await openStore({ ...OWN_SCHEMA, url: databaseUrl });
       closing.defer(() => store.close());
       return store;
     },
@@ -175,14 +163,18 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
   };
 }
 
-/** The error that a call was refused with; undefined when it was not. */
-export function errorOf(work: Promise<unknown>): Promise<FleetwireError | undefined> {
-  return work.then(
-    () => undefined,
-    (error: FleetwireError) => error,
-  );
+/** How often each outcome came, `none` for success. */
+export async function outcomes(calls: readonly Promise<unknown>[]): Promise<Record<string, number>> {
+  const counted: Record<string, number> = {};
+  for (const reason of await Promise.all(calls.map(reasonOf))) counted[reason] = (counted[reason] ?? 0) + 1;
+  return counted;
 }
 
-/** The reason that a call was refused with; `none` when it was not. */
-export const reasonOf = async (work: Promise<unknown>): Promise<string> =>
-  (await errorOf(work))?.reason ?? 'none';
+/** What the audit says was refused to somebody, oldest first. */
+export async function deniedTo(client: Client, actor: string): Promise<string[]> {
+  const { entries } = await client.listAudit({ filter: { actor, decision: 'denied' } });
+  return entries.map((entry) => `${entry.action} ${entry.reason}`).reverse();
+}
+
+/** Of an invite, from its link. */
+export const secretOf = (url: string): string => url.split('/').at(-1)!;

@@ -5,23 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { createNodeKey, createTokenSigner } from '@fleetwire/identity';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { SCOPES } from '../src/domain/scopes.ts';
-import { type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
-import { type Neighbour, startNeighbour } from './neighbour.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
-
-/** How soon every service must know. */
-const SOON = { timeoutMs: 5000 };
-const secretOf = (url: string) => url.split('/').at(-1)!;
+import { deniedTo, type OrgWorld, type Person, reasonOf, secretOf, startOrgWorld } from './fixture.ts';
+import { type Neighbour, SOON, startNeighbour } from './neighbour.ts';
 
 describe('what somebody could do', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let neighbour: Neighbour;
   before(async () => {
     world = await startOrgWorld();
@@ -36,12 +31,6 @@ describe('what somebody could do', function () {
   async function team(name: string): Promise<{ id: string; boss: Person; admin: Person }> {
     const { id, owner: boss } = await world.otherOrg(one, name);
     return { id, boss, admin: await world.join(one, boss.client, `admin@${name}.test`, 'admin') };
-  }
-
-  /** What the audit says was refused to somebody, oldest first. */
-  async function denied({ client }: Person, actor: string): Promise<string[]> {
-    const { entries } = await client.listAudit({ filter: { actor, decision: 'denied' } });
-    return entries.map((entry) => `${entry.action} ${entry.reason}`).reverse();
   }
 
   it('ends with the role: the token, the key and the invites of a demoted admin', async () => {
@@ -67,11 +56,11 @@ describe('what somebody could do', function () {
     const stale = world.client(two, () => token);
     assert.equal(await reasonOf(stale.createInvite({})), 'ROLE_TOO_LOW');
     assert.equal(await reasonOf(stale.createApiKey({ name: 'x', scopes: ['admin'] })), 'ROLE_TOO_LOW');
-    assert.deepEqual(await denied(boss, admin.user), [
+    assert.deepEqual(await deniedTo(boss.client, admin.user), [
       'invite.create ROLE_TOO_LOW',
       'key.create ROLE_TOO_LOW',
     ]);
-    assert.deepEqual(await denied(boss, 'invitee'), ['invite.accept INVITE_REVOKED']);
+    assert.deepEqual(await deniedTo(boss.client, 'invitee'), ['invite.accept INVITE_REVOKED']);
   });
 
   it('ends with the membership, at every service within 5 s', async () => {

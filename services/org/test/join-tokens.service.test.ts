@@ -2,15 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { createNodeKey } from '@fleetwire/identity';
+import type { RunningService } from '@fleetwire/runtime';
 import { after, before, describe, it } from 'mocha';
 import { type Client, type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 describe('join tokens', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
+  let one: RunningService;
   let boss: Person;
   let org: string;
   let registries: readonly Client[];

@@ -5,22 +5,19 @@
 
 import assert from 'node:assert/strict';
 import { createTokenVerifier, hashSecret } from '@fleetwire/identity';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
-import { type Neighbour, startNeighbour } from './neighbour.ts';
+import { type Neighbour, SOON, startNeighbour } from './neighbour.ts';
 
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
-
-/** How soon every service must know. */
-const SOON = { timeoutMs: 5000 };
 const ALL = ['admin', 'account', 'send', 'read', 'node-join'];
 
 describe('API keys', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let neighbour: Neighbour;
   before(async () => {
     world = await startOrgWorld();

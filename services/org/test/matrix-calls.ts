@@ -4,7 +4,7 @@ import { createNodeKey } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import type { Operation } from '../src/domain/permissions.ts';
-import type { Client, OrgWorld, Person } from './fixture.ts';
+import { type Client, type OrgWorld, type Person, secretOf } from './fixture.ts';
 
 /** An org with one of each role, and a colleague whose things are somebody else's to the member. */
 export interface Scene {
@@ -73,7 +73,7 @@ const tool = (level: string, subject: string) => ({
 
 const invited = async ({ owner }: Scene) =>
   owner.client.createInvite({ email: `${fresh('invited')}@scene.test` });
-const secretOf = async (scene: Scene) => (await invited(scene)).url.split('/').at(-1)!;
+const secretOfInvite = async (scene: Scene) => secretOf((await invited(scene)).url);
 const workspaceOf = async (whose: Person) =>
   (await whose.client.createWorkspace({ name: fresh('workspace') })).workspace!;
 const policyOf = async (whose: Person) =>
@@ -110,10 +110,10 @@ export const CALLS: { readonly [O in Operation]: MakeRequest<O> } = {
   createInvite: ({ id }) => ({ org: id, email: `${fresh('invited')}@scene.test` }),
   listInvites: ({ id }) => ({ org: id }),
   revokeInvite: async (scene) => ({ org: scene.id, id: (await invited(scene)).invite!.id }),
-  lookInvite: async (scene) => ({ secret: await secretOf(scene) }),
+  lookInvite: async (scene) => ({ secret: await secretOfInvite(scene) }),
   acceptInvite: async ({ owner }) => {
     const { url } = await owner.client.createInvite({});
-    return { secret: url.split('/').at(-1)!, email: `${fresh('accepting')}@scene.test` };
+    return { secret: secretOf(url), email: `${fresh('accepting')}@scene.test` };
   },
   createWorkspace: ({ id }) => ({ org: id, name: fresh('workspace') }),
   listWorkspaces: ({ id }) => ({ org: id }),

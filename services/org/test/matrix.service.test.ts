@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { createTokenSigner } from '@fleetwire/identity';
 import { FleetwireError, ID_PREFIXES, type IdType, newId } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import type { Store } from '@fleetwire/store';
 import { after, before, describe, it } from 'mocha';
 import { type Operation, PERMISSIONS } from '../src/domain/permissions.ts';
@@ -96,7 +97,7 @@ function expected(operation: Operation, caller: CallerName): string {
 describe('authorization', function () {
   this.timeout(120_000);
   let world: OrgWorld;
-  let service: Awaited<ReturnType<OrgWorld['start']>>;
+  let service: RunningService;
   let store: Store;
   let services: Readonly<Record<'registry' | 'router' | 'operator', Client>>;
   let stranger: { readonly id: string; readonly owner: Person };

@@ -4,8 +4,11 @@ import { type Question, UNLIMITED } from '@fleetwire/access';
 import { RouterServiceDefinition } from '@fleetwire/gen/router';
 import type { Caller } from '@fleetwire/identity';
 import { bindService, callerOf, createRpcClient } from '@fleetwire/rpc';
-import { defineService, type RunningService, runService } from '@fleetwire/runtime';
+import { defineService, runService } from '@fleetwire/runtime';
 import type { OrgWorld } from './fixture.ts';
+
+/** How soon every service must know what org has told. */
+export const SOON = { timeoutMs: 5000 };
 
 const service = defineService({
   name: 'router',
@@ -28,7 +31,6 @@ const service = defineService({
 });
 
 export interface Neighbour {
-  readonly running: RunningService;
   /** May alice message `to`, by what it has heard? With the number of nodes that the plan allows. */
   ask(token: string, to: string): Promise<{ readonly reason: string; readonly detail: string }>;
   stop(): Promise<void>;
@@ -39,7 +41,6 @@ export async function startNeighbour(world: OrgWorld): Promise<Neighbour> {
   const running = await runService(service, { env: {}, overrides });
   const client = createRpcClient(RouterServiceDefinition, { address: running.address });
   return {
-    running,
     ask: (token, to) => client.explain({ to }, { token }),
     stop: async () => {
       client.close();

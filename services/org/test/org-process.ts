@@ -8,7 +8,7 @@ import { childEnvironment } from '@fleetwire/config';
 import { freePort } from '@fleetwire/embedded';
 import { checkHealth } from '@fleetwire/rpc';
 import { eventually, tempFolder } from '@fleetwire/testkit';
-import type { OrgWorld, Overrides } from './fixture.ts';
+import { type OrgWorld, type Overrides, QUICK } from './fixture.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
@@ -38,7 +38,7 @@ export async function orgProcess(
     FLEETWIRE_RPC_LISTEN: address,
     FLEETWIRE_LOG_LEVEL: 'info',
   };
-  for (const [key, value] of Object.entries(settings))
+  for (const [key, value] of Object.entries({ ...QUICK, ...settings }))
     env[`FLEETWIRE_ORG_${key.toUpperCase()}`] = String(value);
   let child: ChildProcess | undefined;
   let gone: Promise<unknown> = Promise.resolve();

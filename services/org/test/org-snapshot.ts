@@ -35,7 +35,6 @@ export async function snapshot(at: SnapshotOf, { org, keys }: Watched): Promise<
   const usable: Record<string, string> = {};
   for (const [name, apiKey] of Object.entries(keys))
     usable[name] = await reasonOf(at.anyone.exchangeKey({ apiKey }));
-  const ofOrg = (sub: { metadata: object }) => Object.values(sub.metadata).includes(org);
   const state = await at.published(org);
   const told = await eventsOf(at.broker, org);
   const revocations = state!.revocations.map(({ kind, subject }) => ({ kind, subject }));
@@ -57,8 +56,8 @@ export async function snapshot(at: SnapshotOf, { org, keys }: Watched): Promise<
     ),
     outbox: await rows('select name from event_outbox where org = $1'),
     usable,
-    subscriptions: at.stripe.model.subscriptions
-      .filter(ofOrg)
+    subscriptions: at.stripe.model
+      .subscriptionsOf(org)
       .map(({ status, items }) => [status, items.data.map(({ price, quantity }) => [price.id, quantity])]),
     published: plain({ ...state, revocations }),
     audit: await rows(

@@ -5,22 +5,20 @@
 
 import assert from 'node:assert/strict';
 import { newId } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import { openStore } from '@fleetwire/store';
 import { eventually, startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { DELETION_STEPS } from '../src/domain/deletion.ts';
-import { entities } from '../src/store/entities.ts';
-import { migrations } from '../src/store/migrations.ts';
 import { seedOrg } from '../src/store/seed.ts';
 import { type Client, type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
+import { OWN_SCHEMA } from './own-schema.ts';
 
 describe('org', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let operator: Client;
   before(async () => {
     world = await startOrgWorld();
@@ -159,15 +157,7 @@ describe('org and its database', function () {
 
   it('refuses a database that was made with other keys', async () => {
     await using postgres = await startTestPostgres();
-    const { url } = postgres;
-    const store = await openStore({
-      url,
-      schema: 'org',
-      entities,
-      migrations,
-      poolMax: 2,
-      applicationName: 'test',
-    });
+    const store = await openStore({ ...OWN_SCHEMA, url: postgres.url });
     const seed = (id: string) =>
       seedOrg(store, {
         org: { id, slug: 'acme', name: 'Acme' },
@@ -187,23 +177,20 @@ describe('org and its database', function () {
     await using world = await startOrgWorld({ ownPostgres: true });
     const service = await world.start();
     const client = await world.as(service, world.firstKey);
-    const { postgres } = world;
-    process.kill(postgres!.server.pid, 'SIGKILL');
-    await postgres!.server.exited;
+    const postgres = world.postgres!;
+    await postgres.kill();
     // A server process outlives its parent for a moment and may still answer.
     await eventually(
       async () => (await reasonOf(client.getOrg({}, { deadlineMs: 3000 }))) === 'DATABASE_AWAY',
     );
-    await postgres!.restart();
+    await postgres.restart();
     assert.equal(await reasonOf(client.getOrg({})), 'none');
     assert.equal(await reasonOf(client.createJoinToken({ ttlS: 60 })), 'none');
   });
 
   it('has migrations that agree with its entities', async () => {
-    await using world = await startOrgWorld({ ownPostgres: true });
-    const { url } = world.postgres!;
-    const options = { url, schema: 'org', entities, migrations, poolMax: 2, applicationName: 'test' };
-    const store = await openStore(options);
+    await using postgres = await startTestPostgres();
+    const store = await openStore({ ...OWN_SCHEMA, url: postgres.url });
     assert.equal(await store.drift(), '');
     await store.close();
   });

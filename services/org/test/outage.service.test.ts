@@ -5,8 +5,6 @@
 
 import assert from 'node:assert/strict';
 import { ORGS_BUCKET } from '@fleetwire/contract';
-import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { createRpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric } from '@fleetwire/runtime';
 import type { Store } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
@@ -15,8 +13,6 @@ import { errorOf, type OrgWorld, type Person, reasonOf, startOrgWorld } from './
 import { orgProcess } from './org-process.ts';
 import { eventsOf } from './org-snapshot.ts';
 import { stalledLink } from './stalled-link.ts';
-
-const QUICK = { relay_interval_ms: 100, upkeep_interval_ms: 100 };
 
 describe('org in outages', function () {
   this.timeout(120_000);
@@ -32,17 +28,14 @@ describe('org in outages', function () {
     (await eventsOf(await world.broker(), org)).map((text) => text.split(' ')[0]!);
   /** Published as it is in the database, and nothing is left to be told. */
   const settled = (org: string) =>
-    eventually(
-      async () => {
-        const [row] = await store.query<{ version: number }>(
-          'select state_version as version from orgs where id = $1',
-          [org],
-        );
-        const state = await world.published(org);
-        return (await waiting()).length === 0 && state?.version === row!.version ? state : undefined;
-      },
-      { timeoutMs: 20_000 },
-    );
+    eventually(async () => {
+      const [row] = await store.query<{ version: number }>(
+        'select state_version as version from orgs where id = $1',
+        [org],
+      );
+      const state = await world.published(org);
+      return (await waiting()).length === 0 && state?.version === row!.version ? state : undefined;
+    });
   const work = async (person: Person, from: number, to: number) => {
     for (let i = from; i < to; i++) {
       const { workspace } = await person.client.createWorkspace({ name: `w${i}` });
@@ -73,23 +66,16 @@ describe('org in outages', function () {
 
   it('tells in another replica what one that died has committed and told nobody', async () => {
     await using link = await stalledLink(world.nats.port);
-    await using doomed = await orgProcess(world, QUICK, `nats://127.0.0.1:${link.port}`);
+    await using doomed = await orgProcess(world, {}, `nats://127.0.0.1:${link.port}`);
     await doomed.start();
     const one = await world.start();
     store = await world.store();
     const { id, owner } = await world.otherOrg(one, 'orphans');
     await settled(id);
     await one.stop();
-    const { token } = await (async () => {
-      const anyone = createRpcClient(OrgServiceDefinition, { address: doomed.address });
-      const answer = await anyone.exchangeKey({ apiKey: owner.apiKey });
-      anyone.close();
-      return answer;
-    })();
-    const client = createRpcClient(OrgServiceDefinition, { address: doomed.address, token: () => token });
+    const client = await world.as(doomed, owner.apiKey);
     link.stall();
     await work({ ...owner, client }, 0, 3);
-    client.close();
     await doomed.kill();
     assert.deepEqual(
       (await waiting()).map(({ name }) => name),
@@ -110,17 +96,13 @@ describe('org in outages', function () {
     await using link = await stalledLink(world.nats.port);
     await using doomed = await orgProcess(
       world,
-      { ...QUICK, relay_interval_ms: 5000 },
+      { relay_interval_ms: 5000 },
       `nats://127.0.0.1:${link.port}`,
     );
     await doomed.start();
-    const client = createRpcClient(OrgServiceDefinition, { address: doomed.address });
-    const { token } = await client.exchangeKey({ apiKey: owner.apiKey });
-    client.close();
+    const client = await world.as(doomed, owner.apiKey);
     link.stall();
-    const own = createRpcClient(OrgServiceDefinition, { address: doomed.address, token: () => token });
-    await work({ ...owner, client: own }, 0, 3);
-    own.close();
+    await work({ ...owner, client }, 0, 3);
     await doomed.kill();
     assert.equal((await settled(id)).assignments.length, 3);
     assert.deepEqual(await told(id), ['org_created', ...toldOf(3)]);
@@ -166,7 +148,7 @@ describe('org in outages', function () {
     // Nothing shows that it was tried but the time that passes.
     await store.query('select pg_sleep(3)');
     await bootstrapFabric({ keysDir: world.keysDir, natsUrls: [world.nats.url] });
-    await eventually(async () => (await world.published(untouched)) !== undefined, { timeoutMs: 20_000 });
+    await eventually(async () => (await world.published(untouched)) !== undefined);
     assert.deepEqual(await settled(untouched), acme);
   });
 
@@ -194,8 +176,7 @@ describe('org in outages', function () {
     for (let kills = 0; kills < 3; kills++) {
       const [before, refused] = [done.length, away];
       await eventually(() => done.length > before + 10);
-      process.kill(postgres.server.pid, 'SIGKILL');
-      await postgres.server.exited;
+      await postgres.kill();
       await eventually(() => away > refused);
       await postgres.restart();
     }

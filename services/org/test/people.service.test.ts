@@ -4,16 +4,15 @@
  */
 
 import assert from 'node:assert/strict';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { errorOf, type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
+import { errorOf, type OrgWorld, type Person, reasonOf, secretOf, startOrgWorld } from './fixture.ts';
 
 describe('people of an org', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
+  let one: RunningService;
   let owner: Person;
   before(async () => {
     world = await startOrgWorld();
@@ -43,7 +42,7 @@ describe('people of an org', function () {
     const { owner: boss } = await fresh('invites');
     const { url, invite } = await boss.client.createInvite({ email: 'Bob@Example.org', role: 'admin' });
     assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/invite\/fwi_/);
-    const secret = url.split('/').at(-1)!;
+    const secret = secretOf(url);
     const anyone = world.client(one);
     const seen = await anyone.lookInvite({ secret });
     assert.deepEqual([seen.orgName, seen.role, seen.forOneAddress], ['invites', 'admin', true]);

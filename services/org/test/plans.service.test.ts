@@ -8,21 +8,17 @@ import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
 import { newId } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { type Client, errorOf, type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
-import { type Neighbour, startNeighbour } from './neighbour.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
-
-/** How soon every service must know. */
-const SOON = { timeoutMs: 5000 };
+import { type Client, errorOf, type OrgWorld, reasonOf, secretOf, startOrgWorld } from './fixture.ts';
+import { type Neighbour, SOON, startNeighbour } from './neighbour.ts';
 
 describe('plans', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let neighbour: Neighbour;
   let operator: Client;
   before(async () => {
@@ -44,7 +40,7 @@ describe('plans', function () {
   /** Limit, its value, plan, and the plan that lifts it. */
   const limitOf = async (work: Promise<unknown>) => {
     const error = await errorOf(work);
-    if (error?.reason !== 'PLAN_LIMIT') return error?.reason ?? 'none';
+    if (error?.reason !== 'PLAN_LIMIT') return reasonOf(work);
     assert.equal(error.kind, 'resource_exhausted');
     const { limit, value, plan, lifted_by: by } = error.details;
     return `${limit} ${value} ${plan} ${by}`;
@@ -83,7 +79,7 @@ describe('plans', function () {
     await bob.client.createWorkspace({ name: 'first' });
     await bob.client.createWorkspace({ name: 'second' });
     await operator.changePlan({ org: id, plan: 'free' });
-    const secret = url.split('/').at(-1)!;
+    const secret = secretOf(url);
     const accepting = world.client(two).acceptInvite({ secret, email: 'eve@smaller.test' });
     assert.equal(await limitOf(accepting), 'members 1 free pro');
     const plan = await boss.client.getPlan({});

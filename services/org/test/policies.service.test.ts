@@ -5,21 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { newId } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type Client, errorOf, type OrgWorld, reasonOf, startOrgWorld } from './fixture.ts';
-import { type Neighbour, startNeighbour } from './neighbour.ts';
+import { type Neighbour, SOON, startNeighbour } from './neighbour.ts';
 
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
-
-/** How soon every service must go by a policy. */
-const SOON = { timeoutMs: 5000 };
 const silent = [{ agents: '*', canMessage: { patterns: [] } }];
 
 describe('policies', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
+  let one: RunningService;
   let neighbour: Neighbour;
   before(async () => {
     world = await startOrgWorld();

@@ -6,15 +6,8 @@
 import assert from 'node:assert/strict';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { type Client, reasonOf } from './fixture.ts';
+import { type Client, outcomes, secretOf } from './fixture.ts';
 import { type SoldOrg, type SoldWorld, startSoldWorld } from './sold-world.ts';
-
-/** How often each outcome came, `none` for success. */
-async function outcomes(calls: readonly Promise<unknown>[]): Promise<Record<string, number>> {
-  const counted: Record<string, number> = {};
-  for (const reason of await Promise.all(calls.map(reasonOf))) counted[reason] = (counted[reason] ?? 0) + 1;
-  return counted;
-}
 
 const times = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
 
@@ -34,19 +27,9 @@ describe('two replicas under concurrent calls', function () {
   const anyone = () => ({
     at: [sold.world.client(sold.replicas[0]), sold.world.client(sold.replicas[1])] as const,
   });
-  const secretOf = (url: string) => url.split('/').at(-1)!;
-  const both = async (apiKey: string) => {
-    const { token } = await sold.world.client(sold.replicas[0]).exchangeKey({ apiKey });
-    return {
-      at: [
-        sold.world.client(sold.replicas[0], () => token),
-        sold.world.client(sold.replicas[1], () => token),
-      ] as const,
-    };
-  };
   const joined = async (org: SoldOrg, email: string, role: 'admin' | 'member') => {
     const person = await sold.world.join(sold.replicas[0], org.owner.client, email, role);
-    return { ...person, ...(await both(person.apiKey)) };
+    return { ...person, ...(await sold.both(person.apiKey)) };
   };
   const counts = async (org: string) => {
     const [row] = await sold.store.query<Record<string, number>>(
@@ -68,7 +51,7 @@ describe('two replicas under concurrent calls', function () {
       assert.deepEqual(sold.billed(org), [`price_team:${Math.max(3, members!)}`]);
       return true;
     });
-    const made = sold.stripe.model.subscriptions.filter((sub) => Object.values(sub.metadata).includes(org));
+    const made = sold.stripe.model.subscriptionsOf(org);
     assert.equal(made.length, 1, 'subscriptions that were ever made');
     assert.equal((await sold.settled(org)).limits!.agents, 50 * members!);
   };
@@ -190,7 +173,7 @@ describe('two replicas under concurrent calls', function () {
     const org = await fresh();
     const request = { name: 'Repeated', idempotencyKey: 'again' };
     const { org: made, secret } = await org.owner.client.createOrg(request);
-    const owner = await both(secret);
+    const owner = await sold.both(secret);
     for (const name of ['ann', 'bob']) {
       const { url } = await at(owner, 0).createInvite({ email: `${name}@repeated.test` });
       await at(anyone(), 1).acceptInvite({ secret: secretOf(url), email: `${name}@repeated.test` });

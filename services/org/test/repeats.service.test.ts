@@ -4,10 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
+import type { RunningService } from '@fleetwire/runtime';
 import { after, before, describe, it } from 'mocha';
 import { type Client, errorOf, type OrgWorld, type Person, reasonOf, startOrgWorld } from './fixture.ts';
-
-type Running = Awaited<ReturnType<OrgWorld['start']>>;
 
 /** Creates something under an idempotency key; gives its id, and what is said only once. */
 type Create = (client: Client, idempotencyKey: string, name: string) => Promise<{ id: string; once: string }>;
@@ -54,8 +53,8 @@ const CREATES: Readonly<Record<string, { readonly make: Create; readonly secret:
 describe('repetitions', function () {
   this.timeout(60_000);
   let world: OrgWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let boss: Person;
   let here: Client;
   let there: Client;
@@ -121,7 +120,7 @@ describe('repetitions', function () {
     ];
     for (const update of updates) {
       const errors = await Promise.all([here, there, here, there].map((client) => errorOf(update(client))));
-      const reasons = errors.map((error) => error?.reason ?? 'none').sort();
+      const reasons = errors.map((error) => (error === undefined ? 'none' : error.reason)).sort();
       assert.deepEqual(reasons, ['VERSION_MISMATCH', 'VERSION_MISMATCH', 'VERSION_MISMATCH', 'none']);
       const told = errors.find((error) => error !== undefined)!;
       assert.equal(Number(told.details['present']), Number(told.details['given']) + 1);

@@ -17,6 +17,8 @@ export interface SoldWorld extends AsyncDisposable {
   readonly registry: Client;
   /** A fresh org of a fresh owner, and a person's client at each replica. */
   org(name: string, plan?: string): Promise<SoldOrg>;
+  /** Who has that API key, with a client at each replica. */
+  both(apiKey: string): Promise<{ readonly user: string; readonly at: readonly [Client, Client] }>;
   /** What the provider bills an org for: plan and seats of each live subscription. */
   billed(org: string): readonly string[];
   /** The state in fw-orgs, once it is as new as the database. */
@@ -47,6 +49,10 @@ export async function startSoldWorld(settings: Overrides['org'] = {}): Promise<S
     (
       await store.query<{ version: number }>('select state_version as version from orgs where id = $1', [org])
     )[0]!.version;
+  const both: SoldWorld['both'] = async (apiKey) => {
+    const { user, token } = await world.client(replicas[0]).exchangeKey({ apiKey });
+    return { user, at: [world.client(replicas[0], () => token), world.client(replicas[1], () => token)] };
+  };
   return {
     world,
     stripe,
@@ -57,13 +63,13 @@ export async function startSoldWorld(settings: Overrides['org'] = {}): Promise<S
     org: async (name, plan = 'team') => {
       const email = `owner@${name}.test`;
       const { org, secret } = await operator.createOrg({ name, slug: name, plan, ownerEmail: email });
-      const { user, token } = await world.client(replicas[0]).exchangeKey({ apiKey: secret });
-      const at = [world.client(replicas[0], () => token), world.client(replicas[1], () => token)] as const;
+      const { user, at } = await both(secret);
       return { id: org!.id, slug: name, owner: { user, email, apiKey: secret, client: at[0] }, at };
     },
+    both,
     billed: (org) =>
-      stripe.model.live
-        .filter((sub) => Object.values(sub.metadata).includes(org))
+      stripe.model
+        .liveOf(org)
         .map(({ items: { data } }) => data.map((item) => `${item.price.id}:${item.quantity}`).join('+')),
     settled: (org) =>
       eventually(async () => {

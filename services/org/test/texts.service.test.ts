@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import type { Operation } from '../src/domain/permissions.ts';
-import { errorOf, type OrgWorld, type Person, startOrgWorld } from './fixture.ts';
+import { errorOf, type OrgWorld, type Person, secretOf, startOrgWorld } from './fixture.ts';
 import { invoke } from './matrix-calls.ts';
 
 const LINES = [
@@ -78,7 +78,7 @@ describe('texts', function () {
     for (const note of TEXTS) {
       const { invite, url } = await client.createInvite({ note });
       const { invites } = await client.listInvites({});
-      const looked = await client.lookInvite({ secret: url.split('/').at(-1)! });
+      const looked = await client.lookInvite({ secret: secretOf(url) });
       const shown = invites.find((found) => found.id === invite!.id)!;
       assert.deepEqual([invite!.note, shown.note, looked.note], [note, note, note]);
     }

@@ -7,11 +7,10 @@ import assert from 'node:assert/strict';
 import { ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
 import { Route } from '@fleetwire/gen/message';
 import { foldName, isName } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { errorOf, type RegistryWorld, reasonOf, startRegistryWorld, type TestNode } from './fixture.ts';
-
-type Running = Awaited<ReturnType<RegistryWorld['start']>>;
 
 async function routeReader(world: RegistryWorld) {
   const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
@@ -27,8 +26,8 @@ async function routeReader(world: RegistryWorld) {
 describe('agents', function () {
   this.timeout(90_000);
   let world: RegistryWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let laptop: TestNode;
   let desk: TestNode;
   let routes: Awaited<ReturnType<typeof routeReader>>;

@@ -11,10 +11,9 @@ import { startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type ClearParts, clearOrg } from '../src/handlers/clear-org.ts';
 import { agentRows } from '../src/store/agents.ts';
-import { entities } from '../src/store/entities.ts';
-import { migrations } from '../src/store/migrations.ts';
 import { nodeRows } from '../src/store/nodes.ts';
 import { orgRows } from '../src/store/orgs.ts';
+import { OWN_SCHEMA } from './fixture.ts';
 
 const BOUNDS = { perNode: 100, perOrg: undefined };
 const always = () => true;
@@ -25,8 +24,7 @@ describe('clearing an org', function () {
   let store: Store;
   before(async () => {
     const { url } = stack.use(await startTestPostgres());
-    const more = { schema: 'registry', entities, migrations, poolMax: 4, applicationName: 'test' };
-    store = await openStore({ url, ...more });
+    store = await openStore({ ...OWN_SCHEMA, url, poolMax: 4 });
     stack.defer(() => store.close());
   });
   after(() => stack.disposeAsync());

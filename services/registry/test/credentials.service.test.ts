@@ -8,14 +8,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OrgAccess } from '@fleetwire/access';
 import { connectBroker } from '@fleetwire/broker';
-import {
-  DEFAULT_SIZING,
-  eventSubject,
-  filters,
-  ingressSubject,
-  nodeConsumer,
-  receiptSubject,
-} from '@fleetwire/contract';
+import { eventSubject, filters, ingressSubject, nodeConsumer, receiptSubject } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import {
   createNodeKey,
@@ -27,20 +20,19 @@ import {
 } from '@fleetwire/identity';
 import { newId, systemClock } from '@fleetwire/kernel';
 import { bootstrapFabric, OrgAccounts } from '@fleetwire/runtime';
-import { eventually, operatorMode, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
+import {
+  eventually,
+  operatorMode,
+  SMALL_STREAMS,
+  startTestNats,
+  type TestNats,
+  tempFolder,
+} from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { minting } from '../src/handlers/credentials.ts';
 import { forgetReopened } from '../src/handlers/revoke-nodes.ts';
 
-const MiB = 1024 * 1024;
-const SIZING = {
-  ...DEFAULT_SIZING,
-  ingress_max_bytes: MiB,
-  inbox_max_bytes: MiB,
-  receipts_max_bytes: MiB,
-  dead_max_bytes: MiB,
-  events_max_bytes: MiB,
-};
+const SIZING = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024 };
 
 describe('credentials of nodes', function () {
   this.timeout(60_000);

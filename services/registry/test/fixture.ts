@@ -2,9 +2,10 @@
 
 import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { DEFAULT_SIZING, ORGS_BUCKET } from '@fleetwire/contract';
+import { heartbeatSubject, ORGS_BUCKET } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
+import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { type HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import {
@@ -20,7 +21,10 @@ import { bindService, createRpcClient, type RpcClient, startRpcServer } from '@f
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
+  DURABLE,
+  type OwnPostgres,
   operatorMode,
+  SMALL_STREAMS,
   startOwnPostgres,
   startTestNats,
   startTestPostgres,
@@ -31,13 +35,13 @@ import { start } from '../src/service.ts';
 import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
 
+export { errorOf, reasonOf } from '@fleetwire/testkit';
+
 export type RegistryClient = RpcClient<typeof RegistryServiceDefinition>;
 type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['overrides']>;
-const MiB = 1024 * 1024;
-/** A killed server must still have what it acknowledged. */
-const DURABLE = { shared_buffers: '16MB' };
 
-const OWN_SCHEMA = { schema: 'registry', entities, migrations, poolMax: 2, applicationName: 'test' };
+/** How tests open the tables of the registry, past the service: all but the url. */
+export const OWN_SCHEMA = { schema: 'registry', entities, migrations, poolMax: 2, applicationName: 'test' };
 
 export interface TestNode {
   readonly id: string;
@@ -54,7 +58,7 @@ export interface RegistryWorld extends AsyncDisposable {
   readonly orgs: readonly [string, string];
   readonly org: OrgStandIn;
   readonly nats: TestNats;
-  readonly postgres: Awaited<ReturnType<typeof startOwnPostgres>> | undefined;
+  readonly postgres: OwnPostgres | undefined;
   readonly databaseUrl: string;
   start(settings?: Overrides['registry']): Promise<RunningService>;
   client(service: RunningService, token?: string): RegistryClient;
@@ -82,13 +86,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
   const trust = await ensureKeys(keysDir, { orgSlug: 'other', services });
   const orgs = trust.orgs.map((org) => org.id) as [string, string];
   const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
-  const bytes = {
-    ingress_max_bytes: MiB,
-    inbox_max_bytes: MiB,
-    receipts_max_bytes: MiB,
-    dead_max_bytes: MiB,
-  };
-  const sizing = { ...DEFAULT_SIZING, ...bytes, events_max_bytes: MiB };
+  const sizing = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024 };
   await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing, partitions: 4 });
   const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
   const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
@@ -146,10 +144,12 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     freshOrg: () => standIn.add(newId('org')),
     rows: async (org) => {
       store ??= closedAtEnd(openStore({ ...OWN_SCHEMA, url: databaseUrl }));
-      const count = 'select count(*)::int as count from';
-      const [nodes] = await (await store).query<{ count: number }>(`${count} nodes where org = $1`, [org]);
-      const [agents] = await (await store).query<{ count: number }>(`${count} agents where org = $1`, [org]);
-      return { nodes: nodes!.count, agents: agents!.count };
+      const [row] = await (await store).query<{ nodes: number; agents: number }>(
+        `select (select count(*)::int from nodes where org = $1) as nodes,
+           (select count(*)::int from agents where org = $1) as agents`,
+        [org],
+      );
+      return row!;
     },
     publish: async (state) => {
       writer ??= broker();
@@ -219,6 +219,22 @@ async function joinAndGreet(
   return { id, name, ...key, welcome, client: client(service, welcome.nodeToken) };
 }
 
+/** A heartbeat of the node, with its own credentials. */
+export async function beat(
+  world: RegistryWorld,
+  node: TestNode,
+  credentialsLeftS = 86_400,
+): Promise<HeartbeatReply> {
+  const broker = await world.nodeBroker(node);
+  const subject = heartbeatSubject.build({ org: node.welcome.org, node: node.id });
+  const payload = Heartbeat.encode({ node: node.id, version: '0.1.0', agents: 0, credentialsLeftS }).finish();
+  try {
+    return HeartbeatReply.decode(await broker.request(subject, payload, 10_000));
+  } finally {
+    await broker.close();
+  }
+}
+
 export async function greet(
   client: RegistryClient,
   node: string,
@@ -237,14 +253,3 @@ export async function greet(
     ...changed,
   });
 }
-
-/** The error that a call was refused with; undefined when it was not. */
-export function errorOf(work: Promise<unknown>): Promise<FleetwireError | undefined> {
-  return work.then(
-    () => undefined,
-    (error: FleetwireError) => error,
-  );
-}
-
-export const reasonOf = async (work: Promise<unknown>): Promise<string> =>
-  (await errorOf(work))?.reason ?? 'none';

@@ -5,22 +5,16 @@
  */
 
 import assert from 'node:assert/strict';
-import {
-  EVENT_NAMES,
-  filters,
-  heartbeatSubject,
-  nodeConsumer,
-  ROUTES_BUCKET,
-  routeKey,
-} from '@fleetwire/contract';
+import { EVENT_NAMES, filters, nodeConsumer, ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
 import type { OrgState } from '@fleetwire/gen/access';
 import { Event } from '@fleetwire/gen/event';
-import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { createNodeKey } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import {
+  beat,
   errorOf,
   greet,
   type RegistryWorld,
@@ -28,8 +22,6 @@ import {
   startRegistryWorld,
   type TestNode,
 } from './fixture.ts';
-
-type Running = Awaited<ReturnType<RegistryWorld['start']>>;
 
 const limits = (o: { nodes?: number; agents?: number }) => ({
   workspaces: -1,
@@ -44,8 +36,8 @@ const REFUSED = ['TOKEN_REVOKED', 'ORG_CLOSED'];
 describe('the registry and the state of orgs', function () {
   this.timeout(60_000);
   let world: RegistryWorld;
-  let one: Running;
-  let two: Running;
+  let one: RunningService;
+  let two: RunningService;
   let version = 0;
   before(async () => {
     world = await startRegistryWorld();
@@ -66,27 +58,20 @@ describe('the registry and the state of orgs', function () {
       await eventually(async () => shown.includes(await reasonOf(user.listNodes({}))));
     }
   }
-  const join = (service: Running, org: string, nodeName: string, publicKey = createNodeKey().publicKey) =>
-    errorOf(world.client(service).join({ joinToken: org, nodeName, publicKey }));
+  const join = (
+    service: RunningService,
+    org: string,
+    nodeName: string,
+    publicKey = createNodeKey().publicKey,
+  ) => errorOf(world.client(service).join({ joinToken: org, nodeName, publicKey }));
   const register = (node: TestNode, name: string) =>
     errorOf(node.client.registerAgent({ name, adapter: 'stream' }));
-
-  async function beat(node: TestNode, org: string) {
-    const broker = await world.nodeBroker(node);
-    const beat = { node: node.id, version: '0.1.0', agents: 0, credentialsLeftS: 86_400 };
-    try {
-      const subject = heartbeatSubject.build({ org, node: node.id });
-      return HeartbeatReply.decode(await broker.request(subject, Heartbeat.encode(beat).finish(), 10_000));
-    } finally {
-      await broker.close();
-    }
-  }
 
   describe('that is closed', () => {
     it('refuses its nodes at every door, at once and until it is open again', async () => {
       const org = world.freshOrg();
       const node = await world.node(one, 'laptop', org);
-      assert.equal((await beat(node, org)).orgStatus, '');
+      assert.equal((await beat(world, node)).orgStatus, '');
       await publish(org, { status: 'deleted', deletion: 1 });
       for (const service of [one, two]) {
         assert.equal((await join(service, org, 'late'))?.reason, 'ORG_CLOSED');
@@ -96,10 +81,10 @@ describe('the registry and the state of orgs', function () {
         assert.equal(await reasonOf(client.openInbox({})), 'ORG_CLOSED');
         assert.equal(await reasonOf(client.registerAgent({ name: 'x', adapter: 'stream' })), 'ORG_CLOSED');
       }
-      const { known, orgStatus } = await beat(node, org);
+      const { known, orgStatus } = await beat(world, node);
       assert.deepEqual([known, orgStatus], [false, 'deleted']);
       await publish(org, { deletion: 1 });
-      assert.equal((await beat(node, org)).known, true);
+      assert.equal((await beat(world, node)).known, true);
       await greet(world.client(two), node.id, node.seed);
       assert.equal(await reasonOf(node.client.openInbox({})), 'none');
     });
@@ -110,7 +95,7 @@ describe('the registry and the state of orgs', function () {
     const node = await world.node(one, 'listener', org);
     const revocations = [{ kind: 'key', subject: 'k_1', issuedUntilMs: 5 }];
     await publish(org, { revocations });
-    const told = await beat(node, org);
+    const told = await beat(world, node);
     assert.equal(told.orgStatus, 'active');
     assert.deepEqual(told.revocations.slice(0, 1), revocations);
   });
@@ -214,7 +199,7 @@ describe('the registry and the state of orgs', function () {
       assert.equal(online.connected(), false);
       await assert.rejects(world.nodeBroker(node, undefined, 0), { reason: 'NATS_REFUSED' });
       assert.ok(drops === 0 && elsewhere.connected());
-      assert.equal((await beat(neighbour, other)).known, true);
+      assert.equal((await beat(world, neighbour)).known, true);
       assert.equal(await reasonOf(greet(world.client(two), node.id, node.seed)), 'NODE_UNKNOWN');
       await publish(org, { deletion: 3 });
       const anew = await world.node(one, 'a', org);

@@ -9,9 +9,7 @@ import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { openStore } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
-import { entities } from '../src/store/entities.ts';
-import { migrations } from '../src/store/migrations.ts';
-import { reasonOf, startRegistryWorld } from './fixture.ts';
+import { OWN_SCHEMA, reasonOf, startRegistryWorld } from './fixture.ts';
 
 describe('registry and its database', function () {
   this.timeout(90_000);
@@ -30,8 +28,7 @@ describe('registry and its database', function () {
     };
     await beat();
 
-    process.kill(postgres.server.pid, 'SIGKILL');
-    await postgres.server.exited;
+    await postgres.kill();
     const away = await beat();
     assert.equal(away.known, true);
     assert.notEqual(away.userJwt, '');
@@ -43,14 +40,7 @@ describe('registry and its database', function () {
     assert.equal(await reasonOf(node.client.registerAgent({ name: 'bob', adapter: 'stream' })), 'none');
     const { agent } = await node.client.lookupAgent({ name: 'alice' });
     assert.equal(agent!.status, 'online');
-    const store = await openStore({
-      url: world.databaseUrl,
-      schema: 'registry',
-      entities,
-      migrations,
-      poolMax: 2,
-      applicationName: 'test',
-    });
+    const store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
     const written = () =>
       store.query<{ status: string }>('select status from nodes where id = $1', [node.id]);
     await eventually(async () => (await written())[0]!.status === 'online');

@@ -1,6 +1,6 @@
 /** A double of Stripe, the real library, a real PostgreSQL with the schema of org, and any number of upkeeps on them. */
 
-import { type Clock, newId, systemClock } from '@fleetwire/kernel';
+import { type Clock, newId, nowMs, systemClock } from '@fleetwire/kernel';
 import { openStore, type Store } from '@fleetwire/store';
 import { createLog } from '@fleetwire/telemetry';
 import { startTestPostgres } from '@fleetwire/testkit';
@@ -8,8 +8,8 @@ import { type BillingConfig, createBilling, upkeepLimits } from '../../src/billi
 import type { Billing } from '../../src/billing/port.ts';
 import { type BillingChange, storeOutcome } from '../../src/billing/store-outcome.ts';
 import { BillingUpkeep, type UpkeepOptions } from '../../src/billing/upkeep.ts';
-import { entities, Org, type OrgRow } from '../../src/store/entities.ts';
-import { migrations } from '../../src/store/migrations.ts';
+import { Org, type OrgRow } from '../../src/store/entities.ts';
+import { OWN_SCHEMA } from '../own-schema.ts';
 import { SECRET_KEY, StripeDouble } from './stripe-double.ts';
 import type { Customer, Sub } from './stripe-model.ts';
 
@@ -30,6 +30,8 @@ export interface BillingWorld extends AsyncDisposable {
   upkeep(more?: Partial<UpkeepOptions>): BillingUpkeep;
   /** With an owner and `members` - 1 others, due at once. */
   org(plan: string, members?: number): Promise<string>;
+  /** The same, and one replica has billed all that was due. */
+  billed(plan: string, members?: number): Promise<string>;
   setMembers(org: string, members: number): Promise<void>;
   /** As a change by a member would. */
   setPlan(org: string, plan: string, status?: string): Promise<void>;
@@ -64,14 +66,7 @@ export function itemsOf(sub: Sub | undefined) {
 export async function startBillingWorld(more: Partial<BillingConfig> = {}): Promise<BillingWorld> {
   await using building = new AsyncDisposableStack();
   const postgres = building.use(await startTestPostgres());
-  const store = await openStore({
-    url: postgres.url,
-    schema: 'org',
-    entities,
-    migrations,
-    poolMax: 6,
-    applicationName: 'billing',
-  });
+  const store = await openStore({ ...OWN_SCHEMA, url: postgres.url, poolMax: 6 });
   building.defer(() => store.close());
   const stripe = building.use(await StripeDouble.start());
   const config = testConfig(stripe.url, more);
@@ -82,7 +77,6 @@ export async function startBillingWorld(more: Partial<BillingConfig> = {}): Prom
     nowUs: () => systemClock.nowUs() + aheadMs * 1000,
     monotonicMs: () => systemClock.monotonicMs(),
   };
-  const nowMs = () => Math.floor(clock.nowUs() / 1000);
   const settle = storeOutcome(store, clock, (_tx, change) => Promise.resolve(void told.push(change)));
   const log = createLog({ service: 'org', instance: 'test', version: '0', level: 'silent' });
   const closing = building.move();
@@ -99,40 +93,38 @@ export async function startBillingWorld(more: Partial<BillingConfig> = {}): Prom
       );
     }
   };
-  const isOf = (org: string) => (each: Sub | Customer) => each.metadata['fleetwire_org'] === org;
   const due = (org: string) =>
-    store.query('update orgs set billing_due_at_ms = $2 where id = $1', [org, nowMs()]);
+    store.query('update orgs set billing_due_at_ms = $2 where id = $1', [org, nowMs(clock)]);
+  const upkeep: BillingWorld['upkeep'] = (parts = {}) =>
+    new BillingUpkeep({ store, billing, settle, clock, log, limits: upkeepLimits(config), ...parts });
+  const newOrg: BillingWorld['org'] = async (plan, members = 1) => {
+    const id = newId('org');
+    await store.query(
+      `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version,
+         created_at_ms, billing_status, billing_failures)
+       values ($1, $1, 'Acme', $2, false, 'active', 0, 1, 1, 1, 'none', 0)`,
+      [id, plan],
+    );
+    await addMembers(id, 0, members);
+    await due(id);
+    return id;
+  };
   return {
     store,
     stripe,
     billing,
     told,
     clock,
-    nowMs,
+    nowMs: () => nowMs(clock),
     advance: (ms) => {
       aheadMs += ms;
     },
-    upkeep: (parts = {}) =>
-      new BillingUpkeep({
-        store,
-        billing,
-        settle,
-        clock,
-        log,
-        limits: upkeepLimits(config),
-        ...parts,
-      }),
-    org: async (plan, members = 1) => {
-      const id = newId('org');
-      await store.query(
-        `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version,
-           created_at_ms, billing_status, billing_failures)
-         values ($1, $1, 'Acme', $2, false, 'active', 0, 1, 1, 1, 'none', 0)`,
-        [id, plan],
-      );
-      await addMembers(id, 0, members);
-      await due(id);
-      return id;
+    upkeep,
+    org: newOrg,
+    billed: async (plan, members) => {
+      const org = await newOrg(plan, members);
+      await upkeep().runDue();
+      return org;
     },
     setMembers: async (org, members) => {
       const [row] = await store.query<{ count: number }>('select count(*) from memberships where org = $1', [
@@ -150,9 +142,9 @@ export async function startBillingWorld(more: Partial<BillingConfig> = {}): Prom
       const row = await store.run((em) => em.findOne(Org, { id: org }));
       return row!;
     },
-    subsOf: (org) => stripe.model.subscriptions.filter(isOf(org)),
-    liveOf: (org) => stripe.model.live.filter(isOf(org)),
-    customersOf: (org) => stripe.model.customers.filter(isOf(org)),
+    subsOf: (org) => stripe.model.subscriptionsOf(org),
+    liveOf: (org) => stripe.model.liveOf(org),
+    customersOf: (org) => stripe.model.customersOf(org),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }

@@ -54,6 +54,7 @@ export function refusal(status: number, code: string): Answer {
 
 const ok = (body: unknown): Answer => ({ status: 200, body: structuredClone(body) });
 const missing = () => refusal(404, 'resource_missing');
+const isOf = (org: string) => (each: Sub | Customer) => each.metadata['fleetwire_org'] === org;
 const OVER = ['canceled', 'incomplete_expired'];
 
 export class StripeModel {
@@ -67,6 +68,19 @@ export class StripeModel {
 
   get live(): Sub[] {
     return this.subscriptions.filter((sub) => !OVER.includes(sub.status));
+  }
+
+  /** What there is of an org, in the order of creation; `liveOf`: what is not over. */
+  subscriptionsOf(org: string): Sub[] {
+    return this.subscriptions.filter(isOf(org));
+  }
+
+  liveOf(org: string): Sub[] {
+    return this.live.filter(isOf(org));
+  }
+
+  customersOf(org: string): Customer[] {
+    return this.customers.filter(isOf(org));
   }
 
   createCustomer(form: Form): Answer {

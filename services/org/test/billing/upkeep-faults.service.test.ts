@@ -22,15 +22,9 @@ describe('upkeep of billing, when things go wrong', function () {
   afterEach(() => {
     world.stripe.heal();
     world.stripe.model.searchable = true;
-    world.told.length = 0;
   });
 
   const work = () => world.upkeep().runDue();
-  const billed = async (plan: string, members = 1): Promise<string> => {
-    const org = await world.org(plan, members);
-    await work();
-    return org;
-  };
   /** The backoff is over, and so is every claim. */
   const later = () => {
     world.advance(HOUR_MS);
@@ -105,7 +99,7 @@ describe('upkeep of billing, when things go wrong', function () {
   });
 
   it('takes up a customer and a subscription that nobody wrote down, also after a day', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     await world.store.query(
       `update orgs set customer_id = null, subscription_id = null, billed_plan = null, billed_seats = null,
          billing_due_at_ms = $2 where id = $1`,
@@ -147,7 +141,7 @@ describe('upkeep of billing, when things go wrong', function () {
   });
 
   it('keeps what was set due while it was at work', async () => {
-    const org = await billed('team', 3);
+    const org = await world.billed('team', 3);
     await world.setMembers(org, 4);
     const hold = world.stripe.fail(/^POST \/v1\/subscriptions\/sub/, { kind: 'hold', worked: true });
     const running = work();
@@ -160,7 +154,7 @@ describe('upkeep of billing, when things go wrong', function () {
   });
 
   it('looks again when an older wish may have been the later call', async () => {
-    const org = await billed('team', 3);
+    const org = await world.billed('team', 3);
     await world.setMembers(org, 4);
     const hold = world.stripe.fail(/^POST \/v1\/subscriptions\/sub/, { kind: 'hold', worked: false });
     const slow = work();
@@ -175,7 +169,7 @@ describe('upkeep of billing, when things go wrong', function () {
   });
 
   it('does not take its own cancellation for one that was made there', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     await world.setPlan(org, 'free');
     const cancelled = Promise.withResolvers<void>();
     const settle = () => {
@@ -192,7 +186,7 @@ describe('upkeep of billing, when things go wrong', function () {
   });
 
   it('lets nobody fall for what an older subscription was', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     const [first] = world.liveOf(org);
     world.stripe.model.endThere(first!.id);
     await world.setMembers(org, 2);

@@ -17,21 +17,12 @@ describe('upkeep of billing', function () {
     world = await startBillingWorld();
   });
   after(() => world[Symbol.asyncDispose]());
-  afterEach(() => {
-    world.stripe.heal();
-    world.stripe.model.searchable = true;
-    world.told.length = 0;
-  });
+  afterEach(() => world.stripe.heal());
 
   const work = () => world.upkeep().runDue();
-  const billed = async (plan: string, members = 1): Promise<string> => {
-    const org = await world.org(plan, members);
-    await work();
-    return org;
-  };
 
   it('makes a customer and a subscription for a new org', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     const [sub, ...others] = world.subsOf(org);
     assert.deepEqual(others, []);
     assert.deepEqual(itemsOf(sub), [[PRICES.team, 3]]);
@@ -55,13 +46,13 @@ describe('upkeep of billing', function () {
 
   it('makes no call for what is not billed by seat', async () => {
     const before = world.stripe.requests.length;
-    const orgs = [await billed('free', 2), await billed('enterprise', 2)];
+    const orgs = [await world.billed('free', 2), await world.billed('enterprise', 2)];
     assert.equal(world.stripe.requests.length, before);
     for (const org of orgs) assert.equal((await world.row(org)).billingDueAtMs, null);
   });
 
   it('lets seats follow members, three at least on Team', async () => {
-    const org = await billed('team', 2);
+    const org = await world.billed('team', 2);
     for (const [members, seats] of [
       [3, 3],
       [5, 5],
@@ -77,7 +68,7 @@ describe('upkeep of billing', function () {
   });
 
   it('goes from plan to plan and back with one item', async () => {
-    const org = await billed('pro', 2);
+    const org = await world.billed('pro', 2);
     for (const plan of ['team', 'pro', 'team', 'pro'] as const) {
       await world.setPlan(org, plan);
       await work();
@@ -89,7 +80,7 @@ describe('upkeep of billing', function () {
   });
 
   it('leaves items alone that somebody added', async () => {
-    const org = await billed('team', 3);
+    const org = await world.billed('team', 3);
     const extra = { id: 'si_extra', price: { id: 'price_sso' }, quantity: 1 };
     world.liveOf(org)[0]!.items.data.unshift(extra);
     await world.setMembers(org, 6);
@@ -101,7 +92,7 @@ describe('upkeep of billing', function () {
   });
 
   it('ends and begins again with free, enterprise and deletion', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     const steps = [
       ['free', 'active', 0],
       ['team', 'active', 1],
@@ -122,7 +113,7 @@ describe('upkeep of billing', function () {
   });
 
   it('falls to free when the subscription was ended there, and only then', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     const first = world.liveOf(org)[0]!;
     world.stripe.model.endThere(first.id);
     await world.setMembers(org, 2);
@@ -146,7 +137,7 @@ describe('upkeep of billing', function () {
   });
 
   it('shows late payments and keeps the plan', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     for (const [status, shown] of [
       ['past_due', 'past_due'],
       ['unpaid', 'past_due'],
@@ -161,7 +152,7 @@ describe('upkeep of billing', function () {
   });
 
   it('makes another when Stripe knows neither customer nor subscription', async () => {
-    const org = await billed('team');
+    const org = await world.billed('team');
     const { model } = world.stripe;
     model.subscriptions.splice(model.subscriptions.indexOf(world.liveOf(org)[0]!), 1);
     world.customersOf(org)[0]!.deleted = true;
@@ -175,7 +166,7 @@ describe('upkeep of billing', function () {
 
   describe('cancelNow', () => {
     it('ends it, again and again, and the org that is unknown too', async () => {
-      const org = await billed('team');
+      const org = await world.billed('team');
       await world.setPlan(org, 'team', 'deleting');
       const upkeep = world.upkeep();
       await upkeep.cancelNow(org);
@@ -188,7 +179,7 @@ describe('upkeep of billing', function () {
     });
 
     it('ends what nobody wrote down', async () => {
-      const org = await billed('team');
+      const org = await world.billed('team');
       await world.setPlan(org, 'team', 'deleting');
       await world.store.query('update orgs set subscription_id = null where id = $1', [org]);
       await world.upkeep().cancelNow(org);
@@ -196,7 +187,7 @@ describe('upkeep of billing', function () {
     });
 
     it('rejects while Stripe is away, and works afterwards', async () => {
-      const org = await billed('team');
+      const org = await world.billed('team');
       await world.setPlan(org, 'team', 'deleting');
       world.stripe.fail(/^DELETE/, { kind: 'answer', status: 500 });
       await assert.rejects(world.upkeep().cancelNow(org), { reason: 'BILLING_AWAY', kind: 'unavailable' });

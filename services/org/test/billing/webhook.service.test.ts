@@ -29,8 +29,7 @@ describe('billing webhook', function () {
   });
   after(() => world[Symbol.asyncDispose]());
   beforeEach(async () => {
-    org = await world.org('team', 3);
-    await work();
+    org = await world.billed('team', 3);
     sub = world.stripe.model.live.at(-1)!;
     kicks = 0;
   });
@@ -183,8 +182,7 @@ describe('billing webhook', function () {
     for (let turn = 0; turn < 6; turn++) {
       const order = [...types.slice(turn), ...types.slice(0, turn)];
       const ends = turn % 2 === 0;
-      const other = await world.org('team', 4);
-      await work();
+      const other = await world.billed('team', 4);
       const its = world.stripe.model.live.at(-1)!;
       const asItWas = structuredClone(its);
       if (ends) world.stripe.model.endThere(its.id);

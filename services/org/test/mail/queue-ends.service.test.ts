@@ -2,7 +2,7 @@
 // Method: claims that nothing follows, mailers that wait to be released, a database that is away.
 
 import { strict as assert } from 'node:assert';
-import { FleetwireError } from '@fleetwire/kernel';
+import { FleetwireError, nowMs } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
@@ -13,10 +13,9 @@ describe('a replica', () => {
   it('passes over what another is claiming', async () => {
     await using it = await world();
     for (const id of ['i_1', 'i_2']) await it.put(id);
-    const nowMs = Math.floor(it.clock.nowUs() / 1000);
     const claimed = await it.store.transaction(async ({ query }) => {
       await query("select id from mails where id = 'i_1' for update");
-      return claimDue(it.store, 5, nowMs, 60_000);
+      return claimDue(it.store, 5, nowMs(it.clock), 60_000);
     });
     assert.deepEqual(
       claimed.map(({ id }) => id),
@@ -28,8 +27,7 @@ describe('a replica', () => {
     await using it = await world();
     await it.put('i_1');
     // What a claim leaves behind when nothing follows it.
-    const nowMs = Math.floor(it.clock.nowUs() / 1000);
-    assert.equal((await claimDue(it.store, 5, nowMs, 60_000)).length, 1);
+    assert.equal((await claimDue(it.store, 5, nowMs(it.clock), 60_000)).length, 1);
     const { mailer, sent } = noting();
     const queue = it.queue({ mailer });
     await it.put('i_2');
@@ -50,7 +48,7 @@ describe('a replica', () => {
     const queue = it.queue({ mailer: slow.mailer, pollMs: 10 * HOUR });
     await eventually(() => slow.sent.length === 1);
     it.pass(60_000);
-    const second = await claimDue(it.store, 5, Math.floor(it.clock.nowUs() / 1000), 60_000);
+    const second = await claimDue(it.store, 5, nowMs(it.clock), 60_000);
     assert.equal(second.length, 1);
     reject(new FleetwireError('failed_precondition', 'MAIL_REFUSED', 'no'));
     await eventually(() => it.logged.some((fields) => fields['mail'] === 'i_1'));

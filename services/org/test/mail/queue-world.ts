@@ -1,6 +1,6 @@
 /** A table of mails on real PostgreSQL, queues on it, and a clock that tests move. */
 
-import { type Clock, systemClock } from '@fleetwire/kernel';
+import { type Clock, nowMs, systemClock } from '@fleetwire/kernel';
 import { openStore, type Store } from '@fleetwire/store';
 import { startTestPostgres } from '@fleetwire/testkit';
 import type { Mailer } from '../../src/mail/mailer.ts';
@@ -11,8 +11,8 @@ import {
   type MailQueueOptions,
 } from '../../src/mail/queue.ts';
 import { createSmtpMailer } from '../../src/mail/smtp.ts';
-import { entities, Mail, type MailRow } from '../../src/store/entities.ts';
-import { migrations } from '../../src/store/migrations.ts';
+import { Mail, type MailRow } from '../../src/store/entities.ts';
+import { OWN_SCHEMA } from '../own-schema.ts';
 
 export const HOUR = 3_600_000;
 
@@ -32,13 +32,11 @@ export interface World extends AsyncDisposable {
 export async function world(): Promise<World> {
   await using building = new AsyncDisposableStack();
   const { url } = building.use(await startTestPostgres());
-  const applicationName = 'test';
-  const store = await openStore({ url, schema: 'org', entities, migrations, poolMax: 8, applicationName });
+  const store = await openStore({ ...OWN_SCHEMA, url, poolMax: 8 });
   building.defer(() => store.close());
   const closing = building.move();
   let passed = 0;
   const clock: Clock = { ...systemClock, nowUs: () => systemClock.nowUs() + passed * 1000 };
-  const nowMs = () => Math.floor(clock.nowUs() / 1000);
   const ends: LetterEnd[] = [];
   const logged: Record<string, unknown>[] = [];
   const log = (fields: object) => void logged.push(fields as Record<string, unknown>);
@@ -53,7 +51,7 @@ export async function world(): Promise<World> {
     put: async (id, row = {}) => {
       const body = JSON.stringify({ text: `text of ${id}`, html: `<p>${id}</p>` });
       const rest = { recipient: `${id}@acme.test`, subject: `letter ${id}`, body, error: '', attempts: 0 };
-      const times = { nextAtMs: nowMs(), untilMs: nowMs() + HOUR };
+      const times = { nextAtMs: nowMs(clock), untilMs: nowMs(clock) + HOUR };
       await store.run((em) =>
         em.insert(Mail, { id, org: 'o_1', state: 'waiting', ...rest, ...times, ...row }),
       );

@@ -2,7 +2,7 @@
 // Method: real PostgreSQL and a real SMTP server; two queues on one table; a clock that tests move.
 
 import { strict as assert } from 'node:assert';
-import { FleetwireError, systemClock } from '@fleetwire/kernel';
+import { FleetwireError, nowMs, systemClock } from '@fleetwire/kernel';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { bySmtp, HOUR, noting, world } from './queue-world.ts';
@@ -13,7 +13,7 @@ describe('letters that wait', () => {
     await using it = await world();
     await using smtp = await startSmtp();
     await it.put('i_1');
-    await it.put('i_later', { nextAtMs: Math.floor(systemClock.nowUs() / 1000) + HOUR });
+    await it.put('i_later', { nextAtMs: nowMs(systemClock) + HOUR });
     await it.put('i_failed', { state: 'failed' });
     it.queue({ mailer: bySmtp(smtp.url) });
     await eventually(() => it.ends.length === 1);
@@ -137,7 +137,7 @@ describe('a letter that is not taken', () => {
     await using it = await world();
     const down = () => Promise.reject(new FleetwireError('unavailable', 'MAIL_NOT_SENT', 'down'));
     const { mailer, sent } = noting(down);
-    await it.put('i_1', { untilMs: Math.floor(it.clock.nowUs() / 1000) + 10_000 });
+    await it.put('i_1', { untilMs: nowMs(it.clock) + 10_000 });
     await it.put('i_2', { untilMs: 1 });
     it.queue({ mailer, retry: { initialMs: 60_000, maxMs: 60_000 } });
     await eventually(() => it.ends.length === 2);

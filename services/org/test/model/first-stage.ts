@@ -1,5 +1,6 @@
 /** What each run of the property tests begins with: two orgs of two owners, one of them with an admin and a member. */
 
+import { secretOf } from '../fixture.ts';
 import type { SoldWorld } from '../sold-world.ts';
 import { newKey, type Stage } from './operation.ts';
 import { Model, ModelOrg } from './org-model.ts';
@@ -35,7 +36,7 @@ async function joining(stage: Stage, org: ModelOrg, email: string, role: 'admin'
   const { world, replicas } = stage.sold;
   const owner = await world.as(replicas[0], org.keys[0]!.secret);
   const { invite, url } = await owner.createInvite({ email, role });
-  const secret = url.split('/').at(-1)!;
+  const secret = secretOf(url);
   const { user, apiKey } = await world.client(replicas[1]).acceptInvite({ secret, email });
   stage.model.users.set(user, email);
   org.invites.push({ id: invite!.id, secret, email, role, by: org.owner.user, state: 'used' });

@@ -199,8 +199,4 @@ export class Model {
   constructor(people: readonly string[]) {
     this.people = people;
   }
-
-  org(id: string): ModelOrg {
-    return this.orgs.find((org) => org.id === id)!;
-  }
 }

@@ -1,6 +1,7 @@
 /** Operations of the property tests on orgs and people. */
 
 import assert from 'node:assert/strict';
+import { secretOf } from '../fixture.ts';
 import {
   ADMINS,
   ALL,
@@ -69,7 +70,7 @@ const invite: Operation = (stage, dice) => {
     expect,
     run: async (client) => {
       const { invite: made, url } = await client.createInvite({ email, role });
-      const secret = url.split('/').at(-1)!;
+      const secret = secretOf(url);
       const granted = role as 'member' | 'admin';
       org.invites.push({ id: made!.id, secret, email, role: granted, by: key.user, state: 'open' });
     },

@@ -84,6 +84,7 @@ const state: fc.Arbitrary<OrgState> = fc.record({
   assignments,
   deletion: fc.constant(0),
   clearing: fc.constant(false),
+  departed: fc.constant([]),
 });
 
 const question: fc.Arbitrary<Question> = fc

@@ -14,6 +14,7 @@ export function org(of: Partial<OrgState> = {}): OrgState {
     revocations: [],
     assignments: [],
     deletion: 0,
+    departed: [],
     clearing: false,
     ...of,
   };

@@ -14,5 +14,6 @@ export const HEADERS = {
 export const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export const SCHEMA_VERSION = '1';
-/** What nodes and hubs say to each other in HELLO. */
-export const PROTOCOL_VERSION = '1';
+/** What nodes and hubs say to each other in HELLO, docs/protocol.md: the newest, and all that are spoken. */
+export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSIONS: readonly number[] = [2, 1];

@@ -11,6 +11,17 @@ export const LIMITS = {
   /** What the NATS servers must accept at least; checked at start. */
   serverMaxPayload: 2 * 1024 * 1024,
   addressChars: 256,
+  /** Of one agent, or labels of one node. */
+  capabilities: 32,
+  capabilityChars: 64,
+  /** Of one agent or node. */
+  tools: 256,
+  toolChars: 100,
+  modelChars: 100,
+  repoChars: 256,
+  /** Agents of one node in one roster, members of one channel. */
+  rosterAgents: 10_000,
+  channelMembers: 10_000,
   contentTypeChars: 128,
   /** A gRPC message in either direction. */
   rpcMessageBytes: 8 * 1024 * 1024,

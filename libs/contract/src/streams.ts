@@ -199,7 +199,7 @@ export interface BucketSpec {
   readonly max_bytes: number;
 }
 
-/** `<org>.<agent>` to an encoded Route. */
+/** `<org>.<id>` to an encoded Route, NodeRoute or ChannelRoute, by the type of the id. */
 export const ROUTES_BUCKET: BucketSpec = { name: 'fw-routes', history: 1, ttl_ms: 0, max_bytes: 512 * MiB };
 /** Org id to an encoded OrgState, written by org; what it says of an org is what every service goes by. */
 export const ORGS_BUCKET: BucketSpec = { name: 'fw-orgs', history: 1, ttl_ms: 0, max_bytes: 512 * MiB };
@@ -231,7 +231,18 @@ export const LEASE_KEYS = {
   sweep: (service: string) => `sweep.${service}`,
 } as const;
 
-export const routeKey = (org: string, agent: string): string => `${org}.${agent}`;
+/** Key of an agent, a node or a channel in the routing table. */
+export const routeKey = (org: string, id: string): string => `${org}.${id}`;
+
+/** The parts of such a key; undefined when it is none. */
+export function parseRouteKey(
+  key: string,
+): { org: string; id: string; kind: 'agent' | 'node' | 'channel' } | undefined {
+  const match = /^([^.]+)\.([anc]_[^.]+)$/.exec(key);
+  if (match === null) return undefined;
+  const kind = ({ a: 'agent', n: 'node', c: 'channel' } as const)[match[2]![0] as 'a' | 'n' | 'c'];
+  return { org: match[1]!, id: match[2]!, kind };
+}
 
 /** Number of partitions unless bootstrap was told otherwise; fixed from then on. */
 export const DEFAULT_PARTITIONS = 8;

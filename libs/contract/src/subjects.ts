@@ -42,6 +42,10 @@ export interface PeerSubject {
   readonly to: string;
   readonly from: string;
 }
+export interface FlushSubject {
+  /** Id of a router replica. */
+  readonly instance: string;
+}
 export interface LiveSubject {
   readonly org: string;
   readonly agent: string;
@@ -128,12 +132,14 @@ export const heartbeatSubject = subjectType<HeartbeatSubject>('heartbeat', ['org
   org: 'token',
   node: 'token',
 });
-/** Core NATS: PEER_BUSY, PEER_READY. */
+/** Core NATS: frames that control a node, from another one or from a service. */
 export const peerSubject = subjectType<PeerSubject>('peer', ['org', 'to', 'from'], {
   org: 'token',
   to: 'token',
   from: 'token',
 });
+/** Core NATS request: answered by the router replica once nothing of an agent's mail is under way by an older route. */
+export const flushSubject = subjectType<FlushSubject>('flush', ['instance'], { instance: 'token' });
 /** Core NATS: streamed tokens. */
 export const liveSubject = subjectType<LiveSubject>('live', ['org', 'agent'], {
   org: 'token',
@@ -170,6 +176,15 @@ export const filters = {
     `${ROOT}.event.${checkToken('org', org, 'token')}.${checkToken('service', service, 'token')}.*`,
   /** Of every org and service. */
   eventsNamed: (name: string) => `${ROOT}.event.*.*.${checkToken('name', name, 'token')}`,
+  /** Control frames to `node`, from whomever. */
+  framesToNode: (org: string, node: string) =>
+    `${ROOT}.peer.${checkToken('org', org, 'token')}.${checkToken('node', node, 'token')}.*`,
+  /** Control frames that `from` may send within an org. */
+  framesFrom: (org: string, from: string) =>
+    `${ROOT}.peer.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
+  /** Of every org. */
+  allFramesFrom: (from: string) => `${ROOT}.peer.*.*.${checkToken('from', from, 'token')}`,
+  allFlushes: `${ROOT}.flush.*`,
   allHeartbeats: `${ROOT}.heartbeat.>`,
   heartbeatsOfOrg: (org: string) => `${ROOT}.heartbeat.${checkToken('org', org, 'token')}.*`,
 } as const;

@@ -11,6 +11,7 @@ import {
   ERROR_TABLE,
   eventSubject,
   filters,
+  flushSubject,
   heartbeatSubject,
   inboxSubject,
   ingressSubject,
@@ -48,6 +49,7 @@ describe('subjects', () => {
     { type: deadSubject, parts: fc.record({ org: token, agent: token }) },
     { type: eventSubject, parts: fc.record({ org: token, service: token, name: token }) },
     { type: heartbeatSubject, parts: fc.record({ org: token, node: token }) },
+    { type: flushSubject, parts: fc.record({ instance: token }) },
     { type: peerSubject, parts: fc.record({ org: token, to: token, from: token }) },
     { type: liveSubject, parts: fc.record({ org: token, agent: token }) },
   ] as const;

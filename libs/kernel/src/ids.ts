@@ -11,6 +11,8 @@ export const ID_PREFIXES = {
   org: 'o',
   node: 'n',
   agent: 'a',
+  /** Channels and groups. */
+  channel: 'c',
   user: 'u',
   key: 'k',
   join: 'j',

@@ -27,6 +27,7 @@ const base: TestHandlers = {
   stopAgent: missing,
   listLocalAgents: missing,
   nodeStatus: missing,
+  directory: missing,
 };
 
 export interface TestServer extends AsyncDisposable {

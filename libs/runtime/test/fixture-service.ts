@@ -68,6 +68,7 @@ export const fixture = defineService({
         runAgent: unused,
         stopAgent: unused,
         listLocalAgents: unused,
+        directory: unused,
         nodeStatus: async () => ({ node: context.instance, version: context.version }),
       },
       { auth: 'none' },

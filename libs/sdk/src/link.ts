@@ -115,7 +115,15 @@ export class Link {
     const { inbox, settings, window, receipts, redeliver } = this.#parts;
     const first = this.welcome === undefined;
     const resume = first && !redeliver ? undefined : inbox.resume();
-    return { name: settings.name, window, resume, resuming: true, receipts };
+    return {
+      name: settings.name,
+      window,
+      resume,
+      resuming: true,
+      receipts,
+      profile: undefined,
+      takeOver: false,
+    };
   }
 
   #take(response: AttachResponse): void {

@@ -49,6 +49,7 @@ export class FakeNode {
       stopAgent: missing,
       listLocalAgents: missing,
       nodeStatus: missing,
+      directory: missing,
     };
     const attach = (requests: AsyncIterable<AttachRequest>, context: RpcContext) =>
       this.#attach(requests, context);

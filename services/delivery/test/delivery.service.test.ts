@@ -205,9 +205,11 @@ describe('delivery service', function () {
       router: 'router-1',
       deadlineUs,
       routeEpoch: 1,
+      movedEpoch: 0,
     });
     const inbox = inboxSubject.build(place);
-    const pack = (e: ReturnType<typeof entry>) => InboxPack.encode({ entries: [e] }).finish();
+    const pack = (e: ReturnType<typeof entry>) =>
+      InboxPack.encode(InboxPack.fromPartial({ entries: [e] })).finish();
     const heard: ReceiptBatch[] = [];
     const listening = broker.subscribe(filters.receiptsOfOrg(sample.ORG), (m) =>
       heard.push(ReceiptBatch.decode(m.data)),

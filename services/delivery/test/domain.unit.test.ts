@@ -150,6 +150,7 @@ describe('expiry', () => {
       router: 'router-1',
       deadlineUs: 9,
       routeEpoch: 1,
+      movedEpoch: 0,
     };
     const made = expiryReceipts(entry, 'delivery-1', message.acceptedAtUs + 9);
     assert.deepEqual(

@@ -182,6 +182,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
         stopAgent: (request, call: NodeContext) => agents.stopAgent(request, call),
         listLocalAgents: (request, call: NodeContext) => agents.listLocalAgents(request, call),
         nodeStatus: (request, call: NodeContext) => agents.nodeStatus(request, call),
+        directory: async () => ({ agents: [], nodes: [], channels: [], asOfMs: 0, current: false }),
       }),
     ],
     authenticate: (bearer: string) => callers.authenticate(bearer),

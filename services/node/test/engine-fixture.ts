@@ -122,7 +122,7 @@ export function entryFor(agent: string, clock: TestClock, more: Partial<Envelope
     ...more,
   }).finish();
   const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, deadlineUs: nowUs + 300_000_000 };
-  return { envelope, recipients: [agent], router: 'router-1', routeEpoch: 1, ...times };
+  return { envelope, recipients: [agent], router: 'router-1', routeEpoch: 1, movedEpoch: 0, ...times };
 }
 
 export async function hold(test: TestEngine, agent: HostedAgent, entry: InboxEntry): Promise<string> {

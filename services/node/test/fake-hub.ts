@@ -23,7 +23,7 @@ import {
 import { type Agent, RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { verifyNodeSignature } from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
-import { bindService, type RpcServer, startRpcServer } from '@fleetwire/rpc';
+import { bindService, type RpcHandlers, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
 import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
 
@@ -94,7 +94,9 @@ export class FakeHub {
   async startRegistry(): Promise<void> {
     const server = await startRpcServer({
       listen: this.#address || '127.0.0.1:0',
-      services: [bindService(RegistryServiceDefinition, this.#handlers(), { auth: 'none' })],
+      services: [
+        bindService(RegistryServiceDefinition, { ...absent(), ...this.#handlers() }, { auth: 'none' }),
+      ],
       log: createLog({ service: 'registry', instance: 'fake', version: '0', level: 'silent' }),
     });
     this.#registry = server;
@@ -117,7 +119,7 @@ export class FakeHub {
   /** Puts entries for one agent into its node's inbox. */
   async put(agent: Agent, entries: readonly InboxEntry[]): Promise<void> {
     const subject = inboxSubject.build({ shard: SHARD, org: TEST_ORG, node: agent.node, agent: agent.id });
-    const payload = InboxPack.encode({ entries: [...entries] }).finish();
+    const payload = InboxPack.encode(InboxPack.fromPartial({ entries: [...entries] })).finish();
     await this.broker.store(subject, payload, { msgId: `fake-${++this.#published}` });
   }
 
@@ -134,7 +136,7 @@ export class FakeHub {
     this.broker.subscribe(filters.allHeartbeats, (message) => {
       const { known, revocations, orgStatus, trustDigest } = this;
       const said = { known, revocations, orgStatus, trustDigest };
-      const reply = { brokerTimeUs: systemClock.nowUs(), userJwt: '', ...said };
+      const reply = HeartbeatReply.fromPartial({ brokerTimeUs: systemClock.nowUs(), ...said });
       message.respond(HeartbeatReply.encode(reply).finish());
     });
   }
@@ -159,7 +161,7 @@ export class FakeHub {
     const agent = this.agents.get(foldName(envelope.to.split('@')[0]!));
     if (agent === undefined) return;
     const nowUs = systemClock.nowUs();
-    const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, routeEpoch: 1 };
+    const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, routeEpoch: 1, movedEpoch: 0 };
     const deadlineUs = nowUs + envelope.ttlMs * 1000;
     const entry = { envelope: encoded, recipients: [agent.id], router: 'router-fake', deadlineUs, ...times };
     for (let copy = 0; copy < this.copies; copy++) await this.put(agent, [entry]);
@@ -218,7 +220,14 @@ export class FakeHub {
             help: `Choose another name; ${request.name}-2 is free.`,
             details: { held_by_node_name: present.nodeName, suggestion: `${request.name}-2` },
           });
-        const fresh = { status: 'online', registeredAtMs: 1, lastSeenAtMs: 1, epoch: 1 };
+        const fresh = {
+          status: 'online',
+          registeredAtMs: 1,
+          lastSeenAtMs: 1,
+          epoch: 1,
+          moving: false,
+          profile: undefined,
+        };
         const nodeName = this.nodes.get(node)!.name;
         const agent = present ?? { id: newId('agent'), ...request, node, nodeName, ...fresh };
         this.agents.set(foldName(request.name), agent);
@@ -241,4 +250,13 @@ function nodeOf(context: { metadata(name: string): string }): string {
 
 async function unimplemented(): Promise<never> {
   throw new FleetwireError('unimplemented', 'NOT_HERE', 'not part of this test');
+}
+
+/** What this stand-in does not do. */
+function absent(): RpcHandlers<typeof RegistryServiceDefinition> {
+  const missing = async (): Promise<never> => {
+    throw new FleetwireError('unimplemented', 'NOT_HERE', 'not in this stand-in');
+  };
+  const names = Object.keys(RegistryServiceDefinition.methods);
+  return Object.fromEntries(names.map((name) => [name, missing])) as never;
 }

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { Stage } from '@fleetwire/gen/message';
-import type { AttachHello, AttachResponse, Delivery } from '@fleetwire/gen/node';
+import { AttachHello, type AttachResponse, type Delivery } from '@fleetwire/gen/node';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { Outflow } from '../src/mail/outflow.ts';
 import { StreamSession } from '../src/mail/stream-session.ts';
@@ -19,7 +19,7 @@ import {
   testEngine,
 } from './engine-fixture.ts';
 
-const HELLO: AttachHello = { name: 'bob', window: 3, resume: undefined, resuming: false, receipts: false };
+const HELLO = AttachHello.fromPartial({ name: 'bob', window: 3 });
 
 describe('stream session', () => {
   let test: TestEngine;

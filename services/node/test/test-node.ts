@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { childEnvironment } from '@fleetwire/config';
 import {
-  type AttachHello,
+  AttachHello,
   type AttachRequest,
   type AttachResponse,
   type Delivery,
@@ -131,8 +131,7 @@ export class TestSession {
   static async open(client: NodeClient, hello: Partial<AttachHello>, acking = true): Promise<TestSession> {
     const session = new TestSession();
     session.acking = acking;
-    const empty = { name: '', window: 0, resume: undefined, resuming: false, receipts: false };
-    session.#push({ hello: { ...empty, ...hello } });
+    session.#push({ hello: AttachHello.fromPartial(hello) });
     void session.#follow(client);
     await eventually(
       () =>

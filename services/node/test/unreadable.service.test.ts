@@ -69,7 +69,7 @@ describe('mail that cannot be decoded', () => {
 
 /** The entry alone, without the tag and length that a pack puts before it. */
 function packed(entry: Parameters<typeof InboxPack.encode>[0]['entries'][number]): Uint8Array[] {
-  const pack = InboxPack.encode({ entries: [entry] }).finish();
+  const pack = InboxPack.encode(InboxPack.fromPartial({ entries: [entry] })).finish();
   return [pack.subarray(pack[1]! < 128 ? 2 : 3)];
 }
 

@@ -7,7 +7,7 @@ import { LEASE_KEYS, LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { publishedKeys } from '@fleetwire/identity';
-import { nowMs, systemRandom } from '@fleetwire/kernel';
+import { FleetwireError, nowMs, systemRandom } from '@fleetwire/kernel';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import {
   defineService,
@@ -175,6 +175,10 @@ function upkeepOf({ broker }: Context, parts: RegistryParts, duties: Duties): Up
   return upkeep;
 }
 
+const later = async (): Promise<never> => {
+  throw new FleetwireError('unimplemented', 'NOT_HERE', 'this call is to come');
+};
+
 function bindRegistry(parts: RegistryParts) {
   return bindService(
     RegistryServiceDefinition,
@@ -188,6 +192,22 @@ function bindRegistry(parts: RegistryParts) {
       lookupAgent: (request, call) => lookupAgent(parts, request, callerOf(call)),
       listAgents: (request, call) => listAgents(parts, request, callerOf(call)),
       listNodes: (request, call) => listNodes(parts, request, callerOf(call)),
+      rotateKey: later,
+      syncRoster: later,
+      renameAgent: later,
+      moveAgent: later,
+      handOver: later,
+      drainNode: later,
+      removeNode: later,
+      requestKeyRotation: later,
+      adoptNode: later,
+      createChannel: later,
+      deleteChannel: later,
+      joinChannel: later,
+      leaveChannel: later,
+      listChannels: later,
+      listChannelMembers: later,
+      sync: later,
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

@@ -227,7 +227,8 @@ export async function beat(
 ): Promise<HeartbeatReply> {
   const broker = await world.nodeBroker(node);
   const subject = heartbeatSubject.build({ org: node.welcome.org, node: node.id });
-  const payload = Heartbeat.encode({ node: node.id, version: '0.1.0', agents: 0, credentialsLeftS }).finish();
+  const said = Heartbeat.fromPartial({ node: node.id, version: '0.1.0', credentialsLeftS });
+  const payload = Heartbeat.encode(said).finish();
   try {
     return HeartbeatReply.decode(await broker.request(subject, payload, 10_000));
   } finally {

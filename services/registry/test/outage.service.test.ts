@@ -23,7 +23,12 @@ describe('registry and its database', function () {
     const broker = await world.nodeBroker(node);
     const subject = heartbeatSubject.build({ org: world.orgs[0], node: node.id });
     const beat = async () => {
-      const mine = { node: node.id, version: '0.1.0', agents: 1, credentialsLeftS: 10 };
+      const mine = Heartbeat.fromPartial({
+        node: node.id,
+        version: '0.1.0',
+        agents: 1,
+        credentialsLeftS: 10,
+      });
       return HeartbeatReply.decode(await broker.request(subject, Heartbeat.encode(mine).finish(), 8000));
     };
     await beat();

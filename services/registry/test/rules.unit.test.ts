@@ -173,7 +173,7 @@ describe('a greeting', () => {
       'none',
     );
     assert.equal(
-      reasonOf(() => checkProtocol('2')),
+      reasonOf(() => checkProtocol('3')),
       'PROTOCOL_UNSUPPORTED',
     );
     assert.equal(

@@ -63,6 +63,7 @@ describe('the judgement of one envelope', () => {
         router: 'router-test',
         deadlineUs: NOW_US + 300_000_000,
         routeEpoch: 1,
+        movedEpoch: 0,
       },
     );
     assert.deepEqual(new Uint8Array(entry!.envelope), Envelope.encode(envelope()).finish());
@@ -263,7 +264,9 @@ describe('bytes', () => {
               router,
               deadlineUs: item.deadlineUs,
               routeEpoch: item.route.epoch,
+              movedEpoch: 0,
             })),
+            mark: undefined,
           }).finish();
           assert.deepEqual(new Uint8Array(encodeInboxPack(items, router)), generated);
         },

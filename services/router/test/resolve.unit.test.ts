@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { Route } from '@fleetwire/gen/message';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { resolve, Suggestions } from '../src/domain/resolve.ts';
@@ -130,7 +131,7 @@ describe('the routing table', () => {
   });
 
   it('refuses a route that no subject can hold', () => {
-    const bad = { agent: 'a.b', name: 'x', node: 'n', nodeName: 'n', epoch: 1, shard: 0 };
+    const bad = Route.fromPartial({ agent: 'a.b', name: 'x', node: 'n', nodeName: 'n', epoch: 1 });
     assert.equal(routeEntry(ORG, bad), undefined);
     assert.equal(routeEntry(ORG, { ...bad, agent: 'a', name: 'no good' }), undefined);
   });

@@ -87,7 +87,19 @@ export class AgentHandlers {
       inboxDepth: engine.custody.depth,
       receiptsWaiting: engine.tables.receipts.count(),
     };
-    return { node, name, org, hub, agents: engine.book.size, ...depths, version, hubError: error };
+    return {
+      node,
+      name,
+      org,
+      hub,
+      agents: engine.book.size,
+      ...depths,
+      version,
+      hubError: error,
+      draining: false,
+      protocol: 0,
+      contender: '',
+    };
   }
 
   #describe(agent: HostedAgent): LocalAgent {

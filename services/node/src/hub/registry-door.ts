@@ -163,7 +163,7 @@ export class RegistryDoor {
       node: identity.node,
       nonce,
       signature: signWithNodeKey(identity.seed, nonce),
-      protocol: PROTOCOL_VERSION,
+      protocol: String(PROTOCOL_VERSION),
       version,
       platform: `${process.platform}-${process.arch}`,
     };

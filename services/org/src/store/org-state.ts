@@ -42,6 +42,7 @@ export async function orgState(
       user: row.user_id,
       suspended: row.status === 'suspended',
     })),
+    departed: [],
     deletion: org.deletion,
     // To the end, since the registry's word changes no version.
     clearing: org.status === 'deleting' && org.deletion_step !== 'cancel_subscription',

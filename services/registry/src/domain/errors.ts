@@ -1,6 +1,6 @@
 /** The registry's refusals, each in one place. */
 
-import { PROTOCOL_VERSION } from '@fleetwire/contract';
+import { PROTOCOL_VERSION, PROTOCOL_VERSIONS } from '@fleetwire/contract';
 import { isNodePublicKey } from '@fleetwire/identity';
 import { FleetwireError, printable } from '@fleetwire/kernel';
 
@@ -69,11 +69,11 @@ export const signatureInvalid = (): FleetwireError =>
 
 /** Throws PROTOCOL_UNSUPPORTED unless the node speaks ours. */
 export function checkProtocol(protocol: string): void {
-  if (protocol === PROTOCOL_VERSION) return;
+  if (PROTOCOL_VERSIONS.includes(Number(protocol))) return;
   const message = `protocol version "${printable(protocol)}" is not spoken here`;
   throw new FleetwireError('failed_precondition', 'PROTOCOL_UNSUPPORTED', message, {
     help: `Use a version of the node that speaks protocol ${PROTOCOL_VERSION}.`,
-    details: { supported: PROTOCOL_VERSION },
+    details: { supported: PROTOCOL_VERSIONS.join(',') },
   });
 }
 

@@ -67,5 +67,7 @@ export function shownAgent(parts: RegistryParts, agent: PlacedAgent): Agent {
     registeredAtMs: agent.registeredAtMs,
     lastSeenAtMs,
     epoch: agent.epoch,
+    profile: undefined,
+    moving: false,
   };
 }

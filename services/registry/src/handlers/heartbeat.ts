@@ -75,7 +75,8 @@ export class Heartbeats {
     const brokerTimeUs = this.#parts.clock.nowUs();
     const told = { revocations: org?.state.revocations ?? [], orgStatus: org?.status ?? '' };
     const digest = trustDigest(this.#parts.jwks());
-    message.respond(encode(HeartbeatReply, { brokerTimeUs, userJwt, known, ...told, trustDigest: digest }));
+    const reply = { brokerTimeUs, userJwt, known, ...told, trustDigest: digest };
+    message.respond(encode(HeartbeatReply, HeartbeatReply.fromPartial(reply)));
   }
 
   async #renewal(node: Parameters<RegistryParts['mint']>[0], leftS: number): Promise<string> {

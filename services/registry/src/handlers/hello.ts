@@ -1,9 +1,9 @@
 /** Challenge and Hello: a node proves that it holds its private key and gets what it needs to work. */
 
-import type {
-  ChallengeRequest,
-  ChallengeResponse,
-  HelloRequest,
+import {
+  type ChallengeRequest,
+  type ChallengeResponse,
+  type HelloRequest,
   HelloResponse,
 } from '@fleetwire/gen/registry';
 import { verifyNodeSignature } from '@fleetwire/identity';
@@ -38,7 +38,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
     parts.nodes.greeted(node.id, shortened(request.version), shortened(request.platform)),
   ]);
   parts.lastSeen.note(node.id, now);
-  return {
+  return HelloResponse.fromPartial({
     userJwt: credentials.jwt,
     userJwtExpiresAtMs: credentials.expiresAtMs,
     natsUrls: [...parts.natsUrls],
@@ -50,7 +50,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
     org: node.org,
     nodeName: node.name,
     trust: parts.jwks(),
-  };
+  });
 }
 
 /** Free text of the node's, shown to people: bounded, and without control characters. */

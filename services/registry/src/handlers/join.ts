@@ -36,11 +36,11 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
   };
   const max = parts.config.nodes_max;
   const outcome = await parts.nodes.insert(node, Math.min(max, access?.planLimit('nodes') ?? max));
-  if (outcome === 'inserted') return { node: id, org };
+  if (outcome === 'inserted') return { node: id, org, hubKey: '' };
   if (outcome === 'org_cleared') throw orgClosed(org);
   const present = await parts.nodes.byPublicKey(publicKey);
   if (present !== null) {
-    if (present.org === org && present.folded === node.folded) return { node: present.id, org };
+    if (present.org === org && present.folded === node.folded) return { node: present.id, org, hubKey: '' };
     throw nodeAlreadyJoined(present.name);
   }
   const taken = await parts.nodes.taken(org, [node.folded, ...suggestions(name, 'node').map(foldName)]);

@@ -1,6 +1,6 @@
 /** ListNodes. */
 
-import type { ListNodesRequest, ListNodesResponse, Node } from '@fleetwire/gen/registry';
+import { type ListNodesRequest, type ListNodesResponse, Node } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { isName, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
@@ -26,7 +26,7 @@ export async function listNodes(
 
 function shownNode(parts: RegistryParts, node: NodeRow): Node {
   const lastSeenAtMs = parts.lastSeen.latest(node.id, node.lastSeenAtMs);
-  return {
+  return Node.fromPartial({
     id: node.id,
     name: node.name,
     status: statusOf(lastSeenAtMs, nowMs(parts.clock), parts.config.liveness_ms),
@@ -35,5 +35,5 @@ function shownNode(parts: RegistryParts, node: NodeRow): Node {
     joinedAtMs: node.joinedAtMs,
     lastSeenAtMs,
     agents: node.agents,
-  };
+  });
 }

@@ -80,14 +80,14 @@ export class RouteTable {
 }
 
 export function routeOf(agent: PlacedAgent): Route {
-  return {
+  return Route.fromPartial({
     agent: agent.id,
     name: agent.name,
     node: agent.node,
     nodeName: agent.nodeName,
     epoch: agent.epoch,
     shard: agent.shard,
-  };
+  });
 }
 
 function decodeRoute(bytes: Uint8Array): Route | undefined {

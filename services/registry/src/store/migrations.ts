@@ -49,7 +49,77 @@ class FollowOrgs extends Migration {
   }
 }
 
+/** Owners, facts, keys and moves of nodes; what agents say of themselves; channels and groups. */
+class FollowMachines extends Migration {
+  override up(): void {
+    this.addSql(`alter table nodes
+      add column owner text not null default '',
+      add column protocol integer not null default 1,
+      add column host text not null default '',
+      add column instance text not null default '',
+      add column machine text not null default '',
+      add column contender text not null default '',
+      add column contender_at_ms bigint not null default 0,
+      add column facts jsonb not null default '{}',
+      add column draining boolean not null default false,
+      add column left_at_ms bigint not null default 0,
+      add column shut_out text not null default '',
+      add column rotate boolean not null default false,
+      add column old_public_key text,
+      add column old_key_until_ms bigint not null default 0,
+      add column epoch bigint not null default 0`);
+    this.addSql(`create table removed_keys (
+      public_key text not null primary key,
+      org text not null,
+      node text not null,
+      reason text not null,
+      removed_at_ms bigint not null)`);
+    this.addSql('create index removed_keys_org on removed_keys (org)');
+    this.addSql(`alter table agents
+      add column model text not null default '',
+      add column capabilities text[] not null default '{}',
+      add column tools text[],
+      add column repo text not null default '',
+      add column visibility text not null default 'isolated',
+      add column policy_group text not null default '',
+      add column location jsonb not null default '{}',
+      add column movable boolean not null default false,
+      add column suspended boolean not null default false`);
+    this.addSql(`create table channels (
+      id text not null primary key,
+      org text not null,
+      kind text not null,
+      name text not null,
+      folded text not null,
+      created_by text not null,
+      created_at_ms bigint not null,
+      epoch bigint not null,
+      constraint channels_org_name unique (org, kind, folded))`);
+    this.addSql(`create table channel_members (
+      channel text not null references channels (id) on delete cascade,
+      agent text not null references agents (id) on delete cascade,
+      primary key (channel, agent))`);
+    this.addSql('create index channel_members_agent on channel_members (agent)');
+    this.addSql(`create table moves (
+      agent text not null,
+      epoch bigint not null,
+      org text not null,
+      from_node text not null,
+      from_shard integer not null,
+      to_node text not null,
+      to_shard integer not null,
+      reason text not null,
+      state text not null,
+      started_at_ms bigint not null,
+      changed_at_ms bigint not null,
+      primary key (agent, epoch))`);
+    this.addSql('create index moves_state on moves (state, changed_at_ms)');
+    this.addSql('create index moves_from on moves (from_node, state)');
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '001-create-tables', class: CreateTables },
   { name: '002-follow-orgs', class: FollowOrgs },
+  { name: '003-follow-machines', class: FollowMachines },
 ];

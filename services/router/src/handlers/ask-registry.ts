@@ -1,5 +1,6 @@
 /** One question to registry about one name of one org, with the router's own identity. */
 
+import { Route } from '@fleetwire/gen/message';
 import type { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { FleetwireError, foldName } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
@@ -16,7 +17,7 @@ export function askRegistry(
       const { agent } = await registry.lookupAgent({ name: folded, org }, { deadlineMs });
       if (agent === undefined || foldName(agent.name) !== folded) return undefined;
       const { id, name, node, nodeName, epoch } = agent;
-      return routeEntry(org, { agent: id, name, node, nodeName, epoch, shard: 0 });
+      return routeEntry(org, Route.fromPartial({ agent: id, name, node, nodeName, epoch }));
     } catch (error) {
       if (error instanceof FleetwireError && error.kind === 'not_found') return undefined;
       throw error;

@@ -34,6 +34,13 @@ export interface OrgState {
   deletion: number;
   /** The registry is to remove its agents and nodes now, and to say so by ConfirmCleared. */
   clearing: boolean;
+  /** Who is no member any more: what they had brought in until then is shut out. The newest 1000. */
+  departed: Departure[];
+}
+
+export interface Departure {
+  user: string;
+  atMs: number;
 }
 
 /** -1: no limit. */
@@ -129,6 +136,7 @@ function createBaseOrgState(): OrgState {
     assignments: [],
     deletion: 0,
     clearing: false,
+    departed: [],
   };
 }
 
@@ -166,6 +174,9 @@ export const OrgState: MessageFns<OrgState> = {
     }
     if (message.clearing !== false) {
       writer.uint32(88).bool(message.clearing);
+    }
+    for (const v of message.departed) {
+      Departure.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -271,6 +282,14 @@ export const OrgState: MessageFns<OrgState> = {
             message.clearing = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.departed.push(Departure.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -300,6 +319,9 @@ export const OrgState: MessageFns<OrgState> = {
         : [],
       deletion: isSet(object.deletion) ? globalThis.Number(object.deletion) : 0,
       clearing: isSet(object.clearing) ? globalThis.Boolean(object.clearing) : false,
+      departed: globalThis.Array.isArray(object?.departed)
+        ? object.departed.map((e: any) => Departure.fromJSON(e))
+        : [],
     };
   },
 
@@ -338,6 +360,9 @@ export const OrgState: MessageFns<OrgState> = {
     if (message.clearing !== false) {
       obj.clearing = message.clearing;
     }
+    if (message.departed?.length) {
+      obj.departed = message.departed.map((e) => Departure.toJSON(e));
+    }
     return obj;
   },
 
@@ -359,6 +384,96 @@ export const OrgState: MessageFns<OrgState> = {
     message.assignments = object.assignments?.map((e) => AgentAssignment.fromPartial(e)) || [];
     message.deletion = object.deletion ?? 0;
     message.clearing = object.clearing ?? false;
+    message.departed = object.departed?.map((e) => Departure.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeparture(): Departure {
+  return { user: "", atMs: 0 };
+}
+
+export const Departure: MessageFns<Departure> = {
+  encode(message: Departure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(16).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Departure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeparture();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Departure {
+    return {
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      atMs: isSet(object.atMs)
+        ? globalThis.Number(object.atMs)
+        : isSet(object.at_ms)
+        ? globalThis.Number(object.at_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: Departure): unknown {
+    const obj: any = {};
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.atMs !== 0) {
+      obj.atMs = Math.round(message.atMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Departure>): Departure {
+    return Departure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Departure>): Departure {
+    const message = createBaseDeparture();
+    message.user = object.user ?? "";
+    message.atMs = object.atMs ?? 0;
     return message;
   },
 };

@@ -161,11 +161,22 @@ export interface InboxEntry {
   deadlineUs: number;
   /** Epoch of the route that was followed. */
   routeEpoch: number;
+  /** Not 0: it waited at the node where its recipient lived before this epoch, and goes before what came here directly. */
+  movedEpoch: number;
 }
 
 /** What a router publishes to one inbox subject. */
 export interface InboxPack {
   entries: InboxEntry[];
+  /** Marks a point in a moving agent's mail; such a pack has no entries. */
+  mark: MoveMark | undefined;
+}
+
+export interface MoveMark {
+  agent: string;
+  epoch: number;
+  /** At the old node: no router sends here any more. At the new node: all that waited elsewhere has come. */
+  end: boolean;
 }
 
 /** One step of a message's way. */
@@ -225,14 +236,56 @@ export interface DeadLetter {
   hops: Hop[];
 }
 
-/** One entry of the routing table (key-value bucket fw-routes, key <org>.<agent>). */
+/** One agent in the routing table (key-value bucket fw-routes, key <org>.<agent>). */
 export interface Route {
   agent: string;
   name: string;
   node: string;
   nodeName: string;
+  /** Of two entries the one with the higher epoch is the later one. */
   epoch: number;
   shard: number;
+  capabilities: string[];
+  /** 0 isolated, 1 shared, 2 group. */
+  visibility: number;
+  group: string;
+  /** Its workspace is suspended: nothing is delivered. */
+  suspended: boolean;
+  /** Where it lived before, while its mail is on the way. */
+  movingFrom: string;
+}
+
+/** One node in the routing table (key <org>.<node>). */
+export interface NodeRoute {
+  node: string;
+  name: string;
+  epoch: number;
+  shard: number;
+  online: boolean;
+  draining: boolean;
+  /** 0 idle to 10 busy. */
+  load: number;
+}
+
+/** One channel or group in the routing table (key <org>.<channel>). */
+export interface ChannelRoute {
+  channel: string;
+  name: string;
+  epoch: number;
+  /** True: a group. */
+  group: boolean;
+  /** Ids of agents. */
+  members: string[];
+}
+
+/** What a machine is and has. */
+export interface NodeFacts {
+  /** Labels that its configuration gives it, such as gpu or region.eu; at most 32, as capabilities of agents. */
+  capabilities: string[];
+  /** Programs found on its path, such as git or docker; at most 256. */
+  tools: string[];
+  cpus: number;
+  memoryBytes: number;
 }
 
 /** A node's sign of life, a request on its heartbeat subject. */
@@ -242,6 +295,18 @@ export interface Heartbeat {
   agents: number;
   /** Seconds until this node's credentials end; the answer brings new ones when less than half of their life is left. */
   credentialsLeftS: number;
+  /** From here on protocol 2. */
+  instance: string;
+  /** Over its agents: the exclusive or of the first 6 bytes (big endian) of the SHA-256 of each id. */
+  rosterDigest: number;
+  /** 0 idle to 10 busy. */
+  load: number;
+  platform: string;
+  /** Set when they have changed since the last HELLO or heartbeat that was answered. */
+  facts: NodeFacts | undefined;
+  protocol: number;
+  /** PEER_BYE: the node ends, and is offline from now on. */
+  leaving: boolean;
 }
 
 export interface HeartbeatReply {
@@ -257,6 +322,49 @@ export interface HeartbeatReply {
   orgStatus: string;
   /** Of the trust that HELLO would bring now: a node that holds another says HELLO again. Empty: not said. */
   trustDigest: string;
+  /**
+   * From here on protocol 2.
+   * Why it is not known, as HELLO would refuse it; empty: HELLO may help.
+   */
+  refused: string;
+  draining: boolean;
+  /** Rotate your key now. */
+  rotateKey: boolean;
+  /** The registry has another roster of this node: SyncRoster is due. */
+  rosterDiffers: boolean;
+  /** As Node.contender: another machine tried to be this node. */
+  contender: string;
+  /** Revision of the org's routing table; Sync when it is not the one that you have. 0: not said. */
+  syncRevision: number;
+  /** Agents that have moved away and whose mail is to be handed over. */
+  moving: Moving[];
+}
+
+/** An agent that lives elsewhere since `epoch`. */
+export interface Moving {
+  agent: string;
+  epoch: number;
+}
+
+/** A control frame, core NATS, to a node (fw.v1.peer.<org>.<to>.<from>). */
+export interface PeerFrame {
+  /** Send a heartbeat now: its answer has news. Why, for the log: moved, removed, drain, rotate, roster or identity. */
+  nudge: string;
+}
+
+/** Asked of a router (fw.v1.flush.<instance>): answered once nothing of an agent's mail is under way by an older route. */
+export interface FlushRequest {
+  org: string;
+  agent: string;
+  /** The route to have seen. */
+  epoch: number;
+  /** The inbox subject that nothing is published to any more. */
+  subject: string;
+}
+
+export interface FlushResponse {
+  /** False: not yet, ask again. */
+  flushed: boolean;
 }
 
 function createBaseEnvelope(): Envelope {
@@ -685,6 +793,7 @@ function createBaseInboxEntry(): InboxEntry {
     router: "",
     deadlineUs: 0,
     routeEpoch: 0,
+    movedEpoch: 0,
   };
 }
 
@@ -713,6 +822,9 @@ export const InboxEntry: MessageFns<InboxEntry> = {
     }
     if (message.routeEpoch !== 0) {
       writer.uint32(64).uint64(message.routeEpoch);
+    }
+    if (message.movedEpoch !== 0) {
+      writer.uint32(72).uint64(message.movedEpoch);
     }
     return writer;
   },
@@ -794,6 +906,14 @@ export const InboxEntry: MessageFns<InboxEntry> = {
             message.routeEpoch = longToNumber(reader.uint64());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.movedEpoch = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -838,6 +958,11 @@ export const InboxEntry: MessageFns<InboxEntry> = {
         : isSet(object.route_epoch)
         ? globalThis.Number(object.route_epoch)
         : 0,
+      movedEpoch: isSet(object.movedEpoch)
+        ? globalThis.Number(object.movedEpoch)
+        : isSet(object.moved_epoch)
+        ? globalThis.Number(object.moved_epoch)
+        : 0,
     };
   },
 
@@ -867,6 +992,9 @@ export const InboxEntry: MessageFns<InboxEntry> = {
     if (message.routeEpoch !== 0) {
       obj.routeEpoch = Math.round(message.routeEpoch);
     }
+    if (message.movedEpoch !== 0) {
+      obj.movedEpoch = Math.round(message.movedEpoch);
+    }
     return obj;
   },
 
@@ -883,18 +1011,22 @@ export const InboxEntry: MessageFns<InboxEntry> = {
     message.router = object.router ?? "";
     message.deadlineUs = object.deadlineUs ?? 0;
     message.routeEpoch = object.routeEpoch ?? 0;
+    message.movedEpoch = object.movedEpoch ?? 0;
     return message;
   },
 };
 
 function createBaseInboxPack(): InboxPack {
-  return { entries: [] };
+  return { entries: [], mark: undefined };
 }
 
 export const InboxPack: MessageFns<InboxPack> = {
   encode(message: InboxPack, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.entries) {
       InboxEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.mark !== undefined) {
+      MoveMark.encode(message.mark, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -920,6 +1052,14 @@ export const InboxPack: MessageFns<InboxPack> = {
             message.entries.push(InboxEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mark = MoveMark.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -935,6 +1075,7 @@ export const InboxPack: MessageFns<InboxPack> = {
   fromJSON(object: any): InboxPack {
     return {
       entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => InboxEntry.fromJSON(e)) : [],
+      mark: isSet(object.mark) ? MoveMark.fromJSON(object.mark) : undefined,
     };
   },
 
@@ -942,6 +1083,9 @@ export const InboxPack: MessageFns<InboxPack> = {
     const obj: any = {};
     if (message.entries?.length) {
       obj.entries = message.entries.map((e) => InboxEntry.toJSON(e));
+    }
+    if (message.mark !== undefined) {
+      obj.mark = MoveMark.toJSON(message.mark);
     }
     return obj;
   },
@@ -952,6 +1096,108 @@ export const InboxPack: MessageFns<InboxPack> = {
   fromPartial(object: DeepPartial<InboxPack>): InboxPack {
     const message = createBaseInboxPack();
     message.entries = object.entries?.map((e) => InboxEntry.fromPartial(e)) || [];
+    message.mark = (object.mark !== undefined && object.mark !== null) ? MoveMark.fromPartial(object.mark) : undefined;
+    return message;
+  },
+};
+
+function createBaseMoveMark(): MoveMark {
+  return { agent: "", epoch: 0, end: false };
+}
+
+export const MoveMark: MessageFns<MoveMark> = {
+  encode(message: MoveMark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint64(message.epoch);
+    }
+    if (message.end !== false) {
+      writer.uint32(24).bool(message.end);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveMark {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveMark();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.end = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MoveMark {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      end: isSet(object.end) ? globalThis.Boolean(object.end) : false,
+    };
+  },
+
+  toJSON(message: MoveMark): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.end !== false) {
+      obj.end = message.end;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MoveMark>): MoveMark {
+    return MoveMark.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveMark>): MoveMark {
+    const message = createBaseMoveMark();
+    message.agent = object.agent ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.end = object.end ?? false;
     return message;
   },
 };
@@ -1624,7 +1870,19 @@ export const DeadLetter: MessageFns<DeadLetter> = {
 };
 
 function createBaseRoute(): Route {
-  return { agent: "", name: "", node: "", nodeName: "", epoch: 0, shard: 0 };
+  return {
+    agent: "",
+    name: "",
+    node: "",
+    nodeName: "",
+    epoch: 0,
+    shard: 0,
+    capabilities: [],
+    visibility: 0,
+    group: "",
+    suspended: false,
+    movingFrom: "",
+  };
 }
 
 export const Route: MessageFns<Route> = {
@@ -1646,6 +1904,21 @@ export const Route: MessageFns<Route> = {
     }
     if (message.shard !== 0) {
       writer.uint32(48).uint32(message.shard);
+    }
+    for (const v of message.capabilities) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.visibility !== 0) {
+      writer.uint32(64).uint32(message.visibility);
+    }
+    if (message.group !== "") {
+      writer.uint32(74).string(message.group);
+    }
+    if (message.suspended !== false) {
+      writer.uint32(80).bool(message.suspended);
+    }
+    if (message.movingFrom !== "") {
+      writer.uint32(90).string(message.movingFrom);
     }
     return writer;
   },
@@ -1711,6 +1984,46 @@ export const Route: MessageFns<Route> = {
             message.shard = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.capabilities.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.visibility = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.suspended = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.movingFrom = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1735,6 +2048,17 @@ export const Route: MessageFns<Route> = {
         : "",
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       shard: isSet(object.shard) ? globalThis.Number(object.shard) : 0,
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => globalThis.String(e))
+        : [],
+      visibility: isSet(object.visibility) ? globalThis.Number(object.visibility) : 0,
+      group: isSet(object.group) ? globalThis.String(object.group) : "",
+      suspended: isSet(object.suspended) ? globalThis.Boolean(object.suspended) : false,
+      movingFrom: isSet(object.movingFrom)
+        ? globalThis.String(object.movingFrom)
+        : isSet(object.moving_from)
+        ? globalThis.String(object.moving_from)
+        : "",
     };
   },
 
@@ -1758,6 +2082,21 @@ export const Route: MessageFns<Route> = {
     if (message.shard !== 0) {
       obj.shard = Math.round(message.shard);
     }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities;
+    }
+    if (message.visibility !== 0) {
+      obj.visibility = Math.round(message.visibility);
+    }
+    if (message.group !== "") {
+      obj.group = message.group;
+    }
+    if (message.suspended !== false) {
+      obj.suspended = message.suspended;
+    }
+    if (message.movingFrom !== "") {
+      obj.movingFrom = message.movingFrom;
+    }
     return obj;
   },
 
@@ -1772,12 +2111,450 @@ export const Route: MessageFns<Route> = {
     message.nodeName = object.nodeName ?? "";
     message.epoch = object.epoch ?? 0;
     message.shard = object.shard ?? 0;
+    message.capabilities = object.capabilities?.map((e) => e) || [];
+    message.visibility = object.visibility ?? 0;
+    message.group = object.group ?? "";
+    message.suspended = object.suspended ?? false;
+    message.movingFrom = object.movingFrom ?? "";
+    return message;
+  },
+};
+
+function createBaseNodeRoute(): NodeRoute {
+  return { node: "", name: "", epoch: 0, shard: 0, online: false, draining: false, load: 0 };
+}
+
+export const NodeRoute: MessageFns<NodeRoute> = {
+  encode(message: NodeRoute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint64(message.epoch);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(32).uint32(message.shard);
+    }
+    if (message.online !== false) {
+      writer.uint32(40).bool(message.online);
+    }
+    if (message.draining !== false) {
+      writer.uint32(48).bool(message.draining);
+    }
+    if (message.load !== 0) {
+      writer.uint32(56).uint32(message.load);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeRoute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.shard = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.online = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.load = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeRoute {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      shard: isSet(object.shard) ? globalThis.Number(object.shard) : 0,
+      online: isSet(object.online) ? globalThis.Boolean(object.online) : false,
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      load: isSet(object.load) ? globalThis.Number(object.load) : 0,
+    };
+  },
+
+  toJSON(message: NodeRoute): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.shard !== 0) {
+      obj.shard = Math.round(message.shard);
+    }
+    if (message.online !== false) {
+      obj.online = message.online;
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.load !== 0) {
+      obj.load = Math.round(message.load);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeRoute>): NodeRoute {
+    return NodeRoute.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeRoute>): NodeRoute {
+    const message = createBaseNodeRoute();
+    message.node = object.node ?? "";
+    message.name = object.name ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.shard = object.shard ?? 0;
+    message.online = object.online ?? false;
+    message.draining = object.draining ?? false;
+    message.load = object.load ?? 0;
+    return message;
+  },
+};
+
+function createBaseChannelRoute(): ChannelRoute {
+  return { channel: "", name: "", epoch: 0, group: false, members: [] };
+}
+
+export const ChannelRoute: MessageFns<ChannelRoute> = {
+  encode(message: ChannelRoute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint64(message.epoch);
+    }
+    if (message.group !== false) {
+      writer.uint32(32).bool(message.group);
+    }
+    for (const v of message.members) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChannelRoute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChannelRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.group = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.members.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChannelRoute {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      group: isSet(object.group) ? globalThis.Boolean(object.group) : false,
+      members: globalThis.Array.isArray(object?.members) ? object.members.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ChannelRoute): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.group !== false) {
+      obj.group = message.group;
+    }
+    if (message.members?.length) {
+      obj.members = message.members;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChannelRoute>): ChannelRoute {
+    return ChannelRoute.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChannelRoute>): ChannelRoute {
+    const message = createBaseChannelRoute();
+    message.channel = object.channel ?? "";
+    message.name = object.name ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.group = object.group ?? false;
+    message.members = object.members?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseNodeFacts(): NodeFacts {
+  return { capabilities: [], tools: [], cpus: 0, memoryBytes: 0 };
+}
+
+export const NodeFacts: MessageFns<NodeFacts> = {
+  encode(message: NodeFacts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.capabilities) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.tools) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.cpus !== 0) {
+      writer.uint32(24).uint32(message.cpus);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(32).uint64(message.memoryBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeFacts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeFacts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.capabilities.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tools.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cpus = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeFacts {
+    return {
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => globalThis.String(e))
+        : [],
+      tools: globalThis.Array.isArray(object?.tools) ? object.tools.map((e: any) => globalThis.String(e)) : [],
+      cpus: isSet(object.cpus) ? globalThis.Number(object.cpus) : 0,
+      memoryBytes: isSet(object.memoryBytes)
+        ? globalThis.Number(object.memoryBytes)
+        : isSet(object.memory_bytes)
+        ? globalThis.Number(object.memory_bytes)
+        : 0,
+    };
+  },
+
+  toJSON(message: NodeFacts): unknown {
+    const obj: any = {};
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities;
+    }
+    if (message.tools?.length) {
+      obj.tools = message.tools;
+    }
+    if (message.cpus !== 0) {
+      obj.cpus = Math.round(message.cpus);
+    }
+    if (message.memoryBytes !== 0) {
+      obj.memoryBytes = Math.round(message.memoryBytes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeFacts>): NodeFacts {
+    return NodeFacts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeFacts>): NodeFacts {
+    const message = createBaseNodeFacts();
+    message.capabilities = object.capabilities?.map((e) => e) || [];
+    message.tools = object.tools?.map((e) => e) || [];
+    message.cpus = object.cpus ?? 0;
+    message.memoryBytes = object.memoryBytes ?? 0;
     return message;
   },
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { node: "", version: "", agents: 0, credentialsLeftS: 0 };
+  return {
+    node: "",
+    version: "",
+    agents: 0,
+    credentialsLeftS: 0,
+    instance: "",
+    rosterDigest: 0,
+    load: 0,
+    platform: "",
+    facts: undefined,
+    protocol: 0,
+    leaving: false,
+  };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -1793,6 +2570,27 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.credentialsLeftS !== 0) {
       writer.uint32(32).uint32(message.credentialsLeftS);
+    }
+    if (message.instance !== "") {
+      writer.uint32(42).string(message.instance);
+    }
+    if (message.rosterDigest !== 0) {
+      writer.uint32(48).uint64(message.rosterDigest);
+    }
+    if (message.load !== 0) {
+      writer.uint32(56).uint32(message.load);
+    }
+    if (message.platform !== "") {
+      writer.uint32(66).string(message.platform);
+    }
+    if (message.facts !== undefined) {
+      NodeFacts.encode(message.facts, writer.uint32(74).fork()).join();
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(80).uint32(message.protocol);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(88).bool(message.leaving);
     }
     return writer;
   },
@@ -1842,6 +2640,62 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.credentialsLeftS = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.instance = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rosterDigest = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.load = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.platform = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.facts = NodeFacts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1864,6 +2718,17 @@ export const Heartbeat: MessageFns<Heartbeat> = {
         : isSet(object.credentials_left_s)
         ? globalThis.Number(object.credentials_left_s)
         : 0,
+      instance: isSet(object.instance) ? globalThis.String(object.instance) : "",
+      rosterDigest: isSet(object.rosterDigest)
+        ? globalThis.Number(object.rosterDigest)
+        : isSet(object.roster_digest)
+        ? globalThis.Number(object.roster_digest)
+        : 0,
+      load: isSet(object.load) ? globalThis.Number(object.load) : 0,
+      platform: isSet(object.platform) ? globalThis.String(object.platform) : "",
+      facts: isSet(object.facts) ? NodeFacts.fromJSON(object.facts) : undefined,
+      protocol: isSet(object.protocol) ? globalThis.Number(object.protocol) : 0,
+      leaving: isSet(object.leaving) ? globalThis.Boolean(object.leaving) : false,
     };
   },
 
@@ -1881,6 +2746,27 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     if (message.credentialsLeftS !== 0) {
       obj.credentialsLeftS = Math.round(message.credentialsLeftS);
     }
+    if (message.instance !== "") {
+      obj.instance = message.instance;
+    }
+    if (message.rosterDigest !== 0) {
+      obj.rosterDigest = Math.round(message.rosterDigest);
+    }
+    if (message.load !== 0) {
+      obj.load = Math.round(message.load);
+    }
+    if (message.platform !== "") {
+      obj.platform = message.platform;
+    }
+    if (message.facts !== undefined) {
+      obj.facts = NodeFacts.toJSON(message.facts);
+    }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.leaving !== false) {
+      obj.leaving = message.leaving;
+    }
     return obj;
   },
 
@@ -1893,12 +2779,35 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     message.version = object.version ?? "";
     message.agents = object.agents ?? 0;
     message.credentialsLeftS = object.credentialsLeftS ?? 0;
+    message.instance = object.instance ?? "";
+    message.rosterDigest = object.rosterDigest ?? 0;
+    message.load = object.load ?? 0;
+    message.platform = object.platform ?? "";
+    message.facts = (object.facts !== undefined && object.facts !== null)
+      ? NodeFacts.fromPartial(object.facts)
+      : undefined;
+    message.protocol = object.protocol ?? 0;
+    message.leaving = object.leaving ?? false;
     return message;
   },
 };
 
 function createBaseHeartbeatReply(): HeartbeatReply {
-  return { brokerTimeUs: 0, userJwt: "", known: false, revocations: [], orgStatus: "", trustDigest: "" };
+  return {
+    brokerTimeUs: 0,
+    userJwt: "",
+    known: false,
+    revocations: [],
+    orgStatus: "",
+    trustDigest: "",
+    refused: "",
+    draining: false,
+    rotateKey: false,
+    rosterDiffers: false,
+    contender: "",
+    syncRevision: 0,
+    moving: [],
+  };
 }
 
 export const HeartbeatReply: MessageFns<HeartbeatReply> = {
@@ -1920,6 +2829,27 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     }
     if (message.trustDigest !== "") {
       writer.uint32(50).string(message.trustDigest);
+    }
+    if (message.refused !== "") {
+      writer.uint32(58).string(message.refused);
+    }
+    if (message.draining !== false) {
+      writer.uint32(64).bool(message.draining);
+    }
+    if (message.rotateKey !== false) {
+      writer.uint32(72).bool(message.rotateKey);
+    }
+    if (message.rosterDiffers !== false) {
+      writer.uint32(80).bool(message.rosterDiffers);
+    }
+    if (message.contender !== "") {
+      writer.uint32(90).string(message.contender);
+    }
+    if (message.syncRevision !== 0) {
+      writer.uint32(96).uint64(message.syncRevision);
+    }
+    for (const v of message.moving) {
+      Moving.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -1985,6 +2915,62 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
             message.trustDigest = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.refused = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.rotateKey = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.rosterDiffers = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.contender = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.syncRevision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.moving.push(Moving.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2023,6 +3009,27 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
         : isSet(object.trust_digest)
         ? globalThis.String(object.trust_digest)
         : "",
+      refused: isSet(object.refused) ? globalThis.String(object.refused) : "",
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      rotateKey: isSet(object.rotateKey)
+        ? globalThis.Boolean(object.rotateKey)
+        : isSet(object.rotate_key)
+        ? globalThis.Boolean(object.rotate_key)
+        : false,
+      rosterDiffers: isSet(object.rosterDiffers)
+        ? globalThis.Boolean(object.rosterDiffers)
+        : isSet(object.roster_differs)
+        ? globalThis.Boolean(object.roster_differs)
+        : false,
+      contender: isSet(object.contender) ? globalThis.String(object.contender) : "",
+      syncRevision: isSet(object.syncRevision)
+        ? globalThis.Number(object.syncRevision)
+        : isSet(object.sync_revision)
+        ? globalThis.Number(object.sync_revision)
+        : 0,
+      moving: globalThis.Array.isArray(object?.moving)
+        ? object.moving.map((e: any) => Moving.fromJSON(e))
+        : [],
     };
   },
 
@@ -2046,6 +3053,27 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     if (message.trustDigest !== "") {
       obj.trustDigest = message.trustDigest;
     }
+    if (message.refused !== "") {
+      obj.refused = message.refused;
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.rotateKey !== false) {
+      obj.rotateKey = message.rotateKey;
+    }
+    if (message.rosterDiffers !== false) {
+      obj.rosterDiffers = message.rosterDiffers;
+    }
+    if (message.contender !== "") {
+      obj.contender = message.contender;
+    }
+    if (message.syncRevision !== 0) {
+      obj.syncRevision = Math.round(message.syncRevision);
+    }
+    if (message.moving?.length) {
+      obj.moving = message.moving.map((e) => Moving.toJSON(e));
+    }
     return obj;
   },
 
@@ -2060,6 +3088,349 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     message.revocations = object.revocations?.map((e) => Revocation.fromPartial(e)) || [];
     message.orgStatus = object.orgStatus ?? "";
     message.trustDigest = object.trustDigest ?? "";
+    message.refused = object.refused ?? "";
+    message.draining = object.draining ?? false;
+    message.rotateKey = object.rotateKey ?? false;
+    message.rosterDiffers = object.rosterDiffers ?? false;
+    message.contender = object.contender ?? "";
+    message.syncRevision = object.syncRevision ?? 0;
+    message.moving = object.moving?.map((e) => Moving.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMoving(): Moving {
+  return { agent: "", epoch: 0 };
+}
+
+export const Moving: MessageFns<Moving> = {
+  encode(message: Moving, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Moving {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoving();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Moving {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+    };
+  },
+
+  toJSON(message: Moving): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Moving>): Moving {
+    return Moving.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Moving>): Moving {
+    const message = createBaseMoving();
+    message.agent = object.agent ?? "";
+    message.epoch = object.epoch ?? 0;
+    return message;
+  },
+};
+
+function createBasePeerFrame(): PeerFrame {
+  return { nudge: "" };
+}
+
+export const PeerFrame: MessageFns<PeerFrame> = {
+  encode(message: PeerFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nudge !== "") {
+      writer.uint32(10).string(message.nudge);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nudge = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PeerFrame {
+    return { nudge: isSet(object.nudge) ? globalThis.String(object.nudge) : "" };
+  },
+
+  toJSON(message: PeerFrame): unknown {
+    const obj: any = {};
+    if (message.nudge !== "") {
+      obj.nudge = message.nudge;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PeerFrame>): PeerFrame {
+    return PeerFrame.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeerFrame>): PeerFrame {
+    const message = createBasePeerFrame();
+    message.nudge = object.nudge ?? "";
+    return message;
+  },
+};
+
+function createBaseFlushRequest(): FlushRequest {
+  return { org: "", agent: "", epoch: 0, subject: "" };
+}
+
+export const FlushRequest: MessageFns<FlushRequest> = {
+  encode(message: FlushRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.agent !== "") {
+      writer.uint32(18).string(message.agent);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint64(message.epoch);
+    }
+    if (message.subject !== "") {
+      writer.uint32(34).string(message.subject);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlushRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlushRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlushRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+    };
+  },
+
+  toJSON(message: FlushRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlushRequest>): FlushRequest {
+    return FlushRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlushRequest>): FlushRequest {
+    const message = createBaseFlushRequest();
+    message.org = object.org ?? "";
+    message.agent = object.agent ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.subject = object.subject ?? "";
+    return message;
+  },
+};
+
+function createBaseFlushResponse(): FlushResponse {
+  return { flushed: false };
+}
+
+export const FlushResponse: MessageFns<FlushResponse> = {
+  encode(message: FlushResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flushed !== false) {
+      writer.uint32(8).bool(message.flushed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlushResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlushResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.flushed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FlushResponse {
+    return { flushed: isSet(object.flushed) ? globalThis.Boolean(object.flushed) : false };
+  },
+
+  toJSON(message: FlushResponse): unknown {
+    const obj: any = {};
+    if (message.flushed !== false) {
+      obj.flushed = message.flushed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlushResponse>): FlushResponse {
+    return FlushResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlushResponse>): FlushResponse {
+    const message = createBaseFlushResponse();
+    message.flushed = object.flushed ?? false;
     return message;
   },
 };

@@ -7,7 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
-import { Receipt, ReceiptBatch } from "./message.ts";
+import { ChannelRoute, NodeRoute, Receipt, ReceiptBatch, Route } from "./message.ts";
+import { AgentProfile } from "./registry.ts";
 
 export const protobufPackage = "fleetwire.v1";
 
@@ -34,6 +35,12 @@ export interface AttachHello {
   resuming: boolean;
   /** True for a client that wants the receipts of what it sends. */
   receipts: boolean;
+  /** Not set: what is known of the agent stays. */
+  profile:
+    | AgentProfile
+    | undefined;
+  /** As in RegisterAgentRequest. */
+  takeOver: boolean;
 }
 
 export interface SendBatch {
@@ -174,6 +181,12 @@ export interface RunAgentRequest {
   command: string[];
   cwd: string;
   env: { [key: string]: string };
+  /** Not set: what is known of the agent stays. */
+  profile:
+    | AgentProfile
+    | undefined;
+  /** As in RegisterAgentRequest. */
+  takeOver: boolean;
 }
 
 export interface RunAgentRequest_EnvEntry {
@@ -226,6 +239,24 @@ export interface NodeStatusResponse {
   receiptsWaiting: number;
   version: string;
   hubError: string;
+  draining: boolean;
+  /** Protocol version that it speaks with the hub; 0: it has not spoken with it yet. */
+  protocol: number;
+  /** As Node.contender. */
+  contender: string;
+}
+
+export interface DirectoryRequest {
+}
+
+export interface DirectoryResponse {
+  agents: Route[];
+  nodes: NodeRoute[];
+  channels: ChannelRoute[];
+  /** When the hub last said so, milliseconds since the Unix epoch, in broker time. */
+  asOfMs: number;
+  /** False: the hub is away, or has said nothing newer yet. */
+  current: boolean;
 }
 
 function createBaseAttachRequest(): AttachRequest {
@@ -332,7 +363,15 @@ export const AttachRequest: MessageFns<AttachRequest> = {
 };
 
 function createBaseAttachHello(): AttachHello {
-  return { name: "", window: 0, resume: undefined, resuming: false, receipts: false };
+  return {
+    name: "",
+    window: 0,
+    resume: undefined,
+    resuming: false,
+    receipts: false,
+    profile: undefined,
+    takeOver: false,
+  };
 }
 
 export const AttachHello: MessageFns<AttachHello> = {
@@ -351,6 +390,12 @@ export const AttachHello: MessageFns<AttachHello> = {
     }
     if (message.receipts !== false) {
       writer.uint32(40).bool(message.receipts);
+    }
+    if (message.profile !== undefined) {
+      AgentProfile.encode(message.profile, writer.uint32(50).fork()).join();
+    }
+    if (message.takeOver !== false) {
+      writer.uint32(56).bool(message.takeOver);
     }
     return writer;
   },
@@ -408,6 +453,22 @@ export const AttachHello: MessageFns<AttachHello> = {
             message.receipts = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.profile = AgentProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.takeOver = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -427,6 +488,12 @@ export const AttachHello: MessageFns<AttachHello> = {
       resume: isSet(object.resume) ? DeliveryAck.fromJSON(object.resume) : undefined,
       resuming: isSet(object.resuming) ? globalThis.Boolean(object.resuming) : false,
       receipts: isSet(object.receipts) ? globalThis.Boolean(object.receipts) : false,
+      profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
+      takeOver: isSet(object.takeOver)
+        ? globalThis.Boolean(object.takeOver)
+        : isSet(object.take_over)
+        ? globalThis.Boolean(object.take_over)
+        : false,
     };
   },
 
@@ -447,6 +514,12 @@ export const AttachHello: MessageFns<AttachHello> = {
     if (message.receipts !== false) {
       obj.receipts = message.receipts;
     }
+    if (message.profile !== undefined) {
+      obj.profile = AgentProfile.toJSON(message.profile);
+    }
+    if (message.takeOver !== false) {
+      obj.takeOver = message.takeOver;
+    }
     return obj;
   },
 
@@ -462,6 +535,10 @@ export const AttachHello: MessageFns<AttachHello> = {
       : undefined;
     message.resuming = object.resuming ?? false;
     message.receipts = object.receipts ?? false;
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? AgentProfile.fromPartial(object.profile)
+      : undefined;
+    message.takeOver = object.takeOver ?? false;
     return message;
   },
 };
@@ -2471,7 +2548,7 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
 };
 
 function createBaseRunAgentRequest(): RunAgentRequest {
-  return { name: "", adapter: "", command: [], cwd: "", env: {} };
+  return { name: "", adapter: "", command: [], cwd: "", env: {}, profile: undefined, takeOver: false };
 }
 
 export const RunAgentRequest: MessageFns<RunAgentRequest> = {
@@ -2491,6 +2568,12 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
     globalThis.Object.entries(message.env).forEach(([key, value]: [string, string]) => {
       RunAgentRequest_EnvEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
     });
+    if (message.profile !== undefined) {
+      AgentProfile.encode(message.profile, writer.uint32(50).fork()).join();
+    }
+    if (message.takeOver !== false) {
+      writer.uint32(56).bool(message.takeOver);
+    }
     return writer;
   },
 
@@ -2550,6 +2633,22 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
             }
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.profile = AgentProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.takeOver = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2582,6 +2681,12 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
           {},
         )
         : {},
+      profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
+      takeOver: isSet(object.takeOver)
+        ? globalThis.Boolean(object.takeOver)
+        : isSet(object.take_over)
+        ? globalThis.Boolean(object.take_over)
+        : false,
     };
   },
 
@@ -2608,6 +2713,12 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
         });
       }
     }
+    if (message.profile !== undefined) {
+      obj.profile = AgentProfile.toJSON(message.profile);
+    }
+    if (message.takeOver !== false) {
+      obj.takeOver = message.takeOver;
+    }
     return obj;
   },
 
@@ -2629,6 +2740,10 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
       },
       {},
     );
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? AgentProfile.fromPartial(object.profile)
+      : undefined;
+    message.takeOver = object.takeOver ?? false;
     return message;
   },
 };
@@ -3260,6 +3375,9 @@ function createBaseNodeStatusResponse(): NodeStatusResponse {
     receiptsWaiting: 0,
     version: "",
     hubError: "",
+    draining: false,
+    protocol: 0,
+    contender: "",
   };
 }
 
@@ -3294,6 +3412,15 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
     }
     if (message.hubError !== "") {
       writer.uint32(82).string(message.hubError);
+    }
+    if (message.draining !== false) {
+      writer.uint32(88).bool(message.draining);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(96).uint32(message.protocol);
+    }
+    if (message.contender !== "") {
+      writer.uint32(106).string(message.contender);
     }
     return writer;
   },
@@ -3391,6 +3518,30 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
             message.hubError = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.contender = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3431,6 +3582,9 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
         : isSet(object.hub_error)
         ? globalThis.String(object.hub_error)
         : "",
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      protocol: isSet(object.protocol) ? globalThis.Number(object.protocol) : 0,
+      contender: isSet(object.contender) ? globalThis.String(object.contender) : "",
     };
   },
 
@@ -3466,6 +3620,15 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
     if (message.hubError !== "") {
       obj.hubError = message.hubError;
     }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.contender !== "") {
+      obj.contender = message.contender;
+    }
     return obj;
   },
 
@@ -3484,6 +3647,200 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
     message.receiptsWaiting = object.receiptsWaiting ?? 0;
     message.version = object.version ?? "";
     message.hubError = object.hubError ?? "";
+    message.draining = object.draining ?? false;
+    message.protocol = object.protocol ?? 0;
+    message.contender = object.contender ?? "";
+    return message;
+  },
+};
+
+function createBaseDirectoryRequest(): DirectoryRequest {
+  return {};
+}
+
+export const DirectoryRequest: MessageFns<DirectoryRequest> = {
+  encode(_: DirectoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DirectoryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDirectoryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DirectoryRequest {
+    return {};
+  },
+
+  toJSON(_: DirectoryRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DirectoryRequest>): DirectoryRequest {
+    return DirectoryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DirectoryRequest>): DirectoryRequest {
+    const message = createBaseDirectoryRequest();
+    return message;
+  },
+};
+
+function createBaseDirectoryResponse(): DirectoryResponse {
+  return { agents: [], nodes: [], channels: [], asOfMs: 0, current: false };
+}
+
+export const DirectoryResponse: MessageFns<DirectoryResponse> = {
+  encode(message: DirectoryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      Route.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.nodes) {
+      NodeRoute.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.channels) {
+      ChannelRoute.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.asOfMs !== 0) {
+      writer.uint32(32).int64(message.asOfMs);
+    }
+    if (message.current !== false) {
+      writer.uint32(40).bool(message.current);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DirectoryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDirectoryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodes.push(NodeRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.channels.push(ChannelRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.asOfMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.current = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DirectoryResponse {
+    return {
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => Route.fromJSON(e)) : [],
+      nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => NodeRoute.fromJSON(e)) : [],
+      channels: globalThis.Array.isArray(object?.channels)
+        ? object.channels.map((e: any) => ChannelRoute.fromJSON(e))
+        : [],
+      asOfMs: isSet(object.asOfMs)
+        ? globalThis.Number(object.asOfMs)
+        : isSet(object.as_of_ms)
+        ? globalThis.Number(object.as_of_ms)
+        : 0,
+      current: isSet(object.current) ? globalThis.Boolean(object.current) : false,
+    };
+  },
+
+  toJSON(message: DirectoryResponse): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => Route.toJSON(e));
+    }
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes.map((e) => NodeRoute.toJSON(e));
+    }
+    if (message.channels?.length) {
+      obj.channels = message.channels.map((e) => ChannelRoute.toJSON(e));
+    }
+    if (message.asOfMs !== 0) {
+      obj.asOfMs = Math.round(message.asOfMs);
+    }
+    if (message.current !== false) {
+      obj.current = message.current;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DirectoryResponse>): DirectoryResponse {
+    return DirectoryResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DirectoryResponse>): DirectoryResponse {
+    const message = createBaseDirectoryResponse();
+    message.agents = object.agents?.map((e) => Route.fromPartial(e)) || [];
+    message.nodes = object.nodes?.map((e) => NodeRoute.fromPartial(e)) || [];
+    message.channels = object.channels?.map((e) => ChannelRoute.fromPartial(e)) || [];
+    message.asOfMs = object.asOfMs ?? 0;
+    message.current = object.current ?? false;
     return message;
   },
 };
@@ -3563,6 +3920,15 @@ export const NodeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The org as this node knows it: also while the hub is away, for an hour. */
+    directory: {
+      name: "Directory",
+      requestType: DirectoryRequest as typeof DirectoryRequest,
+      requestStream: false,
+      responseType: DirectoryResponse as typeof DirectoryResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -3593,6 +3959,8 @@ export interface NodeServiceImplementation<CallContextExt = {}> {
     request: NodeStatusRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<NodeStatusResponse>>;
+  /** The org as this node knows it: also while the hub is away, for an hour. */
+  directory(request: DirectoryRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DirectoryResponse>>;
 }
 
 export interface NodeServiceClient<CallOptionsExt = {}> {
@@ -3622,6 +3990,8 @@ export interface NodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<NodeStatusRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<NodeStatusResponse>;
+  /** The org as this node knows it: also while the hub is away, for an hour. */
+  directory(request: DeepPartial<DirectoryRequest>, options?: CallOptions & CallOptionsExt): Promise<DirectoryResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {

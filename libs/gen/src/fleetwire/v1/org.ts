@@ -479,6 +479,8 @@ export interface RedeemJoinTokenRequest {
 
 export interface RedeemJoinTokenResponse {
   org: string;
+  /** Id of the user who made the token: the machine is theirs. */
+  user: string;
 }
 
 export interface CreatePolicyRequest {
@@ -7904,13 +7906,16 @@ export const RedeemJoinTokenRequest: MessageFns<RedeemJoinTokenRequest> = {
 };
 
 function createBaseRedeemJoinTokenResponse(): RedeemJoinTokenResponse {
-  return { org: "" };
+  return { org: "", user: "" };
 }
 
 export const RedeemJoinTokenResponse: MessageFns<RedeemJoinTokenResponse> = {
   encode(message: RedeemJoinTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.org !== "") {
       writer.uint32(10).string(message.org);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
     }
     return writer;
   },
@@ -7936,6 +7941,14 @@ export const RedeemJoinTokenResponse: MessageFns<RedeemJoinTokenResponse> = {
             message.org = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7949,13 +7962,19 @@ export const RedeemJoinTokenResponse: MessageFns<RedeemJoinTokenResponse> = {
   },
 
   fromJSON(object: any): RedeemJoinTokenResponse {
-    return { org: isSet(object.org) ? globalThis.String(object.org) : "" };
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+    };
   },
 
   toJSON(message: RedeemJoinTokenResponse): unknown {
     const obj: any = {};
     if (message.org !== "") {
       obj.org = message.org;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
     }
     return obj;
   },
@@ -7966,6 +7985,7 @@ export const RedeemJoinTokenResponse: MessageFns<RedeemJoinTokenResponse> = {
   fromPartial(object: DeepPartial<RedeemJoinTokenResponse>): RedeemJoinTokenResponse {
     const message = createBaseRedeemJoinTokenResponse();
     message.org = object.org ?? "";
+    message.user = object.user ?? "";
     return message;
   },
 };

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
+import { ChannelRoute, InboxEntry, Moving, NodeFacts, NodeRoute, Route } from "./message.ts";
 
 export const protobufPackage = "fleetwire.v1";
 
@@ -25,6 +26,8 @@ export interface JoinRequest {
 export interface JoinResponse {
   node: string;
   org: string;
+  /** Public NKEY by which the hub proves itself to this node from now on; empty from a hub that speaks protocol 1 only. */
+  hubKey: string;
 }
 
 export interface ChallengeRequest {
@@ -40,11 +43,30 @@ export interface HelloRequest {
   nonce: Uint8Array;
   /** Ed25519 over the nonce. */
   signature: Uint8Array;
-  /** Protocol version, "1". */
+  /** The newest protocol version that the node speaks, as a decimal number. */
   protocol: string;
   /** The software's version. */
   version: string;
+  /** As in <os>-<arch> of Node.js, for example linux-x64. */
   platform: string;
+  /**
+   * From here on protocol 2.
+   * All versions that the node speaks; empty: only `protocol`.
+   */
+  protocols: number[];
+  /** 32 random bytes that the hub signs. */
+  challenge: Uint8Array;
+  /** Random, made at each start of the process: tells a restart from a second machine. */
+  instance: string;
+  /** Digest of the machine and the place of the node's folder on it: the same after a restart, another on a copy. */
+  machine: string;
+  /** Host name, to be shown to people. */
+  host: string;
+  facts:
+    | NodeFacts
+    | undefined;
+  /** See Heartbeat. */
+  rosterDigest: number;
 }
 
 export interface HelloResponse {
@@ -63,6 +85,37 @@ export interface HelloResponse {
   nodeName: string;
   /** JSON Web Key Set with the public keys that sign tokens. */
   trust: string;
+  /**
+   * From here on protocol 2.
+   * The version that both speak from now on; 0 stands for 1.
+   */
+  protocol: number;
+  /** Ed25519 by hub_key over the bytes that docs/protocol.md names. */
+  challengeResponse: Uint8Array;
+  /** Public NKEY; always the same for an org. */
+  hubKey: string;
+  heartbeatMs: number;
+  /** Silence after which the node and its agents are shown offline. */
+  livenessMs: number;
+  draining: boolean;
+  /** Agents that have moved away and whose mail is to be handed over. */
+  moving: Moving[];
+  /** The registry has another roster of this node: SyncRoster is due. */
+  rosterDiffers: boolean;
+}
+
+export interface RotateKeyRequest {
+  /** Of Challenge. */
+  nonce: Uint8Array;
+  newPublicKey: string;
+  /** Ed25519 by the old and by the new key over the bytes that docs/protocol.md names. */
+  signature: Uint8Array;
+  newSignature: Uint8Array;
+}
+
+export interface RotateKeyResponse {
+  /** Until when the old key is still taken, milliseconds since the Unix epoch, in broker time. */
+  oldKeyUntilMs: number;
 }
 
 export interface OpenInboxRequest {
@@ -78,25 +131,141 @@ export interface Agent {
   name: string;
   node: string;
   nodeName: string;
-  /** online or offline. */
+  /** online, offline, or suspended with its workspace. */
   status: string;
   /** tmux, stdio, stream or mailbox. */
   adapter: string;
   registeredAtMs: number;
   lastSeenAtMs: number;
   epoch: number;
+  profile:
+    | AgentProfile
+    | undefined;
+  /** Its mail is on the way from the node where it lived before. */
+  moving: boolean;
+}
+
+/** What an agent says of itself. */
+export interface AgentProfile {
+  /** At most 100 characters. */
+  model: string;
+  /** What it can do, for `?capability`: at most 32, each 1 to 64 of a-z, 0-9, dot, underscore and hyphen. */
+  capabilities: string[];
+  /** What it may use: not set means all, an empty list none; at most 256, each at most 100 characters. */
+  tools:
+    | ToolList
+    | undefined;
+  /** For example github.com/acme/app; at most 256 characters. */
+  repo: string;
+  /** isolated (also when empty), shared or group. */
+  visibility: string;
+  /** Name of the group, with visibility group. */
+  group: string;
+  /** Where it runs: process, container or cloud, with what identifies it there. */
+  location:
+    | Location
+    | undefined;
+  /** Another node of the same owner may take it over while its node is away. */
+  movable: boolean;
+}
+
+export interface ToolList {
+  tools: string[];
+}
+
+export interface Location {
+  /** process, container or cloud; empty: not known. */
+  kind: string;
+  /** Process: pid. Container: id and host. Cloud: region and instance. */
+  details: { [key: string]: string };
+}
+
+export interface Location_DetailsEntry {
+  key: string;
+  value: string;
 }
 
 export interface RegisterAgentRequest {
   name: string;
   adapter: string;
+  /** Not set: what is known stays. */
+  profile:
+    | AgentProfile
+    | undefined;
+  /** Take the agent over from a node that is away or draining, where that is allowed; see AgentProfile.movable. */
+  takeOver: boolean;
 }
 
 export interface RegisterAgentResponse {
   agent: Agent | undefined;
 }
 
+export interface RosterAgent {
+  /** As the registry gave it; empty for one that is new. */
+  id: string;
+  name: string;
+  adapter: string;
+  profile: AgentProfile | undefined;
+}
+
+export interface SyncRosterRequest {
+  /** At most 10000. */
+  agents: RosterAgent[];
+}
+
+export interface SyncRosterResponse {
+  /** In the order of the request. */
+  outcomes: RosterOutcome[];
+  /** Digest of the roster as it is now. */
+  rosterDigest: number;
+}
+
+export interface RosterOutcome {
+  /** What the registry has; not set when it refuses the agent. */
+  agent:
+    | Agent
+    | undefined;
+  /** Empty, or a reason such as NAME_TAKEN or AGENT_MOVED. */
+  reason: string;
+  message: string;
+  suggestion: string;
+}
+
+export interface RenameAgentRequest {
+  /** Id or name. */
+  agent: string;
+  name: string;
+}
+
+export interface RenameAgentResponse {
+  agent: Agent | undefined;
+}
+
+export interface MoveAgentRequest {
+  /** Id or name. */
+  agent: string;
+  /** Id or name. */
+  toNode: string;
+}
+
+export interface MoveAgentResponse {
+  agent: Agent | undefined;
+}
+
+export interface HandOverRequest {
+  agent: string;
+  epoch: number;
+  /** In order; a batch may be repeated. */
+  entries: InboxEntry[];
+  /** Nothing follows. */
+  done: boolean;
+}
+
+export interface HandOverResponse {
+}
+
 export interface DeregisterAgentRequest {
+  /** Id; a person may give the name. */
   agent: string;
 }
 
@@ -118,6 +287,10 @@ export interface ListAgentsRequest {
   /** 0 means 100; at most 1000. */
   pageSize: number;
   pageToken: string;
+  /** Only those that have it. */
+  capability: string;
+  /** Only those of this node, by id or name. */
+  node: string;
 }
 
 export interface ListAgentsResponse {
@@ -128,13 +301,28 @@ export interface ListAgentsResponse {
 export interface Node {
   id: string;
   name: string;
-  /** online or offline. */
+  /** online, offline, draining (and online), or shut_out: its owner has left the org. */
   status: string;
   version: string;
   platform: string;
   joinedAtMs: number;
   lastSeenAtMs: number;
   agents: number;
+  /** Id of the user whose join token it used; empty when that is not known. */
+  owner: string;
+  protocol: number;
+  host: string;
+  facts:
+    | NodeFacts
+    | undefined;
+  /** Asked to take no more agents, whether it is online or not. */
+  draining: boolean;
+  /** A rotation was asked for and is not done. */
+  rotating: boolean;
+  /** Somewhere else the same identity was used, and refused: what people should look into. Empty: no. */
+  contender: string;
+  /** Mail that is on its way to or from it, as agents. */
+  moving: number;
 }
 
 export interface ListNodesRequest {
@@ -144,6 +332,135 @@ export interface ListNodesRequest {
 
 export interface ListNodesResponse {
   nodes: Node[];
+  nextPageToken: string;
+}
+
+export interface DrainNodeRequest {
+  /** Id or name. */
+  node: string;
+  /** True: back to work. */
+  undo: boolean;
+}
+
+export interface DrainNodeResponse {
+  node: Node | undefined;
+}
+
+export interface RemoveNodeRequest {
+  node: string;
+}
+
+export interface RemoveNodeResponse {
+  /** Agents that went with it. */
+  agents: number;
+}
+
+export interface RequestKeyRotationRequest {
+  node: string;
+}
+
+export interface RequestKeyRotationResponse {
+  node: Node | undefined;
+}
+
+export interface AdoptNodeRequest {
+  node: string;
+}
+
+export interface AdoptNodeResponse {
+  node: Node | undefined;
+}
+
+export interface Channel {
+  id: string;
+  name: string;
+  /** channel (#name) or group (%name). */
+  kind: string;
+  members: number;
+  createdAtMs: number;
+  /** Id of a user or a node. */
+  createdBy: string;
+  epoch: number;
+}
+
+export interface CreateChannelRequest {
+  name: string;
+  /** channel (also when empty) or group. */
+  kind: string;
+}
+
+/** Idempotent: what is there already is answered as it is. */
+export interface CreateChannelResponse {
+  channel: Channel | undefined;
+}
+
+export interface DeleteChannelRequest {
+  /** Id, or name with its # or %. */
+  channel: string;
+}
+
+export interface DeleteChannelResponse {
+}
+
+export interface JoinChannelRequest {
+  channel: string;
+  /** Ids or names, at most 1000. */
+  agents: string[];
+}
+
+export interface JoinChannelResponse {
+  channel: Channel | undefined;
+}
+
+export interface LeaveChannelRequest {
+  channel: string;
+  agents: string[];
+}
+
+export interface LeaveChannelResponse {
+  channel: Channel | undefined;
+}
+
+export interface ListChannelsRequest {
+  pageSize: number;
+  pageToken: string;
+  /** channel, group, or empty for both. */
+  kind: string;
+}
+
+export interface ListChannelsResponse {
+  channels: Channel[];
+  nextPageToken: string;
+}
+
+export interface ListChannelMembersRequest {
+  channel: string;
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListChannelMembersResponse {
+  agents: Agent[];
+  nextPageToken: string;
+}
+
+export interface SyncRequest {
+  /** Of the last answer; 0 asks for all. */
+  revision: number;
+  /** Of the last answer, when there was more. */
+  pageToken: string;
+}
+
+export interface SyncResponse {
+  /** True: what is not in this answer or its further pages is not there. */
+  full: boolean;
+  agents: Route[];
+  nodes: NodeRoute[];
+  channels: ChannelRoute[];
+  /** Ids. */
+  removed: string[];
+  /** What to ask with next time, once there is no further page. */
+  revision: number;
   nextPageToken: string;
 }
 
@@ -261,7 +578,7 @@ export const JoinRequest: MessageFns<JoinRequest> = {
 };
 
 function createBaseJoinResponse(): JoinResponse {
-  return { node: "", org: "" };
+  return { node: "", org: "", hubKey: "" };
 }
 
 export const JoinResponse: MessageFns<JoinResponse> = {
@@ -271,6 +588,9 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     }
     if (message.org !== "") {
       writer.uint32(18).string(message.org);
+    }
+    if (message.hubKey !== "") {
+      writer.uint32(26).string(message.hubKey);
     }
     return writer;
   },
@@ -304,6 +624,14 @@ export const JoinResponse: MessageFns<JoinResponse> = {
             message.org = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hubKey = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -320,6 +648,11 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     return {
       node: isSet(object.node) ? globalThis.String(object.node) : "",
       org: isSet(object.org) ? globalThis.String(object.org) : "",
+      hubKey: isSet(object.hubKey)
+        ? globalThis.String(object.hubKey)
+        : isSet(object.hub_key)
+        ? globalThis.String(object.hub_key)
+        : "",
     };
   },
 
@@ -331,6 +664,9 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     if (message.org !== "") {
       obj.org = message.org;
     }
+    if (message.hubKey !== "") {
+      obj.hubKey = message.hubKey;
+    }
     return obj;
   },
 
@@ -341,6 +677,7 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     const message = createBaseJoinResponse();
     message.node = object.node ?? "";
     message.org = object.org ?? "";
+    message.hubKey = object.hubKey ?? "";
     return message;
   },
 };
@@ -480,7 +817,21 @@ export const ChallengeResponse: MessageFns<ChallengeResponse> = {
 };
 
 function createBaseHelloRequest(): HelloRequest {
-  return { node: "", nonce: new Uint8Array(0), signature: new Uint8Array(0), protocol: "", version: "", platform: "" };
+  return {
+    node: "",
+    nonce: new Uint8Array(0),
+    signature: new Uint8Array(0),
+    protocol: "",
+    version: "",
+    platform: "",
+    protocols: [],
+    challenge: new Uint8Array(0),
+    instance: "",
+    machine: "",
+    host: "",
+    facts: undefined,
+    rosterDigest: 0,
+  };
 }
 
 export const HelloRequest: MessageFns<HelloRequest> = {
@@ -502,6 +853,31 @@ export const HelloRequest: MessageFns<HelloRequest> = {
     }
     if (message.platform !== "") {
       writer.uint32(50).string(message.platform);
+    }
+    if (message.protocols.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.protocols) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.challenge.length !== 0) {
+      writer.uint32(66).bytes(message.challenge);
+    }
+    if (message.instance !== "") {
+      writer.uint32(74).string(message.instance);
+    }
+    if (message.machine !== "") {
+      writer.uint32(82).string(message.machine);
+    }
+    if (message.host !== "") {
+      writer.uint32(90).string(message.host);
+    }
+    if (message.facts !== undefined) {
+      NodeFacts.encode(message.facts, writer.uint32(98).fork()).join();
+    }
+    if (message.rosterDigest !== 0) {
+      writer.uint32(104).uint64(message.rosterDigest);
     }
     return writer;
   },
@@ -567,6 +943,72 @@ export const HelloRequest: MessageFns<HelloRequest> = {
             message.platform = reader.string();
             continue;
           }
+          case 7: {
+            if (tag === 56) {
+              message.protocols.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.protocols.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.challenge = reader.bytes();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.instance = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.facts = NodeFacts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.rosterDigest = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -587,6 +1029,19 @@ export const HelloRequest: MessageFns<HelloRequest> = {
       protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       platform: isSet(object.platform) ? globalThis.String(object.platform) : "",
+      protocols: globalThis.Array.isArray(object?.protocols)
+        ? object.protocols.map((e: any) => globalThis.Number(e))
+        : [],
+      challenge: isSet(object.challenge) ? bytesFromBase64(object.challenge) : new Uint8Array(0),
+      instance: isSet(object.instance) ? globalThis.String(object.instance) : "",
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      facts: isSet(object.facts) ? NodeFacts.fromJSON(object.facts) : undefined,
+      rosterDigest: isSet(object.rosterDigest)
+        ? globalThis.Number(object.rosterDigest)
+        : isSet(object.roster_digest)
+        ? globalThis.Number(object.roster_digest)
+        : 0,
     };
   },
 
@@ -610,6 +1065,27 @@ export const HelloRequest: MessageFns<HelloRequest> = {
     if (message.platform !== "") {
       obj.platform = message.platform;
     }
+    if (message.protocols?.length) {
+      obj.protocols = message.protocols.map((e) => Math.round(e));
+    }
+    if (message.challenge.length !== 0) {
+      obj.challenge = base64FromBytes(message.challenge);
+    }
+    if (message.instance !== "") {
+      obj.instance = message.instance;
+    }
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.facts !== undefined) {
+      obj.facts = NodeFacts.toJSON(message.facts);
+    }
+    if (message.rosterDigest !== 0) {
+      obj.rosterDigest = Math.round(message.rosterDigest);
+    }
     return obj;
   },
 
@@ -624,6 +1100,15 @@ export const HelloRequest: MessageFns<HelloRequest> = {
     message.protocol = object.protocol ?? "";
     message.version = object.version ?? "";
     message.platform = object.platform ?? "";
+    message.protocols = object.protocols?.map((e) => e) || [];
+    message.challenge = object.challenge ?? new Uint8Array(0);
+    message.instance = object.instance ?? "";
+    message.machine = object.machine ?? "";
+    message.host = object.host ?? "";
+    message.facts = (object.facts !== undefined && object.facts !== null)
+      ? NodeFacts.fromPartial(object.facts)
+      : undefined;
+    message.rosterDigest = object.rosterDigest ?? 0;
     return message;
   },
 };
@@ -641,6 +1126,14 @@ function createBaseHelloResponse(): HelloResponse {
     org: "",
     nodeName: "",
     trust: "",
+    protocol: 0,
+    challengeResponse: new Uint8Array(0),
+    hubKey: "",
+    heartbeatMs: 0,
+    livenessMs: 0,
+    draining: false,
+    moving: [],
+    rosterDiffers: false,
   };
 }
 
@@ -678,6 +1171,30 @@ export const HelloResponse: MessageFns<HelloResponse> = {
     }
     if (message.trust !== "") {
       writer.uint32(90).string(message.trust);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(96).uint32(message.protocol);
+    }
+    if (message.challengeResponse.length !== 0) {
+      writer.uint32(106).bytes(message.challengeResponse);
+    }
+    if (message.hubKey !== "") {
+      writer.uint32(114).string(message.hubKey);
+    }
+    if (message.heartbeatMs !== 0) {
+      writer.uint32(120).uint32(message.heartbeatMs);
+    }
+    if (message.livenessMs !== 0) {
+      writer.uint32(128).uint32(message.livenessMs);
+    }
+    if (message.draining !== false) {
+      writer.uint32(136).bool(message.draining);
+    }
+    for (const v of message.moving) {
+      Moving.encode(v!, writer.uint32(146).fork()).join();
+    }
+    if (message.rosterDiffers !== false) {
+      writer.uint32(152).bool(message.rosterDiffers);
     }
     return writer;
   },
@@ -783,6 +1300,70 @@ export const HelloResponse: MessageFns<HelloResponse> = {
             message.trust = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.challengeResponse = reader.bytes();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.hubKey = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.heartbeatMs = reader.uint32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.livenessMs = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.moving.push(Moving.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.rosterDiffers = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -836,6 +1417,36 @@ export const HelloResponse: MessageFns<HelloResponse> = {
         ? globalThis.String(object.node_name)
         : "",
       trust: isSet(object.trust) ? globalThis.String(object.trust) : "",
+      protocol: isSet(object.protocol) ? globalThis.Number(object.protocol) : 0,
+      challengeResponse: isSet(object.challengeResponse)
+        ? bytesFromBase64(object.challengeResponse)
+        : isSet(object.challenge_response)
+        ? bytesFromBase64(object.challenge_response)
+        : new Uint8Array(0),
+      hubKey: isSet(object.hubKey)
+        ? globalThis.String(object.hubKey)
+        : isSet(object.hub_key)
+        ? globalThis.String(object.hub_key)
+        : "",
+      heartbeatMs: isSet(object.heartbeatMs)
+        ? globalThis.Number(object.heartbeatMs)
+        : isSet(object.heartbeat_ms)
+        ? globalThis.Number(object.heartbeat_ms)
+        : 0,
+      livenessMs: isSet(object.livenessMs)
+        ? globalThis.Number(object.livenessMs)
+        : isSet(object.liveness_ms)
+        ? globalThis.Number(object.liveness_ms)
+        : 0,
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      moving: globalThis.Array.isArray(object?.moving)
+        ? object.moving.map((e: any) => Moving.fromJSON(e))
+        : [],
+      rosterDiffers: isSet(object.rosterDiffers)
+        ? globalThis.Boolean(object.rosterDiffers)
+        : isSet(object.roster_differs)
+        ? globalThis.Boolean(object.roster_differs)
+        : false,
     };
   },
 
@@ -874,6 +1485,30 @@ export const HelloResponse: MessageFns<HelloResponse> = {
     if (message.trust !== "") {
       obj.trust = message.trust;
     }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.challengeResponse.length !== 0) {
+      obj.challengeResponse = base64FromBytes(message.challengeResponse);
+    }
+    if (message.hubKey !== "") {
+      obj.hubKey = message.hubKey;
+    }
+    if (message.heartbeatMs !== 0) {
+      obj.heartbeatMs = Math.round(message.heartbeatMs);
+    }
+    if (message.livenessMs !== 0) {
+      obj.livenessMs = Math.round(message.livenessMs);
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.moving?.length) {
+      obj.moving = message.moving.map((e) => Moving.toJSON(e));
+    }
+    if (message.rosterDiffers !== false) {
+      obj.rosterDiffers = message.rosterDiffers;
+    }
     return obj;
   },
 
@@ -893,6 +1528,212 @@ export const HelloResponse: MessageFns<HelloResponse> = {
     message.org = object.org ?? "";
     message.nodeName = object.nodeName ?? "";
     message.trust = object.trust ?? "";
+    message.protocol = object.protocol ?? 0;
+    message.challengeResponse = object.challengeResponse ?? new Uint8Array(0);
+    message.hubKey = object.hubKey ?? "";
+    message.heartbeatMs = object.heartbeatMs ?? 0;
+    message.livenessMs = object.livenessMs ?? 0;
+    message.draining = object.draining ?? false;
+    message.moving = object.moving?.map((e) => Moving.fromPartial(e)) || [];
+    message.rosterDiffers = object.rosterDiffers ?? false;
+    return message;
+  },
+};
+
+function createBaseRotateKeyRequest(): RotateKeyRequest {
+  return { nonce: new Uint8Array(0), newPublicKey: "", signature: new Uint8Array(0), newSignature: new Uint8Array(0) };
+}
+
+export const RotateKeyRequest: MessageFns<RotateKeyRequest> = {
+  encode(message: RotateKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce.length !== 0) {
+      writer.uint32(10).bytes(message.nonce);
+    }
+    if (message.newPublicKey !== "") {
+      writer.uint32(18).string(message.newPublicKey);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
+    }
+    if (message.newSignature.length !== 0) {
+      writer.uint32(34).bytes(message.newSignature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nonce = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.newPublicKey = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.newSignature = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateKeyRequest {
+    return {
+      nonce: isSet(object.nonce) ? bytesFromBase64(object.nonce) : new Uint8Array(0),
+      newPublicKey: isSet(object.newPublicKey)
+        ? globalThis.String(object.newPublicKey)
+        : isSet(object.new_public_key)
+        ? globalThis.String(object.new_public_key)
+        : "",
+      signature: isSet(object.signature) ? bytesFromBase64(object.signature) : new Uint8Array(0),
+      newSignature: isSet(object.newSignature)
+        ? bytesFromBase64(object.newSignature)
+        : isSet(object.new_signature)
+        ? bytesFromBase64(object.new_signature)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: RotateKeyRequest): unknown {
+    const obj: any = {};
+    if (message.nonce.length !== 0) {
+      obj.nonce = base64FromBytes(message.nonce);
+    }
+    if (message.newPublicKey !== "") {
+      obj.newPublicKey = message.newPublicKey;
+    }
+    if (message.signature.length !== 0) {
+      obj.signature = base64FromBytes(message.signature);
+    }
+    if (message.newSignature.length !== 0) {
+      obj.newSignature = base64FromBytes(message.newSignature);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateKeyRequest>): RotateKeyRequest {
+    return RotateKeyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateKeyRequest>): RotateKeyRequest {
+    const message = createBaseRotateKeyRequest();
+    message.nonce = object.nonce ?? new Uint8Array(0);
+    message.newPublicKey = object.newPublicKey ?? "";
+    message.signature = object.signature ?? new Uint8Array(0);
+    message.newSignature = object.newSignature ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseRotateKeyResponse(): RotateKeyResponse {
+  return { oldKeyUntilMs: 0 };
+}
+
+export const RotateKeyResponse: MessageFns<RotateKeyResponse> = {
+  encode(message: RotateKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.oldKeyUntilMs !== 0) {
+      writer.uint32(8).int64(message.oldKeyUntilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.oldKeyUntilMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateKeyResponse {
+    return {
+      oldKeyUntilMs: isSet(object.oldKeyUntilMs)
+        ? globalThis.Number(object.oldKeyUntilMs)
+        : isSet(object.old_key_until_ms)
+        ? globalThis.Number(object.old_key_until_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: RotateKeyResponse): unknown {
+    const obj: any = {};
+    if (message.oldKeyUntilMs !== 0) {
+      obj.oldKeyUntilMs = Math.round(message.oldKeyUntilMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateKeyResponse>): RotateKeyResponse {
+    return RotateKeyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateKeyResponse>): RotateKeyResponse {
+    const message = createBaseRotateKeyResponse();
+    message.oldKeyUntilMs = object.oldKeyUntilMs ?? 0;
     return message;
   },
 };
@@ -1045,6 +1886,8 @@ function createBaseAgent(): Agent {
     registeredAtMs: 0,
     lastSeenAtMs: 0,
     epoch: 0,
+    profile: undefined,
+    moving: false,
   };
 }
 
@@ -1076,6 +1919,12 @@ export const Agent: MessageFns<Agent> = {
     }
     if (message.epoch !== 0) {
       writer.uint32(72).uint64(message.epoch);
+    }
+    if (message.profile !== undefined) {
+      AgentProfile.encode(message.profile, writer.uint32(82).fork()).join();
+    }
+    if (message.moving !== false) {
+      writer.uint32(88).bool(message.moving);
     }
     return writer;
   },
@@ -1165,6 +2014,22 @@ export const Agent: MessageFns<Agent> = {
             message.epoch = longToNumber(reader.uint64());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.profile = AgentProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.moving = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1200,6 +2065,8 @@ export const Agent: MessageFns<Agent> = {
         ? globalThis.Number(object.last_seen_at_ms)
         : 0,
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
+      moving: isSet(object.moving) ? globalThis.Boolean(object.moving) : false,
     };
   },
 
@@ -1232,6 +2099,12 @@ export const Agent: MessageFns<Agent> = {
     if (message.epoch !== 0) {
       obj.epoch = Math.round(message.epoch);
     }
+    if (message.profile !== undefined) {
+      obj.profile = AgentProfile.toJSON(message.profile);
+    }
+    if (message.moving !== false) {
+      obj.moving = message.moving;
+    }
     return obj;
   },
 
@@ -1249,12 +2122,479 @@ export const Agent: MessageFns<Agent> = {
     message.registeredAtMs = object.registeredAtMs ?? 0;
     message.lastSeenAtMs = object.lastSeenAtMs ?? 0;
     message.epoch = object.epoch ?? 0;
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? AgentProfile.fromPartial(object.profile)
+      : undefined;
+    message.moving = object.moving ?? false;
+    return message;
+  },
+};
+
+function createBaseAgentProfile(): AgentProfile {
+  return {
+    model: "",
+    capabilities: [],
+    tools: undefined,
+    repo: "",
+    visibility: "",
+    group: "",
+    location: undefined,
+    movable: false,
+  };
+}
+
+export const AgentProfile: MessageFns<AgentProfile> = {
+  encode(message: AgentProfile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    for (const v of message.capabilities) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.tools !== undefined) {
+      ToolList.encode(message.tools, writer.uint32(26).fork()).join();
+    }
+    if (message.repo !== "") {
+      writer.uint32(34).string(message.repo);
+    }
+    if (message.visibility !== "") {
+      writer.uint32(42).string(message.visibility);
+    }
+    if (message.group !== "") {
+      writer.uint32(50).string(message.group);
+    }
+    if (message.location !== undefined) {
+      Location.encode(message.location, writer.uint32(58).fork()).join();
+    }
+    if (message.movable !== false) {
+      writer.uint32(64).bool(message.movable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentProfile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentProfile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.capabilities.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tools = ToolList.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.repo = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.visibility = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.location = Location.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.movable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentProfile {
+    return {
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => globalThis.String(e))
+        : [],
+      tools: isSet(object.tools) ? ToolList.fromJSON(object.tools) : undefined,
+      repo: isSet(object.repo) ? globalThis.String(object.repo) : "",
+      visibility: isSet(object.visibility) ? globalThis.String(object.visibility) : "",
+      group: isSet(object.group) ? globalThis.String(object.group) : "",
+      location: isSet(object.location) ? Location.fromJSON(object.location) : undefined,
+      movable: isSet(object.movable) ? globalThis.Boolean(object.movable) : false,
+    };
+  },
+
+  toJSON(message: AgentProfile): unknown {
+    const obj: any = {};
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities;
+    }
+    if (message.tools !== undefined) {
+      obj.tools = ToolList.toJSON(message.tools);
+    }
+    if (message.repo !== "") {
+      obj.repo = message.repo;
+    }
+    if (message.visibility !== "") {
+      obj.visibility = message.visibility;
+    }
+    if (message.group !== "") {
+      obj.group = message.group;
+    }
+    if (message.location !== undefined) {
+      obj.location = Location.toJSON(message.location);
+    }
+    if (message.movable !== false) {
+      obj.movable = message.movable;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentProfile>): AgentProfile {
+    return AgentProfile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentProfile>): AgentProfile {
+    const message = createBaseAgentProfile();
+    message.model = object.model ?? "";
+    message.capabilities = object.capabilities?.map((e) => e) || [];
+    message.tools = (object.tools !== undefined && object.tools !== null)
+      ? ToolList.fromPartial(object.tools)
+      : undefined;
+    message.repo = object.repo ?? "";
+    message.visibility = object.visibility ?? "";
+    message.group = object.group ?? "";
+    message.location = (object.location !== undefined && object.location !== null)
+      ? Location.fromPartial(object.location)
+      : undefined;
+    message.movable = object.movable ?? false;
+    return message;
+  },
+};
+
+function createBaseToolList(): ToolList {
+  return { tools: [] };
+}
+
+export const ToolList: MessageFns<ToolList> = {
+  encode(message: ToolList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tools) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tools.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ToolList {
+    return { tools: globalThis.Array.isArray(object?.tools) ? object.tools.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: ToolList): unknown {
+    const obj: any = {};
+    if (message.tools?.length) {
+      obj.tools = message.tools;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ToolList>): ToolList {
+    return ToolList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ToolList>): ToolList {
+    const message = createBaseToolList();
+    message.tools = object.tools?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLocation(): Location {
+  return { kind: "", details: {} };
+}
+
+export const Location: MessageFns<Location> = {
+  encode(message: Location, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    globalThis.Object.entries(message.details).forEach(([key, value]: [string, string]) => {
+      Location_DetailsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Location {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = Location_DetailsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.details[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Location {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      details: isObject(object.details)
+        ? (globalThis.Object.entries(object.details) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: Location): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.details) {
+      const entries = globalThis.Object.entries(message.details) as [string, string][];
+      if (entries.length > 0) {
+        obj.details = {};
+        entries.forEach(([k, v]) => {
+          obj.details[k] = v;
+        });
+      }
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Location>): Location {
+    return Location.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Location>): Location {
+    const message = createBaseLocation();
+    message.kind = object.kind ?? "";
+    message.details = (globalThis.Object.entries(object.details ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseLocation_DetailsEntry(): Location_DetailsEntry {
+  return { key: "", value: "" };
+}
+
+export const Location_DetailsEntry: MessageFns<Location_DetailsEntry> = {
+  encode(message: Location_DetailsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Location_DetailsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocation_DetailsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Location_DetailsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Location_DetailsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Location_DetailsEntry>): Location_DetailsEntry {
+    return Location_DetailsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Location_DetailsEntry>): Location_DetailsEntry {
+    const message = createBaseLocation_DetailsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
 
 function createBaseRegisterAgentRequest(): RegisterAgentRequest {
-  return { name: "", adapter: "" };
+  return { name: "", adapter: "", profile: undefined, takeOver: false };
 }
 
 export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
@@ -1264,6 +2604,12 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     }
     if (message.adapter !== "") {
       writer.uint32(18).string(message.adapter);
+    }
+    if (message.profile !== undefined) {
+      AgentProfile.encode(message.profile, writer.uint32(26).fork()).join();
+    }
+    if (message.takeOver !== false) {
+      writer.uint32(32).bool(message.takeOver);
     }
     return writer;
   },
@@ -1297,6 +2643,22 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
             message.adapter = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.profile = AgentProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.takeOver = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1313,6 +2675,12 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       adapter: isSet(object.adapter) ? globalThis.String(object.adapter) : "",
+      profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
+      takeOver: isSet(object.takeOver)
+        ? globalThis.Boolean(object.takeOver)
+        : isSet(object.take_over)
+        ? globalThis.Boolean(object.take_over)
+        : false,
     };
   },
 
@@ -1324,6 +2692,12 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     if (message.adapter !== "") {
       obj.adapter = message.adapter;
     }
+    if (message.profile !== undefined) {
+      obj.profile = AgentProfile.toJSON(message.profile);
+    }
+    if (message.takeOver !== false) {
+      obj.takeOver = message.takeOver;
+    }
     return obj;
   },
 
@@ -1334,6 +2708,10 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     const message = createBaseRegisterAgentRequest();
     message.name = object.name ?? "";
     message.adapter = object.adapter ?? "";
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? AgentProfile.fromPartial(object.profile)
+      : undefined;
+    message.takeOver = object.takeOver ?? false;
     return message;
   },
 };
@@ -1401,6 +2779,879 @@ export const RegisterAgentResponse: MessageFns<RegisterAgentResponse> = {
   fromPartial(object: DeepPartial<RegisterAgentResponse>): RegisterAgentResponse {
     const message = createBaseRegisterAgentResponse();
     message.agent = (object.agent !== undefined && object.agent !== null) ? Agent.fromPartial(object.agent) : undefined;
+    return message;
+  },
+};
+
+function createBaseRosterAgent(): RosterAgent {
+  return { id: "", name: "", adapter: "", profile: undefined };
+}
+
+export const RosterAgent: MessageFns<RosterAgent> = {
+  encode(message: RosterAgent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.adapter !== "") {
+      writer.uint32(26).string(message.adapter);
+    }
+    if (message.profile !== undefined) {
+      AgentProfile.encode(message.profile, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RosterAgent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRosterAgent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.adapter = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.profile = AgentProfile.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RosterAgent {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      adapter: isSet(object.adapter) ? globalThis.String(object.adapter) : "",
+      profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
+    };
+  },
+
+  toJSON(message: RosterAgent): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.adapter !== "") {
+      obj.adapter = message.adapter;
+    }
+    if (message.profile !== undefined) {
+      obj.profile = AgentProfile.toJSON(message.profile);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RosterAgent>): RosterAgent {
+    return RosterAgent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RosterAgent>): RosterAgent {
+    const message = createBaseRosterAgent();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.adapter = object.adapter ?? "";
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? AgentProfile.fromPartial(object.profile)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSyncRosterRequest(): SyncRosterRequest {
+  return { agents: [] };
+}
+
+export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
+  encode(message: SyncRosterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      RosterAgent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRosterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRosterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(RosterAgent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SyncRosterRequest {
+    return {
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => RosterAgent.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: SyncRosterRequest): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => RosterAgent.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SyncRosterRequest>): SyncRosterRequest {
+    return SyncRosterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SyncRosterRequest>): SyncRosterRequest {
+    const message = createBaseSyncRosterRequest();
+    message.agents = object.agents?.map((e) => RosterAgent.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSyncRosterResponse(): SyncRosterResponse {
+  return { outcomes: [], rosterDigest: 0 };
+}
+
+export const SyncRosterResponse: MessageFns<SyncRosterResponse> = {
+  encode(message: SyncRosterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.outcomes) {
+      RosterOutcome.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.rosterDigest !== 0) {
+      writer.uint32(16).uint64(message.rosterDigest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRosterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRosterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcomes.push(RosterOutcome.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rosterDigest = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SyncRosterResponse {
+    return {
+      outcomes: globalThis.Array.isArray(object?.outcomes)
+        ? object.outcomes.map((e: any) => RosterOutcome.fromJSON(e))
+        : [],
+      rosterDigest: isSet(object.rosterDigest)
+        ? globalThis.Number(object.rosterDigest)
+        : isSet(object.roster_digest)
+        ? globalThis.Number(object.roster_digest)
+        : 0,
+    };
+  },
+
+  toJSON(message: SyncRosterResponse): unknown {
+    const obj: any = {};
+    if (message.outcomes?.length) {
+      obj.outcomes = message.outcomes.map((e) => RosterOutcome.toJSON(e));
+    }
+    if (message.rosterDigest !== 0) {
+      obj.rosterDigest = Math.round(message.rosterDigest);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SyncRosterResponse>): SyncRosterResponse {
+    return SyncRosterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SyncRosterResponse>): SyncRosterResponse {
+    const message = createBaseSyncRosterResponse();
+    message.outcomes = object.outcomes?.map((e) => RosterOutcome.fromPartial(e)) || [];
+    message.rosterDigest = object.rosterDigest ?? 0;
+    return message;
+  },
+};
+
+function createBaseRosterOutcome(): RosterOutcome {
+  return { agent: undefined, reason: "", message: "", suggestion: "" };
+}
+
+export const RosterOutcome: MessageFns<RosterOutcome> = {
+  encode(message: RosterOutcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      Agent.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    if (message.suggestion !== "") {
+      writer.uint32(34).string(message.suggestion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RosterOutcome {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRosterOutcome();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = Agent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.suggestion = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RosterOutcome {
+    return {
+      agent: isSet(object.agent) ? Agent.fromJSON(object.agent) : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      suggestion: isSet(object.suggestion) ? globalThis.String(object.suggestion) : "",
+    };
+  },
+
+  toJSON(message: RosterOutcome): unknown {
+    const obj: any = {};
+    if (message.agent !== undefined) {
+      obj.agent = Agent.toJSON(message.agent);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.suggestion !== "") {
+      obj.suggestion = message.suggestion;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RosterOutcome>): RosterOutcome {
+    return RosterOutcome.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RosterOutcome>): RosterOutcome {
+    const message = createBaseRosterOutcome();
+    message.agent = (object.agent !== undefined && object.agent !== null) ? Agent.fromPartial(object.agent) : undefined;
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.suggestion = object.suggestion ?? "";
+    return message;
+  },
+};
+
+function createBaseRenameAgentRequest(): RenameAgentRequest {
+  return { agent: "", name: "" };
+}
+
+export const RenameAgentRequest: MessageFns<RenameAgentRequest> = {
+  encode(message: RenameAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenameAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenameAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenameAgentRequest {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+    };
+  },
+
+  toJSON(message: RenameAgentRequest): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenameAgentRequest>): RenameAgentRequest {
+    return RenameAgentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenameAgentRequest>): RenameAgentRequest {
+    const message = createBaseRenameAgentRequest();
+    message.agent = object.agent ?? "";
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseRenameAgentResponse(): RenameAgentResponse {
+  return { agent: undefined };
+}
+
+export const RenameAgentResponse: MessageFns<RenameAgentResponse> = {
+  encode(message: RenameAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      Agent.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenameAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenameAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = Agent.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenameAgentResponse {
+    return { agent: isSet(object.agent) ? Agent.fromJSON(object.agent) : undefined };
+  },
+
+  toJSON(message: RenameAgentResponse): unknown {
+    const obj: any = {};
+    if (message.agent !== undefined) {
+      obj.agent = Agent.toJSON(message.agent);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenameAgentResponse>): RenameAgentResponse {
+    return RenameAgentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenameAgentResponse>): RenameAgentResponse {
+    const message = createBaseRenameAgentResponse();
+    message.agent = (object.agent !== undefined && object.agent !== null) ? Agent.fromPartial(object.agent) : undefined;
+    return message;
+  },
+};
+
+function createBaseMoveAgentRequest(): MoveAgentRequest {
+  return { agent: "", toNode: "" };
+}
+
+export const MoveAgentRequest: MessageFns<MoveAgentRequest> = {
+  encode(message: MoveAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.toNode !== "") {
+      writer.uint32(18).string(message.toNode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.toNode = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MoveAgentRequest {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      toNode: isSet(object.toNode)
+        ? globalThis.String(object.toNode)
+        : isSet(object.to_node)
+        ? globalThis.String(object.to_node)
+        : "",
+    };
+  },
+
+  toJSON(message: MoveAgentRequest): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.toNode !== "") {
+      obj.toNode = message.toNode;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MoveAgentRequest>): MoveAgentRequest {
+    return MoveAgentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveAgentRequest>): MoveAgentRequest {
+    const message = createBaseMoveAgentRequest();
+    message.agent = object.agent ?? "";
+    message.toNode = object.toNode ?? "";
+    return message;
+  },
+};
+
+function createBaseMoveAgentResponse(): MoveAgentResponse {
+  return { agent: undefined };
+}
+
+export const MoveAgentResponse: MessageFns<MoveAgentResponse> = {
+  encode(message: MoveAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      Agent.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = Agent.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MoveAgentResponse {
+    return { agent: isSet(object.agent) ? Agent.fromJSON(object.agent) : undefined };
+  },
+
+  toJSON(message: MoveAgentResponse): unknown {
+    const obj: any = {};
+    if (message.agent !== undefined) {
+      obj.agent = Agent.toJSON(message.agent);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MoveAgentResponse>): MoveAgentResponse {
+    return MoveAgentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MoveAgentResponse>): MoveAgentResponse {
+    const message = createBaseMoveAgentResponse();
+    message.agent = (object.agent !== undefined && object.agent !== null) ? Agent.fromPartial(object.agent) : undefined;
+    return message;
+  },
+};
+
+function createBaseHandOverRequest(): HandOverRequest {
+  return { agent: "", epoch: 0, entries: [], done: false };
+}
+
+export const HandOverRequest: MessageFns<HandOverRequest> = {
+  encode(message: HandOverRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint64(message.epoch);
+    }
+    for (const v of message.entries) {
+      InboxEntry.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.done !== false) {
+      writer.uint32(32).bool(message.done);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HandOverRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHandOverRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.entries.push(InboxEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HandOverRequest {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => InboxEntry.fromJSON(e)) : [],
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+    };
+  },
+
+  toJSON(message: HandOverRequest): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => InboxEntry.toJSON(e));
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HandOverRequest>): HandOverRequest {
+    return HandOverRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HandOverRequest>): HandOverRequest {
+    const message = createBaseHandOverRequest();
+    message.agent = object.agent ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.entries = object.entries?.map((e) => InboxEntry.fromPartial(e)) || [];
+    message.done = object.done ?? false;
+    return message;
+  },
+};
+
+function createBaseHandOverResponse(): HandOverResponse {
+  return {};
+}
+
+export const HandOverResponse: MessageFns<HandOverResponse> = {
+  encode(_: HandOverResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HandOverResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHandOverResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): HandOverResponse {
+    return {};
+  },
+
+  toJSON(_: HandOverResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<HandOverResponse>): HandOverResponse {
+    return HandOverResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<HandOverResponse>): HandOverResponse {
+    const message = createBaseHandOverResponse();
     return message;
   },
 };
@@ -1677,7 +3928,7 @@ export const LookupAgentResponse: MessageFns<LookupAgentResponse> = {
 };
 
 function createBaseListAgentsRequest(): ListAgentsRequest {
-  return { pageSize: 0, pageToken: "" };
+  return { pageSize: 0, pageToken: "", capability: "", node: "" };
 }
 
 export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
@@ -1687,6 +3938,12 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(18).string(message.pageToken);
+    }
+    if (message.capability !== "") {
+      writer.uint32(26).string(message.capability);
+    }
+    if (message.node !== "") {
+      writer.uint32(34).string(message.node);
     }
     return writer;
   },
@@ -1720,6 +3977,22 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.capability = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1744,6 +4017,8 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      capability: isSet(object.capability) ? globalThis.String(object.capability) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
     };
   },
 
@@ -1755,6 +4030,12 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.capability !== "") {
+      obj.capability = message.capability;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
     return obj;
   },
 
@@ -1765,6 +4046,8 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     const message = createBaseListAgentsRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.capability = object.capability ?? "";
+    message.node = object.node ?? "";
     return message;
   },
 };
@@ -1859,7 +4142,24 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
 };
 
 function createBaseNode(): Node {
-  return { id: "", name: "", status: "", version: "", platform: "", joinedAtMs: 0, lastSeenAtMs: 0, agents: 0 };
+  return {
+    id: "",
+    name: "",
+    status: "",
+    version: "",
+    platform: "",
+    joinedAtMs: 0,
+    lastSeenAtMs: 0,
+    agents: 0,
+    owner: "",
+    protocol: 0,
+    host: "",
+    facts: undefined,
+    draining: false,
+    rotating: false,
+    contender: "",
+    moving: 0,
+  };
 }
 
 export const Node: MessageFns<Node> = {
@@ -1887,6 +4187,30 @@ export const Node: MessageFns<Node> = {
     }
     if (message.agents !== 0) {
       writer.uint32(64).uint32(message.agents);
+    }
+    if (message.owner !== "") {
+      writer.uint32(74).string(message.owner);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(80).uint32(message.protocol);
+    }
+    if (message.host !== "") {
+      writer.uint32(90).string(message.host);
+    }
+    if (message.facts !== undefined) {
+      NodeFacts.encode(message.facts, writer.uint32(98).fork()).join();
+    }
+    if (message.draining !== false) {
+      writer.uint32(104).bool(message.draining);
+    }
+    if (message.rotating !== false) {
+      writer.uint32(112).bool(message.rotating);
+    }
+    if (message.contender !== "") {
+      writer.uint32(122).string(message.contender);
+    }
+    if (message.moving !== 0) {
+      writer.uint32(128).uint32(message.moving);
     }
     return writer;
   },
@@ -1968,6 +4292,70 @@ export const Node: MessageFns<Node> = {
             message.agents = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.facts = NodeFacts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.rotating = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.contender = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.moving = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1998,6 +4386,14 @@ export const Node: MessageFns<Node> = {
         ? globalThis.Number(object.last_seen_at_ms)
         : 0,
       agents: isSet(object.agents) ? globalThis.Number(object.agents) : 0,
+      owner: isSet(object.owner) ? globalThis.String(object.owner) : "",
+      protocol: isSet(object.protocol) ? globalThis.Number(object.protocol) : 0,
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      facts: isSet(object.facts) ? NodeFacts.fromJSON(object.facts) : undefined,
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
+      contender: isSet(object.contender) ? globalThis.String(object.contender) : "",
+      moving: isSet(object.moving) ? globalThis.Number(object.moving) : 0,
     };
   },
 
@@ -2027,6 +4423,30 @@ export const Node: MessageFns<Node> = {
     if (message.agents !== 0) {
       obj.agents = Math.round(message.agents);
     }
+    if (message.owner !== "") {
+      obj.owner = message.owner;
+    }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.facts !== undefined) {
+      obj.facts = NodeFacts.toJSON(message.facts);
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.rotating !== false) {
+      obj.rotating = message.rotating;
+    }
+    if (message.contender !== "") {
+      obj.contender = message.contender;
+    }
+    if (message.moving !== 0) {
+      obj.moving = Math.round(message.moving);
+    }
     return obj;
   },
 
@@ -2043,6 +4463,16 @@ export const Node: MessageFns<Node> = {
     message.joinedAtMs = object.joinedAtMs ?? 0;
     message.lastSeenAtMs = object.lastSeenAtMs ?? 0;
     message.agents = object.agents ?? 0;
+    message.owner = object.owner ?? "";
+    message.protocol = object.protocol ?? 0;
+    message.host = object.host ?? "";
+    message.facts = (object.facts !== undefined && object.facts !== null)
+      ? NodeFacts.fromPartial(object.facts)
+      : undefined;
+    message.draining = object.draining ?? false;
+    message.rotating = object.rotating ?? false;
+    message.contender = object.contender ?? "";
+    message.moving = object.moving ?? 0;
     return message;
   },
 };
@@ -2229,6 +4659,1970 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
   },
 };
 
+function createBaseDrainNodeRequest(): DrainNodeRequest {
+  return { node: "", undo: false };
+}
+
+export const DrainNodeRequest: MessageFns<DrainNodeRequest> = {
+  encode(message: DrainNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.undo !== false) {
+      writer.uint32(16).bool(message.undo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.undo = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainNodeRequest {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      undo: isSet(object.undo) ? globalThis.Boolean(object.undo) : false,
+    };
+  },
+
+  toJSON(message: DrainNodeRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.undo !== false) {
+      obj.undo = message.undo;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DrainNodeRequest>): DrainNodeRequest {
+    return DrainNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainNodeRequest>): DrainNodeRequest {
+    const message = createBaseDrainNodeRequest();
+    message.node = object.node ?? "";
+    message.undo = object.undo ?? false;
+    return message;
+  },
+};
+
+function createBaseDrainNodeResponse(): DrainNodeResponse {
+  return { node: undefined };
+}
+
+export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
+  encode(message: DrainNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainNodeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainNodeResponse {
+    return { node: isSet(object.node) ? Node.fromJSON(object.node) : undefined };
+  },
+
+  toJSON(message: DrainNodeResponse): unknown {
+    const obj: any = {};
+    if (message.node !== undefined) {
+      obj.node = Node.toJSON(message.node);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DrainNodeResponse>): DrainNodeResponse {
+    return DrainNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainNodeResponse>): DrainNodeResponse {
+    const message = createBaseDrainNodeResponse();
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+function createBaseRemoveNodeRequest(): RemoveNodeRequest {
+  return { node: "" };
+}
+
+export const RemoveNodeRequest: MessageFns<RemoveNodeRequest> = {
+  encode(message: RemoveNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveNodeRequest {
+    return { node: isSet(object.node) ? globalThis.String(object.node) : "" };
+  },
+
+  toJSON(message: RemoveNodeRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveNodeRequest>): RemoveNodeRequest {
+    return RemoveNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveNodeRequest>): RemoveNodeRequest {
+    const message = createBaseRemoveNodeRequest();
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveNodeResponse(): RemoveNodeResponse {
+  return { agents: 0 };
+}
+
+export const RemoveNodeResponse: MessageFns<RemoveNodeResponse> = {
+  encode(message: RemoveNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agents !== 0) {
+      writer.uint32(8).uint32(message.agents);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveNodeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.agents = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveNodeResponse {
+    return { agents: isSet(object.agents) ? globalThis.Number(object.agents) : 0 };
+  },
+
+  toJSON(message: RemoveNodeResponse): unknown {
+    const obj: any = {};
+    if (message.agents !== 0) {
+      obj.agents = Math.round(message.agents);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveNodeResponse>): RemoveNodeResponse {
+    return RemoveNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveNodeResponse>): RemoveNodeResponse {
+    const message = createBaseRemoveNodeResponse();
+    message.agents = object.agents ?? 0;
+    return message;
+  },
+};
+
+function createBaseRequestKeyRotationRequest(): RequestKeyRotationRequest {
+  return { node: "" };
+}
+
+export const RequestKeyRotationRequest: MessageFns<RequestKeyRotationRequest> = {
+  encode(message: RequestKeyRotationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RequestKeyRotationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRequestKeyRotationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RequestKeyRotationRequest {
+    return { node: isSet(object.node) ? globalThis.String(object.node) : "" };
+  },
+
+  toJSON(message: RequestKeyRotationRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RequestKeyRotationRequest>): RequestKeyRotationRequest {
+    return RequestKeyRotationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestKeyRotationRequest>): RequestKeyRotationRequest {
+    const message = createBaseRequestKeyRotationRequest();
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseRequestKeyRotationResponse(): RequestKeyRotationResponse {
+  return { node: undefined };
+}
+
+export const RequestKeyRotationResponse: MessageFns<RequestKeyRotationResponse> = {
+  encode(message: RequestKeyRotationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RequestKeyRotationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRequestKeyRotationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RequestKeyRotationResponse {
+    return { node: isSet(object.node) ? Node.fromJSON(object.node) : undefined };
+  },
+
+  toJSON(message: RequestKeyRotationResponse): unknown {
+    const obj: any = {};
+    if (message.node !== undefined) {
+      obj.node = Node.toJSON(message.node);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RequestKeyRotationResponse>): RequestKeyRotationResponse {
+    return RequestKeyRotationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestKeyRotationResponse>): RequestKeyRotationResponse {
+    const message = createBaseRequestKeyRotationResponse();
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+function createBaseAdoptNodeRequest(): AdoptNodeRequest {
+  return { node: "" };
+}
+
+export const AdoptNodeRequest: MessageFns<AdoptNodeRequest> = {
+  encode(message: AdoptNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdoptNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoptNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AdoptNodeRequest {
+    return { node: isSet(object.node) ? globalThis.String(object.node) : "" };
+  },
+
+  toJSON(message: AdoptNodeRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AdoptNodeRequest>): AdoptNodeRequest {
+    return AdoptNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AdoptNodeRequest>): AdoptNodeRequest {
+    const message = createBaseAdoptNodeRequest();
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseAdoptNodeResponse(): AdoptNodeResponse {
+  return { node: undefined };
+}
+
+export const AdoptNodeResponse: MessageFns<AdoptNodeResponse> = {
+  encode(message: AdoptNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdoptNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoptNodeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AdoptNodeResponse {
+    return { node: isSet(object.node) ? Node.fromJSON(object.node) : undefined };
+  },
+
+  toJSON(message: AdoptNodeResponse): unknown {
+    const obj: any = {};
+    if (message.node !== undefined) {
+      obj.node = Node.toJSON(message.node);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AdoptNodeResponse>): AdoptNodeResponse {
+    return AdoptNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AdoptNodeResponse>): AdoptNodeResponse {
+    const message = createBaseAdoptNodeResponse();
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+function createBaseChannel(): Channel {
+  return { id: "", name: "", kind: "", members: 0, createdAtMs: 0, createdBy: "", epoch: 0 };
+}
+
+export const Channel: MessageFns<Channel> = {
+  encode(message: Channel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.members !== 0) {
+      writer.uint32(32).uint32(message.members);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(40).int64(message.createdAtMs);
+    }
+    if (message.createdBy !== "") {
+      writer.uint32(50).string(message.createdBy);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(56).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Channel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChannel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.createdBy = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Channel {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      members: isSet(object.members) ? globalThis.Number(object.members) : 0,
+      createdAtMs: isSet(object.createdAtMs)
+        ? globalThis.Number(object.createdAtMs)
+        : isSet(object.created_at_ms)
+        ? globalThis.Number(object.created_at_ms)
+        : 0,
+      createdBy: isSet(object.createdBy)
+        ? globalThis.String(object.createdBy)
+        : isSet(object.created_by)
+        ? globalThis.String(object.created_by)
+        : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+    };
+  },
+
+  toJSON(message: Channel): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.members !== 0) {
+      obj.members = Math.round(message.members);
+    }
+    if (message.createdAtMs !== 0) {
+      obj.createdAtMs = Math.round(message.createdAtMs);
+    }
+    if (message.createdBy !== "") {
+      obj.createdBy = message.createdBy;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Channel>): Channel {
+    return Channel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Channel>): Channel {
+    const message = createBaseChannel();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.kind = object.kind ?? "";
+    message.members = object.members ?? 0;
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.createdBy = object.createdBy ?? "";
+    message.epoch = object.epoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseCreateChannelRequest(): CreateChannelRequest {
+  return { name: "", kind: "" };
+}
+
+export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
+  encode(message: CreateChannelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateChannelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateChannelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateChannelRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+    };
+  },
+
+  toJSON(message: CreateChannelRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateChannelRequest>): CreateChannelRequest {
+    return CreateChannelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateChannelRequest>): CreateChannelRequest {
+    const message = createBaseCreateChannelRequest();
+    message.name = object.name ?? "";
+    message.kind = object.kind ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateChannelResponse(): CreateChannelResponse {
+  return { channel: undefined };
+}
+
+export const CreateChannelResponse: MessageFns<CreateChannelResponse> = {
+  encode(message: CreateChannelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== undefined) {
+      Channel.encode(message.channel, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateChannelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateChannelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = Channel.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateChannelResponse {
+    return { channel: isSet(object.channel) ? Channel.fromJSON(object.channel) : undefined };
+  },
+
+  toJSON(message: CreateChannelResponse): unknown {
+    const obj: any = {};
+    if (message.channel !== undefined) {
+      obj.channel = Channel.toJSON(message.channel);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateChannelResponse>): CreateChannelResponse {
+    return CreateChannelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateChannelResponse>): CreateChannelResponse {
+    const message = createBaseCreateChannelResponse();
+    message.channel = (object.channel !== undefined && object.channel !== null)
+      ? Channel.fromPartial(object.channel)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeleteChannelRequest(): DeleteChannelRequest {
+  return { channel: "" };
+}
+
+export const DeleteChannelRequest: MessageFns<DeleteChannelRequest> = {
+  encode(message: DeleteChannelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteChannelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteChannelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeleteChannelRequest {
+    return { channel: isSet(object.channel) ? globalThis.String(object.channel) : "" };
+  },
+
+  toJSON(message: DeleteChannelRequest): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeleteChannelRequest>): DeleteChannelRequest {
+    return DeleteChannelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteChannelRequest>): DeleteChannelRequest {
+    const message = createBaseDeleteChannelRequest();
+    message.channel = object.channel ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteChannelResponse(): DeleteChannelResponse {
+  return {};
+}
+
+export const DeleteChannelResponse: MessageFns<DeleteChannelResponse> = {
+  encode(_: DeleteChannelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteChannelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteChannelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DeleteChannelResponse {
+    return {};
+  },
+
+  toJSON(_: DeleteChannelResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeleteChannelResponse>): DeleteChannelResponse {
+    return DeleteChannelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeleteChannelResponse>): DeleteChannelResponse {
+    const message = createBaseDeleteChannelResponse();
+    return message;
+  },
+};
+
+function createBaseJoinChannelRequest(): JoinChannelRequest {
+  return { channel: "", agents: [] };
+}
+
+export const JoinChannelRequest: MessageFns<JoinChannelRequest> = {
+  encode(message: JoinChannelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    for (const v of message.agents) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JoinChannelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJoinChannelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agents.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JoinChannelRequest {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: JoinChannelRequest): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.agents?.length) {
+      obj.agents = message.agents;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<JoinChannelRequest>): JoinChannelRequest {
+    return JoinChannelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<JoinChannelRequest>): JoinChannelRequest {
+    const message = createBaseJoinChannelRequest();
+    message.channel = object.channel ?? "";
+    message.agents = object.agents?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseJoinChannelResponse(): JoinChannelResponse {
+  return { channel: undefined };
+}
+
+export const JoinChannelResponse: MessageFns<JoinChannelResponse> = {
+  encode(message: JoinChannelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== undefined) {
+      Channel.encode(message.channel, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JoinChannelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJoinChannelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = Channel.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JoinChannelResponse {
+    return { channel: isSet(object.channel) ? Channel.fromJSON(object.channel) : undefined };
+  },
+
+  toJSON(message: JoinChannelResponse): unknown {
+    const obj: any = {};
+    if (message.channel !== undefined) {
+      obj.channel = Channel.toJSON(message.channel);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<JoinChannelResponse>): JoinChannelResponse {
+    return JoinChannelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<JoinChannelResponse>): JoinChannelResponse {
+    const message = createBaseJoinChannelResponse();
+    message.channel = (object.channel !== undefined && object.channel !== null)
+      ? Channel.fromPartial(object.channel)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLeaveChannelRequest(): LeaveChannelRequest {
+  return { channel: "", agents: [] };
+}
+
+export const LeaveChannelRequest: MessageFns<LeaveChannelRequest> = {
+  encode(message: LeaveChannelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    for (const v of message.agents) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveChannelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveChannelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agents.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeaveChannelRequest {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: LeaveChannelRequest): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.agents?.length) {
+      obj.agents = message.agents;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LeaveChannelRequest>): LeaveChannelRequest {
+    return LeaveChannelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaveChannelRequest>): LeaveChannelRequest {
+    const message = createBaseLeaveChannelRequest();
+    message.channel = object.channel ?? "";
+    message.agents = object.agents?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLeaveChannelResponse(): LeaveChannelResponse {
+  return { channel: undefined };
+}
+
+export const LeaveChannelResponse: MessageFns<LeaveChannelResponse> = {
+  encode(message: LeaveChannelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== undefined) {
+      Channel.encode(message.channel, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveChannelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveChannelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = Channel.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeaveChannelResponse {
+    return { channel: isSet(object.channel) ? Channel.fromJSON(object.channel) : undefined };
+  },
+
+  toJSON(message: LeaveChannelResponse): unknown {
+    const obj: any = {};
+    if (message.channel !== undefined) {
+      obj.channel = Channel.toJSON(message.channel);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LeaveChannelResponse>): LeaveChannelResponse {
+    return LeaveChannelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaveChannelResponse>): LeaveChannelResponse {
+    const message = createBaseLeaveChannelResponse();
+    message.channel = (object.channel !== undefined && object.channel !== null)
+      ? Channel.fromPartial(object.channel)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListChannelsRequest(): ListChannelsRequest {
+  return { pageSize: 0, pageToken: "", kind: "" };
+}
+
+export const ListChannelsRequest: MessageFns<ListChannelsRequest> = {
+  encode(message: ListChannelsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChannelsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChannelsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListChannelsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+    };
+  },
+
+  toJSON(message: ListChannelsRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListChannelsRequest>): ListChannelsRequest {
+    return ListChannelsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListChannelsRequest>): ListChannelsRequest {
+    const message = createBaseListChannelsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.kind = object.kind ?? "";
+    return message;
+  },
+};
+
+function createBaseListChannelsResponse(): ListChannelsResponse {
+  return { channels: [], nextPageToken: "" };
+}
+
+export const ListChannelsResponse: MessageFns<ListChannelsResponse> = {
+  encode(message: ListChannelsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.channels) {
+      Channel.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChannelsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChannelsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channels.push(Channel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListChannelsResponse {
+    return {
+      channels: globalThis.Array.isArray(object?.channels) ? object.channels.map((e: any) => Channel.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListChannelsResponse): unknown {
+    const obj: any = {};
+    if (message.channels?.length) {
+      obj.channels = message.channels.map((e) => Channel.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListChannelsResponse>): ListChannelsResponse {
+    return ListChannelsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListChannelsResponse>): ListChannelsResponse {
+    const message = createBaseListChannelsResponse();
+    message.channels = object.channels?.map((e) => Channel.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListChannelMembersRequest(): ListChannelMembersRequest {
+  return { channel: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListChannelMembersRequest: MessageFns<ListChannelMembersRequest> = {
+  encode(message: ListChannelMembersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChannelMembersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChannelMembersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListChannelMembersRequest {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListChannelMembersRequest): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListChannelMembersRequest>): ListChannelMembersRequest {
+    return ListChannelMembersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListChannelMembersRequest>): ListChannelMembersRequest {
+    const message = createBaseListChannelMembersRequest();
+    message.channel = object.channel ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListChannelMembersResponse(): ListChannelMembersResponse {
+  return { agents: [], nextPageToken: "" };
+}
+
+export const ListChannelMembersResponse: MessageFns<ListChannelMembersResponse> = {
+  encode(message: ListChannelMembersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      Agent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChannelMembersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChannelMembersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(Agent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListChannelMembersResponse {
+    return {
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => Agent.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListChannelMembersResponse): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => Agent.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListChannelMembersResponse>): ListChannelMembersResponse {
+    return ListChannelMembersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListChannelMembersResponse>): ListChannelMembersResponse {
+    const message = createBaseListChannelMembersResponse();
+    message.agents = object.agents?.map((e) => Agent.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseSyncRequest(): SyncRequest {
+  return { revision: 0, pageToken: "" };
+}
+
+export const SyncRequest: MessageFns<SyncRequest> = {
+  encode(message: SyncRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SyncRequest {
+    return {
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: SyncRequest): unknown {
+    const obj: any = {};
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SyncRequest>): SyncRequest {
+    return SyncRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SyncRequest>): SyncRequest {
+    const message = createBaseSyncRequest();
+    message.revision = object.revision ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseSyncResponse(): SyncResponse {
+  return { full: false, agents: [], nodes: [], channels: [], removed: [], revision: 0, nextPageToken: "" };
+}
+
+export const SyncResponse: MessageFns<SyncResponse> = {
+  encode(message: SyncResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.full !== false) {
+      writer.uint32(8).bool(message.full);
+    }
+    for (const v of message.agents) {
+      Route.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.nodes) {
+      NodeRoute.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.channels) {
+      ChannelRoute.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.removed) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(48).uint64(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(58).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agents.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nodes.push(NodeRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.channels.push(ChannelRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.removed.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SyncResponse {
+    return {
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => Route.fromJSON(e)) : [],
+      nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => NodeRoute.fromJSON(e)) : [],
+      channels: globalThis.Array.isArray(object?.channels)
+        ? object.channels.map((e: any) => ChannelRoute.fromJSON(e))
+        : [],
+      removed: globalThis.Array.isArray(object?.removed) ? object.removed.map((e: any) => globalThis.String(e)) : [],
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: SyncResponse): unknown {
+    const obj: any = {};
+    if (message.full !== false) {
+      obj.full = message.full;
+    }
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => Route.toJSON(e));
+    }
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes.map((e) => NodeRoute.toJSON(e));
+    }
+    if (message.channels?.length) {
+      obj.channels = message.channels.map((e) => ChannelRoute.toJSON(e));
+    }
+    if (message.removed?.length) {
+      obj.removed = message.removed;
+    }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SyncResponse>): SyncResponse {
+    return SyncResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SyncResponse>): SyncResponse {
+    const message = createBaseSyncResponse();
+    message.full = object.full ?? false;
+    message.agents = object.agents?.map((e) => Route.fromPartial(e)) || [];
+    message.nodes = object.nodes?.map((e) => NodeRoute.fromPartial(e)) || [];
+    message.channels = object.channels?.map((e) => ChannelRoute.fromPartial(e)) || [];
+    message.removed = object.removed?.map((e) => e) || [];
+    message.revision = object.revision ?? 0;
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
 export type RegistryServiceDefinition = typeof RegistryServiceDefinition;
 export const RegistryServiceDefinition = {
   name: "RegistryService",
@@ -2252,12 +6646,21 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** PEER_HELLO, answered by PEER_WELCOME: proves the node's identity and brings its credentials. */
+    /** PEER_HELLO, answered by PEER_WELCOME: each side proves who it is; brings the node's credentials. */
     hello: {
       name: "Hello",
       requestType: HelloRequest as typeof HelloRequest,
       requestStream: false,
       responseType: HelloResponse as typeof HelloResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Another key for the node, signed by the one that it has; both are good until the old one lapses. Node token. */
+    rotateKey: {
+      name: "RotateKey",
+      requestType: RotateKeyRequest as typeof RotateKeyRequest,
+      requestStream: false,
+      responseType: RotateKeyResponse as typeof RotateKeyResponse,
       responseStream: false,
       options: {},
     },
@@ -2279,12 +6682,48 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Only the node that owns the agent. Node token. */
+    /** All agents of the node at once: registers what is new, takes away what is gone, says what became of each. Node token. */
+    syncRoster: {
+      name: "SyncRoster",
+      requestType: SyncRosterRequest as typeof SyncRosterRequest,
+      requestStream: false,
+      responseType: SyncRosterResponse as typeof SyncRosterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The node that owns the agent, or a person with the scope admin. */
     deregisterAgent: {
       name: "DeregisterAgent",
       requestType: DeregisterAgentRequest as typeof DeregisterAgentRequest,
       requestStream: false,
       responseType: DeregisterAgentResponse as typeof DeregisterAgentResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The id stays, so mail follows. The node that owns the agent, or a person with the scope admin. */
+    renameAgent: {
+      name: "RenameAgent",
+      requestType: RenameAgentRequest as typeof RenameAgentRequest,
+      requestStream: false,
+      responseType: RenameAgentResponse as typeof RenameAgentResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes an agent to another node, with the mail that waits for it. A person with the scope admin. */
+    moveAgent: {
+      name: "MoveAgent",
+      requestType: MoveAgentRequest as typeof MoveAgentRequest,
+      requestStream: false,
+      responseType: MoveAgentResponse as typeof MoveAgentResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What the node still held for an agent that has moved, in order. Node token. */
+    handOver: {
+      name: "HandOver",
+      requestType: HandOverRequest as typeof HandOverRequest,
+      requestStream: false,
+      responseType: HandOverResponse as typeof HandOverResponse,
       responseStream: false,
       options: {},
     },
@@ -2312,6 +6751,100 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** A draining node takes no new agents and is not chosen by capability. Scope admin. */
+    drainNode: {
+      name: "DrainNode",
+      requestType: DrainNodeRequest as typeof DrainNodeRequest,
+      requestStream: false,
+      responseType: DrainNodeResponse as typeof DrainNodeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Shuts the node out at once and for good, and removes its agents. Scope admin. */
+    removeNode: {
+      name: "RemoveNode",
+      requestType: RemoveNodeRequest as typeof RemoveNodeRequest,
+      requestStream: false,
+      responseType: RemoveNodeResponse as typeof RemoveNodeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Asks the node to rotate its key. Scope admin. */
+    requestKeyRotation: {
+      name: "RequestKeyRotation",
+      requestType: RequestKeyRotationRequest as typeof RequestKeyRotationRequest,
+      requestStream: false,
+      responseType: RequestKeyRotationResponse as typeof RequestKeyRotationResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Makes the caller the owner of a node, for example of one whose owner has left. Scope admin. */
+    adoptNode: {
+      name: "AdoptNode",
+      requestType: AdoptNodeRequest as typeof AdoptNodeRequest,
+      requestStream: false,
+      responseType: AdoptNodeResponse as typeof AdoptNodeResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Channels by scope send, groups by scope admin; a node for its own agents. */
+    createChannel: {
+      name: "CreateChannel",
+      requestType: CreateChannelRequest as typeof CreateChannelRequest,
+      requestStream: false,
+      responseType: CreateChannelResponse as typeof CreateChannelResponse,
+      responseStream: false,
+      options: {},
+    },
+    deleteChannel: {
+      name: "DeleteChannel",
+      requestType: DeleteChannelRequest as typeof DeleteChannelRequest,
+      requestStream: false,
+      responseType: DeleteChannelResponse as typeof DeleteChannelResponse,
+      responseStream: false,
+      options: {},
+    },
+    joinChannel: {
+      name: "JoinChannel",
+      requestType: JoinChannelRequest as typeof JoinChannelRequest,
+      requestStream: false,
+      responseType: JoinChannelResponse as typeof JoinChannelResponse,
+      responseStream: false,
+      options: {},
+    },
+    leaveChannel: {
+      name: "LeaveChannel",
+      requestType: LeaveChannelRequest as typeof LeaveChannelRequest,
+      requestStream: false,
+      responseType: LeaveChannelResponse as typeof LeaveChannelResponse,
+      responseStream: false,
+      options: {},
+    },
+    listChannels: {
+      name: "ListChannels",
+      requestType: ListChannelsRequest as typeof ListChannelsRequest,
+      requestStream: false,
+      responseType: ListChannelsResponse as typeof ListChannelsResponse,
+      responseStream: false,
+      options: {},
+    },
+    listChannelMembers: {
+      name: "ListChannelMembers",
+      requestType: ListChannelMembersRequest as typeof ListChannelMembersRequest,
+      requestStream: false,
+      responseType: ListChannelMembersResponse as typeof ListChannelMembersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
+    sync: {
+      name: "Sync",
+      requestType: SyncRequest as typeof SyncRequest,
+      requestStream: false,
+      responseType: SyncResponse as typeof SyncResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -2320,8 +6853,10 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
   join(request: JoinRequest, context: CallContext & CallContextExt): Promise<DeepPartial<JoinResponse>>;
   /** A nonce to be signed with the node's private key; good for one minute. */
   challenge(request: ChallengeRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ChallengeResponse>>;
-  /** PEER_HELLO, answered by PEER_WELCOME: proves the node's identity and brings its credentials. */
+  /** PEER_HELLO, answered by PEER_WELCOME: each side proves who it is; brings the node's credentials. */
   hello(request: HelloRequest, context: CallContext & CallContextExt): Promise<DeepPartial<HelloResponse>>;
+  /** Another key for the node, signed by the one that it has; both are good until the old one lapses. Node token. */
+  rotateKey(request: RotateKeyRequest, context: CallContext & CallContextExt): Promise<DeepPartial<RotateKeyResponse>>;
   /** Creates the node's inbox consumer anew, so that all that was not acknowledged comes again, in order. Node token. */
   openInbox(request: OpenInboxRequest, context: CallContext & CallContextExt): Promise<DeepPartial<OpenInboxResponse>>;
   /** Registers an agent under a name that is unique in the org. Idempotent for the same node. Node token. */
@@ -2329,11 +6864,25 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
     request: RegisterAgentRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<RegisterAgentResponse>>;
-  /** Only the node that owns the agent. Node token. */
+  /** All agents of the node at once: registers what is new, takes away what is gone, says what became of each. Node token. */
+  syncRoster(
+    request: SyncRosterRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<SyncRosterResponse>>;
+  /** The node that owns the agent, or a person with the scope admin. */
   deregisterAgent(
     request: DeregisterAgentRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<DeregisterAgentResponse>>;
+  /** The id stays, so mail follows. The node that owns the agent, or a person with the scope admin. */
+  renameAgent(
+    request: RenameAgentRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RenameAgentResponse>>;
+  /** Takes an agent to another node, with the mail that waits for it. A person with the scope admin. */
+  moveAgent(request: MoveAgentRequest, context: CallContext & CallContextExt): Promise<DeepPartial<MoveAgentResponse>>;
+  /** What the node still held for an agent that has moved, in order. Node token. */
+  handOver(request: HandOverRequest, context: CallContext & CallContextExt): Promise<DeepPartial<HandOverResponse>>;
   lookupAgent(
     request: LookupAgentRequest,
     context: CallContext & CallContextExt,
@@ -2343,6 +6892,47 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListAgentsResponse>>;
   listNodes(request: ListNodesRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ListNodesResponse>>;
+  /** A draining node takes no new agents and is not chosen by capability. Scope admin. */
+  drainNode(request: DrainNodeRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DrainNodeResponse>>;
+  /** Shuts the node out at once and for good, and removes its agents. Scope admin. */
+  removeNode(
+    request: RemoveNodeRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RemoveNodeResponse>>;
+  /** Asks the node to rotate its key. Scope admin. */
+  requestKeyRotation(
+    request: RequestKeyRotationRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RequestKeyRotationResponse>>;
+  /** Makes the caller the owner of a node, for example of one whose owner has left. Scope admin. */
+  adoptNode(request: AdoptNodeRequest, context: CallContext & CallContextExt): Promise<DeepPartial<AdoptNodeResponse>>;
+  /** Channels by scope send, groups by scope admin; a node for its own agents. */
+  createChannel(
+    request: CreateChannelRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CreateChannelResponse>>;
+  deleteChannel(
+    request: DeleteChannelRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<DeleteChannelResponse>>;
+  joinChannel(
+    request: JoinChannelRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<JoinChannelResponse>>;
+  leaveChannel(
+    request: LeaveChannelRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<LeaveChannelResponse>>;
+  listChannels(
+    request: ListChannelsRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListChannelsResponse>>;
+  listChannelMembers(
+    request: ListChannelMembersRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListChannelMembersResponse>>;
+  /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
+  sync(request: SyncRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SyncResponse>>;
 }
 
 export interface RegistryServiceClient<CallOptionsExt = {}> {
@@ -2350,8 +6940,10 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
   join(request: DeepPartial<JoinRequest>, options?: CallOptions & CallOptionsExt): Promise<JoinResponse>;
   /** A nonce to be signed with the node's private key; good for one minute. */
   challenge(request: DeepPartial<ChallengeRequest>, options?: CallOptions & CallOptionsExt): Promise<ChallengeResponse>;
-  /** PEER_HELLO, answered by PEER_WELCOME: proves the node's identity and brings its credentials. */
+  /** PEER_HELLO, answered by PEER_WELCOME: each side proves who it is; brings the node's credentials. */
   hello(request: DeepPartial<HelloRequest>, options?: CallOptions & CallOptionsExt): Promise<HelloResponse>;
+  /** Another key for the node, signed by the one that it has; both are good until the old one lapses. Node token. */
+  rotateKey(request: DeepPartial<RotateKeyRequest>, options?: CallOptions & CallOptionsExt): Promise<RotateKeyResponse>;
   /** Creates the node's inbox consumer anew, so that all that was not acknowledged comes again, in order. Node token. */
   openInbox(request: DeepPartial<OpenInboxRequest>, options?: CallOptions & CallOptionsExt): Promise<OpenInboxResponse>;
   /** Registers an agent under a name that is unique in the org. Idempotent for the same node. Node token. */
@@ -2359,11 +6951,25 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<RegisterAgentRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<RegisterAgentResponse>;
-  /** Only the node that owns the agent. Node token. */
+  /** All agents of the node at once: registers what is new, takes away what is gone, says what became of each. Node token. */
+  syncRoster(
+    request: DeepPartial<SyncRosterRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<SyncRosterResponse>;
+  /** The node that owns the agent, or a person with the scope admin. */
   deregisterAgent(
     request: DeepPartial<DeregisterAgentRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<DeregisterAgentResponse>;
+  /** The id stays, so mail follows. The node that owns the agent, or a person with the scope admin. */
+  renameAgent(
+    request: DeepPartial<RenameAgentRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RenameAgentResponse>;
+  /** Takes an agent to another node, with the mail that waits for it. A person with the scope admin. */
+  moveAgent(request: DeepPartial<MoveAgentRequest>, options?: CallOptions & CallOptionsExt): Promise<MoveAgentResponse>;
+  /** What the node still held for an agent that has moved, in order. Node token. */
+  handOver(request: DeepPartial<HandOverRequest>, options?: CallOptions & CallOptionsExt): Promise<HandOverResponse>;
   lookupAgent(
     request: DeepPartial<LookupAgentRequest>,
     options?: CallOptions & CallOptionsExt,
@@ -2373,6 +6979,47 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListAgentsResponse>;
   listNodes(request: DeepPartial<ListNodesRequest>, options?: CallOptions & CallOptionsExt): Promise<ListNodesResponse>;
+  /** A draining node takes no new agents and is not chosen by capability. Scope admin. */
+  drainNode(request: DeepPartial<DrainNodeRequest>, options?: CallOptions & CallOptionsExt): Promise<DrainNodeResponse>;
+  /** Shuts the node out at once and for good, and removes its agents. Scope admin. */
+  removeNode(
+    request: DeepPartial<RemoveNodeRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RemoveNodeResponse>;
+  /** Asks the node to rotate its key. Scope admin. */
+  requestKeyRotation(
+    request: DeepPartial<RequestKeyRotationRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RequestKeyRotationResponse>;
+  /** Makes the caller the owner of a node, for example of one whose owner has left. Scope admin. */
+  adoptNode(request: DeepPartial<AdoptNodeRequest>, options?: CallOptions & CallOptionsExt): Promise<AdoptNodeResponse>;
+  /** Channels by scope send, groups by scope admin; a node for its own agents. */
+  createChannel(
+    request: DeepPartial<CreateChannelRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CreateChannelResponse>;
+  deleteChannel(
+    request: DeepPartial<DeleteChannelRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<DeleteChannelResponse>;
+  joinChannel(
+    request: DeepPartial<JoinChannelRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<JoinChannelResponse>;
+  leaveChannel(
+    request: DeepPartial<LeaveChannelRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<LeaveChannelResponse>;
+  listChannels(
+    request: DeepPartial<ListChannelsRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListChannelsResponse>;
+  listChannelMembers(
+    request: DeepPartial<ListChannelMembersRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListChannelMembersResponse>;
+  /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
+  sync(request: DeepPartial<SyncRequest>, options?: CallOptions & CallOptionsExt): Promise<SyncResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {
@@ -2417,6 +7064,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -10,7 +10,10 @@ import { fromPublic, fromSeed } from '@nats-io/nkeys';
 import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
 
 /** Services that publish receipts from within the fabric's account. */
-export const RECEIPT_SERVICES = ['router', 'delivery'] as const;
+export const RECEIPT_SERVICES = ['router', 'delivery', 'registry'] as const;
+
+/** The service whose control frames nodes hear. */
+export const FRAMES_FROM = 'registry';
 
 /** The service whose events nodes hear: what changes in their org, revoked tokens above all. */
 export const EVENTS_FROM = 'org';
@@ -59,6 +62,7 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
     service(inboxAcks, 'Singleton'),
     { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
     { name: 'events of org', subject: filters.allEventsOf(EVENTS_FROM), type: 'stream' },
+    { name: 'frames of registry', subject: filters.allFramesFrom(FRAMES_FROM), type: 'stream' },
   ];
   return {
     limits: { ...NO_LIMIT, ...ALL_JETSTREAM },
@@ -102,9 +106,15 @@ export function orgAccountClaims(
     type: 'stream',
     account: fabricAccount,
   };
+  const frames: Import = {
+    name: `frames of ${FRAMES_FROM}`,
+    subject: filters.framesFrom(org.id, FRAMES_FROM),
+    type: 'stream',
+    account: fabricAccount,
+  };
   return {
     limits: { ...NO_LIMIT, mem_storage: 0, disk_storage: 0 },
-    imports: [...services, ...streams, events],
+    imports: [...services, ...streams, events, frames],
     signing_keys: [publicKeyOf(org.signingSeed)],
     ...(Object.keys(revocations).length === 0 ? {} : { revocations: { ...revocations } }),
   };

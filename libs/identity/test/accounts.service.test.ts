@@ -37,7 +37,7 @@ describe('accounts and node users', () => {
   before(async () => {
     fabric = await startFabric();
     [one, two] = fabric.orgs;
-    service = await fabric.service('router');
+    service = await fabric.fabricUser();
     for (const node of ['n_alice', 'n_bob']) await makeNodeConsumer(service, one, node);
     await makeNodeConsumer(service, two, 'n_mallory');
   });

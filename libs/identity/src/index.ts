@@ -1,6 +1,6 @@
 /** Who is who: NATS accounts and users, signed tokens, API keys, and the folder that holds the keys. */
 export type { KeySeeds, Revocations } from './accounts.ts';
-export { revocationsIn } from './accounts.ts';
+export { orgImports, revocationsIn } from './accounts.ts';
 export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './api-keys.ts';
 export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ConsumerSpec } from '@fleetwire/contract';
 import { nodeConsumer, partitionOf, streamSpecs } from '@fleetwire/contract';
 import type { TestNats } from '@fleetwire/testkit';
 import { fabricUser, operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
@@ -35,6 +36,8 @@ export interface FabricFixture extends AsyncDisposable {
   readonly orgs: readonly [string, string];
   /** As `router`, `bootstrap` or `sys`, with the rights of exactly that one. */
   service(name: string): Promise<NatsConnection>;
+  /** The same, with what the server reports. */
+  watched(name: string): Promise<NodeClient>;
   /** With every right in the fabric's account. */
   fabricUser(): Promise<NatsConnection>;
   node(org: string, node: string, o?: { lifetimeMs?: number }): Promise<NodeClient>;
@@ -115,6 +118,10 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     trust,
     orgs: [trust.orgs[0]!.id, trust.orgs[1]!.id],
     service,
+    watched: async (name) => {
+      const connection = await service(name);
+      return { connection, faults: watchFaults(connection) };
+    },
     fabricUser: async () => withCreds(await fabricUser(keysDir), '_INBOX'),
     node,
     unbounded,
@@ -140,9 +147,13 @@ async function makeStreams(connection: NatsConnection): Promise<void> {
   }
 }
 
-export async function makeNodeConsumer(connection: NatsConnection, org: string, node: string): Promise<void> {
+export function makeNodeConsumer(connection: NatsConnection, org: string, node: string): Promise<void> {
+  return makeConsumer(connection, nodeConsumer(0, org, node));
+}
+
+export async function makeConsumer(connection: NatsConnection, consumer: ConsumerSpec): Promise<void> {
   const manager = await jetstreamManager(connection);
-  const { stream, ...spec } = nodeConsumer(0, org, node);
+  const { stream, ...spec } = consumer;
   await manager.consumers.add(stream, spec as Parameters<typeof manager.consumers.add>[1]);
 }
 

@@ -160,15 +160,7 @@ describe('rights at the broker', function () {
     assert.deepEqual(there, await answers(NOWHERE, 'n_nobody'));
   });
 
-  // The one that may delete streams comes last.
-  for (const name of [...SERVICE_USERS].sort((a, b) => Number(a === 'bootstrap') - Number(b === 'bootstrap')))
-    it(`of ${name} are those of its rows`, async () => {
-      if (name === 'bootstrap') await answersAndConsumers();
-      await tryAll(await fabric.watched(name), serviceRights(name));
-    });
-
-  /** Goes before the streams are gone. */
-  async function answersAndConsumers(): Promise<void> {
+  it('let a registry answer a heartbeat, once, and a router what a registry asks', async () => {
     const [one] = fabric.orgs;
     const [registry, router] = [await fabric.watched('registry'), await fabric.watched('router')];
     const { connection: node } = await fabric.node(one, 'n_alice');
@@ -185,11 +177,10 @@ describe('rights at the broker', function () {
     await eventually(() => registry.faults.some((fault) => /Violation for Publish to "_R_/i.test(fault)));
     const flush = flushSubject.build({ instance: 'x' });
     assert.equal((await registry.connection.request(flush, '', TIMEOUT)).string(), 'flushed');
-    await consumersByTheirName(router.connection);
-  }
+  });
 
-  /** A request may not be for another consumer or filter than its subject says. */
-  async function consumersByTheirName(router: NatsConnection): Promise<void> {
+  it('to make a consumer are for the name, the filter and the stream that the subject says', async () => {
+    const router = await fabric.service('router');
     const { stream, durable_name: theirs, ...config } = DELIVERY_HISTORY;
     const mine = routerConsumer(0, 7);
     const before = await (await jetstreamManager(all)).consumers.info(stream, theirs);
@@ -206,5 +197,11 @@ describe('rights at the broker', function () {
       (await (await jetstreamManager(all)).consumers.info(stream, theirs)).config,
       before.config,
     );
-  }
+  });
+
+  // The one that may delete streams comes last.
+  for (const name of [...SERVICE_USERS].sort((a, b) => Number(a === 'bootstrap') - Number(b === 'bootstrap')))
+    it(`of ${name} are those of its rows`, async () => {
+      await tryAll(await fabric.watched(name), serviceRights(name));
+    });
 });

@@ -133,26 +133,28 @@ export function filtersToTry(places: readonly Place[], account: string): string[
     ...SERVICES.map((service) => filters.eventsOf(org, service)),
     ...[...nodes, ...SERVICES].map((from) => filters.receiptsFrom(org, from)),
     ...[...nodes, ...SERVICES].map((from) => filters.framesFrom(org, from)),
-    ...[filters.receiptsOfOrg(org), filters.heartbeatsOfOrg(org), filters.ingressOfOrg(org)],
+    filters.receiptsOfOrg(org),
+    filters.heartbeatsOfOrg(org),
+    filters.ingressOfOrg(org),
     ...nodes.flatMap((node) => [
-      ...[
-        filters.receiptsToNode(org, node),
-        filters.framesToNode(org, node),
-        filters.inboxOfNode(0, org, node),
-      ],
+      filters.receiptsToNode(org, node),
+      filters.framesToNode(org, node),
+      filters.inboxOfNode(0, org, node),
       `${nodeInboxPrefix(node)}.>`,
     ]),
   ]);
   const all = [
-    ...[filters.allIngress, filters.allInbox, filters.allReceipts, filters.allDead, filters.allEvents],
-    ...[
-      filters.allHeartbeats,
-      filters.allFlushes,
-      filters.eventsNamed('x'),
-      'fw.v1.peer.>',
-      'fw.v1.live.>',
-      'fw.>',
-    ],
+    filters.allIngress,
+    filters.allInbox,
+    filters.allReceipts,
+    filters.allDead,
+    filters.allEvents,
+    filters.allHeartbeats,
+    filters.allFlushes,
+    filters.eventsNamed('x'),
+    'fw.v1.peer.>',
+    'fw.v1.live.>',
+    'fw.>',
   ];
   const servers = [
     '$JS.>',

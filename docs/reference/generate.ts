@@ -22,6 +22,7 @@ import { node } from '@fleetwire/node';
 import { org, PERMISSIONS } from '@fleetwire/org';
 import { registry } from '@fleetwire/registry';
 import { router } from '@fleetwire/router';
+import { ABOUT_BROKER, ABOUT_IMPORTS, ABOUT_REPLIES, brokerRows, importRows } from './broker-permissions.ts';
 
 const NOTICE = '<!-- Made by docs/reference/generate.ts; edit the code instead. -->';
 
@@ -211,6 +212,12 @@ function permissionPage(): string {
     own.join(' '),
     others.join(' '),
     refusals.join(' '),
+    '## The broker',
+    ABOUT_BROKER,
+    table(['user', 'may', 'subjects'], brokerRows()),
+    ABOUT_IMPORTS,
+    table(['subjects', 'way'], importRows()),
+    ABOUT_REPLIES,
   );
 }
 

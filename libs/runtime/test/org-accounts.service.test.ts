@@ -19,6 +19,7 @@ import {
   type OrgIssuer,
   orgAccountJwt,
   revocationsIn,
+  serviceInboxPrefix,
   signingOfOrg,
 } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
@@ -60,7 +61,7 @@ describe('accounts of orgs made at run time', function () {
     return broker;
   };
   const asService = (url: string, name: string) =>
-    connect(url, { credsFile: keyFiles.natsCreds(keysDir, name) });
+    connect(url, { credsFile: keyFiles.natsCreds(keysDir, name), inboxPrefix: serviceInboxPrefix(name) });
   const replica = (...natsUrls: string[]) => new OrgAccounts({ keysDir, natsUrls });
   const newOrg = () => orgOf(newId('org'));
   const orgOf = (id: string) => ({

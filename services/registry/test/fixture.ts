@@ -12,7 +12,6 @@ import {
   createNodeKey,
   createTokenSigner,
   ensureKeys,
-  keyFiles,
   nodeInboxPrefix,
   signWithNodeKey,
 } from '@fleetwire/identity';
@@ -22,6 +21,7 @@ import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
   DURABLE,
+  fabricUser,
   type OwnPostgres,
   operatorMode,
   SMALL_STREAMS,
@@ -113,7 +113,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     closing.defer(() => broker.close());
     return broker;
   };
-  const broker = () => connect({ credsFile: keyFiles.natsCreds(keysDir, 'router') });
+  const broker = async () => connect({ credsFile: await fabricUser(keysDir) });
   return {
     orgs,
     org: standIn,

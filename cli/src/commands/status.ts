@@ -5,7 +5,8 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
-import { connectNode, nodeFolder, nodeNames, nodeProcess, readNode, runningNode } from '../local-nodes.ts';
+import { nodeNames } from '../local-nodes.ts';
+import { localStatus, statusDetail } from '../local-status.ts';
 import { table } from '../output.ts';
 
 export function addStatusCommand(program: Command, action: Action): void {
@@ -19,10 +20,7 @@ const UNWELL = 69;
 interface PartStatus {
   readonly name: string;
   readonly kind: 'service' | 'node';
-  /**
-   * Services: serving, not serving, unreachable. Nodes: their link to the hub, starting, stopped (on purpose), crashed,
-   * not answering.
-   */
+  /** Services: serving, not serving, unreachable. Nodes: as `LocalStatus.state`. */
   readonly status: string;
   readonly address: string;
   readonly detail: string;
@@ -88,30 +86,12 @@ async function serviceStatus(context: CommandContext): Promise<PartStatus[]> {
 
 async function nodeStatus(dataFolder: string): Promise<PartStatus[]> {
   const names = await nodeNames(dataFolder);
-  return Promise.all(names.map((name) => oneNode(name, nodeFolder(dataFolder, name))));
-}
-
-async function oneNode(name: string, folder: string): Promise<PartStatus> {
-  const part = (status: string, address = '', detail = ''): PartStatus => ({
-    name,
+  const found = await Promise.all(names.map((name) => localStatus(dataFolder, name)));
+  return found.map((each) => ({
+    name: each.name,
     kind: 'node',
-    status,
-    address,
-    detail,
-  });
-  if (nodeProcess(folder) === undefined)
-    return part((await readNode(folder)) === undefined ? 'stopped' : 'crashed');
-  const node = await runningNode(folder);
-  if (node === undefined) return part('starting');
-  const client = connectNode(node);
-  try {
-    const s = await client.nodeStatus({}, { deadlineMs: HEALTH_MS });
-    const counts = `${s.agents} agents, ${s.outboxDepth} to send, ${s.inboxDepth} to deliver`;
-    const detail = s.hubError === '' || s.hub === 'active' ? counts : `${counts}; ${s.hubError}`;
-    return part(s.hub, node.address, detail);
-  } catch {
-    return part('not answering', node.address);
-  } finally {
-    client.close();
-  }
+    status: each.state,
+    address: each.address,
+    detail: statusDetail(each),
+  }));
 }

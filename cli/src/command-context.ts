@@ -47,9 +47,13 @@ export class CommandContext {
   #closesHub = false;
   #org: Promise<ActingOrg | undefined> | undefined;
 
-  constructor(options: GlobalOptions, config = loadCliConfig()) {
+  constructor(
+    options: GlobalOptions,
+    config: CliConfig = loadCliConfig(),
+    output: Output = createOutput(options.json === true),
+  ) {
     this.options = options;
-    this.output = createOutput(options.json === true);
+    this.output = output;
     this.config = config;
     checkContextName(this.contextName);
   }
@@ -65,7 +69,8 @@ export class CommandContext {
 
   /** For commands that act on the fabric of this machine, whose context `up` writes, whatever org was chosen. */
   ofFabric(): CommandContext {
-    const context = new CommandContext({ ...this.options, context: this.named ?? DEFAULT_CONTEXT });
+    const options = { ...this.options, context: this.named ?? DEFAULT_CONTEXT };
+    const context = new CommandContext(options, this.config, this.output);
     this.#closing.push(() => context.close());
     return context;
   }
@@ -136,7 +141,7 @@ export class CommandContext {
   joiningAt(hub: string, joinToken: string | undefined): CommandContext {
     const token = joinToken === undefined ? {} : { join_token: joinToken };
     const ambient = { ...this.config.ambient, hub, ...token };
-    const context = new CommandContext(this.options, { ...this.config, ambient });
+    const context = new CommandContext(this.options, { ...this.config, ambient }, this.output);
     this.#closing.push(() => context.close());
     return context;
   }

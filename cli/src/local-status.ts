@@ -2,7 +2,7 @@
 
 import type { NodeStatusResponse } from '@fleetwire/gen/node';
 import { connectNode, nodeFolder, nodeProcess, readNode, runningNode } from './local-nodes.ts';
-import { counted } from './output.ts';
+import { counted, visible } from './output.ts';
 
 export interface LocalStatus {
   /** Of its folder. */
@@ -39,17 +39,21 @@ export async function localStatus(dataFolder: string, name: string): Promise<Loc
   }
 }
 
-/** In a line: what it holds, and what people should know. */
-export function statusDetail({ name, told }: LocalStatus): string {
+/** In a line: what it holds, and why it has no link to the hub. */
+export function statusDetail({ told }: LocalStatus): string {
   if (told === undefined) return '';
-  const { agents, outboxDepth, inboxDepth, hub, hubError, draining, contender } = told;
-  return [
-    `${counted(agents, 'agent')}, ${outboxDepth} to send, ${inboxDepth} to deliver`,
+  const { agents, outboxDepth, inboxDepth, hub, hubError } = told;
+  const counts = `${counted(agents, 'agent')}, ${outboxDepth} to send, ${inboxDepth} to deliver`;
+  return hubError === '' || hub === 'active' ? counts : `${counts}; ${hubError}`;
+}
+
+/** What people should know besides, a line each. */
+export function statusNotes({ name, told }: LocalStatus): string[] {
+  if (told === undefined) return [];
+  const notes = [
     told.name === '' || told.name === name ? '' : `called ${told.name} in its org`,
-    draining ? 'draining' : '',
-    hubError === '' || hub === 'active' ? '' : hubError,
-    contender === '' ? '' : `its identity was used elsewhere and refused: ${contender}`,
-  ]
-    .filter((each) => each !== '')
-    .join('; ');
+    told.draining ? 'draining: it takes no new agents' : '',
+    told.contender === '' ? '' : `its identity was used elsewhere and refused: ${told.contender}`,
+  ];
+  return notes.filter((note) => note !== '').map((note) => `! ${visible(`${name}: ${note}`)}`);
 }

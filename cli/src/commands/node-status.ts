@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { nodeNames } from '../local-nodes.ts';
-import { type LocalStatus, localStatus, statusDetail } from '../local-status.ts';
+import { type LocalStatus, localStatus, statusDetail, statusNotes } from '../local-status.ts';
 import { table } from '../output.ts';
 
 export function addNodeStatusCommand(node: Command, action: Action): void {
@@ -25,10 +25,13 @@ async function status(context: CommandContext, _options: object, name: string | 
   context.output.result({ nodes: found.map(statusDocument) }, () =>
     found.length === 0
       ? 'no node was ever started on this machine; start one with: fleetwire node start'
-      : table(
-          ['NODE', 'HUB', 'PROTOCOL', 'ADDRESS', ''],
-          found.map((s) => [s.name, s.state, String(s.told?.protocol || '-'), s.address, statusDetail(s)]),
-        ),
+      : [
+          ...table(
+            ['NODE', 'HUB', 'PROTOCOL', 'ADDRESS', ''],
+            found.map((s) => [s.name, s.state, String(s.told?.protocol || '-'), s.address, statusDetail(s)]),
+          ),
+          ...found.flatMap(statusNotes),
+        ],
   );
 }
 

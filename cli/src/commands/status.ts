@@ -6,7 +6,7 @@ import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
 import { nodeNames } from '../local-nodes.ts';
-import { localStatus, statusDetail } from '../local-status.ts';
+import { localStatus, statusDetail, statusNotes } from '../local-status.ts';
 import { table } from '../output.ts';
 
 export function addStatusCommand(program: Command, action: Action): void {
@@ -24,6 +24,8 @@ interface PartStatus {
   readonly status: string;
   readonly address: string;
   readonly detail: string;
+  /** What people should know besides, a line each. */
+  readonly notes: readonly string[];
 }
 
 async function status(context: CommandContext): Promise<void> {
@@ -58,6 +60,7 @@ async function status(context: CommandContext): Promise<void> {
     ...(running === undefined || about?.web === undefined ? [] : [`invite links: ${about.web}`]),
     ...(single_tenant ? ['single tenant: the broker keeps no orgs apart'] : []),
     ...(parts.length === 0 ? [] : partTable(parts)),
+    ...parts.flatMap(({ notes }) => notes),
   ]);
   if (!healthy) process.exitCode = UNWELL;
 }
@@ -79,7 +82,7 @@ async function serviceStatus(context: CommandContext): Promise<PartStatus[]> {
         (serving) => (serving ? 'serving' : 'not serving'),
         () => 'unreachable',
       );
-      return { name, kind: 'service', status: health, address, detail: '' } as const;
+      return { name, kind: 'service', status: health, address, detail: '', notes: [] } as const;
     }),
   );
 }
@@ -93,5 +96,6 @@ async function nodeStatus(dataFolder: string): Promise<PartStatus[]> {
     status: each.state,
     address: each.address,
     detail: statusDetail(each),
+    notes: statusNotes(each),
   }));
 }

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { CommandContext } from './command-context.ts';
 
-/** Rejects invalid_argument CONFIRMATION_MISSING where nobody can be asked, `cancelled` NOT_CONFIRMED for any other answer than yes. */
+/** Rejects invalid_argument CONFIRMATION_MISSING where nobody can be asked, `cancelled` NOT_CONFIRMED without a yes. */
 export async function confirm(
   { output }: CommandContext,
   yes: boolean | undefined,

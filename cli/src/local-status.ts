@@ -7,7 +7,7 @@ import { counted, visible } from './output.ts';
 export interface LocalStatus {
   /** Of its folder. */
   readonly name: string;
-  /** Its link to the hub (connecting, active, refused, disconnected), or starting, stopped (on purpose), crashed, not answering. */
+  /** Link to the hub: connecting, active, refused, disconnected; else starting, stopped (on purpose), crashed, not answering. */
   readonly state: string;
   /** Empty while it does not run. */
   readonly address: string;

@@ -2,7 +2,7 @@
 
 export interface Screen {
   readonly isTerminal: boolean;
-  /** Puts the lines where those before them stood; what does not fit is cut, and said so. Writes nothing when they are the same. */
+  /** Puts the lines where those before them stood, cut to what fits. Writes nothing when they are the same. */
   draw(lines: readonly string[]): void;
   /** Nobody reads any more. */
   isGone(): boolean;

@@ -94,7 +94,7 @@ const drained = (context: CommandContext, { id, name }: Node, timeoutMs = TIMEOU
       return moving > 0 ? `mail of ${counted(moving, 'agent')} is on its way` : undefined;
     },
     reason: 'NOT_DRAINED_YET',
-    help: `It goes on draining. Take its agents elsewhere: fleetwire agent list --node ${name}, fleetwire agent move NAME --to NODE`,
+    help: `It goes on draining. See who is left with: fleetwire agent list --node ${name}; agent move takes them elsewhere.`,
   });
 
 async function rotateKey(context: CommandContext, options: WaitOptions, given: string): Promise<void> {

@@ -1,4 +1,4 @@
-/** The hub's own node, with the operator's mailbox on it; on servers outside, another machine may have been first with either name. */
+/** The hub's own node, with the operator's mailbox on it; another machine on the same servers may have been first with either. */
 
 import { makePrivateFolder } from '@fleetwire/embedded';
 import { asFleetwireError, FleetwireError, printable } from '@fleetwire/kernel';

@@ -34,7 +34,8 @@ export function joinTokenRows(store: Store) {
         `with spent as (
            update join_tokens set used_at_ms = $3, used_by = $2 from orgs
            where hash = $1 and used_by is null and revoked_at_ms is null and expires_at_ms > $3
-           and orgs.id = join_tokens.org and orgs.status = 'active' returning join_tokens.org, join_tokens.id, join_tokens.created_by),
+           and orgs.id = join_tokens.org and orgs.status = 'active'
+           returning join_tokens.org, join_tokens.id, join_tokens.created_by),
          told as (insert into audit (org, at_ms, actor_kind, actor, action, target, decision, reason, peer, details)
          select org, $3, 'service', $4, $5, id, 'allowed', '', $6, jsonb_build_object('public_key', $2::text) from spent)
          select org, created_by as "user" from spent`,

@@ -184,11 +184,11 @@ describe('commands for a fleet', function () {
         agent('asleep', { ...able, status: 'offline', node: 'n_2' }),
         agent('bob', able),
         agent('carol', { ...able, node: 'n_3', status: 'draining' }),
-        agent('alice', { ...able, node: 'n_2' }),
+        agent('zoe', { ...able, node: 'n_2' }),
       ],
     });
     const { json } = await w.run('who', '?Review', '--json');
-    assert.deepEqual(ids(json['agents']), ['a_alice', 'a_bob', 'a_asleep', 'a_carol']);
+    assert.deepEqual(ids(json['agents']), ['a_zoe', 'a_bob', 'a_asleep', 'a_carol']);
     const { request } = w.asked.find(({ method }) => method === 'listAgents')!;
     assert.equal((request as { capability: string }).capability, 'review');
   });

@@ -55,7 +55,7 @@ function configPage(): string {
     [
       'Command line and agents',
       'Given to programs by the node that starts them, or set by people.',
-      describeConfig({ ambient, up: cliSections.up }),
+      describeConfig({ ambient, up: cliSections.up, watch: cliSections.watch }),
     ],
     ...[org, registry, router, delivery, node].map((service): [string, string, readonly ConfigRow[]] => [
       service.name,

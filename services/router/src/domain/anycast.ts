@@ -2,7 +2,8 @@
 
 import type { Able } from './capability-index.ts';
 import { mayBePicked } from './capability-index.ts';
-import type { NodeEntry } from './org-routes.ts';
+import { hashOf, mix } from './hash.ts';
+import type { NodeEntry, Sent } from './org-routes.ts';
 import type { RouteEntry, RoutingTable } from './routing-table.ts';
 
 /** What of a message the choice goes by. */
@@ -21,13 +22,6 @@ const COUNTS_US = 10_000_000;
 /** Agents of one node that are compared; which ones, the message's id says. */
 const COMPARED_MAX = 64;
 
-/** What was sent to a node since it last told its load; goes with the object that the load came in. */
-interface Sent {
-  readonly sinceUs: number;
-  total: number;
-  readonly byAgent: Map<string, number>;
-}
-
 /**
  * Live is an agent whose node is online and not draining, and that is neither suspended nor moving. The least loaded node
  * is that with the smallest sum of the load it told and what this router has sent there since, for each able agent;
@@ -36,7 +30,6 @@ interface Sent {
  */
 export class Anycast {
   readonly #table: RoutingTable;
-  readonly #sent = new WeakMap<NodeEntry, Sent>();
 
   constructor(table: RoutingTable) {
     this.#table = table;
@@ -56,13 +49,13 @@ export class Anycast {
       const count = own?.node === id ? agents.length - 1 : agents.length;
       if (node === undefined || !node.online || node.draining || count === 0) continue;
       live += count;
-      const score = node.load + (this.#sentTo(node, nowUs)?.total ?? 0) / count;
+      const score = node.load + (sentTo(node, nowUs)?.total ?? 0) / count;
       if (best !== undefined && score > best.score) continue;
-      const tie = mix(seed, hashOf(id));
+      const tie = mix(seed, node.hash);
       if (best === undefined || score < best.score || tie > best.tie) best = { node, agents, score, tie };
     }
     if (best === undefined) return { kind: 'none', detail: this.#whyNone(org, capability, able, own) };
-    const route = this.#among(best.agents, own, seed, this.#sentTo(best.node, nowUs));
+    const route = this.#among(best.agents, own, seed, sentTo(best.node, nowUs));
     const detail = `one of ${live} live that can "${capability}": ${route.name} on ${best.node.name}, load ${best.node.load}`;
     return { kind: 'route', route, detail };
   }
@@ -71,18 +64,13 @@ export class Anycast {
   sent(route: RouteEntry, nowUs: number): void {
     const node = this.#table.node(route.org, route.node);
     if (node === undefined) return;
-    let sent = this.#sentTo(node, nowUs);
+    let sent = sentTo(node, nowUs);
     if (sent === undefined) {
       sent = { sinceUs: nowUs, total: 0, byAgent: new Map() };
-      this.#sent.set(node, sent);
+      node.sent = sent;
     }
     sent.total++;
     sent.byAgent.set(route.agent, (sent.byAgent.get(route.agent) ?? 0) + 1);
-  }
-
-  #sentTo(node: NodeEntry, nowUs: number): Sent | undefined {
-    const sent = this.#sent.get(node);
-    return sent !== undefined && nowUs - sent.sinceUs < COUNTS_US ? sent : undefined;
   }
 
   /** There is one beside `own`. */
@@ -125,17 +113,6 @@ export class Anycast {
   }
 }
 
-/** FNV-1a. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
-}
-
-/** The last steps of MurmurHash3, so that near values come out far apart. */
-function mix(a: number, b: number): number {
-  let hash = a ^ b;
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
+function sentTo({ sent }: NodeEntry, nowUs: number): Sent | undefined {
+  return sent !== undefined && nowUs - sent.sinceUs < COUNTS_US ? sent : undefined;
 }

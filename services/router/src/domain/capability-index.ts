@@ -10,14 +10,14 @@ export interface Able {
 }
 
 interface Row {
-  /** The one copy of this text. */
-  readonly capability: string;
   readonly nodes: Map<string, RouteEntry[]>;
   withheld: number;
 }
 
 export class CapabilityIndex {
   readonly #rows = new Map<string, Row>();
+  /** Most agents can do the same as others: each list is held once. */
+  readonly #lists = new Map<string, { readonly list: readonly string[]; users: number }>();
 
   /** Undefined when no agent can. */
   of(capability: string): Able | undefined {
@@ -25,10 +25,12 @@ export class CapabilityIndex {
   }
 
   add(entry: RouteEntry): void {
+    if (entry.capabilities.length === 0) return;
+    entry.capabilities = this.#take(entry.capabilities);
     for (const capability of entry.capabilities) {
       let row = this.#rows.get(capability);
       if (row === undefined) {
-        row = { capability, nodes: new Map(), withheld: 0 };
+        row = { nodes: new Map(), withheld: 0 };
         this.#rows.set(capability, row);
       }
       if (mayBePicked(entry)) push(row.nodes, entry);
@@ -37,6 +39,8 @@ export class CapabilityIndex {
   }
 
   remove(entry: RouteEntry): void {
+    if (entry.capabilities.length === 0) return;
+    this.#release(entry.capabilities);
     for (const capability of entry.capabilities) {
       const row = this.#rows.get(capability);
       if (row === undefined) continue;
@@ -46,9 +50,21 @@ export class CapabilityIndex {
     }
   }
 
-  /** The same list, of the texts that the index holds already. */
-  shared(list: readonly string[]): readonly string[] {
-    return list.map((capability) => this.#rows.get(capability)?.capability ?? capability);
+  #take(given: readonly string[]): readonly string[] {
+    const key = given.join(' ');
+    let shared = this.#lists.get(key);
+    if (shared === undefined) {
+      shared = { list: given, users: 0 };
+      this.#lists.set(key, shared);
+    }
+    shared.users++;
+    return shared.list;
+  }
+
+  #release(list: readonly string[]): void {
+    const key = list.join(' ');
+    const shared = this.#lists.get(key);
+    if (shared !== undefined && --shared.users === 0) this.#lists.delete(key);
   }
 }
 

@@ -4,11 +4,14 @@ import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
 import { foldName } from '@fleetwire/kernel';
 import type { Able } from './capability-index.ts';
 import { CapabilityIndex } from './capability-index.ts';
+import { hashOf } from './hash.ts';
 import type { Place, RouteEntry } from './route-entry.ts';
 
 /** One node; each news of it is a new object. */
 export interface NodeEntry {
   readonly node: string;
+  /** Of its id. */
+  readonly hash: number;
   readonly name: string;
   readonly epoch: number;
   readonly online: boolean;
@@ -16,6 +19,16 @@ export interface NodeEntry {
   readonly draining: boolean;
   /** 0 idle to 10 busy. */
   readonly load: number;
+  /** What was sent there since it told this load. */
+  sent: Sent | undefined;
+}
+
+/** To whoever can do something; see Anycast. */
+export interface Sent {
+  /** The first of it, microseconds. */
+  readonly sinceUs: number;
+  total: number;
+  readonly byAgent: Map<string, number>;
 }
 
 export interface ChannelEntry {
@@ -73,7 +86,7 @@ export class OrgRoutes {
     const before = this.nodes.get(route.node);
     if (before !== undefined && before.epoch > route.epoch) return false;
     const { node, name, epoch, online, draining, load } = route;
-    this.nodes.set(node, { node, name, epoch, online, draining, load });
+    this.nodes.set(node, { node, hash: hashOf(node), name, epoch, online, draining, load, sent: undefined });
     return true;
   }
 
@@ -123,15 +136,9 @@ export class OrgRoutes {
     if (!same) this.#places.set(own.node, own);
     entry.place = place;
     place.shared++;
-    if (!sameList(place.common, entry.capabilities)) place.common = this.#index.shared(entry.capabilities);
-    entry.capabilities = place.common;
   }
 }
 
 function nameKey(kind: ChannelKind, name: string): string {
   return (kind === 'group' ? '%' : '#') + foldName(name);
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((text, i) => text === b[i]);
 }

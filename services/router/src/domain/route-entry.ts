@@ -13,8 +13,6 @@ export interface Place {
   readonly prefix: string;
   /** Agents of the table that share it. */
   shared: number;
-  /** What the agent put last can do: the next one often can do the same. */
-  common: readonly string[];
 }
 
 const NOTHING: readonly string[] = [];
@@ -40,7 +38,7 @@ export class RouteEntry {
     const { agent, name, node, nodeName, epoch, shard } = route;
     const subject = inboxSubject.build({ shard, org, node, agent });
     const prefix = subject.slice(0, subject.length - agent.length);
-    this.place = { org, node, nodeName, prefix, shared: 0, common: NOTHING };
+    this.place = { org, node, nodeName, prefix, shared: 0 };
     this.agent = agent;
     this.name = name;
     this.folded = foldName(name);

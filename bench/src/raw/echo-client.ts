@@ -1,7 +1,7 @@
 /** The bare client to the bare server: no deadline, token, trace or error of ours. */
 
 import { createChannel, createClient } from 'nice-grpc';
-import { ECHO } from './grpc-echo.ts';
+import { ECHO } from './echo-definition.ts';
 
 export interface EchoClient {
   lookupAgent(request: { name: string; org: string }): Promise<unknown>;

@@ -1,14 +1,9 @@
 /** The raw figure of a look-up: a bare nice-grpc server that answers the same message and does nothing for it. */
 
-import { LookupAgentResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { LookupAgentResponse } from '@fleetwire/gen/registry';
 import { createServer } from 'nice-grpc';
 import { serveTasks } from '../workers/tasks.ts';
-
-export const ECHO = {
-  name: RegistryServiceDefinition.name,
-  fullName: RegistryServiceDefinition.fullName,
-  methods: { lookupAgent: RegistryServiceDefinition.methods.lookupAgent },
-} as const;
+import { ECHO } from './echo-definition.ts';
 
 const ANSWER = LookupAgentResponse.fromPartial({
   agent: {
@@ -24,10 +19,8 @@ const ANSWER = LookupAgentResponse.fromPartial({
   },
 });
 
-if (process.send !== undefined) {
-  const server = createServer();
-  server.add(ECHO, {
-    lookupAgent: async (request: { name: string }) => ({ agent: { ...ANSWER.agent!, name: request.name } }),
-  });
-  serveTasks({ listen: async () => ({ port: await server.listen('127.0.0.1:0') }) });
-}
+const server = createServer();
+server.add(ECHO, {
+  lookupAgent: async (request: { name: string }) => ({ agent: { ...ANSWER.agent!, name: request.name } }),
+});
+serveTasks({ listen: async () => ({ port: await server.listen('127.0.0.1:0') }) });

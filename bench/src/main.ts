@@ -2,17 +2,25 @@
 
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import { benchRouted } from './routed.ts';
+import { benchRegistry, type RegistryDocument } from './registry.ts';
+import { benchRouted, type RoutedDocument } from './routed.ts';
 
-const HELP = `usage: npm run -s bench -- routed [options]
+const HELP = `usage: npm run -s bench -- routed|registry [options]
 
   --json              print one JSON document (else a short summary)
-  --runs <n>          side-by-side runs, 1 to 20 (1); the medians are reported
+  --runs <n>          runs, 1 to 20 (1); the medians are reported
   --seconds <n>       measured seconds of each phase, 2 to 600 (8)
+
+routed:
   --window <n>        messages in flight from end to end (1000)
   --bytes <n>         body size (256)
   --receivers <n>     receiving agents (1)
-  --rate <n>          messages a second of the latency phase (200)`;
+  --rate <n>          messages a second of the latency phase (200)
+
+registry:
+  --nodes <n>         simulated nodes, 2 to 1000 (1000)
+  --agents <n>        agents of all of them, 2 to 1000000 (100000)
+  --changes <n>       route changes that are followed (200)`;
 
 function number(name: string, text: string | undefined, initial: number, min: number, max: number): number {
   const value = text === undefined ? initial : Number(text);
@@ -31,36 +39,71 @@ const { values, positionals } = parseArgs({
     bytes: { type: 'string' },
     receivers: { type: 'string' },
     rate: { type: 'string' },
+    nodes: { type: 'string' },
+    agents: { type: 'string' },
+    changes: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
-if (values.help || positionals[0] !== 'routed') {
+const [what] = positionals;
+if (values.help || (what !== 'routed' && what !== 'registry')) {
   console.error(HELP);
   process.exit(values.help ? 0 : 64);
 }
-const document = await benchRouted(
-  {
-    runs: number('runs', values.runs, 1, 1, 20),
-    seconds: number('seconds', values.seconds, 8, 2, 600),
-    window: number('window', values.window, 1000, 1, 100_000),
-    body_bytes: number('bytes', values.bytes, 256, 8, 1024 * 1024),
-    receivers: number('receivers', values.receivers, 1, 1, 1000),
-    paced_rate: number('rate', values.rate, 200, 1, 100_000),
-  },
-  (line) => console.error(line),
-);
+const runs = number('runs', values.runs, 1, 1, 20);
+const seconds = number('seconds', values.seconds, 8, 2, 600);
+const report = (line: string) => console.error(line);
+const document = what === 'routed' ? await routed() : await registry();
 const machine = {
   cores: cpus().length,
   cpu: cpus()[0]?.model ?? '',
   memory_gib: Math.round(totalmem() / 2 ** 30),
 };
 if (values.json) console.log(JSON.stringify({ ...document, machine, node: process.version }, null, 2));
-else {
-  console.log(
-    `routed   ${document.routed_msgs_per_s} msg/s   raw ${document.raw_two_stage_msgs_per_s} msg/s   ratio ${document.ratio}`,
+else console.log(document.bench === 'routed' ? routedSummary(document) : registrySummary(document));
+
+function routed(): Promise<RoutedDocument> {
+  const options = {
+    runs,
+    seconds,
+    window: number('window', values.window, 1000, 1, 100_000),
+    body_bytes: number('bytes', values.bytes, 256, 8, 1024 * 1024),
+    receivers: number('receivers', values.receivers, 1, 1, 1000),
+    paced_rate: number('rate', values.rate, 200, 1, 100_000),
+  };
+  return benchRouted(options, report);
+}
+
+function registry(): Promise<RegistryDocument> {
+  const nodes = number('nodes', values.nodes, 1000, 2, 1000);
+  const options = {
+    runs,
+    seconds,
+    // Two processes simulate them, one for each registry.
+    nodes: nodes - (nodes % 2),
+    agents: number('agents', values.agents, 100_000, 2, 1_000_000),
+    changes: number('changes', values.changes, 200, 1, 100_000),
+  };
+  return benchRegistry(
+    { ...options, agents: Math.max(1, Math.floor(options.agents / options.nodes)) * options.nodes },
+    report,
   );
-  console.log(
-    `latency  p50 ${document.latency_p50_ms} ms, p99 ${document.latency_p99_ms} ms   ` +
-      `raw p50 ${document.raw_latency_p50_ms} ms, p99 ${document.raw_latency_p99_ms} ms`,
-  );
+}
+
+function routedSummary(d: RoutedDocument): string {
+  return [
+    `routed   ${d.routed_msgs_per_s} msg/s   raw ${d.raw_two_stage_msgs_per_s} msg/s   ratio ${d.ratio}`,
+    `latency  p50 ${d.latency_p50_ms} ms, p99 ${d.latency_p99_ms} ms   ` +
+      `raw p50 ${d.raw_latency_p50_ms} ms, p99 ${d.raw_latency_p99_ms} ms`,
+  ].join('\n');
+}
+
+function registrySummary(d: RegistryDocument): string {
+  return [
+    `look-up   p50 ${d.lookup_p50_ms} ms, p99 ${d.lookup_p99_ms} ms   raw gRPC p50 ${d.raw_grpc_p50_ms} ms   ratio ${d.lookup_ratio}`,
+    `rates     ${d.registrations_per_s} registrations/s, ${d.joins_per_s} joins/s, ${d.heartbeats_per_s} heartbeats/s`,
+    `table     ${d.router_bytes_per_agent} bytes an agent, ${d.router_resolve_ns} ns a decision, rebuilt in ${d.table_rebuild_s} s`,
+    `change    at the router within ${d.route_change_to_router_p99_ms} ms at the 99th percentile`,
+    ...Object.entries(d.aims).map(([aim, met]) => `${met ? 'met    ' : 'MISSED '}  ${aim}`),
+  ].join('\n');
 }

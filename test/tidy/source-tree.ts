@@ -47,7 +47,7 @@ const DOORS: readonly {
   {
     pattern: /from '(nice-grpc[^']*|@grpc\/[^']*)'/,
     what: 'gRPC',
-    allowed: [/^libs\/rpc\//, /^libs\/gen\//],
+    allowed: [/^libs\/rpc\//, /^libs\/gen\//, /^bench\/src\/raw\//],
   },
   { pattern: /from '@mikro-orm\//, what: 'MikroORM', allowed: [/^libs\/store\//] },
   { pattern: /from 'node:sqlite'/, what: 'SQLite', allowed: [/^services\/node\/src\/store\//] },

@@ -123,6 +123,7 @@ function sentDocument(
 /** Kinds of the ends that are known by their reason; any other end without delivery is a failed precondition. */
 const KIND_OF_REASON: Readonly<Record<string, ErrorKind>> = {
   UNKNOWN_AGENT: 'not_found',
+  NO_CAPABLE_AGENT: 'not_found',
   AGENT_REMOVED: 'not_found',
   TTL_EXPIRED: 'deadline_exceeded',
   INBOX_FULL: 'resource_exhausted',

@@ -25,6 +25,19 @@ export interface WatchOptions {
 
 export interface BucketWatch {
   stop(): void;
+  status(): WatchStatus;
+}
+
+/** How well a watch follows its bucket. */
+export interface WatchStatus {
+  /** Of the newest entry that was seen; 0 before the first. */
+  readonly revision: number;
+  /** How often all was read: 1 at the beginning, one more after each hole or lost connection. */
+  readonly readings: number;
+  /** Not all that there is has been told: it is being read, or cannot be at this moment. */
+  readonly reading: boolean;
+  /** Milliseconds since the server last said anything; it does every second. */
+  readonly heardMs: number;
 }
 
 export interface WatchPorts {
@@ -70,6 +83,8 @@ class Watch implements BucketWatch {
   #session: PullLoop | undefined;
   /** Entries that were delivered in this reading. */
   #delivered = 0;
+  #revision = 0;
+  #readings = 0;
 
   constructor(
     ports: WatchPorts,
@@ -94,6 +109,12 @@ class Watch implements BucketWatch {
   stop(): void {
     this.#stopping.abort();
     void this.#session?.stop();
+  }
+
+  status(): WatchStatus {
+    const heardMs = this.#session?.silentMs ?? 0;
+    const reading = this.#seen !== undefined || this.#session?.over === true;
+    return { revision: this.#revision, readings: this.#readings, reading, heardMs };
   }
 
   async #run(first: { name: string; pending: number }): Promise<void> {
@@ -133,6 +154,7 @@ class Watch implements BucketWatch {
     const seen = new Set<string>();
     this.#seen = seen;
     this.#delivered = 0;
+    this.#readings++;
     if (reading.pending === 0) this.#complete();
     this.#session = this.#ports.pull(this.#stream, reading.name, {
       batch: BATCH,
@@ -172,6 +194,7 @@ class Watch implements BucketWatch {
 
   #tell(key: string, value: Uint8Array | undefined, revision: number): void {
     this.#seen?.add(key);
+    if (revision > this.#revision) this.#revision = revision;
     const before = this.#known.get(key);
     if (before === revision || (value === undefined && before === undefined)) return;
     if (value === undefined) this.#known.delete(key);

@@ -2,7 +2,7 @@
 export type { Broker, BrokerLimits } from './broker.ts';
 export type { Bucket } from './bucket.ts';
 export type { BucketEntry } from './bucket-entry.ts';
-export type { BucketWatch, WatchEntry, WatchOptions } from './bucket-watch.ts';
+export type { BucketWatch, WatchEntry, WatchOptions, WatchStatus } from './bucket-watch.ts';
 export type { BrokerClock } from './clock.ts';
 export type { BrokerCredentials, BrokerOptions } from './connect.ts';
 export { connectBroker } from './connect.ts';

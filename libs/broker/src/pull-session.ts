@@ -64,6 +64,7 @@ export class PullLoop implements PullSession {
   #failure: FleetwireError | undefined;
   #expected: number | undefined;
   #heard = false;
+  #heardMs = performance.now();
   #silentTicks = 0;
   #silentRequests = 0;
   #refusedSinceMs: number | undefined;
@@ -99,6 +100,16 @@ export class PullLoop implements PullSession {
         return { done: true, value: undefined };
       },
     };
+  }
+
+  /** Milliseconds since anything came, heartbeats included. */
+  get silentMs(): number {
+    return performance.now() - this.#heardMs;
+  }
+
+  /** It will bring nothing more. */
+  get over(): boolean {
+    return this.#ended;
   }
 
   async stop(): Promise<void> {
@@ -157,6 +168,7 @@ export class PullLoop implements PullSession {
   #receive(message: Msg): void {
     if (this.#ended) return;
     this.#heard = true;
+    this.#heardMs = performance.now();
     const reply = message.reply;
     if (reply === undefined || !isAckSubject(reply)) this.#onStatus(message);
     else this.#deliver(message, reply);

@@ -69,6 +69,29 @@ describe('names and addresses', () => {
         'INVALID_ADDRESS',
       );
   });
+  it('addresses may ask for a capability instead, in any case', () => {
+    for (const good of ['?review', '?Review', '?REVIEW'])
+      assert.deepEqual(parseAddress(good), { capability: 'review' });
+    assert.deepEqual(parseAddress(`?9${'.'.repeat(63)}`), { capability: `9${'.'.repeat(63)}` });
+    for (const bad of [
+      '?',
+      '??',
+      '?-a',
+      '?.a',
+      '?_a',
+      '?a b',
+      '?a@b',
+      '?a*',
+      '?é',
+      '?\u212a',
+      `?${'a'.repeat(65)}`,
+    ])
+      assert.equal(
+        reasonOf(() => parseAddress(bad)),
+        'INVALID_ADDRESS',
+        bad,
+      );
+  });
   it('any text is an address or refused with INVALID_ADDRESS', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {

@@ -106,6 +106,15 @@ describe('acceptance', () => {
     await send('far', { body: new Uint8Array(1024 * 1024) });
   });
 
+  it('leaves it to the hub who gets what asks for a capability, also where an agent has that name', async () => {
+    await addAgent(test.engine, 'review');
+    await send('?Review');
+    const envelope = Envelope.decode(test.engine.outbox.nextPack()!.rows[0]!.envelope);
+    assert.deepEqual([envelope.to, envelope.local], ['?Review', false]);
+    for (const to of ['?', '?a b', '?review@here'])
+      assert.equal((await refusalOf(() => send(to))).reason, 'INVALID_ADDRESS');
+  });
+
   it('gives local mail straight to the recipient and tells the sender without a hub', async () => {
     const bob = await addAgent(test.engine, 'bob');
     const taker = new TestTaker();

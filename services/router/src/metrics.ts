@@ -37,3 +37,20 @@ export function flowMetrics(
     },
   };
 }
+
+/** `now` gives the agents in the routing table, and how often it was read again after a hole. */
+export function routesMetrics(
+  meter: Meter,
+  now: () => { readonly agents: number; readonly resyncs: number },
+): void {
+  const routes = meter.createObservableGauge('fleetwire.router.routes', {
+    description: 'Agents in the routing table of a router',
+    unit: '{agent}',
+  });
+  routes.addCallback((result) => result.observe(now().agents));
+  const resyncs = meter.createObservableCounter('fleetwire.router.resyncs', {
+    description: 'Times that a router has read its routing table again, after a hole or a lost connection',
+    unit: '{reading}',
+  });
+  resyncs.addCallback((result) => result.observe(now().resyncs));
+}

@@ -22,7 +22,7 @@ import { PartitionWorker } from './handlers/partition-worker.ts';
 import { RoutesWatch } from './handlers/routes-watch.ts';
 import { checkPartitions } from './handlers/take-over.ts';
 import type { FlowMetrics } from './metrics.ts';
-import { flowMetrics } from './metrics.ts';
+import { flowMetrics, routesMetrics } from './metrics.ts';
 
 const config = { router: routerConfig };
 type Context = ServiceContext<typeof config>;
@@ -48,6 +48,7 @@ export const router = defineService({
     const suggest = new Suggestions(table, { scan, perSecond });
     const flow = flowOf(context, names, suggest);
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
+    routesMetrics(context.meter, () => ({ agents: table.size, resyncs: routes.health()?.resyncs ?? 0 }));
     const work = workOf(context, leases, lookup, flow, metrics);
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
     const share: PartitionShare = new PartitionShare(shared);
@@ -64,7 +65,7 @@ export const router = defineService({
         }),
       ],
       components: [routes, check, share],
-      health: () => health(table, share),
+      health: () => health(table, routes, share),
       serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };
   },
@@ -140,7 +141,7 @@ function workOf(
   return (partition: number) => new PartitionWorker(partition, options);
 }
 
-function health(table: RoutingTable, share: PartitionShare): Record<string, unknown> {
+function health(table: RoutingTable, routes: RoutesWatch, share: PartitionShare): Record<string, unknown> {
   const partitions = share.workers.map(({ partition, epoch, state, load, restarts }) => ({
     partition,
     epoch,
@@ -150,5 +151,5 @@ function health(table: RoutingTable, share: PartitionShare): Record<string, unkn
     ...load,
   }));
   const stuck = partitions.filter((each) => each.stuck).length;
-  return { routes: table.size, stuck, partitions };
+  return { routes: table.size, ...table.counts, watch: routes.health(), stuck, partitions };
 }

@@ -8,14 +8,18 @@ import type { Caller } from '@fleetwire/identity';
 import { systemClock } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
 import type { KnownName } from '../src/domain/resolve.ts';
+import type { RoutingTable } from '../src/domain/routing-table.ts';
 import { explain } from '../src/handlers/explain.ts';
-import { ORG, route, suggestionsOf, tableOf } from './samples.ts';
+import { nodeRoute, ORG, route, suggestionsOf, tableOf } from './samples.ts';
 
 const user: Caller = { kind: 'user', subject: 'u_1', org: ORG, scopes: [], key: '', issuedAtMs: 0 };
 const service: Caller = { ...user, kind: 'service', subject: 'org', org: '', scopes: ['service'] };
 
-function ask(to: string, o: { org?: string; caller?: Caller; registry?: KnownName } = {}) {
-  const names = { table: tableOf('alice'), known: () => undefined };
+function ask(
+  to: string,
+  o: { org?: string; caller?: Caller; registry?: KnownName; table?: RoutingTable } = {},
+) {
+  const names = { table: o.table ?? tableOf('alice'), known: () => undefined };
   const lookup = {
     find: (_question: unknown, done: (known: KnownName) => void) => done(o.registry ?? { route: undefined }),
   };
@@ -46,6 +50,45 @@ describe('Explain', () => {
   it('asks registry where the table does not know', async () => {
     const found = await ask('late', { registry: { route: route('late') } });
     assert.equal(found.agent, 'a_late');
+  });
+
+  it('tells how the node is', async () => {
+    const table = tableOf('alice');
+    const status = async () => (await ask('alice', { table })).nodeStatus;
+    assert.equal(await status(), '');
+    for (const [over, expected] of [
+      [{}, 'online'],
+      [{ draining: true }, 'draining'],
+      [{ draining: true, online: false }, 'offline'],
+    ] as const) {
+      table.putNode(ORG, nodeRoute('n_laptop', over));
+      assert.equal(await status(), expected);
+    }
+  });
+
+  it('names the one that would be picked by capability, and why, or why there is none', async () => {
+    const table = tableOf('alice');
+    assert.equal((await ask('?review', { table })).reason, 'NO_CAPABLE_AGENT');
+    table.put(route('bob', { capabilities: ['review'] }));
+    const away = await ask('?review', { table });
+    assert.deepEqual([away.routable, away.reason], [false, 'NO_CAPABLE_AGENT']);
+    assert.match(away.detail, /1 on nodes that are offline/);
+    table.putNode(ORG, nodeRoute('n_laptop', { load: 3 }));
+    for (let i = 0; i < 3; i++) {
+      const found = await ask('?Review', { table });
+      assert.deepEqual([found.routable, found.agent, found.nodeStatus], [true, 'a_bob', 'online']);
+      assert.equal(found.detail, 'one of 1 live that can "review": bob on laptop, load 3');
+    }
+  });
+
+  it('names who is suspended, though nothing goes there', async () => {
+    const table = tableOf();
+    table.put(route('bob', { suspended: true }));
+    const found = await ask('bob', { table });
+    assert.deepEqual(
+      [found.routable, found.agent, found.subject, found.reason],
+      [false, 'a_bob', '', 'AGENT_SUSPENDED'],
+    );
   });
 
   it('tells nobody but services about another org', async () => {

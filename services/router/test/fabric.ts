@@ -7,7 +7,7 @@ import { connectBroker } from '@fleetwire/broker';
 import { childEnvironment } from '@fleetwire/config';
 import { ingressSubject, ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
 import type { Envelope } from '@fleetwire/gen/message';
-import { InboxPack, Envelope as Mail, Route } from '@fleetwire/gen/message';
+import { InboxPack, Envelope as Mail, NodeRoute, Route } from '@fleetwire/gen/message';
 import { ensureKeys } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
 import { bootstrapFabric } from '@fleetwire/runtime';
@@ -99,10 +99,16 @@ export class Fabric implements AsyncDisposable {
   async agent(name: string, over: Partial<Route> = {}): Promise<string> {
     const entry = route(name, over);
     const { agent, node, nodeName, epoch } = entry;
-    const value = Route.encode(Route.fromPartial({ agent, name, node, nodeName, epoch, shard: 0 })).finish();
+    const whole = { ...over, agent, name, node, nodeName, epoch, shard: 0 };
+    const value = Route.encode(Route.fromPartial(whole)).finish();
     const bucket = await this.broker.bucket(ROUTES_BUCKET);
     await bucket.put(routeKey(entry.org, agent), value);
     return entry.subject;
+  }
+
+  async node(node: NodeRoute): Promise<void> {
+    const bucket = await this.broker.bucket(ROUTES_BUCKET);
+    await bucket.put(routeKey(route('x').org, node.node), NodeRoute.encode(node).finish());
   }
 
   /** As a node does: one pack with its own dedupe id, repeated until it is known to be stored. */

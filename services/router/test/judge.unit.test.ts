@@ -252,7 +252,7 @@ describe('bytes', () => {
             slot: { atUs: at, sequence: seq },
             routedAtUs: routed,
             deadlineUs: end,
-            route: { ...route('alice'), epoch },
+            route: route('alice', { epoch }),
           })) as unknown as InboxItem[];
           const generated = InboxPack.encode({
             entries: items.map((item) => ({

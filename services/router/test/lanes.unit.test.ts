@@ -11,6 +11,7 @@ import { Prefix } from '../src/domain/prefix.ts';
 
 interface Thing {
   readonly size: number;
+  readonly alone: boolean;
   readonly n: number;
 }
 
@@ -23,6 +24,7 @@ describe('lanes', () => {
         do: fc.constant('push' as const),
         lane: fc.integer({ min: 0, max: 3 }),
         size: fc.nat(150),
+        alone: fc.boolean(),
       }),
       fc.record({ do: fc.constant('next' as const) }),
       fc.record({ do: fc.constant('done' as const), pick: fc.nat(3) }),
@@ -41,6 +43,7 @@ describe('lanes', () => {
           assert.ok(pack.items.length > 0 && pack.items.length <= limits.messages);
           const bytes = pack.items.reduce((sum, item) => sum + item.size, 0);
           assert.ok(bytes <= limits.bytes || pack.items.length === 1);
+          assert.ok(pack.items.length === 1 || !pack.items.some((item) => item.alone));
           const seen = left.get(pack.lane) ?? [];
           left.set(pack.lane, [...seen, ...pack.items.map((item) => item.n)]);
           return true;
@@ -53,7 +56,7 @@ describe('lanes', () => {
           if (s.do === 'push') {
             const lane = `lane${s.lane}`;
             pushed.set(lane, [...(pushed.get(lane) ?? []), n]);
-            lanes.push(lane, { size: s.size, n });
+            lanes.push(lane, { size: s.size, alone: s.alone, n });
           } else if (s.do === 'next') take();
           else if (flying.size > 0) done([...flying][s.pick % flying.size]!);
         });
@@ -70,16 +73,16 @@ describe('lanes', () => {
 
   it('let the lane go first that has been ready longest', () => {
     const lanes = new Lanes<Thing>(limits);
-    for (const lane of ['a', 'b', 'c']) lanes.push(lane, { size: 1, n: 0 });
+    for (const lane of ['a', 'b', 'c']) lanes.push(lane, { size: 1, alone: false, n: 0 });
     assert.equal(lanes.next()?.lane, 'a');
-    lanes.push('a', { size: 1, n: 1 });
+    lanes.push('a', { size: 1, alone: false, n: 1 });
     lanes.done('a');
     assert.deepEqual([lanes.next()?.lane, lanes.next()?.lane, lanes.next()?.lane], ['b', 'c', 'a']);
   });
 
   it('refuse to settle what is not in flight', () => {
     const lanes = new Lanes<Thing>(limits);
-    lanes.push('a', { size: 1, n: 0 });
+    lanes.push('a', { size: 1, alone: false, n: 0 });
     assert.throws(() => lanes.done('a'), /in flight/);
     assert.throws(() => lanes.done('b'), /in flight/);
   });

@@ -43,6 +43,23 @@ describe('resolve', () => {
     assert.equal(resolve(names, 'o_other', 'alice').kind, 'ask');
   });
 
+  it('finds who is suspended, and says so instead of routing', () => {
+    const asleep = route('asleep', { suspended: true });
+    const told = { table, known: () => ({ route: asleep }) };
+    for (const [to, reason] of [
+      ['asleep', 'AGENT_SUSPENDED'],
+      ['Asleep@laptop', 'AGENT_SUSPENDED'],
+      ['asleep@tower', 'UNKNOWN_AGENT'],
+    ] as const) {
+      const found = resolve(told, ORG, to);
+      assert.deepEqual(found.kind === 'dead' && found.reason, reason, to);
+    }
+    const mine = tableOf('bob');
+    mine.put(asleep);
+    const found = resolve({ table: mine, known: nothing }, ORG, 'asleep');
+    assert.equal(found.kind === 'dead' && found.route, asleep);
+  });
+
   it('suggests what is near, or where it lives', () => {
     assert.deepEqual(suggest.near(ORG, 'alcie', 0), ['alice']);
     assert.deepEqual(suggest.near(ORG, 'alice@tower', 0), ['alice@laptop']);
@@ -75,7 +92,8 @@ describe('resolve', () => {
     fc.assert(
       fc.property(fuzz, (to) => {
         const found = resolve(names, ORG, to);
-        if (found.kind === 'dead') assert.match(found.reason, /^(INVALID_ADDRESS|UNKNOWN_AGENT)$/);
+        if (found.kind === 'dead')
+          assert.match(found.reason, /^(INVALID_ADDRESS|UNKNOWN_AGENT|NO_CAPABLE_AGENT)$/);
         suggest.near(ORG, to, 0);
       }),
       { numRuns: 2000 },

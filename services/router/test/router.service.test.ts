@@ -10,7 +10,9 @@ import {
   deadSubject,
   inboxSubject,
   ingressSubject,
+  ROUTES_BUCKET,
   receiptSubject,
+  routeKey,
   routerConsumer,
   UNKNOWN_RECIPIENT,
 } from '@fleetwire/contract';
@@ -18,8 +20,9 @@ import { DeadLetter, ReceiptBatch, Stage } from '@fleetwire/gen/message';
 import { checkHealth } from '@fleetwire/rpc';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, describe, it } from 'mocha';
+import type { RoutesHealth } from '../src/handlers/routes-watch.ts';
 import { Fabric } from './fabric.ts';
-import { idOf, NODE, ORG, packOf, route } from './samples.ts';
+import { idOf, NODE, nodeRoute, ORG, packOf, route } from './samples.ts';
 
 let fabric: Fabric;
 
@@ -276,6 +279,62 @@ describe('routers on a real server', function () {
     await eventually(async () => (await fabric.inbox()).length === 1);
     assert.equal(running.health()['stuck'], 0);
     assert.equal(told(), 1);
+  });
+
+  it('give what asks for a capability to one live agent each, evenly, and say when there is none', async () => {
+    await ready(1);
+    await fabric.router('one');
+    const can = { capabilities: ['review'] };
+    const subjects = [
+      await fabric.agent('dora', { ...can, node: 'n_one', nodeName: 'one' }),
+      await fabric.agent('emil', { ...can, node: 'n_two', nodeName: 'two' }),
+    ];
+    for (const node of ['n_one', 'n_two']) await fabric.node(nodeRoute(node, { online: false }));
+    await fabric.send(0, NODE, [{ id: idOf(900), to: '?review' }]);
+    await eventually(async () => (await receipts()).length === 1);
+    const [told] = await receipts();
+    assert.deepEqual([told!.reason, told!.stage], ['NO_CAPABLE_AGENT', Stage.DEAD]);
+    assert.match(told!.detail, /2 on nodes that are offline/);
+    assert.deepEqual(
+      (await deadLetters()).map((d) => d.reason),
+      ['NO_CAPABLE_AGENT'],
+    );
+    for (const node of ['n_one', 'n_two']) await fabric.node(nodeRoute(node, { epoch: 2 }));
+    const all = Array.from({ length: 100 }, (_, n) => idOf(n + 1));
+    for (let i = 0; i < 100; i += 20)
+      await fabric.send(
+        0,
+        NODE,
+        all.slice(i, i + 20).map((id) => ({ id, to: '?Review' })),
+      );
+    await eventually(async () => (await fabric.inbox()).length === 100);
+    const arrived = await fabric.inbox();
+    assert.deepEqual(arrived.map((a) => a.id).toSorted(), all);
+    for (const subject of subjects) assert.equal(arrived.filter((a) => a.subject === subject).length, 50);
+  });
+
+  it('read the whole table again when the watch has lost its place, and drop what went meanwhile', async () => {
+    await ready(1);
+    const running = await fabric.router('one');
+    const health = () => running.health() as { routes: number; watch: RoutesHealth };
+    assert.deepEqual([health().routes, health().watch.resyncs], [3, 0]);
+    const bucket = await fabric.broker.bucket(ROUTES_BUCKET);
+    for (const name of await fabric.broker.consumers.list('KV_fw-routes' as never)) {
+      await fabric.broker.consumers.remove('KV_fw-routes' as never, name);
+    }
+    await bucket.delete(routeKey(ORG, 'a_bob'));
+    await fabric.agent('dora');
+    await eventually(() => health().watch.resyncs >= 1 && !health().watch.reading && health().routes === 3, {
+      timeoutMs: 30_000,
+    });
+    await fabric.send(0, NODE, [
+      { id: idOf(1), to: 'bob' },
+      { id: idOf(2), to: 'dora' },
+    ]);
+    await eventually(async () => (await receipts()).length === 1 && (await fabric.inbox()).length === 1);
+    assert.equal((await receipts())[0]!.reason, 'UNKNOWN_AGENT');
+    assert.equal((await fabric.inbox())[0]!.id, idOf(2));
+    assert.ok(health().watch.revision > 0 && health().watch.heard_ms < 10_000);
   });
 
   it('refuse to start where a partition has no durable, since its mail was not kept', async () => {

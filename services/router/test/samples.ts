@@ -1,7 +1,7 @@
 /** Envelopes, packs, routes and a flow that stands on nothing but memory, for the tests of the domain. */
 
 import { ingressSubject } from '@fleetwire/contract';
-import { Envelope, IngressPack, Route } from '@fleetwire/gen/message';
+import { Envelope, IngressPack, NodeRoute, Route } from '@fleetwire/gen/message';
 import type { IngressMessage } from '../src/domain/partition-flow.ts';
 import { PartitionFlow } from '../src/domain/partition-flow.ts';
 import type { KnownName } from '../src/domain/resolve.ts';
@@ -59,6 +59,10 @@ export function tableOf(...names: string[]): RoutingTable {
   const table = new RoutingTable();
   for (const name of names) table.put(route(name));
   return table;
+}
+
+export function nodeRoute(node: string, over: Partial<NodeRoute> = {}): NodeRoute {
+  return NodeRoute.fromPartial({ node, name: node.slice(2), epoch: 1, online: true, ...over });
 }
 
 export function suggestionsOf(table: RoutingTable): Suggestions {

@@ -2,7 +2,14 @@
 
 import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
 import type { Outgoing } from '@fleetwire/gen/node';
-import { type Address, FleetwireError, foldName, isMessageId, parseAddress } from '@fleetwire/kernel';
+import {
+  type Address,
+  type AgentAddress,
+  FleetwireError,
+  foldName,
+  isMessageId,
+  parseAddress,
+} from '@fleetwire/kernel';
 
 /** Visible ASCII, as a media type or a W3C traceparent consists of. */
 const PLAIN = /^[\x20-\x7e]*$/;
@@ -35,8 +42,9 @@ export function ttlOf(message: Pick<Outgoing, 'ttlMs'>): number {
   return message.ttlMs === 0 ? TTL_DEFAULT_MS : message.ttlMs;
 }
 
-/** Does the address mean this node, whatever the agent's name? */
-export function namesThisNode(address: Address, nodeName: string): boolean {
+/** May an agent of this node be meant by name? A capability never means one: the router picks who gets it. */
+export function namesThisNode(address: Address, nodeName: string): address is AgentAddress {
+  if (address.capability !== undefined) return false;
   return address.node === undefined || foldName(address.node) === foldName(nodeName);
 }
 

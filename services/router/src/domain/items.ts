@@ -44,6 +44,8 @@ export interface InboxItem extends Mail {
   readonly kind: 'inbox';
   readonly size: number;
   readonly route: RouteEntry;
+  /** Picked among others by what it can do: a pack of its own, so that its dedupe id holds whoever is picked. */
+  readonly alone: boolean;
   readonly routedAtUs: number;
   readonly span: Span | undefined;
 }

@@ -51,15 +51,18 @@ export function judge(
 
 /** Where admitted mail goes. */
 export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: number): Effect[] {
-  const found = resolve(names, mail.slot.org, mail.header.to);
+  const found = resolve(names, mail.slot.org, mail.header.to, mail.header, nowUs);
   if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
   if (found.kind === 'route') {
-    return [{ kind: 'push', lane: found.route.subject, item: inboxItem(options, mail, found.route, nowUs) }];
+    const picked = found.picked !== undefined;
+    if (picked) names.table.anycast.sent(found.route, nowUs);
+    const item = inboxItem(options, mail, found.route, picked, nowUs);
+    return [{ kind: 'push', lane: found.route.subject, item }];
   }
   const { org } = mail.slot;
   const near = found.reason === 'UNKNOWN_AGENT' ? options.suggest.near(org, mail.header.to, nowUs) : [];
   const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
-  return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), undefined);
+  return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), found.route);
 }
 
 /** What the bound of an inbox refused goes back to its sender. */
@@ -112,7 +115,13 @@ function bury(
   return effects;
 }
 
-function inboxItem(options: JudgeOptions, mail: Mail, found: RouteEntry, nowUs: number): InboxItem {
+function inboxItem(
+  options: JudgeOptions,
+  mail: Mail,
+  found: RouteEntry,
+  picked: boolean,
+  nowUs: number,
+): InboxItem {
   const { slot, index, envelope, header, deadlineUs } = mail;
   const sampled = options.span !== undefined && isSampled(header.traceparent);
   return {
@@ -124,6 +133,7 @@ function inboxItem(options: JudgeOptions, mail: Mail, found: RouteEntry, nowUs: 
     header,
     deadlineUs,
     route: found,
+    alone: picked,
     routedAtUs: nowUs,
     span: sampled ? options.span?.(header.traceparent, mail) : undefined,
   };

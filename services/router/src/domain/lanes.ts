@@ -5,6 +5,8 @@ import { invariant } from '@fleetwire/kernel';
 export interface Sized {
   /** Bytes, as far as the bound of a pack is concerned. */
   readonly size: number;
+  /** Shares a pack with nothing else. */
+  readonly alone?: boolean;
 }
 
 export interface Pack<T> {
@@ -84,8 +86,8 @@ export class Lanes<T extends Sized> {
     let end = start;
     while (end < lane.waiting.length && end - start < this.#limits.messages) {
       bytes += lane.waiting[end]!.size;
-      if (end > start && bytes > this.#limits.bytes) break;
-      end++;
+      if (end > start && (bytes > this.#limits.bytes || lane.waiting[end]!.alone === true)) break;
+      if (lane.waiting[end++]!.alone === true) break;
     }
     const items = lane.waiting.slice(start, end);
     lane.head = end;

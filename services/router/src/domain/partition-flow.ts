@@ -106,7 +106,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   /** Ends a question: the mail that waited goes where the table by now, or else the answer, says. */
   answer(question: Question, known: KnownName, now: number): void {
     const nowUs = Math.floor(now);
-    const names: Names = { table: this.#options.names.table, known: () => known };
+    const names: Names = { ...this.#options.names, known: () => known };
     for (const mail of this.#questions.end(question)) {
       mail.slot.open--;
       for (const effect of this.#routeOrGiveUp(mail, names, nowUs)) this.#carryOut(effect);

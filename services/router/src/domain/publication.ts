@@ -28,7 +28,8 @@ export function publicationOf(pack: Pack<Item>, partition: number, router: strin
   if (first.kind === 'dead') {
     return { pack, stores: pack.items.map((item) => deadStore(item, partition)) };
   }
-  const msgId = msgIdOf(partition, pack.lane, pack.items);
+  const alone = first.kind === 'inbox' && first.alone;
+  const msgId = msgIdOf(partition, alone ? WHOEVER : pack.lane, pack.items);
   if (first.kind === 'receipt') {
     const receipts = (pack.items as readonly ReceiptItem[]).map((item) => item.receipt);
     const payload = encode(ReceiptBatch, { receipts });
@@ -47,9 +48,13 @@ function deadStore(item: Item, partition: number): Store {
   return { subject: item.subject, payload, msgId: msgIdOf(partition, item.subject, [item]), traceparent: '' };
 }
 
+/** Says that the id is not bound to a subject; no subject is written like this. */
+const WHOEVER = '?';
+
 /**
  * Names exactly these parts of the ingress stream on this subject, whoever publishes them: the same pack has the
- * same id after a take-over, and no other pack has it. The time guards against a stream that was made anew.
+ * same id after a take-over, and no other pack has it. The time guards against a stream that was made anew. A message for
+ * whoever can do something has the same id on every subject: the stream drops it when another pick was stored before.
  */
 export function msgIdOf(
   partition: number,

@@ -2,6 +2,7 @@
 
 import { LIMITS } from '@fleetwire/contract';
 import { foldName, nearestNames, parseAddress, printable } from '@fleetwire/kernel';
+import type { Asking } from './anycast.ts';
 import type { RouteEntry, RoutingTable } from './routing-table.ts';
 
 /** What may be known about a name beside the table: an answer of the registry, while it is fresh. */
@@ -11,10 +12,24 @@ export interface KnownName {
 }
 
 export type Resolution =
-  | { readonly kind: 'route'; readonly route: RouteEntry }
+  | {
+      readonly kind: 'route';
+      readonly route: RouteEntry;
+      /** Why this one, where it was picked among others by what it can do. */
+      readonly picked?: string;
+    }
   /** Nothing is known of this name here: the registry may know more. */
   | { readonly kind: 'ask'; readonly folded: string }
-  | { readonly kind: 'dead'; readonly reason: string; readonly detail: string };
+  | {
+      readonly kind: 'dead';
+      readonly reason: string;
+      readonly detail: string;
+      /** The agent that was meant, where there is one. */
+      readonly route?: RouteEntry;
+    };
+
+/** Asks without a message. */
+const NOBODY: Asking = { id: '', fromAgent: '' };
 
 export interface Names {
   readonly table: RoutingTable;
@@ -22,14 +37,24 @@ export interface Names {
   known(org: string, folded: string): KnownName | undefined;
 }
 
-/** Where mail of `org` for the address `to` goes. Another org's agents are as unknown as those that do not exist. */
-export function resolve(names: Names, org: string, to: string): Resolution {
+/**
+ * Where mail of `org` for the address `to` goes. Another org's agents are as unknown as those that do not exist. Only an
+ * address that asks for a capability goes by `asking` and `nowUs`.
+ */
+export function resolve(
+  names: Names,
+  org: string,
+  to: string,
+  asking: Asking = NOBODY,
+  nowUs = 0,
+): Resolution {
   // Most addresses are a name in its folded form, which needs no parsing.
   const direct = names.table.find(org, to);
-  if (direct !== undefined) return { kind: 'route', route: direct };
+  if (direct !== undefined) return reachable(direct);
   if (to.length > LIMITS.addressChars) return dead('INVALID_ADDRESS', 'the address is too long');
   const address = read(to);
   if (address === undefined) return dead('INVALID_ADDRESS', `"${printable(to)}" is not an address`);
+  if (address.capability !== undefined) return pick(names, org, address.capability, asking, nowUs);
   const folded = foldName(address.name);
   const inTable = names.table.find(org, folded);
   const known = inTable === undefined ? names.known(org, folded) : undefined;
@@ -38,15 +63,26 @@ export function resolve(names: Names, org: string, to: string): Resolution {
     return known === undefined ? { kind: 'ask', folded } : unknownAgent(address.name, undefined);
   }
   if (address.node === undefined || foldName(address.node) === foldName(route.nodeName)) {
-    return { kind: 'route', route };
+    return reachable(route);
   }
   return unknownAgent(address.name, address.node);
 }
 
-/** The name part of an address in its folded form; undefined when it is no address. */
+function pick(names: Names, org: string, capability: string, asking: Asking, nowUs: number): Resolution {
+  const choice = names.table.anycast.pick(org, capability, asking, nowUs);
+  if (choice.kind === 'none') return dead('NO_CAPABLE_AGENT', choice.detail);
+  return { kind: 'route', route: choice.route, picked: choice.detail };
+}
+
+function reachable(route: RouteEntry): Resolution {
+  if (!route.suspended) return { kind: 'route', route };
+  return { ...dead('AGENT_SUSPENDED', `"${route.name}" is suspended with its workspace`), route };
+}
+
+/** The name part of an address in its folded form; undefined when it has none. */
 function foldedNameOf(to: string): string | undefined {
   const address = to.length > LIMITS.addressChars ? undefined : read(to);
-  return address === undefined ? undefined : foldName(address.name);
+  return address?.name === undefined ? undefined : foldName(address.name);
 }
 
 /**
@@ -84,7 +120,7 @@ function unknownAgent(name: string, node: string | undefined): Resolution {
   return dead('UNKNOWN_AGENT', `no agent "${name}" ${where}`);
 }
 
-function dead(reason: string, detail: string): Resolution {
+function dead(reason: string, detail: string): Extract<Resolution, { kind: 'dead' }> {
   return { kind: 'dead', reason, detail };
 }
 

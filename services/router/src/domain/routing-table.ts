@@ -1,45 +1,23 @@
-/** The routing table in memory: per org, folded name to the agent's route; fed by the watch of the routes bucket. */
+/** The routing table in memory: agents, nodes and channels of every org; fed by the watch of the routes bucket. */
 
-import { inboxSubject } from '@fleetwire/contract';
-import type { Route } from '@fleetwire/gen/message';
-import { foldName, isName } from '@fleetwire/kernel';
+import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
+import { Anycast } from './anycast.ts';
+import type { Able } from './capability-index.ts';
+import type { ChannelEntry, ChannelKind, NodeEntry } from './org-routes.ts';
+import { OrgRoutes } from './org-routes.ts';
+import type { RouteEntry } from './route-entry.ts';
 
-/** A route with what is derived from it once, not per message. */
-export interface RouteEntry {
-  readonly org: string;
-  readonly agent: string;
-  /** As its owner writes it. */
-  readonly name: string;
-  readonly folded: string;
-  readonly node: string;
-  readonly nodeName: string;
-  readonly epoch: number;
-  /** The inbox subject of this agent. */
-  readonly subject: string;
-}
-
-/** Undefined when the route names things that no subject can hold. */
-export function routeEntry(org: string, route: Route): RouteEntry | undefined {
-  if (!isName(route.name) || !isName(route.nodeName)) return undefined;
-  try {
-    const { agent, name, node, nodeName, epoch, shard } = route;
-    const subject = inboxSubject.build({ shard, org, node, agent });
-    return { org, agent, name, folded: foldName(name), node, nodeName, epoch, subject };
-  } catch {
-    return undefined;
-  }
-}
-
-interface OrgRoutes {
-  readonly byName: Map<string, RouteEntry>;
-  readonly byAgent: Map<string, RouteEntry>;
-}
+export type { RouteEntry } from './route-entry.ts';
+export { routeEntry } from './route-entry.ts';
 
 /**
- * Guarantees: a route never gives way to one of an older epoch of the same agent; where two agents have claimed one
- * name, the one put last has it; removing an agent frees its name only while the name is still its own.
+ * Guarantees: an entry never gives way to one of an older epoch of the same agent, node or channel; where two have
+ * claimed one name, the one put last has it; removing one frees its name only while the name is still its own. Of the
+ * same epoch the one put last counts: a node's load changes without a new one.
  */
 export class RoutingTable {
+  /** Picks among those who can do something. */
+  readonly anycast: Anycast = new Anycast(this);
   readonly #orgs = new Map<string, OrgRoutes>();
   #size = 0;
 
@@ -48,33 +26,81 @@ export class RoutingTable {
     return this.#size;
   }
 
+  /** What else is in it. */
+  get counts(): { readonly nodes: number; readonly channels: number } {
+    const counts = { nodes: 0, channels: 0 };
+    for (const org of this.#orgs.values()) {
+      counts.nodes += org.nodes.size;
+      counts.channels += org.channels;
+    }
+    return counts;
+  }
+
   /** False when the table keeps what it has, because that is newer. */
   put(entry: RouteEntry): boolean {
     const org = this.#org(entry.org);
-    const before = org.byAgent.get(entry.agent);
-    if (before !== undefined && before.epoch > entry.epoch) return false;
-    if (before === undefined) this.#size++;
-    else if (org.byName.get(before.folded) === before) org.byName.delete(before.folded);
-    org.byAgent.set(entry.agent, entry);
-    org.byName.set(entry.folded, entry);
-    return true;
+    const before = org.byAgent.size;
+    const taken = org.put(entry);
+    this.#size += org.byAgent.size - before;
+    return taken;
   }
 
   /** The entry that is gone, or undefined when there was none. */
   remove(orgId: string, agent: string): RouteEntry | undefined {
-    const org = this.#orgs.get(orgId);
-    const entry = org?.byAgent.get(agent);
-    if (org === undefined || entry === undefined) return undefined;
-    org.byAgent.delete(agent);
-    if (org.byName.get(entry.folded) === entry) org.byName.delete(entry.folded);
-    if (org.byAgent.size === 0) this.#orgs.delete(orgId);
+    const gone = this.#orgs.get(orgId)?.remove(agent);
+    if (gone === undefined) return undefined;
     this.#size--;
-    return entry;
+    this.#tidy(orgId);
+    return gone;
+  }
+
+  /** False when the table keeps what it has, because that is newer. */
+  putNode(org: string, route: NodeRoute): boolean {
+    return this.#org(org).putNode(route);
+  }
+
+  /** False when there was none. */
+  removeNode(orgId: string, node: string): boolean {
+    const gone = this.#orgs.get(orgId)?.nodes.delete(node) ?? false;
+    this.#tidy(orgId);
+    return gone;
+  }
+
+  /** False when the table keeps what it has, because that is newer. */
+  putChannel(org: string, route: ChannelRoute): boolean {
+    return this.#org(org).putChannel(route);
+  }
+
+  /** False when there was none. */
+  removeChannel(orgId: string, channel: string): boolean {
+    const gone = this.#orgs.get(orgId)?.removeChannel(channel) ?? false;
+    this.#tidy(orgId);
+    return gone;
   }
 
   /** `folded` as foldName gives it. */
   find(org: string, folded: string): RouteEntry | undefined {
     return this.#orgs.get(org)?.byName.get(folded);
+  }
+
+  /** By its id. */
+  agent(org: string, id: string): RouteEntry | undefined {
+    return this.#orgs.get(org)?.byAgent.get(id);
+  }
+
+  /** Undefined also where only agents of the node are known: then nobody has said that it is online. */
+  node(org: string, id: string): NodeEntry | undefined {
+    return this.#orgs.get(org)?.nodes.get(id);
+  }
+
+  /** By its name, without # or %, in any case. */
+  channel(org: string, name: string, kind: ChannelKind): ChannelEntry | undefined {
+    return this.#orgs.get(org)?.channel(name, kind);
+  }
+
+  /** Who can do this, folded; undefined when nobody can. */
+  able(org: string, capability: string): Able | undefined {
+    return this.#orgs.get(org)?.able(capability);
   }
 
   /** Names of an org as their owners write them, at most `limit`. */
@@ -89,9 +115,13 @@ export class RoutingTable {
   #org(id: string): OrgRoutes {
     let org = this.#orgs.get(id);
     if (org === undefined) {
-      org = { byName: new Map(), byAgent: new Map() };
+      org = new OrgRoutes();
       this.#orgs.set(id, org);
     }
     return org;
+  }
+
+  #tidy(id: string): void {
+    if (this.#orgs.get(id)?.empty === true) this.#orgs.delete(id);
   }
 }

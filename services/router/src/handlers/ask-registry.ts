@@ -7,6 +7,9 @@ import type { RpcClient } from '@fleetwire/rpc';
 import type { RouteEntry } from '../domain/routing-table.ts';
 import { routeEntry } from '../domain/routing-table.ts';
 
+/** Which node it comes from is not said here, and not asked. */
+const SOME_NODE = '_';
+
 /** Undefined: registry knows no such agent either. Rejects when it cannot be asked. */
 export function askRegistry(
   registry: Pick<RpcClient<RegistryServiceDefinition>, 'lookupAgent'>,
@@ -16,8 +19,18 @@ export function askRegistry(
     try {
       const { agent } = await registry.lookupAgent({ name: folded, org }, { deadlineMs });
       if (agent === undefined || foldName(agent.name) !== folded) return undefined;
-      const { id, name, node, nodeName, epoch } = agent;
-      return routeEntry(org, Route.fromPartial({ agent: id, name, node, nodeName, epoch }));
+      const { id, name, node, nodeName, epoch, profile } = agent;
+      const route = Route.fromPartial({
+        agent: id,
+        name,
+        node,
+        nodeName,
+        epoch,
+        capabilities: profile?.capabilities ?? [],
+        suspended: agent.status === 'suspended',
+        movingFrom: agent.moving ? SOME_NODE : '',
+      });
+      return routeEntry(org, route);
     } catch (error) {
       if (error instanceof FleetwireError && error.kind === 'not_found') return undefined;
       throw error;

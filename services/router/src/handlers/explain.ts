@@ -7,6 +7,7 @@ import type { Clock } from '@fleetwire/kernel';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { KnownName, Names, Resolution, Suggestions } from '../domain/resolve.ts';
 import { resolve } from '../domain/resolve.ts';
+import type { RouteEntry } from '../domain/routing-table.ts';
 import type { NameLookup } from './name-lookup.ts';
 
 export interface ExplainOptions {
@@ -23,12 +24,12 @@ export function explain(options: ExplainOptions) {
     context: { caller: Caller | undefined },
   ): Promise<ExplainResponse> => {
     const org = orgOf(request, context.caller);
-    const { table } = options.names;
-    let found = resolve(options.names, org, request.to);
+    const resolved = (names: Names) => resolve(names, org, request.to, undefined, options.clock.nowUs());
+    let found = resolved(options.names);
     if (found.kind === 'ask') {
       const question = { org, folded: found.folded };
       const known = await new Promise<KnownName>((done) => options.lookup.find(question, done));
-      found = resolve({ table, known: () => known }, org, request.to);
+      found = resolved({ ...options.names, known: () => known });
     }
     return responseOf(options, org, request.to, found);
   };
@@ -47,12 +48,22 @@ function orgOf(request: ExplainRequest, caller: Caller | undefined): string {
 }
 
 function responseOf(options: ExplainOptions, org: string, to: string, found: Resolution): ExplainResponse {
+  const route = found.kind === 'ask' ? undefined : found.route;
+  const said = route === undefined ? {} : about(options.names, route);
   if (found.kind === 'route') {
-    const { agent, name, node, nodeName, epoch, subject } = found.route;
-    const detail = `${name} lives on ${nodeName}`;
-    return Response.fromPartial({ routable: true, agent, name, node, nodeName, epoch, subject, detail });
+    const { name, nodeName, subject } = found.route;
+    const detail = found.picked ?? `${name} lives on ${nodeName}`;
+    return Response.fromPartial({ ...said, routable: true, subject, detail });
   }
   const { reason, detail } = found.kind === 'dead' ? found : { reason: 'UNKNOWN_AGENT', detail: '' };
   const near = reason === 'UNKNOWN_AGENT' ? options.suggest.near(org, to, options.clock.nowUs()) : [];
-  return Response.fromPartial({ routable: false, reason, detail, suggestions: near });
+  return Response.fromPartial({ ...said, routable: false, reason, detail, suggestions: near });
+}
+
+function about(names: Names, route: RouteEntry) {
+  const { agent, name, node, nodeName, epoch } = route;
+  const state = names.table.node(route.org, node);
+  const online = state?.draining === true ? 'draining' : 'online';
+  const nodeStatus = state === undefined ? '' : state.online ? online : 'offline';
+  return { agent, name, node, nodeName, epoch, nodeStatus };
 }

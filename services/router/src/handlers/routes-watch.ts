@@ -1,7 +1,9 @@
 /** Keeps the routing table in step with the routes bucket. */
 
-import type { Bucket } from '@fleetwire/broker';
-import { Route } from '@fleetwire/gen/message';
+import type { Bucket, BucketWatch } from '@fleetwire/broker';
+import { parseRouteKey } from '@fleetwire/contract';
+import { ChannelRoute, NodeRoute, Route } from '@fleetwire/gen/message';
+import { isName } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RoutingTable } from '../domain/routing-table.ts';
 import { routeEntry } from '../domain/routing-table.ts';
@@ -14,34 +16,81 @@ export interface RoutesWatchOptions {
   readonly log: Logger;
 }
 
+export interface RoutesHealth {
+  /** Of the newest entry that was seen. */
+  readonly revision: number;
+  /** How often all was read again, after a hole or a lost connection. */
+  readonly resyncs: number;
+  /** All is being read at this moment. */
+  readonly reading: boolean;
+  /** Since the last change. */
+  readonly quiet_ms: number;
+  /** Since the server was last heard of by the watch; it speaks every second. */
+  readonly heard_ms: number;
+}
+
 /** One change of the bucket; `value` is undefined where the key was removed. */
 export interface RouteChange {
   readonly key: string;
   readonly value: Uint8Array | undefined;
 }
 
-/** Applies one change; a route that cannot be read or used is logged and left out. */
+/** Applies one change; an entry that cannot be read or used is logged and left out. */
 export function applyChange(o: Omit<RoutesWatchOptions, 'bucket'>, change: RouteChange): void {
-  const dot = change.key.indexOf('.');
-  const org = change.key.slice(0, dot);
-  const agent = change.key.slice(dot + 1);
-  if (change.value === undefined) {
-    const gone = o.table.remove(org, agent);
-    if (gone !== undefined) o.lookup.forget(org, gone.folded);
-    return;
-  }
-  const entry = readRoute(org, change.value);
-  if (entry === undefined || entry.agent !== agent) {
+  const key = parseRouteKey(change.key);
+  if (key === undefined || !APPLY[key.kind](o, key.org, key.id, change.value)) {
     o.log.error({ key: change.key }, 'a route in the bucket cannot be used');
-    return;
   }
-  o.table.put(entry);
-  o.lookup.forget(org, entry.folded);
 }
 
-function readRoute(org: string, value: Uint8Array) {
+/** False when the value cannot be used. */
+type Apply = (
+  o: Omit<RoutesWatchOptions, 'bucket'>,
+  org: string,
+  id: string,
+  value: Uint8Array | undefined,
+) => boolean;
+
+const APPLY: Readonly<Record<'agent' | 'node' | 'channel', Apply>> = {
+  agent(o, org, id, value) {
+    if (value === undefined) {
+      const gone = o.table.remove(org, id);
+      if (gone !== undefined) o.lookup.forget(org, gone.folded);
+      return true;
+    }
+    const entry = read(() => routeEntry(org, Route.decode(value)));
+    if (entry?.agent !== id) return false;
+    const before = o.table.agent(org, id);
+    o.table.put(entry);
+    o.lookup.forget(org, entry.folded);
+    if (before !== undefined) o.lookup.forget(org, before.folded);
+    return true;
+  },
+  node(o, org, id, value) {
+    if (value === undefined) {
+      o.table.removeNode(org, id);
+      return true;
+    }
+    const route = read(() => NodeRoute.decode(value));
+    if (route?.node !== id) return false;
+    o.table.putNode(org, route);
+    return true;
+  },
+  channel(o, org, id, value) {
+    if (value === undefined) {
+      o.table.removeChannel(org, id);
+      return true;
+    }
+    const route = read(() => ChannelRoute.decode(value));
+    if (route?.channel !== id || !isName(route.name)) return false;
+    o.table.putChannel(org, route);
+    return true;
+  },
+};
+
+function read<T>(decode: () => T): T | undefined {
   try {
-    return routeEntry(org, Route.decode(value));
+    return decode();
   } catch {
     return undefined;
   }
@@ -50,7 +99,8 @@ function readRoute(org: string, value: Uint8Array) {
 export class RoutesWatch {
   readonly name = 'routes watch';
   readonly #options: RoutesWatchOptions;
-  #stop: (() => Promise<void> | void) | undefined;
+  #watch: BucketWatch | undefined;
+  #changedMs = performance.now();
 
   constructor(options: RoutesWatchOptions) {
     this.#options = options;
@@ -60,15 +110,34 @@ export class RoutesWatch {
   async start(): Promise<void> {
     await new Promise<void>((loaded, failed) => {
       this.#options.bucket
-        .watch((entry) => applyChange(this.#options, entry), loaded)
+        .watch((entry) => {
+          this.#changedMs = performance.now();
+          applyChange(this.#options, entry);
+        }, loaded)
         .then((watch) => {
-          this.#stop = () => watch.stop();
+          this.#watch = watch;
         }, failed);
     });
-    this.#options.log.info({ routes: this.#options.table.size }, 'the routing table is loaded');
+    const { table, log } = this.#options;
+    log.info({ routes: table.size, ...table.counts }, 'the routing table is loaded');
   }
 
   async stop(): Promise<void> {
-    await this.#stop?.();
+    this.#watch?.stop();
+  }
+
+  /** How well the table follows: with `reading`, or a `heard_ms` of more than seconds, it may be behind. */
+  health(): RoutesHealth | undefined {
+    const status = this.#watch?.status();
+    if (status === undefined) return undefined;
+    const { revision, readings, reading, heardMs } = status;
+    const quietMs = performance.now() - this.#changedMs;
+    return {
+      revision,
+      resyncs: readings - 1,
+      reading,
+      quiet_ms: Math.round(quietMs),
+      heard_ms: Math.round(heardMs),
+    };
   }
 }

@@ -33,6 +33,8 @@ export interface ExplainResponse {
   detail: string;
   /** Names close to an unknown one. */
   suggestions: string[];
+  /** online, draining (and online) or offline; empty: the routing table has no entry of the node. */
+  nodeStatus: string;
 }
 
 function createBaseExplainRequest(): ExplainRequest {
@@ -132,6 +134,7 @@ function createBaseExplainResponse(): ExplainResponse {
     reason: "",
     detail: "",
     suggestions: [],
+    nodeStatus: "",
   };
 }
 
@@ -166,6 +169,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     }
     for (const v of message.suggestions) {
       writer.uint32(82).string(v!);
+    }
+    if (message.nodeStatus !== "") {
+      writer.uint32(90).string(message.nodeStatus);
     }
     return writer;
   },
@@ -263,6 +269,14 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
             message.suggestions.push(reader.string());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.nodeStatus = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -293,6 +307,11 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
       suggestions: globalThis.Array.isArray(object?.suggestions)
         ? object.suggestions.map((e: any) => globalThis.String(e))
         : [],
+      nodeStatus: isSet(object.nodeStatus)
+        ? globalThis.String(object.nodeStatus)
+        : isSet(object.node_status)
+        ? globalThis.String(object.node_status)
+        : "",
     };
   },
 
@@ -328,6 +347,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     if (message.suggestions?.length) {
       obj.suggestions = message.suggestions;
     }
+    if (message.nodeStatus !== "") {
+      obj.nodeStatus = message.nodeStatus;
+    }
     return obj;
   },
 
@@ -346,6 +368,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     message.reason = object.reason ?? "";
     message.detail = object.detail ?? "";
     message.suggestions = object.suggestions?.map((e) => e) || [];
+    message.nodeStatus = object.nodeStatus ?? "";
     return message;
   },
 };

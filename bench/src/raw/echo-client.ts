@@ -1,0 +1,12 @@
+/** The bare client to the bare server: no deadline, token, trace or error of ours. */
+
+import { createChannel, createClient } from 'nice-grpc';
+import { ECHO } from './echo-definition.ts';
+
+export interface EchoClient {
+  lookupAgent(request: { name: string; org: string }): Promise<unknown>;
+}
+
+export function echoClient(address: string): EchoClient {
+  return createClient(ECHO, createChannel(address)) as unknown as EchoClient;
+}

@@ -1,0 +1,144 @@
+/** The routing table of one org: agents by id and by name, nodes, channels, and who can do what. */
+
+import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
+import { foldName } from '@fleetwire/kernel';
+import type { Able } from './capability-index.ts';
+import { CapabilityIndex } from './capability-index.ts';
+import { hashOf } from './hash.ts';
+import type { Place, RouteEntry } from './route-entry.ts';
+
+/** One node; each news of it is a new object. */
+export interface NodeEntry {
+  readonly node: string;
+  /** Of its id. */
+  readonly hash: number;
+  readonly name: string;
+  readonly epoch: number;
+  readonly online: boolean;
+  /** It takes no new work, though it is online. */
+  readonly draining: boolean;
+  /** 0 idle to 10 busy. */
+  readonly load: number;
+  /** What was sent there since it told this load. */
+  sent: Sent | undefined;
+}
+
+/** To whoever can do something; see Anycast. */
+export interface Sent {
+  /** The first of it, microseconds. */
+  readonly sinceUs: number;
+  total: number;
+  readonly byAgent: Map<string, number>;
+}
+
+export interface ChannelEntry {
+  readonly channel: string;
+  readonly name: string;
+  readonly kind: ChannelKind;
+  readonly epoch: number;
+  /** Ids of agents. */
+  readonly members: readonly string[];
+}
+export type ChannelKind = 'channel' | 'group';
+
+export class OrgRoutes {
+  readonly byName = new Map<string, RouteEntry>();
+  readonly byAgent = new Map<string, RouteEntry>();
+  readonly nodes = new Map<string, NodeEntry>();
+  readonly #places = new Map<string, Place>();
+  readonly #channels = new Map<string, ChannelEntry>();
+  readonly #channelsByName = new Map<string, ChannelEntry>();
+  readonly #index = new CapabilityIndex();
+
+  get empty(): boolean {
+    return this.byAgent.size === 0 && this.nodes.size === 0 && this.#channels.size === 0;
+  }
+
+  get channels(): number {
+    return this.#channels.size;
+  }
+
+  able(capability: string): Able | undefined {
+    return this.#index.of(capability);
+  }
+
+  /** False when what is there is newer. */
+  put(entry: RouteEntry): boolean {
+    const before = this.byAgent.get(entry.agent);
+    if (before !== undefined && before.epoch > entry.epoch) return false;
+    if (before !== undefined) this.#leave(before);
+    this.#share(entry);
+    this.byAgent.set(entry.agent, entry);
+    this.byName.set(entry.folded, entry);
+    this.#index.add(entry);
+    return true;
+  }
+
+  remove(agent: string): RouteEntry | undefined {
+    const entry = this.byAgent.get(agent);
+    if (entry === undefined) return undefined;
+    this.byAgent.delete(agent);
+    this.#leave(entry);
+    return entry;
+  }
+
+  putNode(route: NodeRoute): boolean {
+    const before = this.nodes.get(route.node);
+    if (before !== undefined && before.epoch > route.epoch) return false;
+    const { node, name, epoch, online, draining, load } = route;
+    this.nodes.set(node, { node, hash: hashOf(node), name, epoch, online, draining, load, sent: undefined });
+    return true;
+  }
+
+  putChannel(route: ChannelRoute): boolean {
+    const before = this.#channels.get(route.channel);
+    if (before !== undefined && before.epoch > route.epoch) return false;
+    const kind = route.group ? 'group' : 'channel';
+    // The text of an id is held once, whoever speaks of it.
+    const members = route.members.map((id) => this.byAgent.get(id)?.agent ?? id);
+    const entry = { channel: route.channel, name: route.name, kind, epoch: route.epoch, members } as const;
+    if (before !== undefined) this.#leaveName(before);
+    this.#channels.set(entry.channel, entry);
+    this.#channelsByName.set(nameKey(kind, entry.name), entry);
+    return true;
+  }
+
+  removeChannel(id: string): boolean {
+    const entry = this.#channels.get(id);
+    if (entry === undefined) return false;
+    this.#channels.delete(id);
+    this.#leaveName(entry);
+    return true;
+  }
+
+  channel(name: string, kind: ChannelKind): ChannelEntry | undefined {
+    return this.#channelsByName.get(nameKey(kind, name));
+  }
+
+  #leaveName(entry: ChannelEntry): void {
+    const key = nameKey(entry.kind, entry.name);
+    if (this.#channelsByName.get(key) === entry) this.#channelsByName.delete(key);
+  }
+
+  /** A name that another agent has claimed since is that one's. */
+  #leave(entry: RouteEntry): void {
+    if (this.byName.get(entry.folded) === entry) this.byName.delete(entry.folded);
+    this.#index.remove(entry);
+    const { place } = entry;
+    if (--place.shared === 0 && this.#places.get(place.node) === place) this.#places.delete(place.node);
+  }
+
+  #share(entry: RouteEntry): void {
+    const own = entry.place;
+    const known = this.#places.get(own.node);
+    const same = known !== undefined && known.prefix === own.prefix && known.nodeName === own.nodeName;
+    const place = same ? known : own;
+    if (!same) this.#places.set(own.node, own);
+    entry.place = place;
+    place.shared++;
+  }
+}
+
+function nameKey(kind: ChannelKind, name: string): string {
+  return (kind === 'group' ? '%' : '#') + foldName(name);
+}

@@ -52,8 +52,11 @@ describe('credentials and key of a node', function () {
     await eventually(
       () => {
         const texts = Array.from({ length: 20 }, (_, i) => String(sent.length + i));
-        sent.push(...texts);
-        alice.send('bob', texts);
+        // The hub of this test is slow: no more than it can take.
+        if (sent.length - bob.deliveries.length < 100) {
+          alice.send('bob', texts);
+          sent.push(...texts);
+        }
         return enough();
       },
       { timeoutMs: 60_000 },
@@ -81,8 +84,8 @@ describe('credentials and key of a node', function () {
     const looks = watching.map(async (watch) => {
       while (!watch.ended) states.add((await watch.client.nodeStatus({})).hub);
     });
-    const until = Date.now() + 12_000;
-    await underLoad(both, () => Date.now() > until);
+    // Each reads its inbox anew by each connection: at first, and by three more.
+    await underLoad(both, () => hub.opened >= 8);
     for (const watch of watching) watch.ended = true;
     await Promise.all(looks);
     assert.deepEqual([...states], ['active']);

@@ -13,7 +13,8 @@ import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
 import type { Engine } from '../engine.ts';
-import type { HubLink, LinkState } from '../hub/hub-link.ts';
+import type { HubLink } from '../hub/hub-link.ts';
+import type { LinkState } from '../hub/link-status.ts';
 import { StreamSession } from '../mail/stream-session.ts';
 import type { Callers, NodeContext } from './callers.ts';
 

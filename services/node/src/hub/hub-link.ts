@@ -1,56 +1,17 @@
 /** The node's way to its hub: HELLO, a connection, heartbeats, another connection in time, and finding back after a loss. */
 
 import type { Broker } from '@fleetwire/broker';
-import type { HeartbeatReply, Moving } from '@fleetwire/gen/message';
+import type { HeartbeatReply } from '@fleetwire/gen/message';
 import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
-import type { Logger } from '@fleetwire/telemetry';
-import { Connection, type ConnectionParts, type Hearing } from './connection.ts';
-import { type BeatParts, heartbeatOf, intervalMs } from './heartbeat.ts';
+import { Connection, type ConnectionParts } from './connection.ts';
+import { heartbeatOf, intervalMs } from './heartbeat.ts';
 import type { Greeting } from './hello.ts';
-import type { NodeIdentity, Welcome } from './identity-file.ts';
+import type { Welcome } from './identity-file.ts';
 import { KeyRotation } from './key-rotation.ts';
-import type { NodeKeys } from './node-keys.ts';
+import type { HubLinkParts } from './link-parts.ts';
+import { type LinkState, LinkStatus } from './link-status.ts';
 import { Pulse } from './pulse.ts';
 import { isRefusal, refusalOfHeartbeat, refusalText } from './refused.ts';
-
-/** REFUSED: the registry does not take this node; it goes on asking, and stays so until it is taken. */
-export type LinkState = 'DISCONNECTED' | 'CONNECTING' | 'HANDSHAKING' | 'ACTIVE' | 'RECONNECTING' | 'REFUSED';
-
-/** What the registry tells this node besides, in protocol 2; it is told again with each heartbeat until it is dealt with. */
-export interface HubNews {
-  /** The registry has another roster of this node. */
-  rosterDiffers(): void;
-  /** Revision of the org's routing table. */
-  syncRevision(revision: number): void;
-  /** Agents that have moved away and whose mail is to be handed over: at least one. */
-  moving(list: readonly Moving[]): void;
-}
-
-export interface HubLinkParts extends BeatParts, HubNews, Pick<Hearing, 'receipts' | 'event'> {
-  /** Of its files. */
-  readonly dir: string;
-  readonly identity: Pick<NodeIdentity, 'node' | 'org'>;
-  readonly keys: NodeKeys;
-  readonly log: Logger;
-  /** 0: as the hub says. */
-  readonly heartbeatMs: number;
-  readonly timeoutMs: number;
-  readonly connect: ConnectionParts['connect'];
-  /** Instead of what the registry says; empty: none. */
-  readonly natsUrls: readonly string[];
-  /** A connection is there: `fresh` when the hub has to be told of the agents (again). */
-  active(broker: Broker, welcome: Welcome, fresh: boolean): void;
-  /** Another connection has taken the place of the one that was, which closes when this resolves. */
-  changed(broker: Broker, welcome: Welcome): Promise<void>;
-  /** The registry has answered a heartbeat of this node. */
-  answered(): void;
-  /** What the registry says of the org with each heartbeat. */
-  told(reply: HeartbeatReply): void;
-  /** NATS has reconnected by itself. */
-  reconnected(): void;
-  /** The connection is given up; another one follows. */
-  lost(): Promise<void>;
-}
 
 const RETRY = { initialMs: 1000, maxMs: 30_000 } as const;
 /** Failures in a row after which each further one is an error in the log. */
@@ -67,13 +28,10 @@ export class HubLink {
   readonly #rotation: KeyRotation;
   readonly #pulse: Pulse;
   readonly #stopping = new AbortController();
-  #state: LinkState = 'DISCONNECTED';
+  readonly #status = new LinkStatus();
   #connection: Connection | undefined;
-  #error = '';
   #loop: Promise<void> = Promise.resolve();
   #fresh = true;
-  #refused = false;
-  #contender = '';
   /** The servers have refused the events of the org, which is said once. */
   #deaf = false;
 
@@ -84,17 +42,15 @@ export class HubLink {
   }
 
   get state(): LinkState {
-    return this.#refused && this.#state !== 'DISCONNECTED' ? 'REFUSED' : this.#state;
+    return this.#status.state;
   }
 
-  /** Why there is no connection; empty while there is. */
   get error(): string {
-    return this.#error;
+    return this.#status.error;
   }
 
-  /** The registry's words about another machine that tried to be this node; empty: none of late. */
   get contender(): string {
-    return this.#contender;
+    return this.#status.contender;
   }
 
   /** 0: they have not spoken yet. */
@@ -119,14 +75,14 @@ export class HubLink {
     this.#stopping.abort();
     this.#pulse.end();
     await this.#loop;
-    this.#state = 'DISCONNECTED';
+    this.#status.enter('DISCONNECTED');
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     await Promise.race([this.#parts.self.facts.look(), pause(FACTS_MS, signal)]);
     for (let attempt = 0; !signal.aborted; ) {
-      this.#state = attempt === 0 ? 'CONNECTING' : 'RECONNECTING';
+      this.#status.enter(attempt === 0 ? 'CONNECTING' : 'RECONNECTING');
       let waitMs = 0;
       try {
         const greeting = await this.#handshake();
@@ -136,42 +92,38 @@ export class HubLink {
       } catch (error) {
         waitMs = this.#failed(error, attempt);
       }
-      this.#state = 'RECONNECTING';
+      this.#status.enter('RECONNECTING');
       await pause(Math.max(waitMs, backoffMs(RETRY, attempt++)), signal);
     }
   }
 
-  /** A refusal stays the reason that is shown, also when the registry is away after it. Gives how long to wait at least. */
+  /** Gives how long to wait at least. */
   #failed(thrown: unknown, attempt: number): number {
     const error = asFleetwireError(thrown);
     if (isRefusal(error)) {
-      this.#refused = true;
       // A node that is taken again after this has a hub that may have forgotten its agents.
       this.#fresh = true;
-      this.#error = refusalText(error, this.#parts.dir);
-    } else this.#show(error);
+      this.#status.refuse(refusalText(error, this.#parts.dir));
+    } else this.#status.show(error);
     if (this.#stopping.signal.aborted) return 0;
     const level = attempt + 1 > LOUD_AFTER ? 'error' : 'warn';
     this.#parts.log[level]({ err: error }, 'no connection to the hub');
     return Math.min(error.retryAfterMs ?? 0, RETRY.maxMs);
   }
 
-  #show({ message, help }: FleetwireError): void {
-    if (!this.#refused) this.#error = help === undefined ? message : `${message}; ${help}`;
-  }
-
   /** The registry's word, or, while it is away, its last one if that still holds. */
   async #handshake(): Promise<Greeting> {
     const { door, log } = this.#parts;
-    this.#state = 'HANDSHAKING';
+    this.#status.enter('HANDSHAKING');
     try {
       const greeting = await door.hello();
-      this.#refused = false;
+      this.#status.taken();
       return greeting;
     } catch (error) {
       const remembered = door.welcome;
       const away = error instanceof FleetwireError && error.kind === 'unavailable';
-      if (!away || this.#refused || remembered === undefined || !this.#stillGood(remembered)) throw error;
+      if (!away || this.#status.refused || remembered === undefined || !this.#stillGood(remembered))
+        throw error;
       log.info('registry is away: connecting with the credentials of last time');
       return { welcome: remembered, moving: [], rosterDiffers: false };
     }
@@ -207,8 +159,7 @@ export class HubLink {
     const { partition } = greeting.welcome;
     try {
       this.#use(connection);
-      this.#state = 'ACTIVE';
-      this.#error = '';
+      this.#status.active();
       log.info({ partition, servers: connection.broker.serverVersion }, 'connected to the hub');
       this.#greeted(connection, greeting, this.#fresh);
       this.#fresh = false;
@@ -226,13 +177,9 @@ export class HubLink {
   #use(connection: Connection): void {
     connection.ended.addEventListener('abort', () => this.#pulse.nudge(), { once: true });
     connection.follow(
+      () => this.#status.cutOff(),
       () => {
-        if (this.#state === 'ACTIVE') this.#state = 'RECONNECTING';
-        if (!this.#refused) this.#error = 'the connection to NATS was lost';
-      },
-      () => {
-        this.#state = 'ACTIVE';
-        this.#error = '';
+        this.#status.active();
         this.#parts.reconnected();
       },
     );
@@ -257,7 +204,7 @@ export class HubLink {
         else if (await this.#movedAway()) return;
       } catch (error) {
         if (isRefusal(error)) throw error;
-        if (!connection.broker.connected()) this.#show(asFleetwireError(error));
+        if (!connection.broker.connected()) this.#status.show(asFleetwireError(error));
         log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
         await this.#orStopped(this.#renewIfNeeded());
       }
@@ -266,15 +213,8 @@ export class HubLink {
   }
 
   /** A stop does not wait for answers: undefined when it came first. */
-  async #orStopped<T>(work: Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#stopping;
-    work.catch(() => undefined);
-    const over = new AbortController();
-    const stopped = new Promise<undefined>((resolve) => {
-      if (signal.aborted) resolve(undefined);
-      signal.addEventListener('abort', () => resolve(undefined), { once: true, signal: over.signal });
-    });
-    return Promise.race([work, stopped]).finally(() => over.abort());
+  #orStopped<T>(work: Promise<T>): Promise<T | undefined> {
+    return orAborted(work, this.#stopping.signal);
   }
 
   /** While NATS is away: new credentials for the next try, and perhaps other servers. */
@@ -310,9 +250,9 @@ export class HubLink {
   }
 
   #heed({ contender, rosterDiffers, moving, syncRevision }: HeartbeatReply): void {
-    if (contender !== '' && contender !== this.#contender)
+    if (contender !== '' && contender !== this.#status.contender)
       this.#parts.log.warn({ contender }, 'another machine tried to be this node, and was refused');
-    this.#contender = contender;
+    this.#status.contender = contender;
     if (rosterDiffers) this.#parts.rosterDiffers();
     if (moving.length > 0) this.#parts.moving(moving);
     if (syncRevision > 0) this.#parts.syncRevision(syncRevision);
@@ -365,4 +305,15 @@ export class HubLink {
       .hello()
       .catch((error) => log.warn({ err: asFleetwireError(error) }, 'credentials not renewed'));
   }
+}
+
+/** What becomes of `work`, or undefined once `signal` aborts: then what becomes of it is nobody's business. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  work.catch(() => undefined);
+  const over = new AbortController();
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true, signal: over.signal });
+  });
+  return Promise.race([work, aborted]).finally(() => over.abort());
 }

@@ -98,7 +98,7 @@ describe('protocol 2 of a node', function () {
     for (const [what, lie] of Object.entries(liars)) {
       it(`does not connect to a hub that ${what}`, async () => {
         await startAll();
-        const before = identity();
+        const [before, said] = [identity(), hub.helloRequests.length];
         await node.stop();
         lie();
         await node.start();
@@ -111,6 +111,10 @@ describe('protocol 2 of a node', function () {
         const hellos = hub.helloRequests.length;
         await eventually(() => hub.helloRequests.length > hellos, { timeoutMs: 20_000 });
         assert.equal(hub.beats.length, beats);
+        assert.deepEqual(
+          new Set(hub.helloRequests.slice(said).map(({ protocol }) => protocol)),
+          new Set(['2']),
+        );
       });
     }
 

@@ -1,7 +1,17 @@
 /** Files of the node's folder, 0600: who the node is, what the hub last told it, and how local programs find it. */
 
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 
 /** An NKEY pair; the seed never leaves this machine. */
@@ -144,11 +154,30 @@ function readText(file: string): string | undefined {
   }
 }
 
-/** Whole or not at all: a crash leaves the file as it was. */
+/** Whole or not at all, and on the disk when this returns: a crash or a power cut leaves the file as it was. */
 function writePrivate(file: string, text: string): void {
-  mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
+  const dir = dirname(file);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
   const draft = `${file}.draft`;
-  writeFileSync(draft, text, { mode: 0o600 });
-  chmodSync(draft, 0o600);
+  const handle = openSync(draft, 'w', 0o600);
+  try {
+    fchmodSync(handle, 0o600);
+    writeFileSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
   renameSync(draft, file);
+  syncFolder(dir);
+}
+
+/** So that the rename is on the disk too; not every platform lets a folder be opened. */
+function syncFolder(dir: string): void {
+  if (process.platform === 'win32') return;
+  const handle = openSync(dir, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
 }

@@ -172,6 +172,8 @@ export class OrgStandIn {
   readonly confirmed: string[] = [];
   /** Called before a confirmation is taken; what it throws is the answer. */
   confirming: () => void = () => undefined;
+  /** Whose join tokens they are. */
+  owner = 'u_owner';
   readonly #orgs: string[];
 
   constructor(orgs: readonly string[]) {
@@ -191,7 +193,7 @@ export class OrgStandIn {
     const handlers = {
       ...Object.fromEntries(methods),
       redeemJoinToken: async ({ joinToken }: { joinToken: string }) => {
-        if (this.#orgs.includes(joinToken)) return { org: joinToken };
+        if (this.#orgs.includes(joinToken)) return { org: joinToken, user: this.owner };
         throw new FleetwireError('unauthenticated', 'JOIN_TOKEN_INVALID', 'this join token is not known');
       },
       confirmCleared: async ({ org, deletion }: { org: string; deletion: number }) => {

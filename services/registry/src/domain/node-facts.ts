@@ -15,6 +15,7 @@ export function cleaned(text: string, max = 64): string {
 /** What does not fit is left out. */
 export function cleanedFacts(facts: NodeFacts): StoredFacts {
   const capabilities = facts.capabilities
+    .slice(0, 4 * LIMITS.capabilities)
     .map((one) => one.toLowerCase())
     .filter((one) => CAPABILITY.test(one));
   const tools = facts.tools.slice(0, 4 * LIMITS.tools).map((tool) => cleaned(tool, LIMITS.toolChars));

@@ -65,7 +65,10 @@ export class Heartbeats {
   #take(message: CoreMessage): void {
     const { config, clock, log, answer } = this.#options;
     const from = heartbeatSubject.parse(message.subject);
-    if (from === undefined) return this.#refuse(message, 'no such subject');
+    if (from === undefined) {
+      this.#refuse(message, 'no such subject');
+      return;
+    }
     if (this.#underway.size >= config.heartbeats_max) {
       this.#unanswered++;
       return;
@@ -77,7 +80,10 @@ export class Heartbeats {
       return;
     }
     const beat = decoded(message.data);
-    if (beat === undefined || beat.node !== from.node) return this.#refuse(message, 'it cannot be read');
+    if (beat === undefined || beat.node !== from.node) {
+      this.#refuse(message, 'it cannot be read');
+      return;
+    }
     const work = answer(beat, from)
       .then((reply) => void message.respond(encode(HeartbeatReply, reply)))
       .catch((error: unknown) => {

@@ -32,8 +32,9 @@ export interface SeenBatch {
 export function nodeRows(store: Store) {
   return {
     byId: (id: string): Promise<NodeRow | null> => store.run((em) => em.findOne(Node, { id })),
+    /** Also by the key that it had before, while that is taken. */
     byPublicKey: (publicKey: string): Promise<NodeRow | null> =>
-      store.run((em) => em.findOne(Node, { publicKey })),
+      store.run((em) => em.findOne(Node, { $or: [{ publicKey }, { oldPublicKey: publicKey }] })),
 
     /**
      * `refused`: the org has `limit` nodes, or one of this name, or the key is in use; `org_cleared`: it was cleared for

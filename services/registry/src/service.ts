@@ -256,6 +256,8 @@ function upkeepOf(
   const { clock, config, log } = parts;
   const publish: typeof broker.store = (subject, payload, o) => broker.store(subject, payload, o);
   const usage = new UsageReport({ orgs: duties.orgRows, publish, clock });
+  // Servers that were away may come back with an older memory.
+  let keysTold = false;
   const upkeep = new Upkeep({
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
     reconcile: (over) => reconcile(parts, over),
@@ -272,14 +274,18 @@ function upkeepOf(
     reconcileNodes: async (over) => {
       const { put, removed } = await reconcileNodes(parts, over);
       if (put > 0 || removed > 0) log.info({ put, removed }, 'entries of nodes were corrected');
-      await tellAllKeys(settling, over);
+      if (!keysTold) await tellAllKeys(settling, over);
+      keysTold = !over.aborted;
     },
     usage: (over) => usage.run(over),
     clock,
     log,
     config,
   });
-  broker.onGeneration(() => upkeep.reconcileSoon());
+  broker.onGeneration(() => {
+    keysTold = false;
+    upkeep.reconcileSoon();
+  });
   return upkeep;
 }
 

@@ -114,7 +114,7 @@ async function beatsOf({ broker, config: { registry: set } }: Context, parts: Re
   const max = set.known_nodes_max;
   const rosters = new Rosters({ state, max });
   const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
-  const look = new NodeLook({ state, lastSeen, known, rosters, log, lookMs: set.look_ms });
+  const look = new NodeLook({ state, lastSeen, known, rosters, clock, log, lookMs: set.look_ms });
   await look.once();
   const answering = { ...parts, look, rosters, loads };
   const heartbeats = new Heartbeats({

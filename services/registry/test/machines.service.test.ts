@@ -159,8 +159,16 @@ describe('nodes of protocol 2', function () {
     it('a restart on the same machine takes over at once, and so does another machine after a goodbye', async () => {
       const node = await joined('restarted');
       const first = await greetAs(world.client(one), node, { instance: 'i-1' });
-      await greetAs(world.client(two), node, { instance: 'i-2' });
+      const { nodeToken } = await greetAs(world.client(two), node, { instance: 'i-2' });
+      await world.client(one, nodeToken).registerAgent({ name: 'guest', adapter: 'stream' });
       const broker = await connected(node, first.userJwt);
+      const agents = async () => {
+        const readers = await Promise.all([one, two].map((service) => world.asUser(service, ['read'])));
+        return Promise.all(
+          readers.map(async (reader) => (await reader.lookupAgent({ name: 'guest' })).agent?.status),
+        );
+      };
+      assert.deepEqual(await agents(), ['online', 'online']);
       assert.equal((await beatAs(broker, node, org, { instance: 'i-2' })).known, true);
       assert.equal((await beatAs(broker, node, org, { instance: 'i-2', leaving: true })).known, true);
       await eventually(async () => {
@@ -168,8 +176,8 @@ describe('nodes of protocol 2', function () {
         return states.every(({ status }) => status === 'offline');
       });
       assert.equal((await world.nodeRoute(org, node.id))?.online, false);
-      const { agent } = { agent: await shown(one, node.id) };
-      assert.equal(agent.contender, '');
+      await eventually(async () => (await agents()).every((status) => status === 'offline'));
+      assert.equal((await shown(one, node.id)).contender, '');
       await greetAs(world.client(one), node, { instance: 'i-3', machine: 'm-9' });
       await eventually(async () => {
         const states = await Promise.all([one, two].map((service) => shown(service, node.id)));
@@ -201,7 +209,8 @@ describe('nodes of protocol 2', function () {
       return draining && rotateKey;
     });
     await world.sql(
-      `insert into moves values ('a_1', 5, $1, $2, 0, 'n_2', 0, 'moved', 'handover', 1, 1), ('a_2', 6, $1, $2, 0, '', 0, 'agent_removed', 'routers', 1, 1)`,
+      `insert into moves values ('a_1', 5, $1, $2, 0, 'n_2', 0, 'moved', 'handover', 1, 1),
+         ('a_2', 6, $1, $2, 0, '', 0, 'agent_removed', 'routers', 1, 1)`,
       [org, node.id],
     );
     await eventually(async () => (await reply()).moving.length === 1);

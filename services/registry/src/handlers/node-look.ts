@@ -1,6 +1,6 @@
 /** What other replicas have written of nodes, looked for each second: so every replica answers alike. */
 
-import { asFleetwireError, pause } from '@fleetwire/kernel';
+import { asFleetwireError, nowMs as brokerMs, type Clock, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { LastSeen } from '../domain/liveness.ts';
 import type { MovingRow, NodeState } from '../store/node-state.ts';
@@ -8,16 +8,21 @@ import type { KnownNodes } from './known-nodes.ts';
 import type { Rosters } from './rosters.ts';
 
 export interface NodeLookOptions {
-  readonly state: Pick<NodeState, 'changedSince' | 'moving'>;
+  readonly state: Pick<NodeState, 'changedSince' | 'removedSince' | 'moving'>;
   readonly lastSeen: LastSeen;
   readonly known: Pick<KnownNodes, 'changed'>;
   readonly rosters: Pick<Rosters, 'changed'>;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly lookMs: number;
 }
 
 /** A write shows up when it commits, with the moment at which it was made: longer than any of ours takes. */
 const OVERLAP_MS = 3000;
+/** Removals are looked for so far back, since they are noted by another clock. */
+const REMOVED_MS = 60_000;
+/** Of no row. */
+const GONE = -1;
 const MOVING_MAX = 10_000;
 const MOVING_OF_NODE_MAX = 1000;
 
@@ -56,6 +61,10 @@ export class NodeLook {
       lastSeen.learn(id, lastSeenAtMs, leftAtMs);
       known.changed(id, revision);
       rosters.changed(id, roster);
+    }
+    for (const id of await state.removedSince(brokerMs(this.#options.clock) - REMOVED_MS)) {
+      known.changed(id, GONE);
+      lastSeen.forget(id);
     }
     this.#moving = Map.groupBy(await state.moving(MOVING_MAX), ({ node }) => node);
     this.#sinceMs = nowMs - OVERLAP_MS;

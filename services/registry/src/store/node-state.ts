@@ -102,6 +102,15 @@ export function nodeState(store: Store) {
       return { nowMs: clock!.nowMs, nodes };
     },
 
+    /** Nodes that were removed since then, in broker time. */
+    removedSince: async (sinceMs: number): Promise<string[]> => {
+      const rows = await store.query<{ node: string }>(
+        `select distinct node from removed_keys where removed_at_ms >= $1 and reason = 'removed'`,
+        [sinceMs],
+      );
+      return rows.map(({ node }) => node);
+    },
+
     /** Of all nodes, at most `limit`. */
     moving: (limit: number): Promise<MovingRow[]> =>
       store.query<MovingRow>(`${MOVING} order by from_node limit $1`, [limit]),

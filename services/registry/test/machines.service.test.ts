@@ -158,6 +158,9 @@ describe('nodes of protocol 2', function () {
 
     it('a restart on the same machine takes over at once, and so does another machine after a goodbye', async () => {
       const node = await joined('restarted');
+      // Which do not take it for silent so soon.
+      const patient = () => world.start({ ...SETTINGS, liveness_ms: 600_000 });
+      const [one, two] = await Promise.all([patient(), patient()]);
       const first = await greetAs(world.client(one), node, { instance: 'i-1' });
       const { nodeToken } = await greetAs(world.client(two), node, { instance: 'i-2' });
       await world.client(one, nodeToken).registerAgent({ name: 'guest', adapter: 'stream' });
@@ -184,6 +187,7 @@ describe('nodes of protocol 2', function () {
         return states.every(({ status }) => status === 'online');
       });
       assert.equal((await world.nodeRoute(org, node.id))?.online, true);
+      await Promise.all([one.stop(), two.stop()]);
     });
   });
 

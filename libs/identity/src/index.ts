@@ -15,9 +15,12 @@ export type { NodeUserOptions } from './node-user.ts';
 export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
 export type { AccountIssuer, OrgAccount } from './org-account.ts';
 export {
-  allRevokedUntil,
+  ALL_USERS,
+  FOR_GOOD_S,
   orgAccountJwt,
+  REVOCATIONS_MAX,
   renewedOrgAccountJwt,
+  revokedForGood,
   revokingOrgAccountJwt,
 } from './org-account.ts';
 export type { OrgKeys } from './org-keys.ts';

@@ -210,7 +210,11 @@ describe('credentials of nodes', function () {
   it('are empty on a server without accounts', async () => {
     const mint = minting({
       keysDir: undefined,
-      accounts: { mounted: true, ensure: () => Promise.reject(new Error('nothing to do')) },
+      accounts: {
+        mounted: true,
+        ensure: () => Promise.reject(new Error('nothing to do')),
+        revokedUntil: () => 0,
+      },
       lifetimeMs: 60_000,
       clock: systemClock,
       log: { warn: () => undefined },

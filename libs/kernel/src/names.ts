@@ -15,7 +15,7 @@ export function foldName(name: string): string {
 }
 
 /** Throws `INVALID_NAME` when `value` is none. */
-export function checkName(value: string, what: 'agent' | 'node'): void {
+export function checkName(value: string, what: 'agent' | 'node' | 'channel' | 'group'): void {
   if (isName(value)) return;
   throw new FleetwireError(
     'invalid_argument',

@@ -20,6 +20,10 @@ import {
 } from '@fleetwire/runtime';
 import { registrySection } from './config.ts';
 import { LastSeen } from './domain/liveness.ts';
+import { Announcer } from './handlers/announcer.ts';
+import { createChannel, deleteChannel } from './handlers/channels/create-channel.ts';
+import { listChannelMembers, listChannels } from './handlers/channels/list-channels.ts';
+import { joinChannel, leaveChannel } from './handlers/channels/membership.ts';
 import { CLEAR_BATCH, clearOrg } from './handlers/clear-org.ts';
 import { minting } from './handlers/credentials.ts';
 import { deregisterAgent } from './handlers/deregister-agent.ts';
@@ -33,17 +37,27 @@ import { openInbox } from './handlers/open-inbox.ts';
 import { OrgClearing } from './handlers/org-clearing.ts';
 import type { RegistryParts } from './handlers/parts.ts';
 import { registerAgent } from './handlers/register-agent.ts';
+import { renameAgent } from './handlers/rename-agent.ts';
 import { forgetReopened, revoking } from './handlers/revoke-nodes.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
+import { StaleSweep } from './handlers/stale-sweep.ts';
+import { Suspensions } from './handlers/suspensions.ts';
+import { sync } from './handlers/sync.ts';
+import { syncRoster } from './handlers/sync-roster.ts';
 import { Upkeep } from './handlers/upkeep.ts';
 import { UsageReport } from './handlers/usage-report.ts';
+import { ChannelWriter } from './routing/channel-writer.ts';
 import { reconcile } from './routing/reconcile.ts';
 import { RouteTable } from './routing/route-table.ts';
+import { WatchedRoutes } from './routing/watched-routes.ts';
 import { agentRows } from './store/agents.ts';
+import { channelRows } from './store/channels.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { nodeRows } from './store/nodes.ts';
 import { type OrgRows, orgRows } from './store/orgs.ts';
+import { rosterRows } from './store/roster.ts';
+import { sweepRows } from './store/sweeps.ts';
 
 export { registrySection };
 
@@ -58,6 +72,7 @@ export const registry = defineService({
   async wire(context) {
     const accounts = accountsOf(context);
     const parts = await partsOf(context, accounts);
+    await parts.view.open();
     const known = knownNodes(parts);
     const heartbeats = new Heartbeats({ ...parts, known, broker: context.broker });
     const duties = {
@@ -67,12 +82,23 @@ export const registry = defineService({
     const clearing = clearingOf(context, parts, duties, accounts);
     const upkeep = upkeepOf(context, parts, duties);
     // Last out: what the heartbeats have noted is still written.
-    const components = [new SeenWriter(parts), heartbeats, clearing, upkeep];
+    const announcing = { name: 'announcer', start: () => undefined, stop: () => parts.announcer.stop() };
+    const components = [
+      new SeenWriter(parts),
+      announcing,
+      parts.view,
+      suspensionsOf(context, parts),
+      heartbeats,
+      clearing,
+      upkeep,
+    ];
     const health = () => ({
       partitions: parts.partitions,
       heartbeats_unanswered: heartbeats.unanswered,
       upkeep: upkeep.holding,
       orgs_to_clear: clearing.open,
+      routes: parts.view.figures.entries,
+      agents_in_memory: parts.view.figures.rows,
     });
     return { rpc: [bindRegistry(parts)], components, health };
   },
@@ -90,8 +116,10 @@ async function partsOf(context: Context, accounts: OrgAccounts): Promise<Registr
   const urls = set.node_nats_urls || context.config.nats.url;
   return {
     nodes,
-    agents: agentRows(store),
-    routes: new RouteTable(await broker.bucket(ROUTES_BUCKET)),
+    ...(await tablesOf(context)),
+    announcer: new Announcer({ publish: publisherOf(broker), clock, log }),
+    broker,
+    instance: context.instance,
     lastSeen: new LastSeen(),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs: context.orgs,
@@ -113,6 +141,33 @@ async function partsOf(context: Context, accounts: OrgAccounts): Promise<Registr
     natsUrls: urls.split(',').map((url) => url.trim()),
     jwks: () => JSON.stringify(publishedKeys(context.trust, nowMs(clock))),
   };
+}
+
+/** Agents, channels and the routing table, in PostgreSQL, in the bucket and in memory. */
+async function tablesOf({ store, broker, clock, log, config: { registry: set } }: Context) {
+  const agents = agentRows(store);
+  const channels = channelRows(store);
+  const bucket = await broker.bucket(ROUTES_BUCKET);
+  const view = new WatchedRoutes({
+    bucket,
+    agents,
+    clock,
+    log,
+    rowsMax: set.rows_remembered_max,
+    changesMax: set.sync_changes_max,
+    markersKeepMs: set.markers_keep_ms,
+  });
+  const onTouched = (key: string) => view.distrust(key);
+  const routes = new RouteTable({ bucket, onTouched, channels: new ChannelWriter(channels) });
+  return { agents, roster: rosterRows(store), channels, routes, view };
+}
+
+function publisherOf(broker: Context['broker']): Context['broker']['store'] {
+  return (subject, payload, o) => broker.store(subject, payload, o);
+}
+
+function suspensionsOf({ store, orgs, log }: Context, { agents, routes }: RegistryParts): Suspensions {
+  return new Suspensions({ orgs, sweeps: sweepRows(store), agents, routes, log });
 }
 
 /** Undefined: the server keeps no accounts. */
@@ -147,9 +202,9 @@ function clearingOf(
 ): OrgClearing {
   const { orgs, log } = context;
   const { consumers } = context.broker;
-  const { agents, routes } = parts;
+  const { agents, channels, routes } = parts;
   const revoke = revoking({ keysDir: accountKeys(context), accounts, log });
-  const clearable = { orgs: duties.orgRows, agents, routes, revoke, consumers, batch: CLEAR_BATCH };
+  const clearable = { orgs: duties.orgRows, agents, channels, routes, revoke, consumers, batch: CLEAR_BATCH };
   return new OrgClearing({
     orgs,
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry-orgs')),
@@ -159,13 +214,19 @@ function clearingOf(
   });
 }
 
-function upkeepOf({ broker }: Context, parts: RegistryParts, duties: Duties): Upkeep {
-  const publish: typeof broker.store = (subject, payload, o) => broker.store(subject, payload, o);
+function upkeepOf({ broker, store }: Context, parts: RegistryParts, duties: Duties): Upkeep {
+  const publish = publisherOf(broker);
+  const { channels, clock, config, routes } = parts;
+  const stale = new StaleSweep({ ...parts, sweeps: sweepRows(store) });
+  broker.onDisconnect(() => stale.forget());
+  const markersUntilUs = () => clock.nowUs() - config.markers_keep_ms * 1000;
   const usage = new UsageReport({ orgs: duties.orgRows, publish, clock: parts.clock });
   const upkeep = new Upkeep({
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
-    reconcile: (over) => reconcile(parts, over),
+    reconcile: (over) => reconcile({ ...parts, markersUntilUs }, over),
     sweep: () => parts.nodes.sweep(nowMs(parts.clock) - parts.config.liveness_ms),
+    sweepStale: (mayGoOn) => stale.run(mayGoOn),
+    mendChannels: async () => routes.ensureChannels(await channels.unwritten(MENDED_AT_ONCE)),
     usage: (over) => usage.run(over),
     clock: parts.clock,
     log: parts.log,
@@ -174,6 +235,9 @@ function upkeepOf({ broker }: Context, parts: RegistryParts, duties: Duties): Up
   broker.onGeneration(() => upkeep.reconcileSoon());
   return upkeep;
 }
+
+/** Channels whose routes one turn of the upkeep writes. */
+const MENDED_AT_ONCE = 100;
 
 const later = async (): Promise<never> => {
   throw new FleetwireError('unimplemented', 'NOT_HERE', 'this call is to come');
@@ -193,21 +257,21 @@ function bindRegistry(parts: RegistryParts) {
       listAgents: (request, call) => listAgents(parts, request, callerOf(call)),
       listNodes: (request, call) => listNodes(parts, request, callerOf(call)),
       rotateKey: later,
-      syncRoster: later,
-      renameAgent: later,
+      syncRoster: (request, call) => syncRoster(parts, request, callerOf(call)),
+      renameAgent: (request, call) => renameAgent(parts, request, callerOf(call)),
       moveAgent: later,
       handOver: later,
       drainNode: later,
       removeNode: later,
       requestKeyRotation: later,
       adoptNode: later,
-      createChannel: later,
-      deleteChannel: later,
-      joinChannel: later,
-      leaveChannel: later,
-      listChannels: later,
-      listChannelMembers: later,
-      sync: later,
+      createChannel: (request, call) => createChannel(parts, request, callerOf(call)),
+      deleteChannel: (request, call) => deleteChannel(parts, request, callerOf(call)),
+      joinChannel: (request, call) => joinChannel(parts, request, callerOf(call)),
+      leaveChannel: (request, call) => leaveChannel(parts, request, callerOf(call)),
+      listChannels: (request, call) => listChannels(parts, request, callerOf(call)),
+      listChannelMembers: (request, call) => listChannelMembers(parts, request, callerOf(call)),
+      sync: (request, call) => sync(parts, request, callerOf(call)),
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

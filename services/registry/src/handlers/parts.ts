@@ -10,9 +10,13 @@ import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
 import type { RouteTable } from '../routing/route-table.ts';
-import type { AgentRows } from '../store/agents.ts';
+import type { WatchedRoutes } from '../routing/watched-routes.ts';
+import type { AgentRows, PlacedAgent } from '../store/agents.ts';
+import type { ChannelRows } from '../store/channels.ts';
 import type { NodeRow } from '../store/entities.ts';
 import type { NodeRows } from '../store/nodes.ts';
+import type { RosterRows } from '../store/roster.ts';
+import type { Announcer } from './announcer.ts';
 
 /** Makes NATS credentials for a node; `jwt` is empty on a server without accounts. */
 export type MintCredentials = (
@@ -22,7 +26,16 @@ export type MintCredentials = (
 export interface RegistryParts {
   readonly nodes: NodeRows;
   readonly agents: AgentRows;
+  readonly roster: RosterRows;
+  readonly channels: ChannelRows;
   readonly routes: RouteTable;
+  readonly view: WatchedRoutes;
+  readonly announcer: Announcer;
+  readonly broker: Pick<Broker, 'publish'>;
+  /** Takes the holder of a name over to `node`, where that is allowed; undefined: it is not. */
+  readonly takeOver?: (node: NodeRow, holder: PlacedAgent) => Promise<PlacedAgent | undefined>;
+  /** Of this replica, for as long as it runs. */
+  readonly instance: string;
   readonly lastSeen: LastSeen;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;

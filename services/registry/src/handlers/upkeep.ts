@@ -11,6 +11,10 @@ export interface UpkeepOptions {
   readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
+  /** Agents of nodes that are silent for too long; `mayGoOn` is asked before each step. */
+  readonly sweepStale: (mayGoOn: () => boolean) => Promise<unknown>;
+  /** Writes the routes of channels that are out of date. */
+  readonly mendChannels: () => Promise<unknown>;
   /** Tells what orgs have. */
   readonly usage: (over: AbortSignal) => Promise<unknown>;
   readonly clock: Clock;
@@ -67,6 +71,10 @@ export class Upkeep {
       while (lease.valid() && !over.aborted) {
         await this.#attempt('routing table', () => this.#reconcileIfDue(over));
         await this.#attempt('sweep', () => this.#sweep());
+        await this.#attempt('channels', () => this.#options.mendChannels());
+        await this.#attempt('stale agents', () =>
+          this.#options.sweepStale(() => lease.valid() && !over.aborted),
+        );
         await this.#attempt('usage', () => this.#tellUsageIfDue(over));
         await pause(config.sweep_ms, over);
       }

@@ -119,7 +119,6 @@ async function partsOf(context: Context, accounts: OrgAccounts): Promise<Registr
     ...(await tablesOf(context)),
     announcer: new Announcer({ publish: publisherOf(broker), clock, log }),
     broker,
-    instance: context.instance,
     lastSeen: new LastSeen(),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs: context.orgs,

@@ -69,7 +69,16 @@ describe('clearing an org', function () {
     for (let c = 0; c < nodes - 1; c++) {
       const id = newId('channel');
       const name = `channel-${deletion}-${c}`;
-      const made = { id, org, kind: 'channel', name, folded: name, createdBy: 'u_1', createdAtMs: 1, deletion };
+      const made = {
+        id,
+        org,
+        kind: 'channel',
+        name,
+        folded: name,
+        createdBy: 'u_1',
+        createdAtMs: 1,
+        deletion,
+      };
       assert.equal(await channelRows(store).create(made, 100), 'there');
       keys.push(routeKey(org, id));
     }

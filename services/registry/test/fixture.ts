@@ -60,6 +60,9 @@ export interface RegistryWorld extends AsyncDisposable {
   readonly nats: TestNats;
   readonly postgres: OwnPostgres | undefined;
   readonly databaseUrl: string;
+  readonly keysDir: string;
+  /** Where the stand-in for org answers. */
+  readonly orgAddress: string;
   start(settings?: Overrides['registry']): Promise<RunningService>;
   client(service: RunningService, token?: string): RegistryClient;
   /** Of the first org unless told. */
@@ -120,6 +123,8 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     nats,
     postgres,
     databaseUrl,
+    keysDir,
+    orgAddress: org.address,
     client,
     start: async (settings = {}) => {
       const overrides: Overrides = {

@@ -34,8 +34,6 @@ export interface RegistryParts {
   readonly broker: Pick<Broker, 'publish'>;
   /** Takes the holder of a name over to `node`, where that is allowed; undefined: it is not. */
   readonly takeOver?: (node: NodeRow, holder: PlacedAgent) => Promise<PlacedAgent | undefined>;
-  /** Of this replica, for as long as it runs. */
-  readonly instance: string;
   readonly lastSeen: LastSeen;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;

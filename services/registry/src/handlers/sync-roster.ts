@@ -3,7 +3,7 @@
 import { LIMITS } from '@fleetwire/contract';
 import type { RosterOutcome, SyncRosterRequest, SyncRosterResponse } from '@fleetwire/gen/registry';
 import { type Caller, rosterDigest } from '@fleetwire/identity';
-import { nowMs } from '@fleetwire/kernel';
+import { isName, nowMs } from '@fleetwire/kernel';
 import { rosterTooLarge } from '../domain/agent-errors.ts';
 import { requireNode } from '../domain/callers.ts';
 import { nodeUnknown } from '../domain/errors.ts';
@@ -55,7 +55,8 @@ async function removeMissing(
   for (const { id } of items) if (id !== '') listed.add(id);
   for (const { agent } of outcomes) if (agent !== undefined) listed.add(agent.id);
   // One that cannot be taken as it is described is still there.
-  const folded = items.filter(({ refused }) => refused !== undefined).map((item) => item.folded);
+  const refused = items.filter((item) => item.refused !== undefined && isName(item.name));
+  const folded = refused.map((item) => item.folded);
   const there = { ids: [...listed], folded };
   for (;;) {
     const missing = await parts.roster.missing(node.id, there, epoch, BATCH);

@@ -8,16 +8,12 @@ import { requireOpen } from '../domain/orgs.ts';
 import type { OrgView, ViewEntry } from '../routing/org-view.ts';
 import type { RegistryParts } from './parts.ts';
 
-type SyncParts = Pick<RegistryParts, 'view' | 'orgs' | 'config'> & {
-  /** Tells this replica's view from another's, and from the one before its restart. */
-  readonly instance: string;
-};
+type SyncParts = Pick<RegistryParts, 'view' | 'orgs' | 'config'>;
 
-/** Where a reader of pages is. */
+/** Where a reader of pages is; any replica goes on from there. */
 interface Place {
-  /** Of a full answer: whose slots they are; empty: an incremental one. */
-  readonly instance: string;
-  readonly slot: number;
+  /** Of a full answer: the last id; undefined: of an incremental one. */
+  readonly after: string | undefined;
   /** From when on the next one has to ask. */
   readonly since: number;
 }
@@ -25,39 +21,37 @@ interface Place {
 const BYTES_MAX = 4 * 1024 * 1024;
 /** Another replica may be a moment ahead of this one. */
 const BEHIND = { pauseMs: 20, times: 50 } as const;
-const TOKEN = /^([\w-]{0,64}):(\d{1,12}):(\d{1,16})$/;
+const TOKEN = /^(\d{1,16}):([anc]_[\w-]{1,64})?$/;
 
 /**
  * What was asked since a revision that is too long ago, or that this replica does not come to know within a second, is
- * answered in full. Pages of different replicas may be mixed: what one lacks, the next call brings.
+ * answered in full. Each page may come from
+ * another replica; what changes while pages are read is told by the call that follows.
  */
 export async function sync(parts: SyncParts, request: SyncRequest, caller: Caller): Promise<SyncResponse> {
   const { org } = requireNode(caller);
   requireOpen(parts.orgs, org);
   const place = readPlace(request.pageToken);
   const since = place?.since ?? request.revision;
-  await caughtUp(parts, org, since);
+  if (place?.after === undefined) await caughtUp(parts, org, since);
   const view = parts.view.viewOf(org);
   if (view === undefined) return answer({ full: true, entries: [], removed: [], revision: 0, next: '' });
   const { sync_page: size } = parts.config;
-  if (place === undefined || place.instance === '') {
+  if (place?.after === undefined) {
     const changes = since === 0 ? undefined : view.changesSince(since, size, BYTES_MAX);
     if (changes !== undefined) {
       const { entries, removed, until } = changes;
-      const next = until < view.revision ? writePlace({ instance: '', slot: 0, since: until }) : '';
+      const next = until < view.revision ? writePlace({ after: undefined, since: until }) : '';
       return answer({ full: false, entries, removed, revision: until, next });
     }
   }
-  return fullPage(parts, view, place, size);
+  return fullPage(view, place, size);
 }
 
-function fullPage(parts: SyncParts, view: OrgView, place: Place | undefined, size: number): SyncResponse {
-  const goesOn = place !== undefined && place.instance !== '';
-  // Begun at another replica: all once more, and what was removed since that one began.
-  const from = goesOn && place.instance === parts.instance ? place.slot : 0;
-  const since = goesOn ? Math.min(place.since, view.revision) : view.revision;
-  const { entries, next } = view.page(from, size, BYTES_MAX);
-  const token = next === undefined ? '' : writePlace({ instance: parts.instance, slot: next, since });
+function fullPage(view: OrgView, place: Place | undefined, size: number): SyncResponse {
+  const { entries, next, revision } = view.page(place?.after ?? '', size, BYTES_MAX);
+  const since = place?.after === undefined ? revision : Math.min(place.since, revision);
+  const token = next === undefined ? '' : writePlace({ after: next, since });
   return answer({ full: true, entries, removed: [], revision: since, next: token });
 }
 
@@ -89,14 +83,14 @@ function answer(o: {
   return told;
 }
 
-function writePlace({ instance, slot, since }: Place): string {
-  return Buffer.from(`${instance}:${slot}:${since}`).toString('base64url');
+function writePlace({ after, since }: Place): string {
+  return Buffer.from(`${since}:${after ?? ''}`).toString('base64url');
 }
 
 function readPlace(token: string): Place | undefined {
   if (token === '') return undefined;
   const match = TOKEN.exec(Buffer.from(token, 'base64url').toString('utf8'));
-  if (match !== null) return { instance: match[1]!, slot: Number(match[2]), since: Number(match[3]) };
+  if (match !== null) return { since: Number(match[1]), after: match[2] };
   throw new FleetwireError('invalid_argument', 'INVALID_PAGE_TOKEN', 'this is not a page token', {
     help: 'Send next_page_token of the page before, or nothing for the first page.',
   });

@@ -1,4 +1,4 @@
-/** The routing table of one org in memory: by id, by name, by place, and what has changed since when. */
+/** The routing table of one org in memory: by id, by name, in order, and what has changed since when. */
 
 import { foldName } from '@fleetwire/kernel';
 import type { PlacedAgent } from '../store/agents.ts';
@@ -8,8 +8,6 @@ import type { Decoded } from './entries.ts';
 export type ViewEntry = Decoded & {
   readonly id: string;
   revision: number;
-  /** Stays the same while the entry is there, so that a reader can go on where it was. */
-  readonly slot: number;
   /** All of an agent, as new as the route; undefined: not read (yet). */
   row: PlacedAgent | undefined;
 };
@@ -27,8 +25,9 @@ export class OrgView {
   revision = 0;
   readonly #byId = new Map<string, ViewEntry>();
   readonly #byName = new Map<string, ViewEntry>();
-  readonly #slots: (ViewEntry | undefined)[] = [];
-  readonly #free: number[] = [];
+  /** Ids in order, as they were at a revision; what was removed since is skipped, what was added is a later change. */
+  #sorted: { readonly ids: readonly string[]; readonly revision: number } | undefined;
+  #changesSinceSorted = 0;
   /** What was changed by each revision, oldest first. */
   #revisions: number[] = [];
   #changed: string[] = [];
@@ -74,11 +73,9 @@ export class OrgView {
   ): { entry: ViewEntry; before: ViewEntry | undefined } | undefined {
     const before = this.#byId.get(id);
     if (before !== undefined && before.revision >= revision) return undefined;
-    const slot = before?.slot ?? this.#free.pop() ?? this.#slots.length;
-    const entry: ViewEntry = { ...decoded, id, revision, slot, row: undefined };
+    const entry: ViewEntry = { ...decoded, id, revision, row: undefined };
     if (before !== undefined) this.#unname(before);
     this.#byId.set(id, entry);
-    this.#slots[slot] = entry;
     if (entry.kind === 'agent') this.#byName.set(foldName(entry.route.name), entry);
     this.#note(revision, id);
     return { entry, before };
@@ -90,8 +87,6 @@ export class OrgView {
     if (before !== undefined) {
       this.#byId.delete(id);
       this.#unname(before);
-      this.#slots[before.slot] = undefined;
-      this.#free.push(before.slot);
       // Nobody knows when it was removed: all that was said until now may be incomplete.
       if (revision <= before.revision) this.#forgetChanges();
     }
@@ -121,22 +116,38 @@ export class OrgView {
     return { entries, removed: [...removed], until: Math.max(until, this.revision) };
   }
 
-  /** Entries in the order of their slots, from one on; `next`: the slot to go on with, undefined at the end. */
+  /**
+   * Entries in the order of their ids, after one. `next`: the id to go on with, undefined at the end. What was there at
+   * `revision` and is there still is on one of the pages; what came or changed later is among the changes since then.
+   */
   page(
-    from: number,
+    afterId: string,
     limit: number,
     bytesMax: number,
-  ): { readonly entries: ViewEntry[]; readonly next: number | undefined } {
+  ): { readonly entries: ViewEntry[]; readonly next: string | undefined; readonly revision: number } {
+    const { ids, revision } = this.#inOrder();
     const entries: ViewEntry[] = [];
     let bytes = 0;
-    for (let slot = from; slot < this.#slots.length; slot++) {
-      if (entries.length >= limit || bytes >= bytesMax) return { entries, next: slot };
-      const entry = this.#slots[slot];
+    for (let i = firstAbove(ids, afterId); i < ids.length; i++) {
+      if (entries.length >= limit || bytes >= bytesMax)
+        return { entries, next: entries.at(-1)!.id, revision };
+      const entry = this.#byId.get(ids[i]!);
       if (entry === undefined) continue;
       entries.push(entry);
       bytes += sizeOf(entry);
     }
-    return { entries, next: undefined };
+    return { entries, next: undefined, revision };
+  }
+
+  /** Sorted anew only after many changes: one who reads all of it gets the others as changes. */
+  #inOrder(): { readonly ids: readonly string[]; readonly revision: number } {
+    const small = this.#byId.size <= SORTED_AT_ONCE;
+    const stale = this.#changesSinceSorted > (small ? 0 : this.#byId.size / 8);
+    if (this.#sorted === undefined || stale || this.#sorted.revision < this.#floor) {
+      this.#sorted = { ids: [...this.#byId.keys()].sort(), revision: this.revision };
+      this.#changesSinceSorted = 0;
+    }
+    return this.#sorted;
   }
 
   #unname(entry: ViewEntry): void {
@@ -148,6 +159,7 @@ export class OrgView {
 
   #note(revision: number, id: string): void {
     this.revision = Math.max(this.revision, revision);
+    this.#changesSinceSorted++;
     this.#revisions.push(revision);
     this.#changed.push(id);
     if (this.#revisions.length <= 2 * this.#changesMax) return;
@@ -164,15 +176,23 @@ export class OrgView {
   }
 
   #firstAfter(since: number): number {
-    let low = 0;
-    let high = this.#revisions.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#revisions[middle]! <= since) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstAbove(this.#revisions, since);
   }
+}
+
+/** So few are sorted in a millisecond or two. */
+const SORTED_AT_ONCE = 5000;
+
+/** Index of the first one that is greater, in a sorted list. */
+function firstAbove<T extends string | number>(sorted: readonly T[], value: T): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** About the bytes that it takes in an answer. */

@@ -1,11 +1,12 @@
 /** The registry as a process of its own, to be killed and started again on the same address. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
-import { freePort } from '@fleetwire/embedded';
 import { checkHealth } from '@fleetwire/rpc';
 import { eventually, tempFolder } from '@fleetwire/testkit';
 import type { RegistryWorld } from './fixture.ts';
@@ -75,4 +76,13 @@ export async function registryProcess(
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

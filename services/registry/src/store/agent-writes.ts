@@ -84,7 +84,11 @@ export async function insertAgents(
   return new Map(rows.map(({ id, epoch }) => [id, epoch]));
 }
 
-export function insertOne(store: Store, agent: NewAgent, bounds: AgentBounds): Promise<InsertOutcome> {
+export async function insertOne(store: Store, agent: NewAgent, bounds: AgentBounds): Promise<InsertOutcome> {
+  if (bounds.perOrg === undefined) {
+    const { room, made } = await insertAtOnce(store, agent, bounds.perNode);
+    if (room) return made ? 'inserted' : 'name_taken';
+  }
   return store.transaction(async ({ query }): Promise<InsertOutcome> => {
     const room = await roomFor(query, agent.org, agent.node, bounds);
     if (room.gone) return 'node_gone';
@@ -94,6 +98,28 @@ export function insertOne(store: Store, agent: NewAgent, bounds: AgentBounds): P
     const inserted = await insertAgents(query, agent.org, agent.node, [agent]);
     return inserted.size === 1 ? 'inserted' : 'name_taken';
   });
+}
+
+/** In one round trip; without room it does not say why. */
+async function insertAtOnce(
+  store: Store,
+  agent: NewAgent,
+  perNode: number,
+): Promise<{ room: boolean; made: boolean }> {
+  const [row] = await store.query<{ room: boolean; made: boolean }>(
+    `with room as (select id from nodes where id = $3 and org = $2 and not draining and agents < $4
+         for no key update),
+       made as (
+         insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch, model, capabilities, tools,
+           repo, visibility, policy_group, location, movable, suspended)
+         select u.id, $2, u.name, u.folded, room.id, u.adapter, u."registeredAtMs", nextval('route_epochs'), u.model,
+           u.capabilities, u.tools, u.repo, u.visibility, u."policyGroup", u.location, u.movable, u.suspended
+         from room, ${RECORDS} on conflict (org, folded) do nothing returning node),
+       counted as (update nodes set agents = agents + 1 where id in (select node from made))
+     select exists (select from room) as room, exists (select from made) as made`,
+    [JSON.stringify([agent]), agent.org, agent.node, perNode],
+  );
+  return row!;
 }
 
 export async function refresh(

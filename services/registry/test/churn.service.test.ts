@@ -157,10 +157,7 @@ async function check(world: RegistryWorld, seats: readonly Seat[]): Promise<void
   const rows = await store.query<{ id: string; name: string; node: string }>(
     'select id, name, node from agents',
   );
-  assert.deepEqual(
-    new Map(rows.map(({ id, name, node }) => [id, `${name} ${node}`] as const).toSorted()),
-    new Map([...model].toSorted()),
-  );
+  assert.deepEqual(new Map(rows.map(({ id, name, node }) => [id, `${name} ${node}`] as const)), model);
   const counted = await store.query<{ id: string; agents: number }>('select id, agents from nodes');
   for (const { node, held } of seats)
     assert.equal(counted.find(({ id }) => id === node.id)!.agents, held.size, `agents of ${node.name}`);
@@ -174,7 +171,7 @@ async function check(world: RegistryWorld, seats: readonly Seat[]): Promise<void
         const route = Route.decode(entry.value);
         table.set(route.agent, `${route.name} ${route.node}`);
       }
-      assert.deepEqual(new Map([...table].toSorted()), new Map([...model].toSorted()));
+      assert.deepEqual(table, model);
       return true;
     },
     { timeoutMs: 30_000 },

@@ -77,7 +77,7 @@ export class Suspensions {
       // Those that this process knows nothing of: they were marked before it started.
       if (!this.#listed) for (const org of await this.#o.sweeps.orgsWithSuspended()) this.#due.add(org);
       this.#listed = true;
-      for (const org of [...this.#due]) {
+      for (const org of this.#due) {
         if (this.#stopping.signal.aborted) break;
         this.#due.delete(org);
         await this.#settle(org).catch((error: unknown) => {

@@ -33,11 +33,10 @@ export async function syncRoster(
   if (node === null || node.org !== org) throw nodeUnknown();
   const epoch = await parts.roster.epochNow();
   const items = readRoster(request.agents);
-  const outcomes: RosterOutcome[] = new Array(items.length);
+  const outcomes: RosterOutcome[] = [];
   for (let from = 0; from < items.length; from += BATCH) {
     const batch = items.slice(from, from + BATCH);
-    const placed = await placeBatch(parts, node, batch, access);
-    for (const [i, outcome] of placed.entries()) outcomes[from + i] = outcome;
+    outcomes.push(...(await placeBatch(parts, node, batch, access)));
   }
   await removeMissing(parts, node, items, outcomes, epoch);
   return { outcomes, rosterDigest: rosterDigest(await parts.roster.idsOf(node.id)) };

@@ -56,7 +56,8 @@ export class RouteTable {
 
   /** Resolves when the table has the members that the channels have now, or had later. */
   async ensureChannels(ids: readonly string[]): Promise<void> {
-    await Promise.all(ids.map((id) => this.#o.channels?.write(id, this)));
+    const { channels } = this.#o;
+    if (channels !== undefined) await Promise.all(ids.map((id) => channels.write(id, this)));
   }
 
   async ensureEntry(key: string, wanted: WantedEntry, fresh = false): Promise<void> {

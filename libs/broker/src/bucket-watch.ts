@@ -12,11 +12,15 @@ export interface WatchEntry {
   /** Undefined: the entry is gone. Empty when only keys were asked for. */
   readonly value: Uint8Array | undefined;
   readonly revision: number;
+  /** When the bucket took it, broker time in microseconds; 0 where only its absence shows that it is gone. */
+  readonly storedAtUs: number;
 }
 
 export interface WatchOptions {
   /** Like a subject, over keys. Default: all. */
   readonly filter?: string | undefined;
+  /** Also tells of entries that were removed before the watch began, as far as the bucket remembers. */
+  readonly removals?: boolean | undefined;
   /** Values are left out. */
   readonly keysOnly?: boolean | undefined;
   /** The broker was closed while the watch was on. */
@@ -177,7 +181,7 @@ class Watch implements BucketWatch {
       for (const message of batch) {
         if (this.#stopping.signal.aborted) return;
         const key = message.subject.slice(this.#prefix.length);
-        this.#tell(key, isRemoval(message) ? undefined : message.data, message.sequence);
+        this.#tell(key, isRemoval(message) ? undefined : message.data, message);
         this.#delivered += 1;
         if (this.#seen !== undefined && this.#delivered >= reading.pending) this.#complete();
       }
@@ -192,14 +196,19 @@ class Watch implements BucketWatch {
     if (info.num_pending === 0 && info.delivered.consumer_seq === this.#delivered) this.#complete();
   }
 
-  #tell(key: string, value: Uint8Array | undefined, revision: number): void {
+  #tell(
+    key: string,
+    value: Uint8Array | undefined,
+    { sequence: revision, storedAtUs }: { readonly sequence: number; readonly storedAtUs: number },
+  ): void {
     this.#seen?.add(key);
     if (revision > this.#revision) this.#revision = revision;
     const before = this.#known.get(key);
-    if (before === revision || (value === undefined && before === undefined)) return;
+    const newToUs = value === undefined && before === undefined;
+    if (before === revision || (newToUs && this.#o.removals !== true)) return;
     if (value === undefined) this.#known.delete(key);
     else this.#known.set(key, revision);
-    this.#ports.link.guard(() => this.#onEntry({ key, value, revision }));
+    this.#ports.link.guard(() => this.#onEntry({ key, value, revision, storedAtUs }));
   }
 
   /** All that was there has been read: what was known and was not seen again is gone. */
@@ -209,7 +218,7 @@ class Watch implements BucketWatch {
     for (const [key, revision] of this.#known) {
       if (seen.has(key)) continue;
       this.#known.delete(key);
-      this.#ports.link.guard(() => this.#onEntry({ key, value: undefined, revision }));
+      this.#ports.link.guard(() => this.#onEntry({ key, value: undefined, revision, storedAtUs: 0 }));
     }
     if (this.#initialized) return;
     this.#initialized = true;

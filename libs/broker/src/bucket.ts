@@ -25,6 +25,8 @@ export interface Bucket {
   update(key: string, value: Uint8Array, revision: number, o?: { timeoutMs?: number }): Promise<number>;
   /** With `revision` only over exactly that one; rejects aborted REVISION_CONFLICT. */
   delete(key: string, revision?: number): Promise<void>;
+  /** Forgets the key altogether, as far as it was written up to `revision`: nobody learns any more that it was removed. */
+  purge(key: string, revision: number): Promise<void>;
   /** Keys that have an entry; `filter` like a subject. */
   keys(filter?: string): Promise<string[]>;
   /**
@@ -138,6 +140,11 @@ class KeyValueBucket implements Bucket {
   async delete(key: string, revision?: number): Promise<void> {
     const expected = revision === undefined ? '' : headerLine(EXPECTED, String(revision));
     await this.#write(key, NOTHING, headerLine(OPERATION_HEADER, 'DEL') + expected);
+  }
+
+  async purge(key: string, revision: number): Promise<void> {
+    const body = { filter: this.#subject(key), seq: revision + 1 };
+    await this.#ports.api.call(`STREAM.PURGE.${streamOf(this.spec)}`, body);
   }
 
   async keys(filter = '>'): Promise<string[]> {

@@ -24,6 +24,18 @@ export const registrySection = defineSection('registry', {
   usage_interval_ms: whole(100, 86_400_000, 60_000).describe('Time between two looks at what orgs have'),
   nodes_max: whole(1, 100_000, 1000).describe('Nodes of one org'),
   agents_per_node_max: whole(1, 1_000_000, 10_000).describe('Agents of one node'),
+  stale_ms: whole(100, 86_400_000, 300_000).describe(
+    'Silence of a node after which its agents are removed and their names are free',
+  ),
+  channels_max: whole(1, 1_000_000, 1000).describe('Channels and groups of one org'),
+  rows_remembered_max: whole(0, 10_000_000, 200_000).describe('Agents that are looked up without PostgreSQL'),
+  sync_page: whole(1, 10_000, 2000).describe('Entries in one answer of Sync; fewer when they are large'),
+  sync_changes_max: whole(1, 10_000_000, 20_000).describe(
+    'Changes of an org that are remembered; who has missed more reads all again',
+  ),
+  markers_keep_ms: whole(100, 86_400_000, 3_600_000).describe(
+    'How long the routing table remembers that an entry was removed',
+  ),
   suggest_scan: whole(1, 1_000_000, 5000).describe('Names looked at to suggest one for an unknown name'),
   known_nodes_max: whole(1, 1_000_000, 20_000).describe('Nodes remembered between heartbeats'),
   known_fresh_ms: whole(0, 3_600_000, 60_000).describe('How long a remembered node is not read again'),

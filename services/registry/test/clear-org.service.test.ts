@@ -9,8 +9,10 @@ import { newId } from '@fleetwire/kernel';
 import { openStore, type Store } from '@fleetwire/store';
 import { startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
+import { NO_PROFILE } from '../src/domain/profile.ts';
 import { type ClearParts, clearOrg } from '../src/handlers/clear-org.ts';
 import { agentRows } from '../src/store/agents.ts';
+import { channelRows } from '../src/store/channels.ts';
 import { nodeRows } from '../src/store/nodes.ts';
 import { orgRows } from '../src/store/orgs.ts';
 import { OWN_SCHEMA } from './fixture.ts';
@@ -49,6 +51,8 @@ describe('clearing an org', function () {
     node: on,
     adapter: 'stream',
     registeredAtMs: 1,
+    suspended: false,
+    ...NO_PROFILE,
   });
 
   async function fill(org: string, nodes: number, agents: number, deletion = 0): Promise<string[]> {
@@ -62,6 +66,22 @@ describe('clearing an org', function () {
         keys.push(routeKey(org, row.id));
       }
     }
+    for (let c = 0; c < nodes - 1; c++) {
+      const id = newId('channel');
+      const name = `channel-${deletion}-${c}`;
+      const made = {
+        id,
+        org,
+        kind: 'channel',
+        name,
+        folded: name,
+        createdBy: 'u_1',
+        createdAtMs: 1,
+        deletion,
+      };
+      assert.equal(await channelRows(store).create(made, 100), 'there');
+      keys.push(routeKey(org, id));
+    }
     return keys;
   }
 
@@ -69,6 +89,7 @@ describe('clearing an org', function () {
     return {
       orgs: orgRows(store),
       agents: agentRows(store),
+      channels: channelRows(store),
       revoke: async () => undefined,
       routes: {
         keysOf: async (org) => [...routes].filter((key) => key.startsWith(`${org}.`)),

@@ -62,6 +62,8 @@ export interface RegistryWorld extends AsyncDisposable {
   readonly postgres: OwnPostgres | undefined;
   readonly databaseUrl: string;
   readonly keysDir: string;
+  /** Where the stand-in for org answers. */
+  readonly orgAddress: string;
   start(settings?: Overrides['registry']): Promise<RunningService>;
   client(service: RunningService, token?: string): RegistryClient;
   /** Of the first org unless told. */
@@ -131,6 +133,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     postgres,
     databaseUrl,
     keysDir,
+    orgAddress: org.address,
     client,
     start: async (settings = {}) => {
       const overrides: Overrides = {

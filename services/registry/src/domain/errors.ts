@@ -77,25 +77,6 @@ export const nodeAlreadyJoined = (name: string): FleetwireError =>
     },
   );
 
-export const nameTaken = (
-  name: string,
-  holder: { readonly node: string; readonly nodeName: string },
-  suggestion: string | undefined,
-): FleetwireError =>
-  new FleetwireError(
-    'already_exists',
-    'NAME_TAKEN',
-    `an agent on node ${holder.nodeName} is called "${name}"`,
-    {
-      help: suggestion === undefined ? 'Choose another name.' : `Choose another name; ${suggestion} is free.`,
-      details: {
-        held_by_node: holder.node,
-        held_by_node_name: holder.nodeName,
-        ...(suggestion === undefined ? {} : { suggestion }),
-      },
-    },
-  );
-
 export const agentUnknown = (name: string, nearest: readonly string[]): FleetwireError =>
   new FleetwireError('not_found', 'UNKNOWN_AGENT', `there is no agent "${printable(name)}" in your org`, {
     ...(nearest.length === 0 ? {} : { help: `Did you mean ${nearest.join(' or ')}?` }),
@@ -104,7 +85,7 @@ export const agentUnknown = (name: string, nearest: readonly string[]): Fleetwir
 
 export const notTheOwner = (): FleetwireError =>
   new FleetwireError('permission_denied', 'NOT_THE_OWNER', 'this agent lives on another node', {
-    help: 'Only the node that registered an agent removes it.',
+    help: 'Only its own node changes or removes it, or an admin of the org.',
   });
 
 export const signatureInvalid = (): FleetwireError =>

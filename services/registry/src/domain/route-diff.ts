@@ -1,17 +1,22 @@
 /** What has to be done to make the routing table say what PostgreSQL says. */
 
-import type { Route } from '@fleetwire/gen/message';
+/** An entry as it should be. */
+export interface WantedEntry {
+  readonly epoch: number;
+  /** As encoded: equal entries have equal bytes. */
+  readonly bytes: Uint8Array;
+}
 
-export interface PresentRoute {
-  /** Undefined: the entry could not be decoded. */
-  readonly route: Route | undefined;
+export interface PresentEntry extends WantedEntry {
+  /** -1: the entry could not be decoded. */
+  readonly epoch: number;
   readonly revision: number;
 }
 
 export interface RouteDiff {
   /** Missing or different. */
-  readonly put: readonly (readonly [key: string, route: Route])[];
-  readonly remove: readonly (readonly [key: string, revision: number])[];
+  readonly put: readonly (readonly [key: string, entry: WantedEntry])[];
+  readonly remove: readonly string[];
 }
 
 /**
@@ -19,27 +24,20 @@ export interface RouteDiff {
  * stays, and what is to be removed must be looked up once more before it is.
  */
 export function diffRoutes(
-  wanted: ReadonlyMap<string, Route>,
-  present: ReadonlyMap<string, PresentRoute>,
+  wanted: ReadonlyMap<string, WantedEntry>,
+  present: ReadonlyMap<string, PresentEntry>,
 ): RouteDiff {
-  const put: (readonly [string, Route])[] = [];
-  for (const [key, route] of wanted) {
-    const there = present.get(key)?.route;
-    if (there === undefined || (there.epoch <= route.epoch && !sameRoute(there, route)))
-      put.push([key, route]);
+  const put: (readonly [string, WantedEntry])[] = [];
+  for (const [key, entry] of wanted) {
+    const there = present.get(key);
+    if (there === undefined || isOutdated(there, entry)) put.push([key, entry]);
   }
-  const remove: (readonly [string, number])[] = [];
-  for (const [key, { revision }] of present) if (!wanted.has(key)) remove.push([key, revision]);
+  const remove: string[] = [];
+  for (const key of present.keys()) if (!wanted.has(key)) remove.push(key);
   return { put, remove };
 }
 
-export function sameRoute(a: Route, b: Route): boolean {
-  return (
-    a.agent === b.agent &&
-    a.name === b.name &&
-    a.node === b.node &&
-    a.nodeName === b.nodeName &&
-    a.epoch === b.epoch &&
-    a.shard === b.shard
-  );
+/** `wanted` is to be written over `there`. */
+export function isOutdated(there: WantedEntry, wanted: WantedEntry): boolean {
+  return there.epoch <= wanted.epoch && Buffer.compare(there.bytes, wanted.bytes) !== 0;
 }

@@ -1,15 +1,17 @@
-/** Removes what an org under deletion has here: its agents, the inboxes of its nodes, its nodes, its routes. */
+/** Removes what an org under deletion has here: its agents, the inboxes of its nodes, its nodes, channels, routes. */
 
 import type { Broker } from '@fleetwire/broker';
 import { nodeConsumer } from '@fleetwire/contract';
 import { removeGone } from '../routing/reconcile.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
+import type { ChannelRows } from '../store/channels.ts';
 import type { OrgRows } from '../store/orgs.ts';
 
 export interface ClearParts {
   readonly orgs: OrgRows;
   readonly agents: Pick<AgentRows, 'byIds'>;
+  readonly channels: Pick<ChannelRows, 'removeBefore' | 'presentIds'>;
   readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
   /** Shuts the nodes of the org out of the broker: all credentials given to them until now. Can be repeated. */
   readonly revoke: (org: string) => Promise<unknown>;
@@ -52,6 +54,9 @@ export async function clearOrg(
     );
     await orgs.removeNodes(nodes.map(({ id }) => id));
   }
+  do {
+    if (!mayGoOn()) return false;
+  } while ((await parts.channels.removeBefore(org, deletion, batch.agents)) === batch.agents);
   if (!mayGoOn()) return false;
   const keys = await routes.keysOf(org);
   await removeGone(parts, keys);

@@ -2,24 +2,69 @@
 
 import type { DeregisterAgentRequest, DeregisterAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { isId } from '@fleetwire/kernel';
-import { requireNode } from '../domain/callers.ts';
+import { foldName, isId, isName, nowMs } from '@fleetwire/kernel';
+import { requireActing } from '../domain/agent-callers.ts';
 import { agentUnknown, notTheOwner } from '../domain/errors.ts';
+import type { PlacedAgent, RemovedAgent } from '../store/agents.ts';
+import { isOnline } from './find-agents.ts';
+import { nudge } from './nudge.ts';
 import type { RegistryParts } from './parts.ts';
 
-/** Idempotent: a call whose answer was lost, or which failed at the routing table, is made again. */
+/** Idempotent by id: a call whose answer was lost, or which failed at the routing table, is made again. */
 export async function deregisterAgent(
   parts: RegistryParts,
   request: DeregisterAgentRequest,
   caller: Caller,
 ): Promise<DeregisterAgentResponse> {
-  const { node, org } = requireNode(caller);
-  const { agent: id } = request;
-  if (!isId('agent', id)) throw agentUnknown(id, []);
-  if (!(await parts.agents.remove(org, id, node))) {
-    const present = await parts.agents.byId(org, id);
-    if (present !== undefined) throw notTheOwner();
+  const { node, org, actor } = requireActing(caller, ['admin']);
+  const agent = await named(parts, org, request.agent, node === undefined);
+  if (agent === undefined) {
+    if (!isId('agent', request.agent)) throw agentUnknown(request.agent, []);
+    await parts.routes.remove(org, request.agent);
+    return {};
   }
-  await parts.routes.remove(org, id);
+  if (node !== undefined && agent.node !== node) throw notTheOwner();
+  // A node that is there settles what waits for its agent by itself.
+  const returning = isOnline(parts, agent) ? undefined : 'agent_removed';
+  const gone = await parts.agents.remove({
+    ids: [agent.id],
+    node: agent.node,
+    returning,
+    nowMs: nowMs(parts.clock),
+  });
+  await parts.routes.remove(org, agent.id);
+  tellRemoved(parts, gone, actor, 'removed');
+  if (actor !== agent.node) nudge(parts.broker, org, agent.node, 'roster');
   return {};
+}
+
+/** By id, or, where `byName`, by name. */
+export async function named(
+  parts: Pick<RegistryParts, 'agents'>,
+  org: string,
+  text: string,
+  byName: boolean,
+): Promise<PlacedAgent | undefined> {
+  if (isId('agent', text)) return parts.agents.byId(org, text);
+  return byName && isName(text) ? parts.agents.byName(org, foldName(text)) : undefined;
+}
+
+/** `reason`: removed, swept, or roster when their node no longer has them. */
+export function tellRemoved(
+  parts: Pick<RegistryParts, 'announcer'>,
+  gone: readonly RemovedAgent[],
+  actor: string,
+  reason: string,
+): void {
+  for (const { id, org, name, node } of gone) {
+    const details = { name, node, reason };
+    parts.announcer.tell({
+      org,
+      name: 'agent_removed',
+      target: id,
+      actor,
+      details,
+      id: `agent_removed-${id}`,
+    });
+  }
 }

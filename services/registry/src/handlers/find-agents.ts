@@ -12,9 +12,11 @@ import { foldName, isId, isName, nearestNames, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { agentUnknown } from '../domain/errors.ts';
+import { foldCapability, shownProfile } from '../domain/profile.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { RegistryParts } from './parts.ts';
 
+/** From memory where that is as new as the routing table is here; else from PostgreSQL. */
 export async function lookupAgent(
   parts: RegistryParts,
   request: LookupAgentRequest,
@@ -22,17 +24,25 @@ export async function lookupAgent(
 ): Promise<LookupAgentResponse> {
   const org = requireReader(caller, request.org);
   const { name } = request;
-  const agent = isId('agent', name)
+  const byId = isId('agent', name);
+  const known = byId ? parts.view.agentById(org, name) : parts.view.agentByName(org, name);
+  if (known !== undefined) return { agent: shownAgent(parts, known) };
+  const agent = byId
     ? await parts.agents.byId(org, name)
     : isName(name)
       ? await parts.agents.byName(org, foldName(name))
       : undefined;
   if (agent === undefined) throw agentUnknown(name, await nearest(parts, org, name));
+  parts.view.remember(agent);
   return { agent: shownAgent(parts, agent) };
 }
 
 /** Names a typing error or two away; of a large org, among the first ones of about that length. */
-async function nearest(parts: RegistryParts, org: string, name: string): Promise<string[]> {
+export async function nearest(
+  parts: Pick<RegistryParts, 'agents' | 'config'>,
+  org: string,
+  name: string,
+): Promise<string[]> {
   if (!isName(name)) return [];
   const slack = Math.max(1, Math.floor(name.length / 3));
   return nearestNames(name, await parts.agents.namesLike(org, name.length, slack, parts.config.suggest_scan));
@@ -44,29 +54,64 @@ export async function listAgents(
   caller: Caller,
 ): Promise<ListAgentsResponse> {
   const org = requireReader(caller);
+  if (request.capability !== '') return listCapable(parts, org, request);
   const { size, after } = readPage(request, isName);
-  const { shown, nextPageToken } = cutPage(
-    await parts.agents.list(org, after, size + 1),
-    size,
-    (agent) => agent.folded,
-  );
+  const rows =
+    request.node === ''
+      ? await parts.agents.list(org, after, size + 1)
+      : await parts.agents.listOfNode(org, request.node, after, size + 1);
+  const { shown, nextPageToken } = cutPage(rows, size, (agent) => agent.folded);
   return { agents: shown.map((agent) => shownAgent(parts, agent)), nextPageToken };
 }
 
-/** An agent is online when its node is. */
-export function shownAgent(parts: RegistryParts, agent: PlacedAgent): Agent {
+/** Those that can be reached first, of these the ones on the least busy nodes first; the order may change between pages. */
+async function listCapable(
+  parts: RegistryParts,
+  org: string,
+  request: ListAgentsRequest,
+): Promise<ListAgentsResponse> {
+  const { size, after } = readPage(request, (key) => /^\d{1,9}$/.test(key));
+  const capability = foldCapability(request.capability.replace(/^\?/, ''));
+  const from = Number(after || '0');
+  const ids = capability === undefined ? [] : parts.view.capable(org, capability, request.node);
+  const page = ids.slice(from, from + size + 1);
+  const rows = new Map((await parts.agents.byIds(page)).map((row) => [row.id, row]));
+  const { shown, nextPageToken } = cutPage(
+    page.map((id, i) => ({ id, at: from + i + 1 })),
+    size,
+    ({ at }) => String(at),
+  );
+  const agents: Agent[] = [];
+  for (const { id } of shown) {
+    const row = rows.get(id);
+    if (row?.org === org) agents.push(shownAgent(parts, row));
+  }
+  return { agents, nextPageToken };
+}
+
+type ShowingParts = Pick<RegistryParts, 'lastSeen' | 'clock' | 'config'>;
+
+/** Heard of within the liveness, by any replica, and not gone by goodbye since. */
+export function isOnline(parts: ShowingParts, agent: PlacedAgent): boolean {
   const lastSeenAtMs = parts.lastSeen.latest(agent.node, agent.lastSeenAtMs);
+  if (agent.leftAtMs >= lastSeenAtMs) return false;
+  const { clock, config, lastSeen } = parts;
+  return lastSeen.status(agent.node, lastSeenAtMs, nowMs(clock), config.liveness_ms) === 'online';
+}
+
+/** An agent is online when its node is, unless its workspace is suspended. */
+export function shownAgent(parts: ShowingParts, agent: PlacedAgent): Agent {
   return {
     id: agent.id,
     name: agent.name,
     node: agent.node,
     nodeName: agent.nodeName,
-    status: parts.lastSeen.status(agent.node, lastSeenAtMs, nowMs(parts.clock), parts.config.liveness_ms),
+    status: agent.suspended ? 'suspended' : isOnline(parts, agent) ? 'online' : 'offline',
     adapter: agent.adapter,
     registeredAtMs: agent.registeredAtMs,
-    lastSeenAtMs,
+    lastSeenAtMs: parts.lastSeen.latest(agent.node, agent.lastSeenAtMs),
     epoch: agent.epoch,
-    profile: undefined,
-    moving: false,
+    profile: shownProfile(agent),
+    moving: agent.movingFrom !== '',
   };
 }

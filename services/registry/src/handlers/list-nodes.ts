@@ -50,6 +50,7 @@ export function shownNode(parts: RegistryParts, node: NodeRow, moving = 0): Node
     rotating: node.rotate,
     contender: contenderOf(node, now, parts.config.contender_ms),
     moving,
+    load: parts.view.loadOf(node.org, node.id),
   };
 }
 

@@ -13,11 +13,14 @@ import type { UsedNonces } from '../domain/challenge.ts';
 import type { LastSeen } from '../domain/liveness.ts';
 import type { NodeRoutes } from '../routing/node-routes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
-import type { AgentRows } from '../store/agents.ts';
+import type { WatchedRoutes } from '../routing/watched-routes.ts';
+import type { AgentRows, PlacedAgent } from '../store/agents.ts';
+import type { ChannelRows } from '../store/channels.ts';
 import type { NodeRow } from '../store/entities.ts';
 import type { NodeKeys } from '../store/node-keys.ts';
 import type { NodeState } from '../store/node-state.ts';
 import type { NodeRows } from '../store/nodes.ts';
+import type { RosterRows } from '../store/roster.ts';
 import type { Announcer } from './announcer.ts';
 import type { HubKeys } from './hub-keys.ts';
 import type { KnownNodes } from './known-nodes.ts';
@@ -47,7 +50,13 @@ export interface RegistryParts {
   /** Revision of the routing table of an org. */
   readonly syncRevision?: (org: string) => number;
   readonly agents: AgentRows;
+  readonly roster: RosterRows;
+  readonly channels: ChannelRows;
   readonly routes: RouteTable;
+  readonly view: WatchedRoutes;
+  readonly broker: Pick<Broker, 'publish'>;
+  /** Takes the holder of a name over to `node`, where that is allowed; undefined: it is not. */
+  readonly takeOver?: (node: NodeRow, holder: PlacedAgent) => Promise<PlacedAgent | undefined>;
   readonly lastSeen: LastSeen;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;

@@ -2,19 +2,14 @@
 
 import type { RegisterAgentRequest, RegisterAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { checkName, FleetwireError, foldName, newId, nowMs } from '@fleetwire/kernel';
+import { checkName } from '@fleetwire/kernel';
 import { requireNode } from '../domain/callers.ts';
-import { limitReached, nameTaken, nodeUnknown } from '../domain/errors.ts';
+import { nodeUnknown } from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
-import { freeSuggestion, suggestions } from '../domain/suggest.ts';
-import type { PlacedAgent } from '../store/agents.ts';
-import type { NodeRow } from '../store/entities.ts';
+import { checkAdapter, readProfile } from '../domain/profile.ts';
 import { shownAgent } from './find-agents.ts';
 import type { RegistryParts } from './parts.ts';
-
-const ADAPTERS = ['tmux', 'stdio', 'stream', 'mailbox'];
-/** A holder may vanish between the insert that it refuses and the look at who it is. */
-const TRIES = 3;
+import { place } from './placing.ts';
 
 export async function registerAgent(
   parts: RegistryParts,
@@ -25,68 +20,23 @@ export async function registerAgent(
   const { name, adapter } = request;
   checkName(name, 'agent');
   checkAdapter(adapter);
+  const profile = request.profile && readProfile(request.profile);
   const refused = requireOpen(parts.orgs, org)?.acceptsAgent(name);
   if (refused !== undefined) throw refused;
   const node = await parts.nodes.byId(nodeId);
   if (node === null || node.org !== org) throw nodeUnknown();
-  const agent = await place(parts, node, name, adapter);
-  await parts.routes.ensure(agent);
-  return { agent: shownAgent(parts, agent) };
-}
-
-async function place(
-  parts: RegistryParts,
-  node: NodeRow,
-  name: string,
-  adapter: string,
-): Promise<PlacedAgent> {
-  const folded = foldName(name);
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    const registeredAtMs = nowMs(parts.clock);
-    const agent = { id: newId('agent', parts.random), org: node.org, name, folded, node: node.id, adapter };
-    const perNode = parts.config.agents_per_node_max;
-    const perOrg = parts.orgs.get(node.org)?.planLimit('agents');
-    const outcome = await parts.agents.insert({ ...agent, registeredAtMs }, { perNode, perOrg });
-    if (outcome === 'node_full') throw limitReached('AGENT_LIMIT', `the node has ${perNode} agents`);
-    if (outcome === 'org_full') throw await beyondPlan(parts, node.org);
-    if (outcome === 'node_gone') throw nodeUnknown();
-    const holder = await parts.agents.byName(node.org, folded);
-    if (holder === undefined) continue;
-    if (holder.node !== node.id) throw await refusal(parts, name, holder, node);
-    if (holder.adapter === adapter) return holder;
-    await parts.agents.setAdapter(holder.id, adapter);
-    return { ...holder, adapter };
+  const { agent, fresh } = await place(parts, node, { name, adapter, profile }, request.takeOver);
+  await parts.routes.ensure(agent, fresh);
+  if (fresh) {
+    const details = { name: agent.name, node: node.id, node_name: node.name };
+    parts.announcer.tell({
+      org,
+      name: 'agent_registered',
+      target: agent.id,
+      actor: node.id,
+      details,
+      id: `agent_registered-${agent.id}`,
+    });
   }
-  throw new FleetwireError(
-    'aborted',
-    'NAME_IN_MOTION',
-    `"${name}" is being registered and removed at this moment`,
-    {
-      retryAfterMs: 100,
-    },
-  );
-}
-
-/** PLAN_LIMIT, by what there is now; the plan may have changed a moment ago. */
-async function beyondPlan(parts: RegistryParts, org: string): Promise<FleetwireError> {
-  const refused = parts.orgs.get(org)?.admit('agent', await parts.agents.countOfOrg(org));
-  return refused ?? limitReached('AGENT_LIMIT', 'the org had as many agents as its plan allows');
-}
-
-/** NAME_TAKEN, with who holds the name and one that is free at this moment. */
-async function refusal(
-  parts: RegistryParts,
-  name: string,
-  holder: PlacedAgent,
-  node: NodeRow,
-): Promise<FleetwireError> {
-  const taken = await parts.agents.taken(node.org, suggestions(name, node.name).map(foldName));
-  return nameTaken(holder.name, holder, freeSuggestion(name, node.name, taken, foldName));
-}
-
-function checkAdapter(adapter: string): void {
-  if (ADAPTERS.includes(adapter)) return;
-  throw new FleetwireError('invalid_argument', 'UNKNOWN_ADAPTER', 'there is no such adapter', {
-    help: `Use one of: ${ADAPTERS.join(', ')}.`,
-  });
+  return { agent: shownAgent(parts, agent) };
 }

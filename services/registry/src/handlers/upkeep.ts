@@ -15,6 +15,10 @@ export interface UpkeepOptions {
   readonly keys: (over: AbortSignal) => Promise<unknown>;
   /** The entries of nodes, and what the servers know of removed keys; as often as `reconcile`. */
   readonly reconcileNodes: (over: AbortSignal) => Promise<unknown>;
+  /** Agents of nodes that are silent for too long; `mayGoOn` is asked before each step. */
+  readonly sweepStale: (mayGoOn: () => boolean) => Promise<unknown>;
+  /** Writes the routes of channels that are out of date. */
+  readonly mendChannels: () => Promise<unknown>;
   /** Tells what orgs have. */
   readonly usage: (over: AbortSignal) => Promise<unknown>;
   readonly clock: Clock;
@@ -72,6 +76,10 @@ export class Upkeep {
         await this.#attempt('routing table', () => this.#reconcileIfDue(over));
         await this.#attempt('sweep', () => this.#sweep());
         await this.#attempt('keys', () => this.#options.keys(over));
+        await this.#attempt('channels', () => this.#options.mendChannels());
+        await this.#attempt('stale agents', () =>
+          this.#options.sweepStale(() => lease.valid() && !over.aborted),
+        );
         await this.#attempt('usage', () => this.#tellUsageIfDue(over));
         await pause(config.sweep_ms, over);
       }

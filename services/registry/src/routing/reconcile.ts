@@ -1,76 +1,118 @@
-/** Makes the routing table say what PostgreSQL says, while agents come and go. */
+/** Makes the routing table say what PostgreSQL says of agents and channels, while they come and go. */
 
 import { parseRouteKey, routeKey } from '@fleetwire/contract';
-import type { Route } from '@fleetwire/gen/message';
 import { slices } from '@fleetwire/kernel';
-import { diffRoutes } from '../domain/route-diff.ts';
+import { diffRoutes, type WantedEntry } from '../domain/route-diff.ts';
 import type { AgentRows } from '../store/agents.ts';
-import { type RouteTable, routeOf } from './route-table.ts';
-
-export interface ReconcileParts {
-  readonly agents: Pick<AgentRows, 'scan' | 'byIds'>;
-  readonly routes: Pick<RouteTable, 'readAll' | 'ensureRoute' | 'removeKey'>;
-}
+import type { ChannelRows } from '../store/channels.ts';
+import { agentEntry, channelEntry, type KeyedEntry } from './entries.ts';
+import type { Marker, RouteTable } from './route-table.ts';
 
 export interface RemovalParts {
   readonly agents: Pick<AgentRows, 'byIds'>;
+  readonly channels: Pick<ChannelRows, 'presentIds'>;
   readonly routes: Pick<RouteTable, 'removeKey'>;
 }
 
+export interface ReconcileParts extends RemovalParts {
+  readonly agents: Pick<AgentRows, 'scan' | 'byIds'>;
+  readonly channels: Pick<ChannelRows, 'scan' | 'presentIds'>;
+  readonly routes: Pick<RouteTable, 'readAll' | 'ensureEntry' | 'removeKey' | 'forget'>;
+  /** Markers from before this moment are not needed any more; broker time, microseconds. */
+  readonly markersUntilUs: () => number;
+}
+
+export interface Reconciled {
+  readonly routes: number;
+  readonly put: number;
+  readonly removed: number;
+  /** Markers. */
+  readonly forgotten: number;
+}
+
 const PAGE = 1000;
+/** A channel may have 10,000 members. */
+const CHANNEL_PAGE = 50;
 const AT_ONCE = 16;
+/** In one run; the next is soon. */
+const MARKERS = 5000;
 
 /**
  * Only the holder of the lease should do this, but two at once do no harm. An agent that is registered or removed in the
- * meantime is looked up once more before its entry is taken away, and after its entry was written.
+ * meantime is looked up once more before its entry is taken away, and after its entry was written. Entries of nodes are
+ * kept elsewhere.
  */
-export async function reconcile(
-  parts: ReconcileParts,
-  over: AbortSignal,
-): Promise<{ routes: number; put: number; removed: number }> {
-  const wanted = await wantedRoutes(parts.agents);
-  const { put, remove } = diffRoutes(wanted, await parts.routes.readAll(over));
+export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promise<Reconciled> {
+  const wanted = new Map<string, WantedEntry>();
+  await collect(wanted, parts.agents, agentEntry, PAGE);
+  await collect(wanted, parts.channels, channelEntry, CHANNEL_PAGE);
+  const { entries, markers } = await parts.routes.readAll(over);
+  for (const key of entries.keys()) if (parseRouteKey(key)?.kind === 'node') entries.delete(key);
+  const { put, remove } = diffRoutes(wanted, entries);
   let removed = 0;
-  for (const keys of slices(
-    remove.map(([key]) => key),
-    PAGE,
-  )) {
+  for (const keys of slices(remove, PAGE)) {
     if (over.aborted) break;
     removed += await removeGone(parts, keys);
   }
   for (const page of slices(put, PAGE)) {
     if (over.aborted) break;
     for (const some of slices(page, AT_ONCE))
-      await Promise.all(some.map(([key, route]) => parts.routes.ensureRoute(key, route)));
+      await Promise.all(some.map(([key, entry]) => parts.routes.ensureEntry(key, entry)));
     removed += await removeGone(
       parts,
       page.map(([key]) => key),
     );
   }
-  return { routes: wanted.size, put: put.length, removed };
+  const forgotten = await forget(parts, markers, over);
+  return { routes: wanted.size, put: put.length, removed, forgotten };
 }
 
-async function wantedRoutes(agents: Pick<AgentRows, 'scan'>): Promise<Map<string, Route>> {
-  const wanted = new Map<string, Route>();
+async function collect<T extends { readonly id: string }>(
+  wanted: Map<string, WantedEntry>,
+  rows: { scan(afterId: string, limit: number): Promise<T[]> },
+  entry: (row: T) => KeyedEntry,
+  size: number,
+): Promise<void> {
   for (let after = ''; ; ) {
-    const rows = await agents.scan(after, PAGE);
-    for (const row of rows) wanted.set(routeKey(row.org, row.id), routeOf(row));
-    if (rows.length < PAGE) return wanted;
-    after = rows.at(-1)!.id;
+    const page = await rows.scan(after, size);
+    for (const row of page) wanted.set(...entry(row));
+    if (page.length < size) return;
+    after = page.at(-1)!.id;
   }
 }
 
-/** Removes those of the entries whose agent is not in PostgreSQL (any more); gives how many. */
+/** Removes those of the entries of agents and channels that are not in PostgreSQL (any more); gives how many. */
 export async function removeGone(parts: RemovalParts, keys: readonly string[]): Promise<number> {
   let removed = 0;
-  const ofAgents = keys.filter((key) => parseRouteKey(key)?.kind !== 'node');
-  for (const page of slices(ofAgents, PAGE)) {
-    const ids = page.map((key) => key.slice(key.indexOf('.') + 1));
-    const present = new Set((await parts.agents.byIds(ids)).map((row) => routeKey(row.org, row.id)));
+  const ours = keys.filter((key) => parseRouteKey(key)?.kind !== 'node');
+  for (const page of slices(ours, PAGE)) {
+    const ids = { agent: [] as string[], channel: [] as string[] };
+    for (const key of page) {
+      const parsed = parseRouteKey(key);
+      if (parsed !== undefined && parsed.kind !== 'node') ids[parsed.kind].push(parsed.id);
+    }
+    const [agents, channels] = await Promise.all([
+      ids.agent.length === 0 ? [] : parts.agents.byIds(ids.agent),
+      ids.channel.length === 0 ? [] : parts.channels.presentIds(ids.channel),
+    ]);
+    const present = new Set([...agents, ...channels].map(({ org, id }) => routeKey(org, id)));
     const gone = page.filter((key) => !present.has(key));
     for (const some of slices(gone, AT_ONCE))
       await Promise.all(some.map((key) => parts.routes.removeKey(key)));
     removed += gone.length;
   }
   return removed;
+}
+
+/** Whoever was away for less than the time that they are kept has still seen what they say. */
+async function forget(parts: ReconcileParts, markers: readonly Marker[], over: AbortSignal): Promise<number> {
+  const untilUs = parts.markersUntilUs();
+  const old = markers.filter(({ storedAtUs }) => storedAtUs < untilUs).slice(0, MARKERS);
+  let forgotten = 0;
+  for (const some of slices(old, AT_ONCE)) {
+    if (over.aborted) break;
+    await Promise.all(some.map((marker) => parts.routes.forget(marker)));
+    forgotten += some.length;
+  }
+  return forgotten;
 }

@@ -1,38 +1,73 @@
-/** Writes the routing table: one entry for each agent in a key-value bucket that routers and nodes watch. */
+/** Writes the routing table: one entry for each agent and channel in a key-value bucket that routers and others watch. */
 
 import type { Bucket, WatchEntry } from '@fleetwire/broker';
-import { parseRouteKey, routeKey } from '@fleetwire/contract';
-import { encode } from '@fleetwire/gen/encode';
-import { Route } from '@fleetwire/gen/message';
-import { FleetwireError } from '@fleetwire/kernel';
-import { type PresentRoute, sameRoute } from '../domain/route-diff.ts';
+import { routeKey } from '@fleetwire/contract';
+import { FleetwireError, slices } from '@fleetwire/kernel';
+import { isOutdated, type PresentEntry, type WantedEntry } from '../domain/route-diff.ts';
 import type { PlacedAgent } from '../store/agents.ts';
+import type { ChannelWriter } from './channel-writer.ts';
+import { agentEntry, epochOf } from './entries.ts';
 
 /** Somebody else's write between our reading and our writing; more than a few in a row do not happen. */
 const TRIES = 8;
 const RACES = ['KEY_EXISTS', 'REVISION_CONFLICT', 'PUBLISH_IN_DOUBT'];
+const AT_ONCE = 64;
+
+/** What is in the bucket at one moment. */
+export interface TableRead {
+  readonly entries: Map<string, PresentEntry>;
+  /** What remembers entries that were removed. */
+  readonly markers: readonly Marker[];
+}
+
+export interface Marker {
+  readonly key: string;
+  readonly revision: number;
+  /** Broker time, microseconds. */
+  readonly storedAtUs: number;
+}
+
+export interface RouteTableOptions {
+  readonly bucket: Bucket;
+  /** Told of each key before its entry is written or removed here. */
+  readonly onTouched?: (key: string) => void;
+  readonly channels?: ChannelWriter;
+}
 
 export class RouteTable {
   readonly #bucket: Bucket;
+  readonly #o: RouteTableOptions;
 
-  constructor(bucket: Bucket) {
-    this.#bucket = bucket;
+  constructor(options: RouteTableOptions) {
+    this.#bucket = options.bucket;
+    this.#o = options;
   }
 
-  /** Resolves when the table has the agent's route, or a later one. */
-  ensure(agent: PlacedAgent): Promise<void> {
-    return this.ensureRoute(routeKey(agent.org, agent.id), routeOf(agent));
+  /** Resolves when the table has the agent's route, or a later one. `fresh`: it is most likely not there yet. */
+  ensure(agent: PlacedAgent, fresh = false): Promise<void> {
+    const [key, entry] = agentEntry(agent);
+    return this.ensureEntry(key, entry, fresh);
   }
 
-  async ensureRoute(key: string, route: Route): Promise<void> {
-    const bytes = encode(Route, route);
+  async ensureMany(agents: readonly PlacedAgent[]): Promise<void> {
+    for (const some of slices(agents, AT_ONCE))
+      await Promise.all(some.map((agent) => this.ensure(agent, true)));
+  }
+
+  /** Resolves when the table has the members that the channels have now, or had later. */
+  async ensureChannels(ids: readonly string[]): Promise<void> {
+    const { channels } = this.#o;
+    if (channels !== undefined) await Promise.all(ids.map((id) => channels.write(id, this)));
+  }
+
+  async ensureEntry(key: string, wanted: WantedEntry, fresh = false): Promise<void> {
+    this.#o.onTouched?.(key);
     for (let attempt = 0; attempt < TRIES; attempt++) {
-      const entry = await this.#bucket.get(key);
-      const there = entry && decodeRoute(entry.value);
-      if (there && (there.epoch > route.epoch || sameRoute(there, route))) return;
+      const entry = fresh && attempt === 0 ? undefined : await this.#bucket.get(key);
+      if (entry && !isOutdated({ epoch: epochOf(key, entry.value), bytes: entry.value }, wanted)) return;
       try {
-        if (entry) await this.#bucket.update(key, bytes, entry.revision);
-        else await this.#bucket.create(key, bytes);
+        if (entry) await this.#bucket.update(key, wanted.bytes, entry.revision);
+        else await this.#bucket.create(key, wanted.bytes);
         return;
       } catch (error) {
         if (!isRace(error)) throw error;
@@ -44,58 +79,55 @@ export class RouteTable {
   }
 
   /** Idempotent. */
-  remove(org: string, agent: string): Promise<void> {
-    return this.removeKey(routeKey(org, agent));
+  remove(org: string, id: string): Promise<void> {
+    return this.removeKey(routeKey(org, id));
+  }
+
+  async removeMany(gone: readonly { readonly org: string; readonly id: string }[]): Promise<void> {
+    for (const some of slices(gone, AT_ONCE))
+      await Promise.all(some.map(({ org, id }) => this.remove(org, id)));
   }
 
   async removeKey(key: string): Promise<void> {
+    this.#o.onTouched?.(key);
     if (await this.#bucket.get(key)) await this.#bucket.delete(key);
   }
 
-  /** Keys of the routes of an org. */
+  /** Keys of the entries of an org. */
   keysOf(org: string): Promise<string[]> {
     return this.#bucket.keys(routeKey(org, '*'));
   }
 
-  /** All entries there are at this moment; rejects when `over` aborts first. */
-  async readAll(over: AbortSignal): Promise<Map<string, PresentRoute>> {
-    const found = new Map<string, PresentRoute>();
+  /** The bucket forgets that there was an entry, unless it was written again. */
+  forget({ key, revision }: Marker): Promise<void> {
+    return this.#bucket.purge(key, revision);
+  }
+
+  /** All there is at this moment; rejects when `over` aborts first. */
+  async readAll(over: AbortSignal): Promise<TableRead> {
+    const entries = new Map<string, PresentEntry>();
+    const markers = new Map<string, Marker>();
     const read = Promise.withResolvers<void>();
     const giveUp = () => read.reject(over.reason);
-    const onEntry = ({ key, value, revision }: WatchEntry) => {
-      if (parseRouteKey(key)?.kind === 'node') return;
-      if (value === undefined) found.delete(key);
-      else found.set(key, { route: decodeRoute(value), revision });
+    const onEntry = ({ key, value, revision, storedAtUs }: WatchEntry) => {
+      if (value === undefined) {
+        entries.delete(key);
+        markers.set(key, { key, revision, storedAtUs });
+      } else {
+        markers.delete(key);
+        entries.set(key, { epoch: epochOf(key, value), bytes: value, revision });
+      }
     };
     over.throwIfAborted();
     over.addEventListener('abort', giveUp);
-    const watch = await this.#bucket.watch(onEntry, read.resolve, { onClosed: read.reject });
+    const watch = await this.#bucket.watch(onEntry, read.resolve, { onClosed: read.reject, removals: true });
     try {
       await read.promise;
     } finally {
       over.removeEventListener('abort', giveUp);
       watch.stop();
     }
-    return found;
-  }
-}
-
-export function routeOf(agent: PlacedAgent): Route {
-  return Route.fromPartial({
-    agent: agent.id,
-    name: agent.name,
-    node: agent.node,
-    nodeName: agent.nodeName,
-    epoch: agent.epoch,
-    shard: agent.shard,
-  });
-}
-
-function decodeRoute(bytes: Uint8Array): Route | undefined {
-  try {
-    return Route.decode(bytes);
-  } catch {
-    return undefined;
+    return { entries, markers: [...markers.values()] };
   }
 }
 

@@ -1,28 +1,38 @@
-/** Reads and writes agents; a name is won by one insert, whatever else happens at the same moment. */
+/** Reads agents, and hands on what writes them. */
 
 import type { Store } from '@fleetwire/store';
+import {
+  type AgentBounds,
+  insertOne,
+  type NewAgent,
+  type Refreshed,
+  type Removal,
+  refresh,
+  removeAgents,
+  rename,
+} from './agent-writes.ts';
 import type { AgentRow } from './entities.ts';
 import { takenNames } from './nodes.ts';
-import { lockOrg } from './orgs.ts';
+
+export type { AgentBounds, InsertOutcome, NewAgent, RemovedAgent } from './agent-writes.ts';
 
 /** An agent with what is told of its node. */
 export interface PlacedAgent extends AgentRow {
   readonly nodeName: string;
   readonly shard: number;
   readonly lastSeenAtMs: number;
-}
-
-export type NewAgent = Omit<AgentRow, 'epoch'>;
-export type InsertOutcome = 'inserted' | 'name_taken' | 'node_full' | 'org_full' | 'node_gone';
-
-export interface AgentBounds {
-  readonly perNode: number;
-  /** Of the whole org; undefined: none. */
-  readonly perOrg: number | undefined;
+  /** When the node said goodbye last; 0: never. */
+  readonly leftAtMs: number;
+  /** Id of the node that its mail is on the way from; empty: none. */
+  readonly movingFrom: string;
 }
 
 const PLACED = `select a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registered_at_ms as "registeredAtMs",
-    a.epoch, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs"
+    a.epoch, a.model, a.capabilities, a.tools, a.repo, a.visibility, a.policy_group as "policyGroup", a.location,
+    a.movable, a.suspended, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs",
+    n.left_at_ms as "leftAtMs",
+    coalesce((select m.from_node from moves m where m.agent = a.id and m.to_node = a.node and m.state <> 'done'
+      order by m.epoch desc limit 1), '') as "movingFrom"
   from agents a join nodes n on n.id = a.node`;
 
 export function agentRows(store: Store) {
@@ -31,37 +41,47 @@ export function agentRows(store: Store) {
   const one = async (where: string, params: readonly unknown[]) => (await placed(where, params))[0];
   return {
     /** Exact at any number of replicas. What is refused leaves nothing behind. */
-    insert: (agent: NewAgent, bounds: AgentBounds): Promise<InsertOutcome> => insert(store, agent, bounds),
+    insert: (agent: NewAgent, bounds: AgentBounds) => insertOne(store, agent, bounds),
 
     countOfOrg: async (org: string): Promise<number> => {
-      const [row] = await store.query<{ present: number }>(PRESENT, [org]);
+      const sql = 'select coalesce(sum(agents), 0)::int as present from nodes where org = $1';
+      const [row] = await store.query<{ present: number }>(sql, [org]);
       return row!.present;
     },
 
     byName: (org: string, folded: string) => one('where a.org = $1 and a.folded = $2', [org, folded]),
     byId: (org: string, id: string) => one('where a.org = $1 and a.id = $2', [org, id]),
+    byIds: (ids: readonly string[]) => placed('where a.id = any ($1)', [ids]),
+    /** Those that are meant by their ids or by their folded names. */
+    meant: (org: string, ids: readonly string[], folded: readonly string[]) =>
+      placed('where a.org = $1 and (a.id = any ($2) or a.folded = any ($3))', [org, ids, folded]),
 
     /** Of `folded`, those that are taken. */
     taken: (org: string, folded: readonly string[]) => takenNames(store, 'agents', org, folded),
 
-    setAdapter: async (id: string, adapter: string): Promise<void> => {
-      await store.query('update agents set adapter = $2 where id = $1', [id, adapter]);
-    },
+    /** Gives the new epoch of each that is (still) of this node. */
+    refresh: (node: string, rows: readonly Refreshed[]): Promise<Map<string, number>> =>
+      refresh(store, node, rows),
 
-    /** True when this call removed it. */
-    remove: (org: string, id: string, node: string): Promise<boolean> =>
-      store.transaction(async ({ query }) => {
-        const gone = await query('delete from agents where org = $1 and id = $2 and node = $3 returning id', [
-          org,
-          id,
-          node,
-        ]);
-        if (gone.length === 1) await query('update nodes set agents = agents - 1 where id = $1', [node]);
-        return gone.length === 1;
-      }),
+    rename: (
+      org: string,
+      id: string,
+      node: string,
+      name: { readonly name: string; readonly folded: string },
+    ) => rename(store, org, id, node, name),
+
+    /** Those that this call removed. */
+    remove: (removal: Removal) => removeAgents(store, removal),
 
     list: (org: string, after: string, limit: number) =>
       placed('where a.org = $1 and a.folded > $2 order by a.folded limit $3', [org, after, limit]),
+
+    /** `node`: id or name. */
+    listOfNode: (org: string, node: string, after: string, limit: number) =>
+      placed(
+        `where a.org = $1 and (n.id = $2 or n.folded = lower($2)) and a.folded > $3 order by a.folded limit $4`,
+        [org, node, after, limit],
+      ),
 
     /** Names of about the length of a mistyped one, to choose a suggestion from. */
     namesLike: async (org: string, length: number, slack: number, limit: number): Promise<string[]> => {
@@ -75,50 +95,7 @@ export function agentRows(store: Store) {
     /** All agents of all orgs in the order of their ids, `limit` after `afterId`. */
     scan: (afterId: string, limit: number) =>
       placed('where a.id > $1 order by a.id limit $2', [afterId, limit]),
-
-    byIds: (ids: readonly string[]) => placed('where a.id = any ($1)', [ids]),
   };
 }
 
 export type AgentRows = ReturnType<typeof agentRows>;
-
-/** Nodes are few and each knows the number of its agents. */
-const PRESENT = 'select coalesce(sum(agents), 0)::int as present from nodes where org = $1';
-const FOREIGN_KEY_VIOLATION = '23503';
-
-/** Thrown to undo the insert. */
-class Refused extends Error {
-  readonly outcome: InsertOutcome;
-  constructor(outcome: InsertOutcome) {
-    super(outcome);
-    this.outcome = outcome;
-  }
-}
-
-function insert(store: Store, a: NewAgent, bounds: AgentBounds): Promise<InsertOutcome> {
-  const attempt = store.transaction(async ({ query }): Promise<InsertOutcome> => {
-    const rows = await query(
-      `insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch)
-       values ($1, $2, $3, $4, $5, $6, $7, nextval('route_epochs')) on conflict (org, folded) do nothing returning id`,
-      [a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registeredAtMs],
-    );
-    if (rows.length === 0) return 'name_taken';
-    // From here to the commit one at a time, so that each sees what the one before has added.
-    if (bounds.perOrg !== undefined) await lockOrg(query, a.org);
-    const counted = await query(
-      'update nodes set agents = agents + 1 where id = $1 and agents < $2 returning agents',
-      [a.node, bounds.perNode],
-    );
-    if (counted.length === 0) throw new Refused('node_full');
-    if (bounds.perOrg !== undefined) {
-      const [row] = await query<{ present: number }>(PRESENT, [a.org]);
-      if (row!.present > bounds.perOrg) throw new Refused('org_full');
-    }
-    return 'inserted';
-  });
-  return attempt.catch((error: unknown) => {
-    if (error instanceof Refused) return error.outcome;
-    if ((error as { code?: unknown }).code === FOREIGN_KEY_VIOLATION) return 'node_gone';
-    throw error;
-  });
-}

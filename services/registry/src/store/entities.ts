@@ -3,6 +3,12 @@
 import { defineEntity, type InferEntity, p } from '@fleetwire/store';
 
 const text = () => p.string().columnType('text');
+const list = () => p.array().columnType('text[]');
+
+export interface StoredLocation {
+  readonly kind?: string;
+  readonly details?: Readonly<Record<string, string>>;
+}
 
 /** As a node has told, checked. */
 export interface StoredFacts {
@@ -93,8 +99,19 @@ export const Agent = defineEntity({
     node: text().index('agents_node'),
     adapter: text(),
     registeredAtMs: p.bigint('number'),
-    /** From the sequence route_epochs: grows over all agents. */
+    /** From the sequence route_epochs: grows over all agents, and with every change of this row. */
     epoch: p.bigint('number'),
+    model: text().defaultRaw("''"),
+    capabilities: list().defaultRaw("'{}'"),
+    /** Null: all. */
+    tools: list().strictNullable(),
+    repo: text().defaultRaw("''"),
+    visibility: text().defaultRaw("'isolated'"),
+    policyGroup: text().defaultRaw("''"),
+    location: p.json<StoredLocation>().columnType('jsonb').defaultRaw("'{}'"),
+    movable: p.boolean().defaultRaw('false'),
+    /** Its workspace is. */
+    suspended: p.boolean().defaultRaw('false'),
   },
   uniques: [{ name: 'agents_org_name', properties: ['org', 'folded'] }],
 });
@@ -126,6 +143,44 @@ export const RemovedKey = defineEntity({
   ],
 });
 export type RemovedKeyRow = InferEntity<typeof RemovedKey>;
+/** Channels and groups. */
+export const Channel = defineEntity({
+  name: 'Channel',
+  tableName: 'channels',
+  properties: {
+    id: text().primary(),
+    org: text(),
+    /** channel or group. */
+    kind: text(),
+    name: text(),
+    folded: text(),
+    createdBy: text(),
+    createdAtMs: p.bigint('number'),
+    /** Grows with every change of its members, by a trigger. */
+    epoch: p.bigint('number'),
+    /** Of the route that was written last. */
+    writtenEpoch: p.bigint('number').defaultRaw('0'),
+    /** Deletions of its org before it was made. */
+    deletion: p.bigint('number').defaultRaw('0'),
+  },
+  uniques: [{ name: 'channels_org_name', properties: ['org', 'kind', 'folded'] }],
+  indexes: [
+    {
+      name: 'channels_unwritten',
+      expression: 'create index channels_unwritten on channels (id) where epoch > written_epoch',
+    },
+  ],
+});
+export type ChannelRow = InferEntity<typeof Channel>;
+
+export const ChannelMember = defineEntity({
+  name: 'ChannelMember',
+  tableName: 'channel_members',
+  properties: {
+    channel: text().primary(),
+    agent: text().primary().index('channel_members_agent'),
+  },
+});
 
 /** Locked by what must not happen twice at once in an org. */
 export const Org = defineEntity({
@@ -147,4 +202,4 @@ export const Secret = defineEntity({
   },
 });
 
-export const entities = [Node, Agent, RemovedKey, Org, Secret];
+export const entities = [Node, Agent, Channel, ChannelMember, RemovedKey, Org, Secret];

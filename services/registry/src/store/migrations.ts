@@ -130,12 +130,16 @@ class FollowMachines extends Migration {
       created_by text not null,
       created_at_ms bigint not null,
       epoch bigint not null,
+      written_epoch bigint not null default 0,
+      deletion bigint not null default 0,
       constraint channels_org_name unique (org, kind, folded))`);
     this.addSql(`create table channel_members (
       channel text not null references channels (id) on delete cascade,
       agent text not null references agents (id) on delete cascade,
       primary key (channel, agent))`);
     this.addSql('create index channel_members_agent on channel_members (agent)');
+    this.addSql('create index channels_unwritten on channels (id) where epoch > written_epoch');
+    this.#countMemberships();
     this.addSql(`create table moves (
       agent text not null,
       epoch bigint not null,
@@ -151,6 +155,24 @@ class FollowMachines extends Migration {
       primary key (agent, epoch))`);
     this.addSql('create index moves_state on moves (state, changed_at_ms)');
     this.addSql('create index moves_from on moves (from_node, state)');
+  }
+
+  /** Whoever changes a membership, also by removing an agent, makes the channel's route out of date. */
+  #countMemberships(): void {
+    this.addSql(`create function count_memberships() returns trigger language plpgsql as $$
+      begin
+        update channels set epoch = nextval('route_epochs')
+          where id in (select distinct channel from changed_members);
+        return null;
+      end $$`);
+    for (const [what, table] of [
+      ['insert', 'new'],
+      ['delete', 'old'],
+    ]) {
+      this.addSql(`create trigger channel_members_${what} after ${what} on channel_members
+        referencing ${table} table as changed_members
+        for each statement execute function count_memberships()`);
+    }
   }
 }
 

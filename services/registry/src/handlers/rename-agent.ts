@@ -1,0 +1,58 @@
+/** RenameAgent: another name for the same agent; whoever had mail under way to it still reaches it. */
+
+import type { RenameAgentRequest, RenameAgentResponse } from '@fleetwire/gen/registry';
+import type { Caller } from '@fleetwire/identity';
+import { checkName, FleetwireError, foldName } from '@fleetwire/kernel';
+import { requireActing } from '../domain/agent-callers.ts';
+import { agentUnknown, notTheOwner } from '../domain/errors.ts';
+import { requireOpen } from '../domain/orgs.ts';
+import { named } from './deregister-agent.ts';
+import { nearest, shownAgent } from './find-agents.ts';
+import { nudge } from './nudge.ts';
+import type { RegistryParts } from './parts.ts';
+import { takenBy } from './placing.ts';
+
+/** The name may be taken and freed, or the agent moved, between two looks. */
+const TRIES = 3;
+
+/** Idempotent. Throws NAME_TAKEN, UNKNOWN_AGENT, NOT_THE_OWNER, INVALID_NAME, WORKSPACE_SUSPENDED. */
+export async function renameAgent(
+  parts: RegistryParts,
+  request: RenameAgentRequest,
+  caller: Caller,
+): Promise<RenameAgentResponse> {
+  const { node, org, actor } = requireActing(caller, ['admin']);
+  const { name } = request;
+  checkName(name, 'agent');
+  const access = requireOpen(parts.orgs, org);
+  const folded = foldName(name);
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const agent = await named(parts, org, request.agent, true);
+    if (agent === undefined) throw agentUnknown(request.agent, await nearest(parts, org, request.agent));
+    if (node !== undefined && agent.node !== node) throw notTheOwner();
+    // Neither a way into a suspended workspace nor out of it.
+    const refused = access?.acceptsAgent(name) ?? access?.acceptsAgent(agent.name);
+    if (refused !== undefined) throw refused;
+    const renamed =
+      agent.name === name || (await parts.agents.rename(org, agent.id, agent.node, { name, folded }));
+    if (renamed === 'gone') continue;
+    if (renamed === 'name_taken') {
+      const holder = await parts.agents.byName(org, folded);
+      if (holder === undefined) continue;
+      throw await takenBy(parts, name, holder, { org, name: agent.nodeName });
+    }
+    const now = await parts.agents.byId(org, agent.id);
+    if (now === undefined) continue;
+    await parts.routes.ensure(now);
+    if (renamed === 'renamed') {
+      const details = { name: now.name, before: agent.name, node: now.node };
+      const id = `agent_renamed-${now.id}-${now.epoch}`;
+      parts.announcer.tell({ org, name: 'agent_renamed', target: now.id, actor, details, id });
+      if (actor !== now.node) nudge(parts.broker, org, now.node, 'roster');
+    }
+    return { agent: shownAgent(parts, now) };
+  }
+  throw new FleetwireError('aborted', 'NAME_IN_MOTION', `"${name}" is being registered and removed`, {
+    retryAfterMs: 100,
+  });
+}

@@ -1,0 +1,183 @@
+/** One batch of a roster: what is known is refreshed, what is new registered, what is another's refused. */
+
+import type { OrgAccess } from '@fleetwire/access';
+import type { RosterOutcome } from '@fleetwire/gen/registry';
+import { type FleetwireError, foldName, newId } from '@fleetwire/kernel';
+import { agentMoved, nameTaken } from '../domain/agent-errors.ts';
+import type { RosterItem } from '../domain/roster.ts';
+import { suggestions } from '../domain/suggest.ts';
+import type { Refreshed } from '../store/agent-writes.ts';
+import type { PlacedAgent } from '../store/agents.ts';
+import type { NodeRow } from '../store/entities.ts';
+import { shownAgent } from './find-agents.ts';
+import type { RegistryParts } from './parts.ts';
+import { boundsOf, changeOf, newRow, refusalOf, reservedUntil, stored } from './placing.ts';
+
+/** Of each taken name that many others are tried, so that a roster of taken names stays cheap. */
+const SUGGESTIONS = 10;
+
+type Answer = PlacedAgent | FleetwireError;
+
+/** In the order of the batch. Routes are there when it resolves. */
+export async function placeBatch(
+  parts: RegistryParts,
+  node: NodeRow,
+  batch: readonly RosterItem[],
+  access: OrgAccess | undefined,
+): Promise<RosterOutcome[]> {
+  const answers = new Map<RosterItem, Answer>();
+  const taken = new Map<RosterItem, PlacedAgent>();
+  const { known, fresh } = await sorted(parts, node, batch, access, answers, taken);
+  await refreshKnown(parts, node, known, answers);
+  const registered = await registerFresh(parts, node, fresh, answers, taken);
+  await refuseTaken(parts, node, taken, answers);
+  const there = [...answers.values()].filter((answer): answer is PlacedAgent => 'folded' in answer);
+  await parts.routes.ensureMany(there.filter((row) => !parts.view.shows(row)));
+  for (const row of registered) tellRegistered(parts, node, row);
+  return batch.map((item) => shownOutcome(parts, answers.get(item)!));
+}
+
+/** Whose each one is by now. */
+async function sorted(
+  parts: RegistryParts,
+  node: NodeRow,
+  batch: readonly RosterItem[],
+  access: OrgAccess | undefined,
+  answers: Map<RosterItem, Answer>,
+  taken: Map<RosterItem, PlacedAgent>,
+) {
+  const meant = batch.filter((item) => item.refused === undefined);
+  const rows = await parts.agents.meant(
+    node.org,
+    meant.map(({ id }) => id).filter((id) => id !== ''),
+    meant.map(({ folded }) => folded),
+  );
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const byName = new Map(rows.map((row) => [row.folded, row]));
+  const known = new Map<RosterItem, PlacedAgent>();
+  const fresh: RosterItem[] = [];
+  for (const item of batch) {
+    const row = byId.get(item.id) ?? byName.get(item.folded);
+    const suspended = row === undefined ? access?.acceptsAgent(item.name) : undefined;
+    if (item.refused !== undefined) answers.set(item, item.refused);
+    else if (suspended !== undefined) answers.set(item, suspended);
+    else if (row === undefined) fresh.push(item);
+    else if (row.node === node.id) known.set(item, row);
+    else if (row.id === item.id) answers.set(item, agentMoved(row.nodeName));
+    else taken.set(item, row);
+  }
+  return { known, fresh };
+}
+
+async function refreshKnown(
+  parts: RegistryParts,
+  node: NodeRow,
+  known: ReadonlyMap<RosterItem, PlacedAgent>,
+  answers: Map<RosterItem, Answer>,
+): Promise<void> {
+  const changed: Refreshed[] = [];
+  for (const [item, row] of known) {
+    const profile = changeOf(row, item);
+    if (profile !== undefined) changed.push({ ...stored(profile), id: row.id, adapter: item.adapter });
+  }
+  const epochs = changed.length === 0 ? undefined : await parts.agents.refresh(node.id, changed);
+  const now = new Map(changed.map((row) => [row.id, row]));
+  for (const [item, row] of known) {
+    const to = now.get(row.id);
+    const epoch = epochs?.get(row.id);
+    if (to === undefined) answers.set(item, row);
+    else answers.set(item, epoch === undefined ? agentMoved(row.nodeName) : { ...row, ...to, epoch });
+  }
+}
+
+/** The rows of those that are new. */
+async function registerFresh(
+  parts: RegistryParts,
+  node: NodeRow,
+  fresh: readonly RosterItem[],
+  answers: Map<RosterItem, Answer>,
+  taken: Map<RosterItem, PlacedAgent>,
+): Promise<PlacedAgent[]> {
+  if (fresh.length === 0) return [];
+  const rows = fresh.map((item) => newRow(parts, node, newId('agent', parts.random), item));
+  const done = await parts.roster.insert(node.org, node.id, rows, boundsOf(parts, node.org));
+  const refused = done.refused && (await refusalOf(parts, node.org, done.refused));
+  const lost: RosterItem[] = [];
+  const registered: PlacedAgent[] = [];
+  for (const [i, item] of fresh.entries()) {
+    const epoch = done.inserted.get(rows[i]!.id);
+    if (epoch === undefined) {
+      if (i >= done.tried) answers.set(item, refused!);
+      else lost.push(item);
+      continue;
+    }
+    const { id: nodeId, name: nodeName, org, shard, lastSeenAtMs } = node;
+    const placed = { org, node: nodeId, nodeName, shard, lastSeenAtMs, leftAtMs: 0, movingFrom: '' };
+    const row: PlacedAgent = { ...rows[i]!, ...placed, epoch };
+    registered.push(row);
+    answers.set(item, row);
+  }
+  await sortLost(parts, node, lost, answers, taken);
+  return registered;
+}
+
+/** Their names were taken at the same moment, perhaps by another call of this node. */
+async function sortLost(
+  parts: RegistryParts,
+  node: NodeRow,
+  lost: readonly RosterItem[],
+  answers: Map<RosterItem, Answer>,
+  taken: Map<RosterItem, PlacedAgent>,
+): Promise<void> {
+  if (lost.length === 0) return;
+  const holders = await parts.agents.meant(
+    node.org,
+    [],
+    lost.map(({ folded }) => folded),
+  );
+  const byName = new Map(holders.map((row) => [row.folded, row]));
+  for (const item of lost) {
+    const holder = byName.get(item.folded);
+    if (holder?.node === node.id) answers.set(item, holder);
+    else if (holder !== undefined) taken.set(item, holder);
+    else answers.set(item, nameTaken(item.name, { node: '', nodeName: 'that has just gone' }, undefined));
+  }
+}
+
+async function refuseTaken(
+  parts: RegistryParts,
+  node: NodeRow,
+  taken: ReadonlyMap<RosterItem, PlacedAgent>,
+  answers: Map<RosterItem, Answer>,
+): Promise<void> {
+  if (taken.size === 0) return;
+  const tried = new Map(
+    [...taken.keys()].map((item) => [item, suggestions(item.name, node.name).slice(0, SUGGESTIONS)]),
+  );
+  const used = await parts.agents.taken(node.org, [...tried.values()].flat().map(foldName));
+  for (const [item, holder] of taken) {
+    const free = tried.get(item)!.find((name) => !used.has(foldName(name)));
+    const held = { ...holder, reservedUntilMs: reservedUntil(parts, holder) };
+    answers.set(item, nameTaken(holder.name, held, free));
+  }
+}
+
+function tellRegistered(parts: RegistryParts, node: NodeRow, row: PlacedAgent): void {
+  const details = { name: row.name, node: node.id, node_name: node.name };
+  const id = `agent_registered-${row.id}`;
+  parts.announcer.tell({
+    org: row.org,
+    name: 'agent_registered',
+    target: row.id,
+    actor: node.id,
+    details,
+    id,
+  });
+}
+
+function shownOutcome(parts: RegistryParts, answer: Answer): RosterOutcome {
+  if ('folded' in answer)
+    return { agent: shownAgent(parts, answer), reason: '', message: '', suggestion: '' };
+  const { reason, message, details } = answer;
+  return { agent: undefined, reason, message, suggestion: details['suggestion'] ?? '' };
+}

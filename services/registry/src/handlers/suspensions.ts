@@ -1,0 +1,111 @@
+/** Follows suspended workspaces: their agents are marked, in PostgreSQL and in the routing table, until they work again. */
+
+import type { OrgAccess } from '@fleetwire/access';
+import { asFleetwireError, backoffMs, foldName, pause, slices } from '@fleetwire/kernel';
+import type { OrgDirectory } from '@fleetwire/runtime';
+import type { Logger } from '@fleetwire/telemetry';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { AgentRows } from '../store/agents.ts';
+import type { SweepRows } from '../store/sweeps.ts';
+
+export interface SuspensionsOptions {
+  readonly orgs: Pick<OrgDirectory, 'get' | 'all' | 'onChange'>;
+  readonly sweeps: Pick<SweepRows, 'suspend' | 'orgsWithSuspended'>;
+  readonly agents: Pick<AgentRows, 'byIds'>;
+  readonly routes: Pick<RouteTable, 'ensureMany'>;
+  readonly log: Pick<Logger, 'warn' | 'info'>;
+}
+
+const RETRY = { initialMs: 200, maxMs: 10_000 } as const;
+const IDLE_MS = 600_000;
+const BATCH = 500;
+
+/** Every replica does it: the one that changes a row writes its route. All of it can be repeated. */
+export class Suspensions {
+  readonly name = 'suspensions';
+  readonly #o: SuspensionsOptions;
+  readonly #stopping = new AbortController();
+  /** Orgs to look at; no more than there are. */
+  readonly #due = new Set<string>();
+  /** What was set of each org, so that its other changes cost nothing. */
+  readonly #set = new Map<string, string>();
+  #wake: () => void = () => undefined;
+  #unfollow: () => void = () => undefined;
+  #loop: Promise<void> = Promise.resolve();
+  #listed = false;
+
+  constructor(options: SuspensionsOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#unfollow = this.#o.orgs.onChange((access) => this.#note(access));
+    for (const access of this.#o.orgs.all()) this.#note(access);
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#unfollow();
+    this.#stopping.abort();
+    this.#wake();
+    await this.#loop;
+  }
+
+  #note(access: OrgAccess): void {
+    const { org } = access.state;
+    const names = suspendedNames(access).join();
+    if (names === (this.#set.get(org) ?? '')) return;
+    this.#due.add(org);
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let failures = 0; !signal.aborted; ) {
+      const news = new AbortController();
+      this.#wake = () => news.abort();
+      const done = await this.#attempt();
+      failures = done ? 0 : failures + 1;
+      if (done && this.#due.size > 0) continue;
+      const waitMs = done ? IDLE_MS : backoffMs(RETRY, failures - 1);
+      await pause(waitMs, AbortSignal.any(done ? [signal, news.signal] : [signal]));
+    }
+  }
+
+  async #attempt(): Promise<boolean> {
+    try {
+      // Those that this process knows nothing of: they were marked before it started.
+      if (!this.#listed) for (const org of await this.#o.sweeps.orgsWithSuspended()) this.#due.add(org);
+      this.#listed = true;
+      for (const org of this.#due) {
+        if (this.#stopping.signal.aborted) break;
+        this.#due.delete(org);
+        await this.#settle(org).catch((error: unknown) => {
+          this.#due.add(org);
+          throw error;
+        });
+      }
+      return true;
+    } catch (error) {
+      this.#o.log.warn({ err: asFleetwireError(error) }, 'suspended workspaces cannot be followed now');
+      return false;
+    }
+  }
+
+  async #settle(org: string): Promise<void> {
+    const { orgs, sweeps, agents, routes, log } = this.#o;
+    const access = orgs.get(org);
+    // Org has not published it yet: what was marked stays.
+    if (access === undefined) return;
+    const names = suspendedNames(access);
+    const changed = await sweeps.suspend(org, names);
+    for (const ids of slices(changed, BATCH)) await routes.ensureMany(await agents.byIds(ids));
+    this.#set.set(org, names.join());
+    if (changed.length > 0) log.info({ org, agents: changed.length }, 'suspended workspaces have changed');
+  }
+}
+
+function suspendedNames({ state }: OrgAccess): string[] {
+  const names = state.assignments.filter(({ suspended }) => suspended).map(({ agent }) => foldName(agent));
+  return names.toSorted((a, b) => (a < b ? -1 : 1));
+}

@@ -1,0 +1,68 @@
+/** SyncRoster: all agents of a node at once, in batches; what is not in the list is taken away. */
+
+import { LIMITS } from '@fleetwire/contract';
+import type { RosterOutcome, SyncRosterRequest, SyncRosterResponse } from '@fleetwire/gen/registry';
+import { type Caller, rosterDigest } from '@fleetwire/identity';
+import { isName, nowMs } from '@fleetwire/kernel';
+import { rosterTooLarge } from '../domain/agent-errors.ts';
+import { requireNode } from '../domain/callers.ts';
+import { nodeUnknown } from '../domain/errors.ts';
+import { requireOpen } from '../domain/orgs.ts';
+import { type RosterItem, readRoster } from '../domain/roster.ts';
+import type { NodeRow } from '../store/entities.ts';
+import { tellRemoved } from './deregister-agent.ts';
+import type { RegistryParts } from './parts.ts';
+import { placeBatch } from './roster-batch.ts';
+
+/** Agents that one statement writes. */
+const BATCH = 500;
+
+/**
+ * Never touches an agent of another node. What was registered or changed since the call came stays, whatever the list says.
+ * Idempotent. Throws ROSTER_TOO_LARGE; what is wrong with one agent is told in its outcome.
+ */
+export async function syncRoster(
+  parts: RegistryParts,
+  request: SyncRosterRequest,
+  caller: Caller,
+): Promise<SyncRosterResponse> {
+  const { node: nodeId, org } = requireNode(caller);
+  if (request.agents.length > LIMITS.rosterAgents) throw rosterTooLarge(LIMITS.rosterAgents);
+  const access = requireOpen(parts.orgs, org);
+  const node = await parts.nodes.byId(nodeId);
+  if (node === null || node.org !== org) throw nodeUnknown();
+  const epoch = await parts.roster.epochNow();
+  const items = readRoster(request.agents);
+  const outcomes: RosterOutcome[] = [];
+  for (let from = 0; from < items.length; from += BATCH) {
+    const batch = items.slice(from, from + BATCH);
+    outcomes.push(...(await placeBatch(parts, node, batch, access)));
+  }
+  await removeMissing(parts, node, items, outcomes, epoch);
+  return { outcomes, rosterDigest: rosterDigest(await parts.roster.idsOf(node.id)) };
+}
+
+/** Those of the node that are not in its list; of one that it lists wrongly, it still says that it has it. */
+async function removeMissing(
+  parts: RegistryParts,
+  node: NodeRow,
+  items: readonly RosterItem[],
+  outcomes: readonly RosterOutcome[],
+  epoch: number,
+): Promise<void> {
+  const listed = new Set<string>();
+  for (const { id } of items) if (id !== '') listed.add(id);
+  for (const { agent } of outcomes) if (agent !== undefined) listed.add(agent.id);
+  // One that cannot be taken as it is described is still there.
+  const refused = items.filter((item) => item.refused !== undefined && isName(item.name));
+  const folded = refused.map((item) => item.folded);
+  const there = { ids: [...listed], folded };
+  for (;;) {
+    const missing = await parts.roster.missing(node.id, there, epoch, BATCH);
+    if (missing.length === 0) return;
+    const gone = await parts.agents.remove({ ids: missing, node: node.id, nowMs: nowMs(parts.clock) });
+    await parts.routes.removeMany(gone);
+    tellRemoved(parts, gone, node.id, 'roster');
+    if (gone.length === 0) return;
+  }
+}

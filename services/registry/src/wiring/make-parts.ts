@@ -1,0 +1,140 @@
+/** Makes what the handlers are made of. */
+
+import { randomBytes } from 'node:crypto';
+import { keysFolder } from '@fleetwire/config';
+import { ROUTES_BUCKET } from '@fleetwire/contract';
+import { OrgServiceDefinition } from '@fleetwire/gen/org';
+import { publishedKeys } from '@fleetwire/identity';
+import { nowMs, systemRandom } from '@fleetwire/kernel';
+import { type OrgAccounts, readFabricRecord } from '@fleetwire/runtime';
+import { Allowance } from '../domain/allowance.ts';
+import { UsedNonces } from '../domain/challenge.ts';
+import { LastSeen } from '../domain/liveness.ts';
+import { Announcer } from '../handlers/announcer.ts';
+import { answerHeartbeat } from '../handlers/answer-heartbeat.ts';
+import { minting } from '../handlers/credentials.ts';
+import { Heartbeats } from '../handlers/heartbeat.ts';
+import { hubKeys } from '../handlers/hub-keys.ts';
+import { KnownNodes } from '../handlers/known-nodes.ts';
+import { NodeLoads } from '../handlers/node-loads.ts';
+import { NodeLook } from '../handlers/node-look.ts';
+import { nudge } from '../handlers/nudge.ts';
+import type { RegistryParts } from '../handlers/parts.ts';
+import { Rosters } from '../handlers/rosters.ts';
+import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
+import { ChannelWriter } from '../routing/channel-writer.ts';
+import { NodeRoutes } from '../routing/node-routes.ts';
+import { RouteTable } from '../routing/route-table.ts';
+import { WatchedRoutes } from '../routing/watched-routes.ts';
+import { agentRows } from '../store/agents.ts';
+import { channelRows } from '../store/channels.ts';
+import type { NodeKeys } from '../store/node-keys.ts';
+import { nodeState } from '../store/node-state.ts';
+import { nodeRows } from '../store/nodes.ts';
+import { rosterRows } from '../store/roster.ts';
+import { accountKeys } from './accounts.ts';
+import type { Context } from './context.ts';
+
+export type Settling = SettleParts & { readonly keys: NodeKeys };
+
+export async function partsOf(
+  context: Context,
+  accounts: OrgAccounts,
+  settling: Settling,
+): Promise<RegistryParts> {
+  const { broker, clock, log, tokens, orgs } = context;
+  const set = context.config.registry;
+  const urls = set.node_nats_urls || context.config.nats.url;
+  const { common, keys } = context.config;
+  const tables = await tablesOf(context);
+  const lifetimeMs = set.credentials_ttl_s * 1000;
+  return {
+    ...tables,
+    ...admissionOf(context),
+    nodeKeys: settling.keys,
+    hub: hubKeys(keysFolder({ common, keys })),
+    announcer: new Announcer({ publish: publisherOf(broker), clock, log, max: set.events_waiting_max }),
+    broker,
+    nudge: nudging(broker, set.look_ms),
+    settleKeys: (org) => settleKeys(settling, org),
+    syncRevision: (org) => tables.view.syncRevision(org),
+    lastSeen: new LastSeen(),
+    org: context.client(OrgServiceDefinition, { address: set.org_address }),
+    orgs,
+    consumers: broker.consumers,
+    mint: minting({ keysDir: accountKeys(context), accounts, lifetimeMs, clock, log }),
+    tokens,
+    clock,
+    random: systemRandom,
+    log,
+    config: set,
+    partitions: (await readFabricRecord(broker)).partitions,
+    secret: await tables.nodes.secret('challenge', randomBytes(32)),
+    natsUrls: urls.split(',').map((url) => url.trim()),
+    jwks: () => JSON.stringify(publishedKeys(context.trust, nowMs(clock))),
+  };
+}
+
+/** What was written before this replica came is known when this resolves. */
+export async function beatsOf({ broker, config: { registry: set } }: Context, parts: RegistryParts) {
+  const { clock, log, nodeRoutes, nodeState: state, known, lastSeen } = parts;
+  const max = set.known_nodes_max;
+  const rosters = new Rosters({ state, max });
+  const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
+  const look = new NodeLook({ state, lastSeen, known, rosters, clock, log, lookMs: set.look_ms });
+  await look.once();
+  const answering = { ...parts, look, rosters, loads };
+  const heartbeats = new Heartbeats({
+    answer: (beat, from) => answerHeartbeat(answering, beat, from),
+    broker,
+    clock,
+    log,
+    config: set,
+  });
+  return { look, heartbeats };
+}
+
+export function publisherOf(broker: Context['broker']): Context['broker']['store'] {
+  return (subject, payload, o) => broker.store(subject, payload, o);
+}
+
+/** Nodes, agents, channels and the routing table: in PostgreSQL, in the bucket and in memory. */
+async function tablesOf({ store, broker, clock, log, config: { registry: set } }: Context) {
+  const nodes = nodeRows(store);
+  const agents = agentRows(store);
+  const channels = channelRows(store);
+  const bucket = await broker.bucket(ROUTES_BUCKET);
+  const view = new WatchedRoutes({
+    bucket,
+    agents,
+    clock,
+    log,
+    rowsMax: set.rows_remembered_max,
+    changesMax: set.sync_changes_max,
+    markersKeepMs: set.markers_keep_ms,
+  });
+  const onTouched = (key: string) => view.distrust(key);
+  const routes = new RouteTable({ bucket, onTouched, channels: new ChannelWriter(channels) });
+  const known = new KnownNodes({
+    load: (id) => nodes.byId(id),
+    clock,
+    max: set.known_nodes_max,
+    freshMs: set.known_fresh_ms,
+  });
+  const ofNodes = { nodes, known, nodeState: nodeState(store), nodeRoutes: new NodeRoutes(bucket) };
+  return { ...ofNodes, agents, roster: rosterRows(store), channels, routes, view };
+}
+
+/** What bounds greetings. */
+function admissionOf({ config: { registry: set } }: Context) {
+  const { hellos_burst: burst, hellos_every_ms: everyMs, known_nodes_max: max } = set;
+  return { nonces: new UsedNonces(set.nonces_max), hellos: new Allowance({ burst, everyMs, max }) };
+}
+
+/** Twice: at once, and when the other replicas have looked at what has changed. */
+function nudging(broker: Context['broker'], lookMs: number): RegistryParts['nudge'] {
+  return (org, node, why) => {
+    nudge(broker, org, node, why);
+    setTimeout(() => nudge(broker, org, node, why), 2 * lookMs).unref();
+  };
+}

@@ -20,6 +20,7 @@ export {
 } from './org-account.ts';
 export type { OrgKeys } from './org-keys.ts';
 export { accountIssuer, loadOrgKeys, signingOfOrg, signingOfSeeds } from './org-keys.ts';
+export { rosterDigest } from './roster-digest.ts';
 export type { RotateOptions, Rotation } from './rotate-token-key.ts';
 export { rotateTokenKey } from './rotate-token-key.ts';
 export { OPERATOR } from './token-key-files.ts';

@@ -12,4 +12,5 @@ export type {
 export { type ConnectOptions, connect } from './connect.ts';
 export { SDK_LIMITS } from './limits.ts';
 export type { Message } from './message.ts';
+export type { Profile } from './profile.ts';
 export { type Answerable, typedMessage } from './typed-messages.ts';

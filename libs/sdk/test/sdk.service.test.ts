@@ -334,6 +334,49 @@ describe('sdk', () => {
     await assert.rejects(agent.send('bob', 'x'), { reason: 'SESSION_SUPERSEDED' });
   });
 
+  it('does not come back by itself once its agent was removed', async () => {
+    const agent = await attach('alice');
+    const reading = agent.messages().next();
+    node.goodbye = 'AGENT_REMOVED';
+    node.box('alice').wake();
+    await assert.rejects(reading, { kind: 'aborted', reason: 'AGENT_REMOVED' });
+    await assert.rejects(agent.send('bob', 'x'), { reason: 'AGENT_REMOVED' });
+    assert.equal(node.hellos, 1);
+  });
+
+  it('tells what the agent says of itself, again in each session', async () => {
+    const profile = { model: 'm-1', capabilities: ['review'], tools: [], movable: true };
+    await attach('alice', { profile, takeOver: true });
+    const told = () => {
+      const { profile, takeOver } = node.lastHello!;
+      return [profile?.model, profile?.capabilities, profile?.tools, profile?.movable, takeOver];
+    };
+    const expected = ['m-1', ['review'], { tools: [] }, true, true];
+    assert.deepEqual(told(), expected);
+    await node.kill();
+    await node.start();
+    await eventually(() => node.hellos === 2);
+    assert.deepEqual(told(), expected);
+    await attach('bob');
+    assert.equal(node.lastHello!.profile, undefined);
+  });
+
+  it('stays the same agent when the hub knows it by another id, and shows nothing twice', async () => {
+    const agent = await attach('alice');
+    const seen = collect(agent);
+    node.deliver('alice', { id: newMessageId(), body: bytes('one') });
+    node.deliver('alice', { id: newMessageId(), body: bytes('two') });
+    await eventually(() => seen.length === 2);
+    node.agentId = 'a_other';
+    await node.kill();
+    await node.start();
+    await eventually(() => node.hellos === 2 && agent.connected);
+    assert.deepEqual([agent.id, node.lastHello!.localId], ['a_other', 'l_alice']);
+    node.deliver('alice', { id: newMessageId(), body: bytes('three') });
+    await eventually(() => seen.includes('three'));
+    assert.deepEqual(seen, ['one', 'two', 'three']);
+  });
+
   it('close() lets what was sent be accepted and acknowledgements go out, then ends the loops', async () => {
     const agent = await attach('alice');
     const seen = collect(agent);
@@ -360,10 +403,11 @@ describe('sdk', () => {
     });
     await node.kill();
     node.token = 'right';
+    node.tokenOf = 'dave';
     await node.start();
     const wrong = { FLEETWIRE_NODE_ADDRESS: node.address, FLEETWIRE_AGENT_TOKEN: 'wrong' };
     await assert.rejects(connect({ env: wrong }), { reason: 'TOKEN_INVALID' });
-    const right = { ...wrong, FLEETWIRE_AGENT_TOKEN: 'right', FLEETWIRE_AGENT: 'dave' };
+    const right = { ...wrong, FLEETWIRE_AGENT_TOKEN: 'right', FLEETWIRE_AGENT: 'called so at its start' };
     const agent = await connect({ env: right });
     agents.push(agent);
     assert.equal(agent.name, 'dave');

@@ -1,7 +1,7 @@
 /** What of a node can be set, with defaults; every bound of the node has its name here. */
 
 import { defineSection, secretText, z } from '@fleetwire/config';
-import { TTL_CAP_MS } from '@fleetwire/contract';
+import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
 
 const count = (initial: number, max = 1_000_000) => z.number().int().min(1).max(max).default(initial);
 const ms = (initial: number, max = 86_400_000) => z.number().int().min(1).max(max).default(initial);
@@ -56,7 +56,10 @@ export const nodeSection = defineSection('node', {
   dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
   sessions: count(4096).describe('Sessions of agents at the same time'),
   hello_ms: ms(10_000, 60_000).describe('How long a session may take to say who it is'),
-  agents: count(4096).describe('Agents of this node'),
+  agents: count(4096, LIMITS.rosterAgents).describe('Agents of this node'),
+  roster_retry_ms: ms(60_000).describe(
+    'After which an agent that the registry has refused, such as one whose name is taken, is tried again',
+  ),
   waits: count(10_000).describe('Calls that wait for a message at the same time'),
   progress_messages: count(20_000).describe('Sent messages whose receipts are kept in memory'),
   pull_batch: count(8, 256).describe('Packs taken from the broker at once'),

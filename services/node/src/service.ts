@@ -131,7 +131,9 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     turns: engine.turns,
     door,
     log,
+    clock,
     agentsMax: settings.agents,
+    retryMs: settings.roster_retry_ms,
   });
   const tokens = orgTokens(engine, identity);
   const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, version });

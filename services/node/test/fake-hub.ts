@@ -20,8 +20,17 @@ import {
   type Receipt,
   ReceiptBatch,
 } from '@fleetwire/gen/message';
-import { type Agent, RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { verifyNodeSignature } from '@fleetwire/identity';
+import {
+  type Agent,
+  type AgentProfile,
+  type RegisterAgentRequest,
+  RegistryServiceDefinition,
+  type RosterAgent,
+  type RosterOutcome,
+  type SyncRequest,
+  type SyncResponse,
+} from '@fleetwire/gen/registry';
+import { rosterDigest, verifyNodeSignature } from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
 import { bindService, type RpcHandlers, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
@@ -64,6 +73,19 @@ export class FakeHub {
   refusals = 0;
   hellos = 0;
   opened = 0;
+  /** True: takes rosters and gives directories, as a hub of protocol 2. */
+  rosters = false;
+  /** What heartbeats are told about the roster. */
+  rosterDiffers = false;
+  /** Each roster that it was told. */
+  readonly told: RosterAgent[][] = [];
+  /** Resolved before a roster is answered. */
+  rosterHeld: Promise<unknown> = Promise.resolve();
+  readonly registrations: RegisterAgentRequest[] = [];
+  /** What heartbeats are told of the directory; 0: nothing. */
+  syncRevision = 0;
+  readonly syncs: SyncRequest[] = [];
+  sync: (request: SyncRequest) => Partial<SyncResponse> = () => ({ full: true, revision: this.syncRevision });
   #registry: RpcServer | undefined;
   #address = '';
   #stopping = false;
@@ -134,8 +156,8 @@ export class FakeHub {
       this.receipts.push(...ReceiptBatch.decode(message.data).receipts);
     });
     this.broker.subscribe(filters.allHeartbeats, (message) => {
-      const { known, revocations, orgStatus, trustDigest } = this;
-      const said = { known, revocations, orgStatus, trustDigest };
+      const { known, revocations, orgStatus, trustDigest, rosterDiffers, syncRevision } = this;
+      const said = { known, revocations, orgStatus, trustDigest, rosterDiffers, syncRevision };
       const reply = HeartbeatReply.fromPartial({ brokerTimeUs: systemClock.nowUs(), ...said });
       message.respond(HeartbeatReply.encode(reply).finish());
     });
@@ -165,6 +187,42 @@ export class FakeHub {
     const deadlineUs = nowUs + envelope.ttlMs * 1000;
     const entry = { envelope: encoded, recipients: [agent.id], router: 'router-fake', deadlineUs, ...times };
     for (let copy = 0; copy < this.copies; copy++) await this.put(agent, [entry]);
+  }
+
+  /** Registers an agent without being asked. */
+  newAgent(node: string, name: string, adapter = 'stream', profile?: AgentProfile): Agent {
+    const nodeName = this.nodes.get(node)!.name;
+    const state = { status: 'online', registeredAtMs: 1, lastSeenAtMs: 1, epoch: 1, moving: false };
+    const agent = { id: newId('agent'), name, adapter, node, nodeName, profile, ...state };
+    this.agents.set(foldName(name), agent);
+    return agent;
+  }
+
+  /** By the registry's rules: an id that it knows keeps the name that it has there, a new one must have a free name. */
+  #takeRoster(node: string, roster: readonly RosterAgent[]) {
+    const byId = new Map([...this.agents.values()].map((agent) => [agent.id, agent]));
+    const outcomes = roster.map(({ id, name, adapter, profile }): RosterOutcome => {
+      const known = byId.get(id);
+      const held = known ?? this.agents.get(foldName(name));
+      const taken = { agent: undefined, message: `${name} lives elsewhere`, suggestion: `${name}-2` };
+      if (held !== undefined && held.node !== node)
+        return { ...taken, reason: known === undefined ? 'NAME_TAKEN' : 'AGENT_MOVED' };
+      const agent = held ?? this.newAgent(node, name, adapter, profile);
+      if (profile !== undefined) agent.profile = profile;
+      return { agent, reason: '', message: '', suggestion: '' };
+    });
+    const kept = new Set(outcomes.map((outcome) => outcome.agent?.id));
+    for (const [name, agent] of this.agents)
+      if (agent.node === node && !kept.has(agent.id)) this.agents.delete(name);
+    const ids = [...this.agents.values()].filter((agent) => agent.node === node).map((agent) => agent.id);
+    return { outcomes, rosterDigest: rosterDigest(ids) };
+  }
+
+  /** As an administrator would. */
+  rename(from: string, to: string): void {
+    const agent = this.agents.get(foldName(from))!;
+    this.agents.delete(foldName(from));
+    this.agents.set(foldName(to), { ...agent, name: to });
   }
 
   #handlers() {
@@ -209,10 +267,22 @@ export class FakeHub {
         this.opened++;
         return { stream: spec.stream, consumer: spec.durable_name };
       },
-      registerAgent: async (
-        request: { name: string; adapter: string },
+      syncRoster: async (
+        { agents }: { agents: readonly RosterAgent[] },
         context: { metadata(name: string): string },
       ) => {
+        if (!this.rosters) return unimplemented();
+        this.told.push([...agents]);
+        await this.rosterHeld;
+        return this.#takeRoster(nodeOf(context), agents);
+      },
+      sync: async (request: SyncRequest) => {
+        if (!this.rosters) return unimplemented();
+        this.syncs.push(request);
+        return this.sync(request);
+      },
+      registerAgent: async (request: RegisterAgentRequest, context: { metadata(name: string): string }) => {
+        this.registrations.push(request);
         const node = nodeOf(context);
         const present = this.agents.get(foldName(request.name));
         if (present !== undefined && present.node !== node)
@@ -220,17 +290,8 @@ export class FakeHub {
             help: `Choose another name; ${request.name}-2 is free.`,
             details: { held_by_node_name: present.nodeName, suggestion: `${request.name}-2` },
           });
-        const fresh = {
-          status: 'online',
-          registeredAtMs: 1,
-          lastSeenAtMs: 1,
-          epoch: 1,
-          moving: false,
-          profile: undefined,
-        };
-        const nodeName = this.nodes.get(node)!.name;
-        const agent = present ?? { id: newId('agent'), ...request, node, nodeName, ...fresh };
-        this.agents.set(foldName(request.name), agent);
+        const { name, adapter, profile } = request;
+        const agent = present ?? this.newAgent(node, name, adapter, profile);
         return { agent };
       },
       deregisterAgent: async (request: { agent: string }) => {

@@ -9,6 +9,7 @@ export class AgentBook {
   readonly #bounds: QueueBounds;
   readonly #byNum = new Map<number, HostedAgent>();
   readonly #byId = new Map<string, HostedAgent>();
+  readonly #byLocalId = new Map<string, HostedAgent>();
   readonly #byName = new Map<string, HostedAgent>();
 
   constructor(rows: readonly AgentRow[], bounds: QueueBounds) {
@@ -25,6 +26,7 @@ export class AgentBook {
     this.#byNum.set(agent.num, agent);
     if (agent.removed) return agent;
     this.#byId.set(agent.id, agent);
+    this.#byLocalId.set(agent.localId, agent);
     this.#byName.set(foldName(agent.name), agent);
     return agent;
   }
@@ -36,6 +38,11 @@ export class AgentBook {
 
   byId(id: string): HostedAgent | undefined {
     return this.#byId.get(id);
+  }
+
+  /** By what its program was given when it came here. */
+  byLocalId(id: string): HostedAgent | undefined {
+    return this.#byLocalId.get(id);
   }
 
   byName(name: string): HostedAgent | undefined {
@@ -66,16 +73,34 @@ export class AgentBook {
     return [...this.#byNum.values()].filter((agent) => agent.removed);
   }
 
-  rename(agent: HostedAgent, id: string): void {
-    this.#byId.delete(agent.id);
+  /** The registry knows it by another id now. */
+  setId(agent: HostedAgent, id: string): void {
+    if (!agent.removed) {
+      this.#byId.delete(agent.id);
+      this.#byId.set(id, agent);
+    }
     agent.id = id;
-    this.#byId.set(id, agent);
+  }
+
+  /** Other names for several at once, so that two may change theirs; each name must be free or given up by one of them. */
+  rename(changes: ReadonlyMap<HostedAgent, string>): void {
+    for (const agent of changes.keys()) this.#byName.delete(foldName(agent.name));
+    for (const [agent, name] of changes) {
+      agent.name = name;
+      this.#byName.set(foldName(name), agent);
+    }
+  }
+
+  /** Ids of those that the registry has, as far as this node knows: what the roster digest is made of. */
+  *rosterIds(): Generator<string> {
+    for (const agent of this.present()) if (agent.refused === undefined) yield agent.id;
   }
 
   /** Its name is free again; its number stays known until `forget`. */
   markRemoved(agent: HostedAgent): void {
     agent.removed = true;
     this.#byId.delete(agent.id);
+    this.#byLocalId.delete(agent.localId);
     this.#byName.delete(foldName(agent.name));
   }
 

@@ -12,6 +12,7 @@ import type {
 import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
+import { checkProfile, toldProfile } from '../domain/profile.ts';
 import type { Engine } from '../engine.ts';
 import type { LinkState } from '../hub/hub-link.ts';
 import { StreamSession } from '../mail/stream-session.ts';
@@ -47,17 +48,15 @@ export class AgentHandlers {
   async runAgent(request: RunAgentRequest, context: NodeContext): Promise<RunAgentResponse> {
     const { callers, programs } = this.#parts;
     callers.allowed(context, 'admin');
-    const { name, adapter, command, cwd, env } = request;
+    const { name, adapter, command, cwd, env, takeOver } = request;
     if (!KINDS.includes(adapter)) {
       throw new FleetwireError('invalid_argument', 'UNKNOWN_ADAPTER', `there is no adapter "${adapter}"`, {
         help: `Use ${KINDS.join(', ')}.`,
       });
     }
-    const agent = await programs.run(name, adapter as ProgramKind, {
-      command,
-      cwd: cwd || process.cwd(),
-      env,
-    });
+    const profile = request.profile && checkProfile(request.profile);
+    const spec = { command, cwd: cwd || process.cwd(), env };
+    const agent = await programs.run(name, adapter as ProgramKind, spec, { profile, takeOver });
     return { agent: this.#describe(agent) };
   }
 
@@ -111,6 +110,10 @@ export class AgentHandlers {
       name: agent.name,
       adapter: agent.adapter,
       state: hasProgram ? (program?.state ?? 'exited') : attached,
+      profile: toldProfile(agent.profile, agent.location),
+      refused: agent.refused?.reason ?? '',
+      refusedMessage: agent.refused?.message ?? '',
+      suggestion: agent.refused?.suggestion ?? '',
       pid: program?.pid ?? 0,
       pane: program?.pane ?? '',
       queueDepth: agent.queue.depth,

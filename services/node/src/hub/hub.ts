@@ -98,7 +98,8 @@ export function createHub(parts: HubParts): Hub {
     agents: () => book.size,
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
-    told: ({ revocations, orgStatus, trustDigest: current }) => {
+    told: ({ revocations, orgStatus, trustDigest: current, rosterDiffers }) => {
+      if (rosterDiffers) registration.rosterDiffers();
       tokens.learn(revocations, orgStatus);
       // Keys were rotated, or one leaked and was dropped.
       if (current !== '' && trustDigest(door.welcome?.trust ?? '') !== current) void door.renewTrust();

@@ -2,7 +2,16 @@
 
 import { randomBytes } from 'node:crypto';
 import { PROTOCOL_VERSION } from '@fleetwire/contract';
-import type { Agent, HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import type {
+  Agent,
+  HelloResponse,
+  RegisterAgentRequest,
+  RegistryServiceDefinition,
+  RosterAgent,
+  RosterOutcome,
+  SyncRequest,
+  SyncResponse,
+} from '@fleetwire/gen/registry';
 import { createNodeKey, signWithNodeKey } from '@fleetwire/identity';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
 import type { RpcClient, RpcClientOptions } from '@fleetwire/rpc';
@@ -129,11 +138,22 @@ export class RegistryDoor {
     await this.#withToken(() => this.#client.openInbox({}));
   }
 
-  async registerAgent(name: string, adapter: string): Promise<Agent> {
-    const { agent } = await this.#withToken(() => this.#client.registerAgent({ name, adapter }));
+  async registerAgent(request: RegisterAgentRequest): Promise<Agent> {
+    const { agent } = await this.#withToken(() => this.#client.registerAgent(request));
     if (agent === undefined)
       throw new FleetwireError('internal', 'REGISTRY_ANSWER', 'no agent in the answer');
     return agent;
+  }
+
+  /** What became of each, in their order. `unimplemented` from a hub of protocol 1. */
+  async syncRoster(agents: RosterAgent[]): Promise<RosterOutcome[]> {
+    const { outcomes } = await this.#withToken(() => this.#client.syncRoster({ agents }));
+    return outcomes;
+  }
+
+  /** One page of what the hub knows of the org. `unimplemented` from a hub of protocol 1. */
+  sync(request: SyncRequest): Promise<SyncResponse> {
+    return this.#withToken(() => this.#client.sync(request));
   }
 
   async deregisterAgent(agent: string): Promise<void> {

@@ -224,8 +224,8 @@ export interface LocalAgent {
     | undefined;
   /** Why the registry does not have it, such as NAME_TAKEN; it goes on on this node. Empty: it has. */
   refused: string;
-  /** What to do about that, for people. */
-  refusedHelp: string;
+  /** The same in its words. */
+  refusedMessage: string;
   /** A name that was free then. */
   suggestion: string;
 }
@@ -3091,7 +3091,7 @@ function createBaseLocalAgent(): LocalAgent {
     queueDepth: 0,
     profile: undefined,
     refused: "",
-    refusedHelp: "",
+    refusedMessage: "",
     suggestion: "",
   };
 }
@@ -3125,8 +3125,8 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     if (message.refused !== "") {
       writer.uint32(74).string(message.refused);
     }
-    if (message.refusedHelp !== "") {
-      writer.uint32(82).string(message.refusedHelp);
+    if (message.refusedMessage !== "") {
+      writer.uint32(82).string(message.refusedMessage);
     }
     if (message.suggestion !== "") {
       writer.uint32(90).string(message.suggestion);
@@ -3224,7 +3224,7 @@ export const LocalAgent: MessageFns<LocalAgent> = {
               break;
             }
 
-            message.refusedHelp = reader.string();
+            message.refusedMessage = reader.string();
             continue;
           }
           case 11: {
@@ -3262,10 +3262,10 @@ export const LocalAgent: MessageFns<LocalAgent> = {
         : 0,
       profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
       refused: isSet(object.refused) ? globalThis.String(object.refused) : "",
-      refusedHelp: isSet(object.refusedHelp)
-        ? globalThis.String(object.refusedHelp)
-        : isSet(object.refused_help)
-        ? globalThis.String(object.refused_help)
+      refusedMessage: isSet(object.refusedMessage)
+        ? globalThis.String(object.refusedMessage)
+        : isSet(object.refused_message)
+        ? globalThis.String(object.refused_message)
         : "",
       suggestion: isSet(object.suggestion) ? globalThis.String(object.suggestion) : "",
     };
@@ -3300,8 +3300,8 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     if (message.refused !== "") {
       obj.refused = message.refused;
     }
-    if (message.refusedHelp !== "") {
-      obj.refusedHelp = message.refusedHelp;
+    if (message.refusedMessage !== "") {
+      obj.refusedMessage = message.refusedMessage;
     }
     if (message.suggestion !== "") {
       obj.suggestion = message.suggestion;
@@ -3325,7 +3325,7 @@ export const LocalAgent: MessageFns<LocalAgent> = {
       ? AgentProfile.fromPartial(object.profile)
       : undefined;
     message.refused = object.refused ?? "";
-    message.refusedHelp = object.refusedHelp ?? "";
+    message.refusedMessage = object.refusedMessage ?? "";
     message.suggestion = object.suggestion ?? "";
     return message;
   },

@@ -2,6 +2,8 @@
 export type { KeySeeds, Revocations } from './accounts.ts';
 export { revocationsIn } from './accounts.ts';
 export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './api-keys.ts';
+export type { HelloProof } from './hub-proof.ts';
+export { hubKeyOf, proveHub, rotationBytes, verifyHub } from './hub-proof.ts';
 export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';
 export { ensureKeys } from './keys-folder.ts';

@@ -1,15 +1,15 @@
-/** One number by which a node and the registry see whether they know the same agents of that node. */
+/** What a node and the registry compare to know whether they have the same agents of that node. */
 
 import { createHash } from 'node:crypto';
 
 const BYTES = 6;
 
-/** The exclusive or of the first 6 bytes (big endian) of the SHA-256 of each id: in any order the same; 0 of none. */
+/** The exclusive or of the first 6 bytes (big endian) of the SHA-256 of each id, whatever their order; of none 0. */
 export function rosterDigest(ids: Iterable<string>): number {
-  const sum = Buffer.alloc(BYTES);
+  const digest = Buffer.alloc(BYTES);
   for (const id of ids) {
-    const digest = createHash('sha256').update(id).digest();
-    for (let i = 0; i < BYTES; i++) sum[i]! ^= digest[i]!;
+    const hash = createHash('sha256').update(id).digest();
+    for (let i = 0; i < BYTES; i++) digest[i]! ^= hash[i]!;
   }
-  return sum.readUIntBE(0, BYTES);
+  return digest.readUIntBE(0, BYTES);
 }

@@ -3,10 +3,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { folders } from '@fleetwire/config';
+import { childEnvironment, folders } from '@fleetwire/config';
 import { lockFolder } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { rosterDigest } from '@fleetwire/identity';
 import { bindService, type RpcClientOptions } from '@fleetwire/rpc';
 import {
   defineService,
@@ -25,7 +26,9 @@ import { AgentHandlers } from './handlers/agents.ts';
 import { AttachHandler } from './handlers/attach.ts';
 import { Callers, type NodeContext } from './handlers/callers.ts';
 import { MessageHandlers } from './handlers/messages.ts';
-import { createHub } from './hub/hub.ts';
+import { Directory } from './hub/directory.ts';
+import type { NodeSelf } from './hub/hello.ts';
+import { createHub, type Hub } from './hub/hub.ts';
 import {
   adminToken,
   type NodeIdentity,
@@ -33,7 +36,10 @@ import {
   removeAddress,
   writeAddress,
 } from './hub/identity-file.ts';
+import { MachineFacts } from './hub/machine-facts.ts';
+import { machineDigest } from './hub/machine-id.ts';
 import { NodeClock } from './hub/node-clock.ts';
+import { NodeKeys } from './hub/node-keys.ts';
 import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door.ts';
 import { sendOnce } from './mail/send-once.ts';
 import { AgentTable } from './store/agent-table.ts';
@@ -121,8 +127,11 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const settings = context.config.node;
   const { db, clock, engine } = await openEngine(context, dir, identity);
   const client = (options: RpcClientOptions) => registryClient(context, options);
+  const keys = new NodeKeys(dir, identity);
+  const self = nodeSelf(engine, dir, version);
+  const registry = settings.registry || identity.registry;
   const door = new RegistryDoor(
-    { dir, identity, registry: settings.registry || identity.registry, version, clock, client },
+    { dir, node: identity.node, keys, self, registry, clock, client },
     readWelcome(dir),
   );
   const registration = new Registration({
@@ -134,9 +143,29 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     clock,
     agentsMax: settings.agents,
     retryMs: settings.roster_retry_ms,
+    draining: () => door.draining,
   });
   const tokens = orgTokens(engine, identity);
-  const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, version });
+  const hubActive = () => hub.link.state === 'ACTIVE';
+  const directory = orgDirectory(context, engine, door, registration, hubActive);
+  engine.book.elsewhere = () => directory.agentNames();
+  const news = {
+    rosterDiffers: () => registration.rosterDiffers(),
+    syncRevision: (revision: number) => void directory.told(revision),
+  };
+  const hub: Hub = createHub({
+    dir,
+    engine,
+    identity,
+    door,
+    registration,
+    clock,
+    tokens,
+    log,
+    keys,
+    self,
+    news,
+  });
   const programs = createPrograms(context, engine, registration, dir, identity);
   const callers = new Callers({
     org: identity.org,
@@ -147,10 +176,9 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     renewTrust: () => door.renewTrust(),
     refusal: (caller) => tokens.refusal(caller),
   });
-  const hubActive = () => hub.link.state === 'ACTIVE';
   const attach = new AttachHandler({ engine, callers, registration, hubActive });
   const messages = new MessageHandlers(engine, callers);
-  const agents = new AgentHandlers({ engine, callers, programs, version, link: () => hub.link });
+  const agents = new AgentHandlers({ engine, callers, programs, directory, version, link: () => hub.link });
   const store = {
     name: 'node store',
     start: () => engine.ticker.start(),
@@ -184,7 +212,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
         stopAgent: (request, call: NodeContext) => agents.stopAgent(request, call),
         listLocalAgents: (request, call: NodeContext) => agents.listLocalAgents(request, call),
         nodeStatus: (request, call: NodeContext) => agents.nodeStatus(request, call),
-        directory: async () => ({ agents: [], nodes: [], channels: [], asOfMs: 0, current: false }),
+        directory: (request, call: NodeContext) => agents.directory(request, call),
       }),
     ],
     authenticate: (bearer: string) => callers.authenticate(bearer),
@@ -203,6 +231,50 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     }),
   };
 }
+
+function orgDirectory(
+  { log }: Context,
+  { tables, turns, clock, config: settings, book, identity }: Engine,
+  door: RegistryDoor,
+  registration: Registration,
+  hubActive: () => boolean,
+): Directory {
+  return new Directory({
+    table: tables.directory,
+    meta: tables.agents,
+    turns,
+    door,
+    clock,
+    log,
+    entriesMax: settings.directory_entries,
+    freshMs: settings.directory_fresh_ms,
+    fullMs: settings.directory_full_ms,
+    hubActive,
+    heard: (routes) => {
+      const differs = routes.some(({ agent, name, node: home }) => {
+        const own = book.byId(agent);
+        return (
+          own !== undefined && own.refused === undefined && (own.name !== name || home !== identity.node)
+        );
+      });
+      if (differs) registration.rosterDiffers();
+    },
+  });
+}
+
+function nodeSelf({ config: settings, clock, book }: Engine, dir: string, version: string): NodeSelf {
+  const facts = new MachineFacts({
+    labels: listed(settings.labels),
+    tools: listed(settings.tools),
+    searchPath: childEnvironment()['PATH'] ?? '',
+    monotonicMs: () => clock.monotonicMs(),
+  });
+  const instance = randomBytes(16).toString('hex');
+  const where = { machine: machineDigest(dir), host: hostname() };
+  return { version, instance, ...where, facts, rosterDigest: () => rosterDigest(book.rosterIds()) };
+}
+
+const listed = (text: string): string[] => text.split(',').filter((name) => name !== '');
 
 /** What was revoked is still so after a restart without the hub. */
 function orgTokens({ config: settings, clock, tables, turns }: Engine, { org }: NodeIdentity): OrgTokens {

@@ -12,6 +12,9 @@ export class AgentBook {
   readonly #byLocalId = new Map<string, HostedAgent>();
   readonly #byName = new Map<string, HostedAgent>();
 
+  /** Names of agents of the org, as far as they are known here. */
+  elsewhere: () => Iterable<string> = () => [];
+
   constructor(rows: readonly AgentRow[], bounds: QueueBounds) {
     this.#bounds = bounds;
     for (const row of rows) this.add(row);
@@ -53,16 +56,19 @@ export class AgentBook {
   named(name: string): HostedAgent {
     const agent = this.byName(name);
     if (agent !== undefined) return agent;
-    const near = nearestNames(
+    const here = nearestNames(
       name,
       [...this.present()].map((a) => a.name),
     );
     throw new FleetwireError('not_found', 'AGENT_NOT_HERE', `no agent "${name}" lives on this node`, {
-      help:
-        near.length > 0
-          ? `Did you mean ${near.join(' or ')}?`
-          : 'See `fleetwire agent list` for who lives where.',
+      help: here.length > 0 ? `Did you mean ${here.join(' or ')}?` : this.#helpElsewhere(name),
     });
+  }
+
+  #helpElsewhere(name: string): string {
+    const [nearest] = nearestNames(name, this.elsewhere(), 1);
+    const list = 'See `fleetwire agent list` for who lives where.';
+    return nearest === undefined ? list : `${nearest} lives on another node. ${list}`;
   }
 
   present(): IterableIterator<HostedAgent> {

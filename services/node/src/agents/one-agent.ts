@@ -12,6 +12,8 @@ import { noteRefused, noteTaken, type RosterParts, renameAll } from './roster-sy
 export interface OneAgentParts extends RosterParts {
   readonly door: Pick<RegistryDoor, 'registerAgent' | 'deregisterAgent' | 'syncRoster'>;
   readonly agentsMax: number;
+  /** The registry has asked this node to take no new agents. */
+  readonly draining?: () => boolean;
   /** Inside the turn that adds it: what the registry said of a new agent, which may be on its way from another node. */
   arrived?(agent: HostedAgent, registered: Agent): void;
 }
@@ -26,9 +28,10 @@ export interface Newcomer {
 
 const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
 
-/** Rejects TOO_MANY_AGENTS, HUB_UNREACHABLE, or what the registry says, such as NAME_TAKEN. */
+/** Rejects NODE_DRAINING, TOO_MANY_AGENTS, HUB_UNREACHABLE, or what the registry says, such as NAME_TAKEN. */
 export async function register(parts: OneAgentParts, name: string, newcomer: Newcomer): Promise<HostedAgent> {
   const { book, door, agentsMax } = parts;
+  if (parts.draining?.() === true) throw nodeDraining(name);
   if (book.size >= agentsMax) throw tooManyAgents(book.size);
   const { adapter, profile, takeOver = false } = newcomer;
   return reach(async () => {
@@ -114,4 +117,11 @@ async function reach<T>(call: () => Promise<T>): Promise<T> {
       cause,
     });
   }
+}
+
+function nodeDraining(name: string): FleetwireError {
+  const message = `this node is being drained: it takes no new agents, "${name}" neither`;
+  return new FleetwireError('failed_precondition', 'NODE_DRAINING', message, {
+    help: 'Start it on another node, or have an admin end the draining; agents that live here go on.',
+  });
 }

@@ -80,6 +80,8 @@ export class Registration {
   /** The registry says, or its directory shows, that it has another roster of this node. */
   rosterDiffers(): void {
     this.#differs = true;
+    // Which ones it lacks is not said, and it is to have their profiles too.
+    for (const agent of this.#parts.book.present()) agent.described = false;
     this.#hurry();
   }
 

@@ -1,6 +1,8 @@
-/** RunAgent, StopAgent, ListLocalAgents and NodeStatus. */
+/** RunAgent, StopAgent, ListLocalAgents, Directory and NodeStatus. */
 
 import type {
+  DirectoryRequest,
+  DirectoryResponse,
   ListLocalAgentsResponse,
   LocalAgent,
   NodeStatusResponse,
@@ -14,7 +16,8 @@ import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
 import { checkProfile, toldProfile } from '../domain/profile.ts';
 import type { Engine } from '../engine.ts';
-import type { LinkState } from '../hub/hub-link.ts';
+import type { Directory } from '../hub/directory.ts';
+import type { HubLink, LinkState } from '../hub/hub-link.ts';
 import { StreamSession } from '../mail/stream-session.ts';
 import type { Callers, NodeContext } from './callers.ts';
 
@@ -22,8 +25,9 @@ export interface AgentHandlerParts {
   readonly engine: Engine;
   readonly callers: Callers;
   readonly programs: Programs;
+  readonly directory: Directory;
   readonly version: string;
-  link(): { readonly state: LinkState; readonly error: string };
+  link(): Pick<HubLink, 'state' | 'error' | 'draining' | 'protocol' | 'contender'>;
 }
 
 const KINDS: readonly string[] = ['tmux', 'stdio', 'mailbox'] satisfies ProgramKind[];
@@ -75,10 +79,15 @@ export class AgentHandlers {
     return { agents: [...this.#parts.engine.book.present()].map((agent) => this.#describe(agent)) };
   }
 
+  async directory(request: DirectoryRequest, context: NodeContext): Promise<DirectoryResponse> {
+    this.#parts.callers.allowed(context, 'send');
+    return this.#parts.directory.page(request.pageSize, request.pageToken);
+  }
+
   async nodeStatus(_request: unknown, context: NodeContext): Promise<NodeStatusResponse> {
     const { callers, engine, version, link } = this.#parts;
     callers.allowed(context, 'send');
-    const { state, error } = link();
+    const { state, error, draining, protocol, contender } = link();
     const { node, name, org } = engine.identity;
     const hub = HUB[state];
     const depths = {
@@ -95,9 +104,9 @@ export class AgentHandlers {
       ...depths,
       version,
       hubError: error,
-      draining: false,
-      protocol: 0,
-      contender: '',
+      draining,
+      protocol,
+      contender,
     };
   }
 

@@ -4,18 +4,25 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 
-export interface NodeIdentity {
+/** An NKEY pair; the seed never leaves this machine. */
+export interface NodeKeyPair {
+  readonly seed: string;
+  readonly publicKey: string;
+}
+
+export interface NodeIdentity extends NodeKeyPair {
   /** Empty until the node has joined. */
   readonly node: string;
   readonly org: string;
   readonly name: string;
-  /** NKEY seed; never leaves this machine. */
-  readonly seed: string;
-  readonly publicKey: string;
   /** Where it joined; used when the configuration names no registry. */
   readonly registry: string;
   /** From which the tokens of this node's agents are derived, base64url. */
   readonly agentSecret: string;
+  /** Public NKEY by which the hub proves itself; not there until a hub has named one. */
+  readonly hubKey?: string;
+  /** The key that is to take the place of the present one: here before the hub hears of it, until it is in use. */
+  readonly next?: NodeKeyPair;
 }
 
 /** What a HELLO brought, kept so that a restart can do without the registry. */
@@ -31,7 +38,19 @@ export interface Welcome {
   readonly nodeName: string;
   /** JSON Web Key Set. */
   readonly trust: string;
+  /** Of the node's key by which this HELLO was said; '' where an earlier release wrote this. */
+  readonly publicKey: string;
+  /** The version that node and hub speak. */
+  readonly protocol: number;
+  /** 0: the hub does not say. */
+  readonly heartbeatMs: number;
+  readonly livenessMs: number;
+  /** This node is to take no new agents. */
+  readonly draining: boolean;
 }
+
+/** What is not there in a file that an earlier release wrote, which spoke protocol 1. */
+const OF_BEFORE = { publicKey: '', protocol: 1, heartbeatMs: 0, livenessMs: 0, draining: false };
 
 /** Where local programs find the node. */
 export interface NodeAddressFile {
@@ -50,15 +69,10 @@ const ADMIN_TOKEN = 'admin-token';
 export function readIdentity(dir: string): NodeIdentity | undefined {
   const file = join(dir, IDENTITY);
   try {
-    return readJson<NodeIdentity>(file, [
-      'node',
-      'org',
-      'name',
-      'seed',
-      'publicKey',
-      'registry',
-      'agentSecret',
-    ]);
+    const texts = ['node', 'org', 'name', 'seed', 'publicKey', 'registry', 'agentSecret'] as const;
+    const identity = readJson<NodeIdentity>(file, texts);
+    if (identity !== undefined) checkLaterFields(identity);
+    return identity;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new FleetwireError('failed_precondition', 'NODE_FILE_DAMAGED', `${file} cannot be read: ${why}`, {
@@ -69,6 +83,13 @@ export function readIdentity(dir: string): NodeIdentity | undefined {
   }
 }
 
+function checkLaterFields({ hubKey = '', next }: NodeIdentity): void {
+  if (typeof hubKey !== 'string') throw new Error('its hubKey is no text');
+  if (next === undefined) return;
+  if (typeof next?.seed !== 'string' || typeof next.publicKey !== 'string')
+    throw new Error('its next key is not whole');
+}
+
 export function writeIdentity(dir: string, identity: NodeIdentity): void {
   writePrivate(join(dir, IDENTITY), JSON.stringify(identity, null, 2));
 }
@@ -77,7 +98,7 @@ export function writeIdentity(dir: string, identity: NodeIdentity): void {
 export function readWelcome(dir: string): Welcome | undefined {
   try {
     const welcome = readJson<Welcome>(join(dir, WELCOME), ['userJwt', 'nodeToken', 'trust']);
-    return Array.isArray(welcome?.natsUrls) ? welcome : undefined;
+    return Array.isArray(welcome?.natsUrls) ? { ...OF_BEFORE, ...welcome } : undefined;
   } catch {
     return undefined;
   }

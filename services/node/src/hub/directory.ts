@@ -55,6 +55,8 @@ export class Directory {
   #written: State;
   /** What the hub's heartbeats last named. */
   #newest = 0;
+  /** Of the last full answer that was begun: grows over restarts too, so that one that was cut short does not count. */
+  #attempt: number;
   #syncing: Promise<void> | undefined;
   #said = '';
 
@@ -62,6 +64,7 @@ export class Directory {
     this.#parts = parts;
     this.#state = readState(parts.meta.meta(STATE_KEY));
     this.#written = this.#state;
+    this.#attempt = this.#state.generation;
   }
 
   /** With each heartbeat that was answered. Asks for what is missing; resolves when that was taken or has failed. */
@@ -148,7 +151,7 @@ export class Directory {
     let generation = this.#state.generation;
     for (let page = 0; page < PAGES_MAX; page++) {
       const answer = await door.sync({ revision, pageToken });
-      if (page === 0 && answer.full) generation++;
+      if (page === 0 && answer.full) generation = this.#attempt = Math.max(this.#attempt + 1, asOfMs);
       const last = answer.nextPageToken === '';
       await turns.run(() => {
         this.#take(answer, generation);

@@ -14,12 +14,14 @@ export class DirectoryTable {
   readonly #db: DatabaseSync;
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
+  readonly #find: StatementSync;
   #count: number;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#put = db.prepare('INSERT OR REPLACE INTO directory VALUES (?, ?, ?, ?)');
     this.#remove = db.prepare('DELETE FROM directory WHERE id = ?');
+    this.#find = db.prepare('SELECT 1 FROM directory WHERE id = ?');
     this.#count = this.#counted();
   }
 
@@ -28,7 +30,7 @@ export class DirectoryTable {
   }
 
   has(id: string): boolean {
-    return this.#db.prepare('SELECT 1 FROM directory WHERE id = ?').get(id) !== undefined;
+    return this.#find.get(id) !== undefined;
   }
 
   /** `generation`: of the full answer that it came with, or that is being followed. */

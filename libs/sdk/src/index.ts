@@ -10,6 +10,7 @@ export type {
   SendResult,
 } from './agent.ts';
 export { type ConnectOptions, connect } from './connect.ts';
+export type { KnownAgent } from './known-agents.ts';
 export { SDK_LIMITS } from './limits.ts';
 export type { Message } from './message.ts';
 export type { Profile } from './profile.ts';

@@ -4,7 +4,7 @@ import { ERROR_TABLE } from '@fleetwire/contract';
 import type { AttachGoodbye, AttachHello, AttachResponse, AttachWelcome } from '@fleetwire/gen/node';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import type { AgentProfile } from '@fleetwire/gen/registry';
-import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, FleetwireError, invariant, pause } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import type { Inbox } from './inbox.ts';
 import { SDK_LIMITS } from './limits.ts';
@@ -70,6 +70,12 @@ export class Link {
     } finally {
       this.#client?.close();
     }
+  }
+
+  /** For calls beside the session. There is one once it has been welcome. */
+  get client(): RpcClient<NodeServiceDefinition> {
+    invariant(this.#client !== undefined, 'asked before the first session');
+    return this.#client;
   }
 
   /** What is waiting still goes out, within `ms`. */

@@ -1,6 +1,13 @@
 // A small NodeService for these tests: accepts what is sent, delivers what it holds, and keeps both over restarts.
 
-import type { AttachHello, Delivery, DeliveryAck, Outgoing } from '@fleetwire/gen/node';
+import type {
+  AttachHello,
+  Delivery,
+  DeliveryAck,
+  DirectoryRequest,
+  DirectoryResponse,
+  Outgoing,
+} from '@fleetwire/gen/node';
 import { type AttachRequest, type AttachResponse, NodeServiceDefinition } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
 import { bindService, type RpcContext, type RpcServer, startRpcServer } from '@fleetwire/rpc';
@@ -36,6 +43,7 @@ export class FakeNode {
   /** Instead of one that is made of the name. */
   agentId: string | undefined;
   goodbye: string | undefined;
+  directory: (pageToken: string) => Partial<DirectoryResponse> = () => ({});
   #ids = new Set<string>();
   #boxes = new Map<string, Box>();
   #server: RpcServer | undefined;
@@ -54,7 +62,7 @@ export class FakeNode {
       stopAgent: missing,
       listLocalAgents: missing,
       nodeStatus: missing,
-      directory: missing,
+      directory: async ({ pageToken }: DirectoryRequest) => this.directory(pageToken),
     };
     const attach = (requests: AsyncIterable<AttachRequest>, context: RpcContext) =>
       this.#attach(requests, context);

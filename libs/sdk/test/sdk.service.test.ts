@@ -4,6 +4,8 @@
 import { strict as assert } from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NodeRoute, Route } from '@fleetwire/gen/message';
+import type { DirectoryResponse } from '@fleetwire/gen/node';
 import { messageMarker, newMessageId } from '@fleetwire/kernel';
 import {
   type Agent,
@@ -359,6 +361,31 @@ describe('sdk', () => {
     assert.deepEqual(told(), expected);
     await attach('bob');
     assert.equal(node.lastHello!.profile, undefined);
+  });
+
+  it('finds agents by what they can do, over all pages', async () => {
+    const node1 = { node: 'n_1', online: true };
+    const route = (agent: string, capabilities: string[], more: Partial<Route> = {}) =>
+      Route.fromPartial({ agent, name: agent.slice(2), node: 'n_1', nodeName: 'one', capabilities, ...more });
+    const pages: Record<string, Partial<DirectoryResponse>> = {
+      '': { agents: [route('a_1', ['review']), route('a_2', [])], nextPageToken: 'a_2' },
+      a_2: {
+        agents: [
+          route('a_3', ['review', 'gpu'], { suspended: true }),
+          route('a_4', ['review'], { node: 'n_2' }),
+        ],
+        nodes: [NodeRoute.fromPartial(node1), NodeRoute.fromPartial({ node: 'n_2' })],
+      },
+    };
+    node.directory = (token) => pages[token]!;
+    const agent = await attach('alice');
+    const shown = (await agent.agents({ capability: 'Review' })).map(({ name, online }) => [name, online]);
+    assert.deepEqual(shown, [
+      ['1', true],
+      ['3', false],
+      ['4', false],
+    ]);
+    assert.equal((await agent.agents()).length, 4);
   });
 
   it('stays the same agent when the hub knows it by another id, and shows nothing twice', async () => {

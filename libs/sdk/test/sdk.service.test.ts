@@ -390,7 +390,10 @@ describe('sdk', () => {
 
   it('stays the same agent when the hub knows it by another id, and shows nothing twice', async () => {
     const agent = await attach('alice');
-    const seen = collect(agent);
+    const seen: string[] = [];
+    void (async () => {
+      for await (const message of agent.messages({ autoAck: false })) seen.push(message.text);
+    })().catch(() => undefined);
     node.deliver('alice', { id: newMessageId(), body: bytes('one') });
     node.deliver('alice', { id: newMessageId(), body: bytes('two') });
     await eventually(() => seen.length === 2);

@@ -31,7 +31,7 @@ describe('directory of a node', function () {
     await hub.stop();
   });
 
-  it('knows agents, nodes and channels, also after a restart without the hub, and no longer when that is too long ago', async () => {
+  it('knows the org, also after a restart without the hub, and no longer when that is too long ago', async () => {
     await eventually(async () => (await node.client().directory({})).current);
     const { agents, nodes, channels } = await node.client().directory({});
     assert.deepEqual([agents[0]!.name, nodes[0]!.name, channels[0]!.members], ['carol', 'desk', ['a_1']]);

@@ -1,5 +1,6 @@
 /**
- * Goal: the directory is what the hub has said, over pages, changes, restarts and answers that are cut short, and only while it is fresh.
+ * Goal: the directory is what the hub has said, over pages, changes, restarts and answers that are cut short, and only while
+ * it is fresh.
  * Method: the real database against a hub that is a model with random changes; the seed is printed.
  */
 

@@ -33,7 +33,6 @@ import {
   type RegisterAgentRequest,
   RegistryServiceDefinition,
   type RosterAgent,
-  type RosterOutcome,
   type RotateKeyRequest,
   type SyncRequest,
   type SyncResponse,
@@ -42,7 +41,6 @@ import {
   hubKeyOf,
   type OrgSigning,
   proveHub,
-  rosterDigest,
   rotationBytes,
   signingOfOrg,
   verifyNodeSignature,
@@ -51,6 +49,7 @@ import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel'
 import { bindService, type RpcHandlers, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
 import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
+import { digestOf, newAgent, registerOne, takeRoster } from './fake-roster.ts';
 import { type HubAccounts, startHubAccounts } from './hub-accounts.ts';
 
 export const TEST_ORG = 'o_0000000000000001';
@@ -243,13 +242,8 @@ export class FakeHub {
   }
 
   #newsFor(beat: Heartbeat): Partial<HeartbeatReply> {
-    const rosterDiffers = this.#digestOf(beat.node) !== beat.rosterDigest;
+    const rosterDiffers = digestOf(this, beat.node) !== beat.rosterDigest;
     return { rosterDiffers, syncRevision: this.syncRevision };
-  }
-
-  #digestOf(node: string): number {
-    const agents = [...this.agents.values()].filter((agent) => agent.node === node);
-    return rosterDigest(agents.map((agent) => agent.id));
   }
 
   async #mint(node: KnownNode): Promise<{ jwt: string; expiresAtMs: number }> {
@@ -284,30 +278,7 @@ export class FakeHub {
 
   /** Registers an agent without being asked. */
   newAgent(node: string, name: string, adapter = 'stream', profile?: AgentProfile): Agent {
-    const nodeName = this.nodes.get(node)!.name;
-    const state = { status: 'online', registeredAtMs: 1, lastSeenAtMs: 1, epoch: 1, moving: false };
-    const agent = { id: newId('agent'), name, adapter, node, nodeName, profile, ...state };
-    this.agents.set(foldName(name), agent);
-    return agent;
-  }
-
-  /** By the registry's rules: an id that it knows keeps the name that it has there, a new one must have a free name. */
-  #takeRoster(node: string, roster: readonly RosterAgent[]) {
-    const byId = new Map([...this.agents.values()].map((agent) => [agent.id, agent]));
-    const outcomes = roster.map(({ id, name, adapter, profile }): RosterOutcome => {
-      const known = byId.get(id);
-      const held = known ?? this.agents.get(foldName(name));
-      const taken = { agent: undefined, message: `${name} lives elsewhere`, suggestion: `${name}-2` };
-      if (held !== undefined && held.node !== node)
-        return { ...taken, reason: known === undefined ? 'NAME_TAKEN' : 'AGENT_MOVED' };
-      const agent = held ?? this.newAgent(node, name, adapter, profile);
-      if (profile !== undefined) agent.profile = profile;
-      return { agent, reason: '', message: '', suggestion: '' };
-    });
-    const kept = new Set(outcomes.map((outcome) => outcome.agent?.id));
-    for (const [name, agent] of this.agents)
-      if (agent.node === node && !kept.has(agent.id)) this.agents.delete(name);
-    return { outcomes, rosterDigest: this.#digestOf(node) };
+    return newAgent(this, node, { name, adapter, profile });
   }
 
   /** As an administrator would. */
@@ -360,7 +331,7 @@ export class FakeHub {
         if (this.protocol === 1) return unimplemented();
         this.told.push([...agents]);
         await this.rosterHeld;
-        return this.#takeRoster(nodeOf(context), agents);
+        return takeRoster(this, nodeOf(context), agents);
       },
       sync: async (request: SyncRequest) => {
         if (this.protocol === 1) return unimplemented();
@@ -369,16 +340,7 @@ export class FakeHub {
       },
       registerAgent: async (request: RegisterAgentRequest, context: { metadata(name: string): string }) => {
         this.registrations.push(request);
-        const node = nodeOf(context);
-        const present = this.agents.get(foldName(request.name));
-        if (present !== undefined && present.node !== node)
-          throw new FleetwireError('already_exists', 'NAME_TAKEN', `${request.name} lives elsewhere`, {
-            help: `Choose another name; ${request.name}-2 is free.`,
-            details: { held_by_node_name: present.nodeName, suggestion: `${request.name}-2` },
-          });
-        const { name, adapter, profile } = request;
-        const agent = present ?? this.newAgent(node, name, adapter, profile);
-        return { agent };
+        return { agent: registerOne(this, nodeOf(context), request) };
       },
       deregisterAgent: async (request: { agent: string }) => {
         for (const [name, agent] of this.agents) if (agent.id === request.agent) this.agents.delete(name);

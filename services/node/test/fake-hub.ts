@@ -46,9 +46,10 @@ import {
   verifyNodeSignature,
 } from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
-import { bindService, type RpcHandlers, type RpcServer, startRpcServer } from '@fleetwire/rpc';
+import { bindService, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
 import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
+import { absent, nodeOf, signatureInvalid, unimplemented } from './fake-calls.ts';
 import { digestOf, newAgent, registerOne, takeRoster } from './fake-roster.ts';
 import { type HubAccounts, startHubAccounts } from './hub-accounts.ts';
 
@@ -394,25 +395,4 @@ export class FakeHub {
     const proven = proof === undefined ? {} : { challengeResponse: proof, hubKey: this.#hubKey() };
     return { protocol: 2, ...proven, ...this.welcome };
   }
-}
-
-function signatureInvalid(): FleetwireError {
-  return new FleetwireError('unauthenticated', 'SIGNATURE_INVALID', 'not that node');
-}
-
-function nodeOf(context: { metadata(name: string): string }): string {
-  return context.metadata('authorization').replace('Bearer ', '');
-}
-
-async function unimplemented(): Promise<never> {
-  throw new FleetwireError('unimplemented', 'NOT_HERE', 'not part of this test');
-}
-
-/** What this stand-in does not do. */
-function absent(): RpcHandlers<typeof RegistryServiceDefinition> {
-  const missing = async (): Promise<never> => {
-    throw new FleetwireError('unimplemented', 'NOT_HERE', 'not in this stand-in');
-  };
-  const names = Object.keys(RegistryServiceDefinition.methods);
-  return Object.fromEntries(names.map((name) => [name, missing])) as never;
 }

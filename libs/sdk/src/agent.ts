@@ -5,6 +5,7 @@ import type { Outgoing } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId } from '@fleetwire/kernel';
 import { Asks } from './asks.ts';
 import { Inbox } from './inbox.ts';
+import { type KnownAgent, knownAgents } from './known-agents.ts';
 import { SDK_LIMITS } from './limits.ts';
 import { Link, type LinkParts } from './link.ts';
 import type { Message } from './message.ts';
@@ -167,6 +168,14 @@ export class Agent {
   reply(message: Answerable, body: string | Uint8Array, options: SendOptions = {}): Promise<{ id: string }> {
     const { correlationId, id: replyTo } = message;
     return this.send(message.from, body, { correlationId, replyTo, ...options });
+  }
+
+  /**
+   * Agents of the org as the node knows them; also while the hub is away, for an hour, then none. With a capability only
+   * those that have it. Rejects `unavailable` while the node is out of reach.
+   */
+  agents(filter: { readonly capability?: string | undefined } = {}): Promise<KnownAgent[]> {
+    return knownAgents(this.#link.client, filter.capability);
   }
 
   /** What becomes of the messages that this agent sends; needs `receipts: true` at connect(). Ends with the client. */

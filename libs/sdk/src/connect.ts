@@ -3,6 +3,7 @@
 import { FleetwireError } from '@fleetwire/kernel';
 import { Agent } from './agent.ts';
 import { SDK_LIMITS } from './limits.ts';
+import { type Profile, profileOf } from './profile.ts';
 import { type GivenSettings, settingsOf } from './settings.ts';
 
 export interface ConnectOptions extends GivenSettings {
@@ -12,6 +13,10 @@ export interface ConnectOptions extends GivenSettings {
   readonly receipts?: boolean | undefined;
   /** True to be shown again what an earlier process of this agent took and did not acknowledge. Default false. */
   readonly redeliver?: boolean | undefined;
+  /** What the agent says of itself: whole, in place of what it said before. Left out: what is known stays. */
+  readonly profile?: Profile | undefined;
+  /** True to take the name over from a node that is away or draining, where the registry allows it. Default false. */
+  readonly takeOver?: boolean | undefined;
   /** How long to try; default 10,000. */
   readonly connectMs?: number | undefined;
 }
@@ -27,7 +32,14 @@ export async function connect(options: ConnectOptions = {}): Promise<Agent> {
     throw new FleetwireError('invalid_argument', 'INVALID_WINDOW', `${window} is not a window`, {
       help: `Use a whole number from 1 to ${SDK_LIMITS.windowMax}.`,
     });
-  const agent = new Agent({ settings: settingsOf(options), window, receipts, redeliver });
+  const agent = new Agent({
+    settings: settingsOf(options),
+    window,
+    receipts,
+    redeliver,
+    profile: profileOf(options.profile),
+    takeOver: options.takeOver ?? false,
+  });
   await agent.open(options.connectMs ?? SDK_LIMITS.connectMs);
   return agent;
 }

@@ -10,6 +10,8 @@ export type {
   SendResult,
 } from './agent.ts';
 export { type ConnectOptions, connect } from './connect.ts';
+export type { KnownAgent } from './known-agents.ts';
 export { SDK_LIMITS } from './limits.ts';
 export type { Message } from './message.ts';
+export type { Profile } from './profile.ts';
 export { type Answerable, typedMessage } from './typed-messages.ts';

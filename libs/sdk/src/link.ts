@@ -1,9 +1,10 @@
 /** Keeps an agent attached to its node: one session after the other, each going on where the last one ended. */
 
 import { ERROR_TABLE } from '@fleetwire/contract';
-import type { AttachHello, AttachResponse, AttachWelcome } from '@fleetwire/gen/node';
+import type { AttachGoodbye, AttachHello, AttachResponse, AttachWelcome } from '@fleetwire/gen/node';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
-import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
+import type { AgentProfile } from '@fleetwire/gen/registry';
+import { asFleetwireError, backoffMs, FleetwireError, invariant, pause } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import type { Inbox } from './inbox.ts';
 import { SDK_LIMITS } from './limits.ts';
@@ -18,10 +19,21 @@ export interface LinkParts {
   readonly receipts: boolean;
   /** At the first session: deliver again what an earlier process has not acknowledged. */
   readonly redeliver: boolean;
+  /** What the agent says of itself; undefined: what is known stays. */
+  readonly profile: AgentProfile | undefined;
+  /** Take it over from a node that is away. */
+  readonly takeOver: boolean;
   readonly inbox: Inbox;
   readonly sends: SendQueue;
   readonly feed: ReceiptFeed;
 }
+
+/** Goodbyes that coming back would undo, by the reason of the error: what the author of the agent may do. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  SESSION_SUPERSEDED: 'Run one client for each agent, or give them names of their own.',
+  AGENT_REMOVED: 'Connect again if the agent is to be there again.',
+  AGENT_MOVED: 'Connect to the node where the agent lives now.',
+};
 
 export class Link {
   welcome: AttachWelcome | undefined;
@@ -60,6 +72,12 @@ export class Link {
     }
   }
 
+  /** For calls beside the session. There is one once it has been welcome. */
+  get client(): RpcClient<NodeServiceDefinition> {
+    invariant(this.#client !== undefined, 'asked before the first session');
+    return this.#client;
+  }
+
   /** What is waiting still goes out, within `ms`. */
   async close(ms: number): Promise<void> {
     const until = performance.now() + ms;
@@ -79,7 +97,7 @@ export class Link {
 
   /** Throws when trying again cannot help. */
   #consider(error: FleetwireError): void {
-    if (error.reason === 'SESSION_SUPERSEDED') throw error;
+    if (ENDINGS[error.reason] !== undefined) throw error;
     if (error.reason !== 'PEER_UNREACHABLE') this.lastRefusal = error;
     if (ERROR_TABLE[error.kind].retryable) return;
     if (this.welcome === undefined) throw error;
@@ -113,6 +131,7 @@ export class Link {
 
   #hello(): AttachHello {
     const { inbox, settings, window, receipts, redeliver } = this.#parts;
+    const { profile, takeOver } = this.#parts;
     const first = this.welcome === undefined;
     const resume = first && !redeliver ? undefined : inbox.resume();
     return {
@@ -121,8 +140,9 @@ export class Link {
       resume,
       resuming: true,
       receipts,
-      profile: undefined,
-      takeOver: false,
+      profile,
+      takeOver,
+      localId: this.welcome?.localId ?? '',
     };
   }
 
@@ -133,16 +153,12 @@ export class Link {
     else if (response.refused !== undefined) sends.refused(response.refused);
     else if (response.receipts !== undefined) feed.push(response.receipts.receipts);
     else if (response.welcome !== undefined) this.#begin(response.welcome);
-    else if (response.goodbye?.reason === 'SUPERSEDED')
-      throw new FleetwireError('aborted', 'SESSION_SUPERSEDED', response.goodbye.message, {
-        help: 'Run one client for each agent, or give them names of their own.',
-      });
+    else if (response.goodbye !== undefined) end(response.goodbye);
   }
 
   #begin(welcome: AttachWelcome): void {
     const before = this.welcome;
-    if (before !== undefined && (before.agent !== welcome.agent || before.node !== welcome.node))
-      this.#parts.inbox.forget();
+    if (before !== undefined && !isSame(before, welcome)) this.#parts.inbox.forget();
     this.welcome = welcome;
     this.connected = true;
     this.#refusals = 0;
@@ -152,4 +168,17 @@ export class Link {
     this.#onWelcome?.();
     this.#onWelcome = undefined;
   }
+}
+
+/** Throws where this client is not to come back by itself. */
+function end({ reason, message }: AttachGoodbye): void {
+  const stable = reason === 'SUPERSEDED' ? 'SESSION_SUPERSEDED' : reason;
+  const help = ENDINGS[stable];
+  if (help !== undefined) throw new FleetwireError('aborted', stable, message, { help });
+}
+
+/** Does the node go on counting this agent's deliveries where it was? Its id may be another one by now. */
+function isSame(before: AttachWelcome, now: AttachWelcome): boolean {
+  if (before.node !== now.node) return false;
+  return now.localId === '' ? before.agent === now.agent : before.localId === now.localId;
 }

@@ -29,8 +29,9 @@ export function settingsOf(given: GivenSettings): Settings {
       help: 'Start this program by "fleetwire agent run", or give connect() an address and a token.',
     });
   const token = given.token ?? env?.agent_token ?? '';
-  // An agent's own token says who it is; a name beside it must be the same.
-  const name = given.name ?? (given.token === undefined ? env?.agent : undefined) ?? '';
+  // An agent's own token says who it is; a given name beside it must be the same. What it was called at its start it may
+  // not be called any more.
+  const name = given.name ?? (given.token === undefined && token === '' ? env?.agent : undefined) ?? '';
   const file = given.address === undefined ? (env?.node_file ?? '') : '';
   return {
     address: typeof address === 'function' ? address : () => addressIn(file) ?? address,

@@ -1,6 +1,13 @@
 // A small NodeService for these tests: accepts what is sent, delivers what it holds, and keeps both over restarts.
 
-import type { Delivery, DeliveryAck, Outgoing } from '@fleetwire/gen/node';
+import type {
+  AttachHello,
+  Delivery,
+  DeliveryAck,
+  DirectoryRequest,
+  DirectoryResponse,
+  Outgoing,
+} from '@fleetwire/gen/node';
 import { type AttachRequest, type AttachResponse, NodeServiceDefinition } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
 import { bindService, type RpcContext, type RpcServer, startRpcServer } from '@fleetwire/rpc';
@@ -29,8 +36,14 @@ export class FakeNode {
     undefined;
   node = 'n_0000000000000000';
   token = '';
+  /** Whose token it is. */
+  tokenOf = '';
   hellos = 0;
+  lastHello: AttachHello | undefined;
+  /** Instead of one that is made of the name. */
+  agentId: string | undefined;
   goodbye: string | undefined;
+  directory: (pageToken: string) => Partial<DirectoryResponse> = () => ({});
   #ids = new Set<string>();
   #boxes = new Map<string, Box>();
   #server: RpcServer | undefined;
@@ -49,7 +62,7 @@ export class FakeNode {
       stopAgent: missing,
       listLocalAgents: missing,
       nodeStatus: missing,
-      directory: missing,
+      directory: async ({ pageToken }: DirectoryRequest) => this.directory(pageToken),
     };
     const attach = (requests: AsyncIterable<AttachRequest>, context: RpcContext) =>
       this.#attach(requests, context);
@@ -113,7 +126,8 @@ export class FakeNode {
     const iterator = requests[Symbol.asyncIterator]();
     const { hello } = (await iterator.next()).value as AttachRequest;
     this.hellos++;
-    const name = hello!.name;
+    this.lastHello = hello;
+    const name = hello!.name || this.tokenOf;
     const box = this.box(name);
     const out: AttachResponse[] = [];
     let ended = false;
@@ -144,7 +158,16 @@ export class FakeNode {
       ended = true;
       wake();
     })().catch(() => undefined);
-    yield { welcome: { agent: `a_${name}`, name, node: this.node, nodeName: 'fake', session: this.hellos } };
+    yield {
+      welcome: {
+        agent: this.agentId ?? `a_${name}`,
+        name,
+        node: this.node,
+        nodeName: 'fake',
+        session: this.hellos,
+        localId: `l_${name}`,
+      },
+    };
     while (!ended || out.length > 0) {
       if (this.goodbye !== undefined) {
         yield { goodbye: { reason: this.goodbye, message: '' } };

@@ -360,10 +360,11 @@ describe('sdk', () => {
     });
     await node.kill();
     node.token = 'right';
+    node.tokenOf = 'dave';
     await node.start();
     const wrong = { FLEETWIRE_NODE_ADDRESS: node.address, FLEETWIRE_AGENT_TOKEN: 'wrong' };
     await assert.rejects(connect({ env: wrong }), { reason: 'TOKEN_INVALID' });
-    const right = { ...wrong, FLEETWIRE_AGENT_TOKEN: 'right', FLEETWIRE_AGENT: 'dave' };
+    const right = { ...wrong, FLEETWIRE_AGENT_TOKEN: 'right', FLEETWIRE_AGENT: 'called so at its start' };
     const agent = await connect({ env: right });
     agents.push(agent);
     assert.equal(agent.name, 'dave');

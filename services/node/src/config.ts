@@ -1,7 +1,7 @@
 /** What of a node can be set, with defaults; every bound of the node has its name here. */
 
 import { defineSection, secretText, z } from '@fleetwire/config';
-import { TTL_CAP_MS } from '@fleetwire/contract';
+import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
 
 const count = (initial: number, max = 1_000_000) => z.number().int().min(1).max(max).default(initial);
 const ms = (initial: number, max = 86_400_000) => z.number().int().min(1).max(max).default(initial);
@@ -60,9 +60,19 @@ export const nodeSection = defineSection('node', {
   ),
   announce_ms: ms(100, 60_000).describe('A message that has not ended after this long is reported as held'),
   dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
+  directory_entries: count(100_000).describe(
+    'Agents, nodes and channels of the org that are known here; what is beyond is left out',
+  ),
+  directory_fresh_ms: ms(3_600_000).describe(
+    'How long the directory of the org is of use while the hub is away',
+  ),
+  directory_full_ms: ms(3_600_000).describe('Time after which the whole directory is asked for again'),
   sessions: count(4096).describe('Sessions of agents at the same time'),
   hello_ms: ms(10_000, 60_000).describe('How long a session may take to say who it is'),
-  agents: count(4096).describe('Agents of this node'),
+  agents: count(4096, LIMITS.rosterAgents).describe('Agents of this node'),
+  roster_retry_ms: ms(60_000).describe(
+    'After which an agent that the registry has refused, such as one whose name is taken, is tried again',
+  ),
   waits: count(10_000).describe('Calls that wait for a message at the same time'),
   progress_messages: count(20_000).describe('Sent messages whose receipts are kept in memory'),
   pull_batch: count(8, 256).describe('Packs taken from the broker at once'),

@@ -15,6 +15,7 @@ import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
 import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
+import { DirectoryTable } from './store/directory-table.ts';
 import { InboxTable } from './store/inbox-table.ts';
 import { OutboxTable } from './store/outbox-table.ts';
 import { type ReceiptRow, ReceiptTable } from './store/receipt-table.ts';
@@ -46,6 +47,7 @@ export function createEngine(parts: EngineParts) {
     outbox: new OutboxTable(db),
     inbox: new InboxTable(db),
     receipts: new ReceiptTable(db),
+    directory: new DirectoryTable(db),
   };
   const outgoings: { current: Outgoings } = { current: { outbox: () => {}, receipts: () => {} } };
   const queueBounds = { messages: config.queue_messages, bytes: config.queue_bytes };

@@ -26,8 +26,9 @@ import { AgentHandlers } from './handlers/agents.ts';
 import { AttachHandler } from './handlers/attach.ts';
 import { Callers, type NodeContext } from './handlers/callers.ts';
 import { MessageHandlers } from './handlers/messages.ts';
+import { Directory } from './hub/directory.ts';
 import type { NodeSelf } from './hub/hello.ts';
-import { createHub } from './hub/hub.ts';
+import { createHub, type Hub } from './hub/hub.ts';
 import {
   adminToken,
   type NodeIdentity,
@@ -139,11 +140,32 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     turns: engine.turns,
     door,
     log,
+    clock,
     agentsMax: settings.agents,
+    retryMs: settings.roster_retry_ms,
     draining: () => door.draining,
   });
   const tokens = orgTokens(engine, identity);
-  const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, keys, self });
+  const hubActive = () => hub.link.state === 'ACTIVE';
+  const directory = orgDirectory(context, engine, door, registration, hubActive);
+  engine.book.elsewhere = () => directory.agentNames();
+  const news = {
+    rosterDiffers: () => registration.rosterDiffers(),
+    syncRevision: (revision: number) => void directory.told(revision),
+  };
+  const hub: Hub = createHub({
+    dir,
+    engine,
+    identity,
+    door,
+    registration,
+    clock,
+    tokens,
+    log,
+    keys,
+    self,
+    news,
+  });
   const programs = createPrograms(context, engine, registration, dir, identity);
   const callers = new Callers({
     org: identity.org,
@@ -154,10 +176,9 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     renewTrust: () => door.renewTrust(),
     refusal: (caller) => tokens.refusal(caller),
   });
-  const hubActive = () => hub.link.state === 'ACTIVE';
   const attach = new AttachHandler({ engine, callers, registration, hubActive });
   const messages = new MessageHandlers(engine, callers);
-  const agents = new AgentHandlers({ engine, callers, programs, version, link: () => hub.link });
+  const agents = new AgentHandlers({ engine, callers, programs, directory, version, link: () => hub.link });
   const store = {
     name: 'node store',
     start: () => engine.ticker.start(),
@@ -191,7 +212,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
         stopAgent: (request, call: NodeContext) => agents.stopAgent(request, call),
         listLocalAgents: (request, call: NodeContext) => agents.listLocalAgents(request, call),
         nodeStatus: (request, call: NodeContext) => agents.nodeStatus(request, call),
-        directory: async () => ({ agents: [], nodes: [], channels: [], asOfMs: 0, current: false }),
+        directory: (request, call: NodeContext) => agents.directory(request, call),
       }),
     ],
     authenticate: (bearer: string) => callers.authenticate(bearer),
@@ -211,6 +232,36 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   };
 }
 
+function orgDirectory(
+  { log }: Context,
+  { tables, turns, clock, config: settings, book, identity }: Engine,
+  door: RegistryDoor,
+  registration: Registration,
+  hubActive: () => boolean,
+): Directory {
+  return new Directory({
+    table: tables.directory,
+    meta: tables.agents,
+    turns,
+    door,
+    clock,
+    log,
+    entriesMax: settings.directory_entries,
+    freshMs: settings.directory_fresh_ms,
+    fullMs: settings.directory_full_ms,
+    hubActive,
+    heard: (routes) => {
+      const differs = routes.some(({ agent, name, node: home }) => {
+        const own = book.byId(agent);
+        return (
+          own !== undefined && own.refused === undefined && (own.name !== name || home !== identity.node)
+        );
+      });
+      if (differs) registration.rosterDiffers();
+    },
+  });
+}
+
 function nodeSelf({ config: settings, clock, book }: Engine, dir: string, version: string): NodeSelf {
   const facts = new MachineFacts({
     labels: listed(settings.labels),
@@ -219,9 +270,8 @@ function nodeSelf({ config: settings, clock, book }: Engine, dir: string, versio
     monotonicMs: () => clock.monotonicMs(),
   });
   const instance = randomBytes(16).toString('hex');
-  const ids = () => [...book.present()].map(({ id }) => id);
   const where = { machine: machineDigest(dir), host: hostname() };
-  return { version, instance, ...where, facts, rosterDigest: () => rosterDigest(ids()) };
+  return { version, instance, ...where, facts, rosterDigest: () => rosterDigest(book.rosterIds()) };
 }
 
 const listed = (text: string): string[] => text.split(',').filter((name) => name !== '');

@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { newMessageId } from '@fleetwire/kernel';
 import { tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { AgentTable } from '../src/store/agent-table.ts';
 import { openDatabase } from '../src/store/database.ts';
 import { InboxTable } from '../src/store/inbox-table.ts';
 import { OutboxTable } from '../src/store/outbox-table.ts';
@@ -75,12 +76,16 @@ describe('damaged files', function () {
   });
 });
 
+/** Takes away what came with schema 4; agents of then have their id only. */
+const BEFORE_4 = `DROP TABLE directory;
+  ALTER TABLE agents DROP COLUMN profile; ALTER TABLE agents DROP COLUMN local_id;`;
+
 describe('database of an earlier version', () => {
   it('is brought to this one, and still knows what was sent and seen', async () => {
     await using folder = tempFolder('node');
     const [id, fresh] = [newMessageId(), newMessageId()];
     const now = openDatabase(folder.path, 'normal');
-    now.exec(`DROP INDEX seen_message; ALTER TABLE seen DROP COLUMN sender;
+    now.exec(`${BEFORE_4} DROP INDEX seen_message; ALTER TABLE seen DROP COLUMN sender;
       CREATE UNIQUE INDEX seen_message ON seen (id, agent); ALTER TABLE sent DROP COLUMN digest;
       INSERT INTO seen (id, agent, at_us) VALUES ('${id}', 1, 1);
       INSERT INTO sent VALUES (1, '${id}', 1, 1, '', ''); PRAGMA user_version = 1`);
@@ -97,11 +102,24 @@ describe('database of an earlier version', () => {
     db.close();
   });
 
+  it('keeps the tokens of agents: they go by the id that an agent had', async () => {
+    await using folder = tempFolder('node');
+    const now = openDatabase(folder.path, 'normal');
+    now.exec(`${BEFORE_4} INSERT INTO agents (id, name, folded, adapter, spec) VALUES ('a_1', 'Bob', 'bob', 'mailbox',
+      '{"command":[],"cwd":"","env":{}}'); PRAGMA user_version = 3`);
+    now.close();
+    const db = openDatabase(folder.path, 'normal');
+    const [row] = new AgentTable(db).load();
+    assert.deepEqual([row?.localId, row?.profile], ['a_1', undefined]);
+    db.close();
+  });
+
   it('recognizes by its id alone what was sent under the digest of before', async () => {
     await using folder = tempFolder('node');
     const id = newMessageId();
     const now = openDatabase(folder.path, 'normal');
-    now.exec(`INSERT INTO sent VALUES (1, '${id}', 1, 1, '', '', 281474976710655); PRAGMA user_version = 2`);
+    now.exec(`${BEFORE_4} INSERT INTO sent VALUES (1, '${id}', 1, 1, '', '', 281474976710655);
+      PRAGMA user_version = 2`);
     now.close();
     const db = openDatabase(folder.path, 'normal');
     assert.equal(new OutboxTable(db).findSent(id)?.digest, undefined);

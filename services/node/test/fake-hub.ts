@@ -27,10 +27,15 @@ import {
 } from '@fleetwire/gen/message';
 import {
   type Agent,
+  type AgentProfile,
   type HelloRequest,
   type HelloResponse,
+  type RegisterAgentRequest,
   RegistryServiceDefinition,
+  type RosterAgent,
   type RotateKeyRequest,
+  type SyncRequest,
+  type SyncResponse,
 } from '@fleetwire/gen/registry';
 import {
   hubKeyOf,
@@ -41,9 +46,11 @@ import {
   verifyNodeSignature,
 } from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
-import { bindService, type RpcHandlers, type RpcServer, startRpcServer } from '@fleetwire/rpc';
+import { bindService, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
 import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
+import { absent, nodeOf, signatureInvalid, unimplemented } from './fake-calls.ts';
+import { digestOf, newAgent, registerOne, takeRoster } from './fake-roster.ts';
 import { type HubAccounts, startHubAccounts } from './hub-accounts.ts';
 
 export const TEST_ORG = 'o_0000000000000001';
@@ -120,6 +127,15 @@ export class FakeHub {
   rotations = 0;
   accounts: HubAccounts | undefined;
   opened = 0;
+  /** Each roster that it was told. */
+  readonly told: RosterAgent[][] = [];
+  /** Resolved before a roster is answered. */
+  rosterHeld: Promise<unknown> = Promise.resolve();
+  readonly registrations: RegisterAgentRequest[] = [];
+  /** What heartbeats are told of the directory; 0: nothing. */
+  syncRevision = 0;
+  readonly syncs: SyncRequest[] = [];
+  sync: (request: SyncRequest) => Partial<SyncResponse> = () => ({ full: true, revision: this.syncRevision });
   #registry: RpcServer | undefined;
   #address = '';
   #stopping = false;
@@ -216,7 +232,7 @@ export class FakeHub {
     const half = (this.accounts?.lifetimeMs ?? 0) / 2000;
     const minted = node && beat.credentialsLeftS < half ? await this.#mint(node) : undefined;
     const userJwt = minted?.jwt ?? '';
-    const news = this.protocol === 1 ? {} : this.news;
+    const news = this.protocol === 1 ? {} : { ...this.#newsFor(beat), ...this.news };
     const reply = HeartbeatReply.fromPartial({
       brokerTimeUs: systemClock.nowUs(),
       userJwt,
@@ -224,6 +240,11 @@ export class FakeHub {
       ...news,
     } as HeartbeatReply);
     message.respond(HeartbeatReply.encode(reply).finish());
+  }
+
+  #newsFor(beat: Heartbeat): Partial<HeartbeatReply> {
+    const rosterDiffers = digestOf(this, beat.node) !== beat.rosterDigest;
+    return { rosterDiffers, syncRevision: this.syncRevision };
   }
 
   async #mint(node: KnownNode): Promise<{ jwt: string; expiresAtMs: number }> {
@@ -254,6 +275,18 @@ export class FakeHub {
     const deadlineUs = nowUs + envelope.ttlMs * 1000;
     const entry = { envelope: encoded, recipients: [agent.id], router: 'router-fake', deadlineUs, ...times };
     for (let copy = 0; copy < this.copies; copy++) await this.put(agent, [entry]);
+  }
+
+  /** Registers an agent without being asked. */
+  newAgent(node: string, name: string, adapter = 'stream', profile?: AgentProfile): Agent {
+    return newAgent(this, node, { name, adapter, profile });
+  }
+
+  /** As an administrator would. */
+  rename(from: string, to: string): void {
+    const agent = this.agents.get(foldName(from))!;
+    this.agents.delete(foldName(from));
+    this.agents.set(foldName(to), { ...agent, name: to });
   }
 
   #handlers() {
@@ -292,29 +325,23 @@ export class FakeHub {
         this.opened++;
         return { stream: spec.stream, consumer: spec.durable_name };
       },
-      registerAgent: async (
-        request: { name: string; adapter: string },
+      syncRoster: async (
+        { agents }: { agents: readonly RosterAgent[] },
         context: { metadata(name: string): string },
       ) => {
-        const node = nodeOf(context);
-        const present = this.agents.get(foldName(request.name));
-        if (present !== undefined && present.node !== node)
-          throw new FleetwireError('already_exists', 'NAME_TAKEN', `${request.name} lives elsewhere`, {
-            help: `Choose another name; ${request.name}-2 is free.`,
-            details: { held_by_node_name: present.nodeName, suggestion: `${request.name}-2` },
-          });
-        const fresh = {
-          status: 'online',
-          registeredAtMs: 1,
-          lastSeenAtMs: 1,
-          epoch: 1,
-          moving: false,
-          profile: undefined,
-        };
-        const nodeName = this.nodes.get(node)!.name;
-        const agent = present ?? { id: newId('agent'), ...request, node, nodeName, ...fresh };
-        this.agents.set(foldName(request.name), agent);
-        return { agent };
+        if (this.protocol === 1) return unimplemented();
+        this.told.push([...agents]);
+        await this.rosterHeld;
+        return takeRoster(this, nodeOf(context), agents);
+      },
+      sync: async (request: SyncRequest) => {
+        if (this.protocol === 1) return unimplemented();
+        this.syncs.push(request);
+        return this.sync(request);
+      },
+      registerAgent: async (request: RegisterAgentRequest, context: { metadata(name: string): string }) => {
+        this.registrations.push(request);
+        return { agent: registerOne(this, nodeOf(context), request) };
       },
       deregisterAgent: async (request: { agent: string }) => {
         for (const [name, agent] of this.agents) if (agent.id === request.agent) this.agents.delete(name);
@@ -368,25 +395,4 @@ export class FakeHub {
     const proven = proof === undefined ? {} : { challengeResponse: proof, hubKey: this.#hubKey() };
     return { protocol: 2, ...proven, ...this.welcome };
   }
-}
-
-function signatureInvalid(): FleetwireError {
-  return new FleetwireError('unauthenticated', 'SIGNATURE_INVALID', 'not that node');
-}
-
-function nodeOf(context: { metadata(name: string): string }): string {
-  return context.metadata('authorization').replace('Bearer ', '');
-}
-
-async function unimplemented(): Promise<never> {
-  throw new FleetwireError('unimplemented', 'NOT_HERE', 'not part of this test');
-}
-
-/** What this stand-in does not do. */
-function absent(): RpcHandlers<typeof RegistryServiceDefinition> {
-  const missing = async (): Promise<never> => {
-    throw new FleetwireError('unimplemented', 'NOT_HERE', 'not in this stand-in');
-  };
-  const names = Object.keys(RegistryServiceDefinition.methods);
-  return Object.fromEntries(names.map((name) => [name, missing])) as never;
 }

@@ -9,7 +9,11 @@ export class AgentBook {
   readonly #bounds: QueueBounds;
   readonly #byNum = new Map<number, HostedAgent>();
   readonly #byId = new Map<string, HostedAgent>();
+  readonly #byLocalId = new Map<string, HostedAgent>();
   readonly #byName = new Map<string, HostedAgent>();
+
+  /** Names of agents of the org, as far as they are known here. */
+  elsewhere: () => Iterable<string> = () => [];
 
   constructor(rows: readonly AgentRow[], bounds: QueueBounds) {
     this.#bounds = bounds;
@@ -25,6 +29,7 @@ export class AgentBook {
     this.#byNum.set(agent.num, agent);
     if (agent.removed) return agent;
     this.#byId.set(agent.id, agent);
+    this.#byLocalId.set(agent.localId, agent);
     this.#byName.set(foldName(agent.name), agent);
     return agent;
   }
@@ -38,6 +43,11 @@ export class AgentBook {
     return this.#byId.get(id);
   }
 
+  /** By what its program was given when it came here. */
+  byLocalId(id: string): HostedAgent | undefined {
+    return this.#byLocalId.get(id);
+  }
+
   byName(name: string): HostedAgent | undefined {
     return this.#byName.get(foldName(name));
   }
@@ -46,16 +56,19 @@ export class AgentBook {
   named(name: string): HostedAgent {
     const agent = this.byName(name);
     if (agent !== undefined) return agent;
-    const near = nearestNames(
+    const here = nearestNames(
       name,
       [...this.present()].map((a) => a.name),
     );
     throw new FleetwireError('not_found', 'AGENT_NOT_HERE', `no agent "${name}" lives on this node`, {
-      help:
-        near.length > 0
-          ? `Did you mean ${near.join(' or ')}?`
-          : 'See `fleetwire agent list` for who lives where.',
+      help: here.length > 0 ? `Did you mean ${here.join(' or ')}?` : this.#helpElsewhere(name),
     });
+  }
+
+  #helpElsewhere(name: string): string {
+    const [nearest] = nearestNames(name, this.elsewhere(), 1);
+    const list = 'See `fleetwire agent list` for who lives where.';
+    return nearest === undefined ? list : `${nearest} lives on another node. ${list}`;
   }
 
   present(): IterableIterator<HostedAgent> {
@@ -66,16 +79,34 @@ export class AgentBook {
     return [...this.#byNum.values()].filter((agent) => agent.removed);
   }
 
-  rename(agent: HostedAgent, id: string): void {
-    this.#byId.delete(agent.id);
+  /** The registry knows it by another id now. */
+  setId(agent: HostedAgent, id: string): void {
+    if (!agent.removed) {
+      this.#byId.delete(agent.id);
+      this.#byId.set(id, agent);
+    }
     agent.id = id;
-    this.#byId.set(id, agent);
+  }
+
+  /** Other names for several at once, so that two may change theirs; each name must be free or given up by one of them. */
+  rename(changes: ReadonlyMap<HostedAgent, string>): void {
+    for (const agent of changes.keys()) this.#byName.delete(foldName(agent.name));
+    for (const [agent, name] of changes) {
+      agent.name = name;
+      this.#byName.set(foldName(name), agent);
+    }
+  }
+
+  /** Ids of those that the registry has, as far as this node knows: what the roster digest is made of. */
+  *rosterIds(): Generator<string> {
+    for (const agent of this.present()) if (agent.refused === undefined) yield agent.id;
   }
 
   /** Its name is free again; its number stays known until `forget`. */
   markRemoved(agent: HostedAgent): void {
     agent.removed = true;
     this.#byId.delete(agent.id);
+    this.#byLocalId.delete(agent.localId);
     this.#byName.delete(foldName(agent.name));
   }
 

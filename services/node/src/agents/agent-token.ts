@@ -8,9 +8,10 @@ import type { HostedAgent } from './hosted-agent.ts';
 const PREFIX = 'fwa_';
 
 /** Good until the agent is removed or gets another program. */
-export function agentToken(secret: string, agent: Pick<HostedAgent, 'id' | 'tokenEpoch'>): string {
-  const mac = createHmac('sha256', secret).update(`${agent.id}\n${agent.tokenEpoch}`).digest('base64url');
-  return `${PREFIX}${agent.id}.${mac}`;
+export function agentToken(secret: string, agent: Pick<HostedAgent, 'localId' | 'tokenEpoch'>): string {
+  const { localId, tokenEpoch } = agent;
+  const mac = createHmac('sha256', secret).update(`${localId}\n${tokenEpoch}`).digest('base64url');
+  return `${PREFIX}${localId}.${mac}`;
 }
 
 export function isAgentToken(token: string): boolean {
@@ -19,7 +20,7 @@ export function isAgentToken(token: string): boolean {
 
 /** The agent that a token is of; throws TOKEN_INVALID. */
 export function agentOfToken(secret: string, token: string, book: AgentBook): HostedAgent {
-  const agent = book.byId(token.slice(PREFIX.length, token.indexOf('.')));
+  const agent = book.byLocalId(token.slice(PREFIX.length, token.indexOf('.')));
   if (agent !== undefined && sameSecret(token, agentToken(secret, agent))) return agent;
   throw tokenInvalid();
 }

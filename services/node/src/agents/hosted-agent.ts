@@ -1,5 +1,6 @@
 /** One agent that lives on this node, with its queue and with whoever takes its mail at the moment. */
 
+import type { AgentProfile, Location } from '@fleetwire/gen/registry';
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
 import type { AdapterKind, AgentRow, ProgramSpec } from '../store/agent-table.ts';
 
@@ -11,12 +12,23 @@ export interface Taker {
   deliver(entries: readonly Entry[]): void;
 }
 
+/** Why the registry does not take an agent, which goes on on this node all the same. */
+export interface RosterRefusal {
+  /** Such as NAME_TAKEN or AGENT_MOVED. */
+  readonly reason: string;
+  readonly message: string;
+  /** A name that was free; empty: none is known. */
+  readonly suggestion: string;
+}
+
 const UNPROVEN_MAX = 10_000;
 
 export class HostedAgent {
   readonly num: number;
   id: string;
-  readonly name: string;
+  readonly localId: string;
+  /** The registry's word: it may be renamed there. */
+  name: string;
   adapter: AdapterKind;
   spec: ProgramSpec;
   handle: string;
@@ -24,6 +36,10 @@ export class HostedAgent {
   attemptedUpTo: number;
   resuming: boolean;
   removed: boolean;
+  /** As its program or its owner gave it. */
+  profile: AgentProfile | undefined;
+  /** Where its program runs now, as far as this node can tell. */
+  location: Location | undefined;
   readonly queue: AgentQueue;
   taker: Taker | undefined;
   /** Sequences of messages that ended unconfirmed and may still be proved; the newest UNPROVEN_MAX. */
@@ -34,10 +50,15 @@ export class HostedAgent {
   expectedUntilMs = 0;
   /** Registered at the registry since the last start or the registry's forgetting. */
   registered = false;
+  /** The registry has its profile as it is now. */
+  described = false;
+  /** The registry's last word, when that was a refusal. */
+  refused: RosterRefusal | undefined;
 
   constructor(row: AgentRow, bounds: QueueBounds) {
     this.num = row.num;
     this.id = row.id;
+    this.localId = row.localId;
     this.name = row.name;
     this.adapter = row.adapter;
     this.spec = row.spec;
@@ -46,6 +67,7 @@ export class HostedAgent {
     this.attemptedUpTo = row.attemptedUpTo;
     this.resuming = row.resuming;
     this.removed = row.removed;
+    this.profile = row.profile;
     this.queue = new AgentQueue(bounds);
   }
 

@@ -2,6 +2,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Location } from '@fleetwire/gen/registry';
 import { asFleetwireError, type Clock, FleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { Adapter, AdapterFactory, ProgramOutgoing } from '../adapters/port.ts';
@@ -13,9 +14,13 @@ import type { Turns } from '../store/turns.ts';
 import type { AgentBook } from './agent-book.ts';
 import { agentToken } from './agent-token.ts';
 import type { HostedAgent } from './hosted-agent.ts';
+import type { Newcomer } from './one-agent.ts';
 import type { Registration } from './registration.ts';
 
 export type ProgramKind = 'tmux' | 'stdio' | 'mailbox';
+type Introduction = Pick<Newcomer, 'profile' | 'takeOver'>;
+
+const NOWHERE: Location = { kind: '', details: {} };
 
 export interface ProgramsParts {
   readonly dir: string;
@@ -52,21 +57,28 @@ export class Programs {
   async startAll(): Promise<void> {
     for (const agent of this.#parts.book.present()) {
       if (agent.adapter !== 'tmux' && agent.adapter !== 'stdio') continue;
-      await this.#start(agent).catch((error) =>
-        this.#parts.log.warn({ err: asFleetwireError(error), agent: agent.name }, 'program not started'),
-      );
+      await this.#start(agent).catch((error) => {
+        this.#parts.log.warn({ err: asFleetwireError(error), agent: agent.name }, 'program not started');
+        this.#parts.registration.located(agent, NOWHERE);
+      });
     }
   }
 
   /** Registers an agent and starts its program; the same name again once that has ended. */
-  async run(name: string, kind: ProgramKind, spec: ProgramSpec): Promise<HostedAgent> {
+  async run(
+    name: string,
+    kind: ProgramKind,
+    spec: ProgramSpec,
+    more: Introduction = {},
+  ): Promise<HostedAgent> {
     if (kind !== 'mailbox' && spec.command.length === 0) {
       throw new FleetwireError('invalid_argument', 'COMMAND_MISSING', 'an agent needs a command to run');
     }
     const known = this.#parts.book.byName(name);
     if (known !== undefined) this.#refuseRunning(known, kind);
-    const agent = known ?? (await this.#parts.registration.ensure(name, kind, spec));
+    const agent = known ?? (await this.#parts.registration.ensure(name, { adapter: kind, spec, ...more }));
     if (known !== undefined) await this.#renew(known, kind, spec);
+    await this.#parts.registration.describe(agent, more.profile);
     if (kind === 'mailbox') return agent;
     try {
       await this.#start(agent);
@@ -94,8 +106,11 @@ export class Programs {
 
   /** Ends with the node: programs in panes go on, those on pipes could not and are ended. */
   async stop(): Promise<void> {
+    const runners = [...this.#runners.values()];
+    // Their ends are no news any more.
+    this.#runners.clear();
     await Promise.all(
-      [...this.#runners.values()].map(async (runner) => {
+      runners.map(async (runner) => {
         if (runner.adapter.kind === 'stdio') await runner.adapter.stop();
         await runner.end();
       }),
@@ -125,20 +140,26 @@ export class Programs {
   }
 
   async #start(agent: HostedAgent): Promise<void> {
-    const { custody, turns, clock, observeMs, lateProofMs, injected } = this.#parts;
+    const { custody, turns, clock, observeMs, lateProofMs, injected, registration } = this.#parts;
     const log = this.#parts.log.child({ agent: agent.name });
     const adapter = this.#adapter(agent, log);
-    adapter.onExit((state) => log.info({ exitCode: state.exitCode }, 'program has ended'));
+    adapter.onExit((state) => {
+      log.info({ exitCode: state.exitCode }, 'program has ended');
+      if (this.#runners.get(agent.num)?.adapter === adapter) registration.located(agent, NOWHERE);
+    });
     await adapter.start();
     const fabric = { clock, custody, turns, log, injected };
     const runner = new ProgramRunner({ agent, adapter, observeMs, lateProofMs, ...fabric });
     this.#runners.set(agent.num, runner);
     runner.begin();
+    const { state, pid } = adapter.programState();
+    if (state === 'running' && pid !== undefined)
+      registration.located(agent, { kind: 'process', details: { pid: String(pid) } });
   }
 
   #adapter(agent: HostedAgent, log: Logger): Adapter {
     const { factories, dir, table, agentSecret, address, send } = this.#parts;
-    const stateDir = join(dir, 'agents', agent.id);
+    const stateDir = join(dir, 'agents', agent.localId);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const env = {
       ...agent.spec.env,

@@ -1,151 +1,155 @@
-/** Agents of this node at the registry: new names at once, known ones again when the hub asks, removals when it is there. */
+/** Agents of this node at the registry: new names at once, all of them again when the hub asks, removals when it is there. */
 
-import { asFleetwireError, checkName, FleetwireError, foldName } from '@fleetwire/kernel';
-import type { Logger } from '@fleetwire/telemetry';
+import type { AgentProfile, Location } from '@fleetwire/gen/registry';
+import { asFleetwireError, type Clock, checkName, foldName } from '@fleetwire/kernel';
+import { sameProfile } from '../domain/profile.ts';
 import type { RegistryDoor } from '../hub/registry-door.ts';
-import type { AdapterKind, AgentTable, ProgramSpec } from '../store/agent-table.ts';
-import type { Turns } from '../store/turns.ts';
-import type { AgentBook } from './agent-book.ts';
 import type { HostedAgent } from './hosted-agent.ts';
+import { announce, deregister, type Newcomer, type OneAgentParts, register } from './one-agent.ts';
+import { RosterGate } from './roster-gate.ts';
+import { RosterSync } from './roster-sync.ts';
 
-export interface RegistrationParts {
-  readonly book: AgentBook;
-  readonly table: AgentTable;
-  readonly turns: Turns;
-  readonly door: RegistryDoor;
-  readonly log: Logger;
-  readonly agentsMax: number;
-  /** The registry has asked this node to take no new agents. */
-  readonly draining?: () => boolean;
+export interface RegistrationParts extends OneAgentParts {
+  readonly door: Pick<RegistryDoor, 'registerAgent' | 'deregisterAgent' | 'syncRoster'>;
+  readonly clock: Clock;
+  /** After which one that was refused is tried again, though nothing else has changed. */
+  readonly retryMs: number;
 }
 
 /** Calls to the registry at the same time. */
 const AT_ONCE = 8;
-export const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
 
 export class Registration {
   readonly #parts: RegistrationParts;
-  #catchingUp = false;
+  readonly #roster: RosterSync;
+  readonly #gate = new RosterGate();
   readonly #underWay = new Map<string, Promise<HostedAgent>>();
+  #telling: Promise<void> | undefined;
+  #again = false;
+  /** The registry has another roster, or may have. */
+  #differs = false;
+  #retryAtMs = 0;
 
   constructor(parts: RegistrationParts) {
     this.#parts = parts;
+    this.#roster = new RosterSync(parts);
   }
 
   /** The agent of that name, registered now when it is new; needs the hub only then. */
-  async ensure(name: string, adapter: AdapterKind, spec: ProgramSpec = NO_PROGRAM): Promise<HostedAgent> {
+  async ensure(name: string, newcomer: Newcomer): Promise<HostedAgent> {
     checkName(name, 'agent');
     const present = this.#parts.book.byName(name);
     if (present !== undefined) return present;
     const key = foldName(name);
     const before = this.#underWay.get(key);
     if (before !== undefined) return before;
-    const registering = this.#register(name, adapter, spec).finally(() => this.#underWay.delete(key));
+    const registering = this.#gate
+      .shared(() => register(this.#parts, name, newcomer))
+      .finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, registering);
     return registering;
   }
 
-  /** The registry may have forgotten everything. */
-  forgotten(): void {
-    for (const agent of this.#parts.book.present()) agent.registered = false;
+  /** Kept with the agent at once; the registry learns it when it can. Undefined: what is known stays. */
+  async describe(agent: HostedAgent, profile: AgentProfile | undefined): Promise<void> {
+    if (profile === undefined || sameProfile(agent.profile, profile)) return;
+    await this.#parts.turns.run(() => {
+      this.#parts.table.setProfile(agent.num, profile);
+      agent.profile = profile;
+      agent.described = false;
+    });
+    this.#hurry();
   }
 
-  /** Tells the registry what it does not know yet: agents, removals. What fails is tried again at the next call. */
-  async catchUp(): Promise<void> {
-    if (this.#catchingUp) return;
-    this.#catchingUp = true;
-    try {
-      await this.#tell();
-    } finally {
-      this.#catchingUp = false;
+  /** Where its program runs from now on; of no kind: nowhere. */
+  located(agent: HostedAgent, location: Location): void {
+    agent.location = location;
+    agent.described = false;
+    this.#hurry();
+  }
+
+  /** The registry may have forgotten everything. */
+  forgotten(): void {
+    this.#differs = true;
+    for (const agent of this.#parts.book.present()) {
+      agent.registered = false;
+      agent.described = false;
     }
   }
 
-  async #tell(): Promise<void> {
-    const waiting = [...this.#parts.book.present()].filter((agent) => !agent.registered);
-    const worker = async () => {
-      for (let agent = waiting.pop(); agent !== undefined; agent = waiting.pop()) await this.#announce(agent);
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
-    for (const agent of this.#parts.book.removed()) await this.#deregister(agent);
+  /** The registry says, or its directory shows, that it has another roster of this node. */
+  rosterDiffers(): void {
+    this.#differs = true;
+    // Which ones it lacks is not said, and it is to have their profiles too.
+    for (const agent of this.#parts.book.present()) agent.described = false;
+    this.#hurry();
+  }
+
+  /**
+   * Tells the registry what it does not know yet: agents, profiles, removals. One at a time; what comes up meanwhile
+   * follows at once. What fails is tried again at the next call.
+   */
+  catchUp(): Promise<void> {
+    if (this.#telling !== undefined) this.#again = true;
+    this.#telling ??= this.#tellAll().finally(() => {
+      this.#telling = undefined;
+    });
+    return this.#telling;
   }
 
   /** The agent is gone from this node at once, from the registry when it is there. Its queue must be empty. */
   async remove(agent: HostedAgent): Promise<void> {
-    await this.#deregister(agent);
-  }
-
-  async #register(name: string, adapter: AdapterKind, spec: ProgramSpec): Promise<HostedAgent> {
-    const { book, table, turns, door, agentsMax, draining } = this.#parts;
-    if (draining?.() === true) throw nodeDraining(name);
-    if (book.size >= agentsMax) {
-      throw new FleetwireError(
-        'resource_exhausted',
-        'TOO_MANY_AGENTS',
-        `this node hosts ${book.size} agents`,
-        {
-          help: 'Stop some, or raise FLEETWIRE_NODE_AGENTS.',
-        },
-      );
-    }
-    const registered = await this.#reach(() => door.registerAgent(name, adapter));
-    return turns.run(() => {
-      const row = table.insert({ id: registered.id, name: registered.name, adapter, spec }, foldName(name));
-      const agent = book.add(row);
-      agent.registered = true;
-      return agent;
-    });
-  }
-
-  async #reach<T>(call: () => Promise<T>): Promise<T> {
     try {
-      return await call();
-    } catch (cause) {
-      const error = asFleetwireError(cause);
-      if (error.kind !== 'unavailable') throw error;
-      throw new FleetwireError('unavailable', 'HUB_UNREACHABLE', 'a new agent needs the hub, which is away', {
-        help: 'Try again when `fleetwire status` shows the hub as active; known agents go on meanwhile.',
-        cause,
-      });
-    }
-  }
-
-  async #announce(agent: HostedAgent): Promise<void> {
-    const { door, log, turns, table, book } = this.#parts;
-    try {
-      const { id } = await door.registerAgent(agent.name, agent.adapter);
-      agent.registered = true;
-      if (id === agent.id) return;
-      log.warn(
-        { agent: agent.name, before: agent.id, now: id },
-        'the registry knows this agent by another id',
-      );
-      await turns.run(() => {
-        table.setId(agent.num, id);
-        book.rename(agent, id);
-      });
+      await this.#gate.shared(() => deregister(this.#parts, agent));
     } catch (error) {
-      log.warn({ err: asFleetwireError(error), agent: agent.name }, 'agent not registered');
+      const err = asFleetwireError(error);
+      this.#parts.log.warn({ err, agent: agent.name }, 'agent not removed at the registry yet');
     }
   }
 
-  async #deregister(agent: HostedAgent): Promise<void> {
-    const { door, log, turns, table, book } = this.#parts;
+  #hurry(): void {
+    void this.catchUp().catch((error) =>
+      this.#parts.log.debug({ err: asFleetwireError(error) }, 'agents not announced yet'),
+    );
+  }
+
+  async #tellAll(): Promise<void> {
+    do {
+      this.#again = false;
+      if (!this.#due()) return;
+      if (!(await this.#gate.alone(() => this.#tellRoster()))) await this.#tellEach();
+    } while (this.#again);
+  }
+
+  #due(): boolean {
+    const { book, clock } = this.#parts;
+    if (this.#differs || book.removed().length > 0) return true;
+    const retry = clock.monotonicMs() >= this.#retryAtMs;
+    for (const agent of book.present())
+      if (agent.refused === undefined ? !agent.registered || !agent.described : retry) return true;
+    return false;
+  }
+
+  async #tellRoster(): Promise<boolean> {
+    this.#retryAtMs = this.#parts.clock.monotonicMs() + this.#parts.retryMs;
+    const differed = this.#differs;
+    this.#differs = false;
     try {
-      await door.deregisterAgent(agent.id);
-      await turns.run(() => {
-        table.delete(agent.num);
-        book.forget(agent);
-      });
+      return await this.#roster.tell();
     } catch (error) {
-      log.warn({ err: asFleetwireError(error), agent: agent.name }, 'agent not removed at the registry yet');
+      this.#differs ||= differed;
+      throw error;
     }
   }
-}
 
-function nodeDraining(name: string): FleetwireError {
-  const message = `this node is being drained: it takes no new agents, "${name}" neither`;
-  return new FleetwireError('failed_precondition', 'NODE_DRAINING', message, {
-    help: 'Start it on another node, or have an admin end the draining; agents that live here go on.',
-  });
+  /** For a hub that takes no rosters. */
+  async #tellEach(): Promise<void> {
+    const waiting = [...this.#parts.book.present()].filter((agent) => !agent.registered || !agent.described);
+    const worker = async () => {
+      for (let agent = waiting.pop(); agent !== undefined; agent = waiting.pop())
+        await announce(this.#parts, agent);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    for (const agent of this.#parts.book.removed()) await this.remove(agent);
+  }
 }

@@ -1,6 +1,8 @@
-/** RunAgent, StopAgent, ListLocalAgents and NodeStatus. */
+/** RunAgent, StopAgent, ListLocalAgents, Directory and NodeStatus. */
 
 import type {
+  DirectoryRequest,
+  DirectoryResponse,
   ListLocalAgentsResponse,
   LocalAgent,
   NodeStatusResponse,
@@ -12,7 +14,9 @@ import type {
 import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
+import { checkProfile, toldProfile } from '../domain/profile.ts';
 import type { Engine } from '../engine.ts';
+import type { Directory } from '../hub/directory.ts';
 import type { HubLink } from '../hub/hub-link.ts';
 import type { LinkState } from '../hub/link-status.ts';
 import { StreamSession } from '../mail/stream-session.ts';
@@ -22,6 +26,7 @@ export interface AgentHandlerParts {
   readonly engine: Engine;
   readonly callers: Callers;
   readonly programs: Programs;
+  readonly directory: Directory;
   readonly version: string;
   link(): Pick<HubLink, 'state' | 'error' | 'draining' | 'protocol' | 'contender'>;
 }
@@ -48,17 +53,15 @@ export class AgentHandlers {
   async runAgent(request: RunAgentRequest, context: NodeContext): Promise<RunAgentResponse> {
     const { callers, programs } = this.#parts;
     callers.allowed(context, 'admin');
-    const { name, adapter, command, cwd, env } = request;
+    const { name, adapter, command, cwd, env, takeOver } = request;
     if (!KINDS.includes(adapter)) {
       throw new FleetwireError('invalid_argument', 'UNKNOWN_ADAPTER', `there is no adapter "${adapter}"`, {
         help: `Use ${KINDS.join(', ')}.`,
       });
     }
-    const agent = await programs.run(name, adapter as ProgramKind, {
-      command,
-      cwd: cwd || process.cwd(),
-      env,
-    });
+    const profile = request.profile && checkProfile(request.profile);
+    const spec = { command, cwd: cwd || process.cwd(), env };
+    const agent = await programs.run(name, adapter as ProgramKind, spec, { profile, takeOver });
     return { agent: this.#describe(agent) };
   }
 
@@ -75,6 +78,11 @@ export class AgentHandlers {
   async listLocalAgents(_request: unknown, context: NodeContext): Promise<ListLocalAgentsResponse> {
     this.#parts.callers.allowed(context, 'send');
     return { agents: [...this.#parts.engine.book.present()].map((agent) => this.#describe(agent)) };
+  }
+
+  async directory(request: DirectoryRequest, context: NodeContext): Promise<DirectoryResponse> {
+    this.#parts.callers.allowed(context, 'send');
+    return this.#parts.directory.page(request.pageSize, request.pageToken);
   }
 
   async nodeStatus(_request: unknown, context: NodeContext): Promise<NodeStatusResponse> {
@@ -112,6 +120,10 @@ export class AgentHandlers {
       name: agent.name,
       adapter: agent.adapter,
       state: hasProgram ? (program?.state ?? 'exited') : attached,
+      profile: toldProfile(agent.profile, agent.location),
+      refused: agent.refused?.reason ?? '',
+      refusedMessage: agent.refused?.message ?? '',
+      suggestion: agent.refused?.suggestion ?? '',
       pid: program?.pid ?? 0,
       pane: program?.pane ?? '',
       queueDepth: agent.queue.depth,

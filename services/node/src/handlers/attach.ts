@@ -1,9 +1,11 @@
 /** Attach: an agent's session. Sends are accepted in order, deliveries and receipts flow back on the same stream. */
 
 import type { AttachHello, AttachRequest, AttachResponse, Outgoing, SendRefused } from '@fleetwire/gen/node';
+import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Registration } from '../agents/registration.ts';
+import { checkProfile } from '../domain/profile.ts';
 import { closing, type Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
 import { StreamSession } from '../mail/stream-session.ts';
@@ -87,11 +89,29 @@ export class AttachHandler {
   }
 
   async #agentOf(hello: AttachHello, context: NodeContext): Promise<HostedAgent> {
-    const { callers, registration } = this.#parts;
+    const { registration } = this.#parts;
+    const profile = hello.profile && checkProfile(hello.profile);
+    const agent = await this.#named(hello, profile, context);
+    await registration.describe(agent, profile);
+    return agent;
+  }
+
+  async #named(
+    { name, localId, takeOver }: AttachHello,
+    profile: AgentProfile | undefined,
+    context: NodeContext,
+  ): Promise<HostedAgent> {
+    const { callers, registration, engine } = this.#parts;
     const caller = callers.allowed(context, 'send');
-    if (caller.kind === 'agent') return callers.actsAs(context, hello.name);
-    if (hello.name === '') throw protocolFault('hello names no agent');
-    return registration.ensure(hello.name, 'stream');
+    const again = engine.book.byLocalId(localId);
+    if (caller.kind === 'agent') {
+      const self = callers.self(caller);
+      // Renamed since its last session.
+      return again === self ? self : callers.actsAs(context, name);
+    }
+    if (again !== undefined) return again;
+    if (name === '') throw protocolFault('hello names no agent');
+    return registration.ensure(name, { adapter: 'stream', profile, takeOver });
   }
 }
 
@@ -129,13 +149,14 @@ class SessionCall {
 
   async begin(): Promise<void> {
     const { turns, progress, identity } = this.#parts.engine;
-    const { id: agent, name } = this.#agent;
+    const { id: agent, name, localId } = this.#agent;
     const welcome = {
       agent,
       name,
       node: identity.node,
       nodeName: identity.name,
       session: this.#session.number,
+      localId,
     };
     await turns.run(() => {
       turns.after(() => this.#outflow.push({ welcome }));

@@ -9,7 +9,7 @@ import type { HostedAgent } from '../agents/hosted-agent.ts';
 
 export type NodeCaller =
   | { readonly kind: 'admin' }
-  | { readonly kind: 'agent'; readonly id: string }
+  | { readonly kind: 'agent'; readonly localId: string }
   | { readonly kind: 'user'; readonly subject: string; readonly scopes: readonly string[] };
 
 export type NodeContext = RpcContext<NodeCaller>;
@@ -40,7 +40,10 @@ export class Callers {
   async authenticate(bearer: string): Promise<NodeCaller> {
     if (sameSecret(bearer, this.#parts.adminToken)) return { kind: 'admin' };
     if (isAgentToken(bearer)) {
-      return { kind: 'agent', id: agentOfToken(this.#parts.agentSecret, bearer, this.#parts.book).id };
+      return {
+        kind: 'agent',
+        localId: agentOfToken(this.#parts.agentSecret, bearer, this.#parts.book).localId,
+      };
     }
     const caller = await this.#verified(bearer);
     if (caller.kind !== 'user' || caller.org !== this.#parts.org) throw tokenInvalid();
@@ -83,7 +86,7 @@ export class Callers {
 
   /** The agent of an agent's token. */
   self(caller: NodeCaller & { kind: 'agent' }): HostedAgent {
-    const agent = this.#parts.book.byId(caller.id);
+    const agent = this.#parts.book.byLocalId(caller.localId);
     if (agent === undefined) throw tokenInvalid();
     return agent;
   }

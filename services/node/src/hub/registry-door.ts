@@ -1,7 +1,15 @@
 /** The registry as this node sees it: joining, proving who it is, opening its inbox, registering its agents. */
 
 import { randomBytes } from 'node:crypto';
-import type { Agent, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import type {
+  Agent,
+  RegisterAgentRequest,
+  RegistryServiceDefinition,
+  RosterAgent,
+  RosterOutcome,
+  SyncRequest,
+  SyncResponse,
+} from '@fleetwire/gen/registry';
 import { createNodeKey, rotationBytes, signWithNodeKey } from '@fleetwire/identity';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
 import type { RpcClient, RpcClientOptions } from '@fleetwire/rpc';
@@ -172,11 +180,22 @@ export class RegistryDoor {
     await this.#withToken(() => this.#client.openInbox({}));
   }
 
-  async registerAgent(name: string, adapter: string): Promise<Agent> {
-    const { agent } = await this.#withToken(() => this.#client.registerAgent({ name, adapter }));
+  async registerAgent(request: RegisterAgentRequest): Promise<Agent> {
+    const { agent } = await this.#withToken(() => this.#client.registerAgent(request));
     if (agent === undefined)
       throw new FleetwireError('internal', 'REGISTRY_ANSWER', 'no agent in the answer');
     return agent;
+  }
+
+  /** What became of each, in their order. `unimplemented` from a hub of protocol 1. */
+  async syncRoster(agents: RosterAgent[]): Promise<RosterOutcome[]> {
+    const { outcomes } = await this.#withToken(() => this.#client.syncRoster({ agents }));
+    return outcomes;
+  }
+
+  /** One page of what the hub knows of the org. `unimplemented` from a hub of protocol 1. */
+  sync(request: SyncRequest): Promise<SyncResponse> {
+    return this.#withToken(() => this.#client.sync(request));
   }
 
   async deregisterAgent(agent: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** Tables `agents` (whom this node hosts) and `meta` (a few facts about the node itself). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { AgentProfile } from '@fleetwire/gen/registry';
 
 export type AdapterKind = 'tmux' | 'stdio' | 'stream' | 'mailbox';
 
@@ -26,7 +27,15 @@ export interface AgentRow {
   readonly resuming: boolean;
   /** Removed here, not yet at the registry. */
   readonly removed: boolean;
+  /** What it says of itself; undefined: nothing yet. */
+  readonly profile: AgentProfile | undefined;
+  /** Its id when it came to this node. Tokens and its folder go by it, for the id may change while its program runs. */
+  readonly localId: string;
 }
+
+type NewRow = Pick<AgentRow, 'id' | 'name' | 'adapter' | 'spec'> & {
+  readonly profile?: AgentProfile | undefined;
+};
 
 export class AgentTable {
   readonly #db: DatabaseSync;
@@ -37,17 +46,19 @@ export class AgentTable {
     this.#attempted = db.prepare('UPDATE agents SET attempted_up_to = ? WHERE num = ?');
   }
 
-  insert(row: Pick<AgentRow, 'id' | 'name' | 'adapter' | 'spec'>, folded: string): AgentRow {
-    const sql = 'INSERT INTO agents (id, name, folded, adapter, spec) VALUES (?, ?, ?, ?, ?)';
-    const spec = JSON.stringify(row.spec);
-    const { lastInsertRowid } = this.#db.prepare(sql).run(row.id, row.name, folded, row.adapter, spec);
+  insert(row: NewRow, folded: string): AgentRow {
+    const sql = `INSERT INTO agents (id, local_id, name, folded, adapter, spec, profile)
+      VALUES (?, ?, ?, ?, ?, ?, ?)`;
+    const { id, name, adapter, profile } = row;
+    const columns = [id, id, name, folded, adapter, JSON.stringify(row.spec), profileText(profile)];
+    const { lastInsertRowid } = this.#db.prepare(sql).run(...columns);
     const fresh = { handle: '', tokenEpoch: 1, attemptedUpTo: 0, resuming: false, removed: false };
-    return { num: Number(lastInsertRowid), ...row, ...fresh };
+    return { num: Number(lastInsertRowid), ...row, ...fresh, profile, localId: id };
   }
 
   load(): AgentRow[] {
     const sql = `SELECT num, id, name, adapter, spec, handle, token_epoch AS tokenEpoch,
-      attempted_up_to AS attemptedUpTo, resuming, removed FROM agents ORDER BY num`;
+      attempted_up_to AS attemptedUpTo, resuming, removed, profile, local_id AS localId FROM agents ORDER BY num`;
     return (this.#db.prepare(sql).all() as unknown as Record<string, unknown>[]).map(
       (row) =>
         ({
@@ -55,6 +66,8 @@ export class AgentTable {
           spec: JSON.parse(row['spec'] as string),
           resuming: row['resuming'] === 1,
           removed: row['removed'] === 1,
+          profile:
+            row['profile'] === '' ? undefined : AgentProfile.fromJSON(JSON.parse(row['profile'] as string)),
         }) as unknown as AgentRow,
     );
   }
@@ -81,6 +94,14 @@ export class AgentTable {
     this.#db.prepare('UPDATE agents SET id = ? WHERE num = ?').run(id, num);
   }
 
+  setName(num: number, name: string, folded: string): void {
+    this.#db.prepare('UPDATE agents SET name = ?, folded = ? WHERE num = ?').run(name, folded, num);
+  }
+
+  setProfile(num: number, profile: AgentProfile): void {
+    this.#db.prepare('UPDATE agents SET profile = ? WHERE num = ?').run(profileText(profile), num);
+  }
+
   markRemoved(num: number): void {
     this.#db.prepare('UPDATE agents SET removed = 1 WHERE num = ?').run(num);
   }
@@ -97,4 +118,8 @@ export class AgentTable {
   setMeta(key: string, value: string): void {
     this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value);
   }
+}
+
+function profileText(profile: AgentProfile | undefined): string {
+  return profile === undefined ? '' : JSON.stringify(AgentProfile.toJSON(profile));
 }

@@ -80,6 +80,18 @@ const MIGRATIONS: readonly string[] = [
   `,
   // The digest is another one now; what was accepted before is recognized by its id alone.
   'UPDATE sent SET digest = NULL',
+  // An agent's id changes when the registry has forgotten it; what its program was given at its start goes by local_id.
+  `
+  ALTER TABLE agents ADD COLUMN profile TEXT NOT NULL DEFAULT '';
+  ALTER TABLE agents ADD COLUMN local_id TEXT NOT NULL DEFAULT '';
+  UPDATE agents SET local_id = id;
+  CREATE TABLE directory (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    entry BLOB NOT NULL
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /** An open database, for those who only hand it on. */

@@ -41,6 +41,8 @@ export interface AttachHello {
     | undefined;
   /** As in RegisterAgentRequest. */
   takeOver: boolean;
+  /** Of the welcome of an earlier session: the same agent, whatever it is called by now. Where it is gone, the name counts. */
+  localId: string;
 }
 
 export interface SendBatch {
@@ -87,6 +89,8 @@ export interface AttachWelcome {
   node: string;
   nodeName: string;
   session: number;
+  /** Names the agent for as long as it lives on this node: its id and name may change. */
+  localId: string;
 }
 
 /** Messages that are on the node's disk. */
@@ -215,6 +219,15 @@ export interface LocalAgent {
   /** The tmux pane, as "%12 on <socket>". */
   pane: string;
   queueDepth: number;
+  profile:
+    | AgentProfile
+    | undefined;
+  /** Why the registry does not have it, such as NAME_TAKEN; it goes on on this node. Empty: it has. */
+  refused: string;
+  /** The same in its words. */
+  refusedMessage: string;
+  /** A name that was free then. */
+  suggestion: string;
 }
 
 export interface ListLocalAgentsRequest {
@@ -247,16 +260,21 @@ export interface NodeStatusResponse {
 }
 
 export interface DirectoryRequest {
+  /** Entries of one answer at most; 0: as many as fit. */
+  pageSize: number;
+  pageToken: string;
 }
 
+/** Empty when the node knows nothing that is fresh enough. */
 export interface DirectoryResponse {
   agents: Route[];
   nodes: NodeRoute[];
   channels: ChannelRoute[];
   /** When the hub last said so, milliseconds since the Unix epoch, in broker time. */
   asOfMs: number;
-  /** False: the hub is away, or has said nothing newer yet. */
+  /** False: the hub is away, or has said that there is something newer. */
   current: boolean;
+  nextPageToken: string;
 }
 
 function createBaseAttachRequest(): AttachRequest {
@@ -371,6 +389,7 @@ function createBaseAttachHello(): AttachHello {
     receipts: false,
     profile: undefined,
     takeOver: false,
+    localId: "",
   };
 }
 
@@ -396,6 +415,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     }
     if (message.takeOver !== false) {
       writer.uint32(56).bool(message.takeOver);
+    }
+    if (message.localId !== "") {
+      writer.uint32(66).string(message.localId);
     }
     return writer;
   },
@@ -469,6 +491,14 @@ export const AttachHello: MessageFns<AttachHello> = {
             message.takeOver = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.localId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -494,6 +524,11 @@ export const AttachHello: MessageFns<AttachHello> = {
         : isSet(object.take_over)
         ? globalThis.Boolean(object.take_over)
         : false,
+      localId: isSet(object.localId)
+        ? globalThis.String(object.localId)
+        : isSet(object.local_id)
+        ? globalThis.String(object.local_id)
+        : "",
     };
   },
 
@@ -520,6 +555,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     if (message.takeOver !== false) {
       obj.takeOver = message.takeOver;
     }
+    if (message.localId !== "") {
+      obj.localId = message.localId;
+    }
     return obj;
   },
 
@@ -539,6 +577,7 @@ export const AttachHello: MessageFns<AttachHello> = {
       ? AgentProfile.fromPartial(object.profile)
       : undefined;
     message.takeOver = object.takeOver ?? false;
+    message.localId = object.localId ?? "";
     return message;
   },
 };
@@ -1107,7 +1146,7 @@ export const AttachResponse: MessageFns<AttachResponse> = {
 };
 
 function createBaseAttachWelcome(): AttachWelcome {
-  return { agent: "", name: "", node: "", nodeName: "", session: 0 };
+  return { agent: "", name: "", node: "", nodeName: "", session: 0, localId: "" };
 }
 
 export const AttachWelcome: MessageFns<AttachWelcome> = {
@@ -1126,6 +1165,9 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
     }
     if (message.session !== 0) {
       writer.uint32(40).uint64(message.session);
+    }
+    if (message.localId !== "") {
+      writer.uint32(50).string(message.localId);
     }
     return writer;
   },
@@ -1183,6 +1225,14 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
             message.session = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.localId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1206,6 +1256,11 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
         ? globalThis.String(object.node_name)
         : "",
       session: isSet(object.session) ? globalThis.Number(object.session) : 0,
+      localId: isSet(object.localId)
+        ? globalThis.String(object.localId)
+        : isSet(object.local_id)
+        ? globalThis.String(object.local_id)
+        : "",
     };
   },
 
@@ -1226,6 +1281,9 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
     if (message.session !== 0) {
       obj.session = Math.round(message.session);
     }
+    if (message.localId !== "") {
+      obj.localId = message.localId;
+    }
     return obj;
   },
 
@@ -1239,6 +1297,7 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
     message.node = object.node ?? "";
     message.nodeName = object.nodeName ?? "";
     message.session = object.session ?? 0;
+    message.localId = object.localId ?? "";
     return message;
   },
 };
@@ -3022,7 +3081,19 @@ export const StopAgentResponse: MessageFns<StopAgentResponse> = {
 };
 
 function createBaseLocalAgent(): LocalAgent {
-  return { id: "", name: "", adapter: "", state: "", pid: 0, pane: "", queueDepth: 0 };
+  return {
+    id: "",
+    name: "",
+    adapter: "",
+    state: "",
+    pid: 0,
+    pane: "",
+    queueDepth: 0,
+    profile: undefined,
+    refused: "",
+    refusedMessage: "",
+    suggestion: "",
+  };
 }
 
 export const LocalAgent: MessageFns<LocalAgent> = {
@@ -3047,6 +3118,18 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     }
     if (message.queueDepth !== 0) {
       writer.uint32(56).uint32(message.queueDepth);
+    }
+    if (message.profile !== undefined) {
+      AgentProfile.encode(message.profile, writer.uint32(66).fork()).join();
+    }
+    if (message.refused !== "") {
+      writer.uint32(74).string(message.refused);
+    }
+    if (message.refusedMessage !== "") {
+      writer.uint32(82).string(message.refusedMessage);
+    }
+    if (message.suggestion !== "") {
+      writer.uint32(90).string(message.suggestion);
     }
     return writer;
   },
@@ -3120,6 +3203,38 @@ export const LocalAgent: MessageFns<LocalAgent> = {
             message.queueDepth = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.profile = AgentProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.refused = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.refusedMessage = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.suggestion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3145,6 +3260,14 @@ export const LocalAgent: MessageFns<LocalAgent> = {
         : isSet(object.queue_depth)
         ? globalThis.Number(object.queue_depth)
         : 0,
+      profile: isSet(object.profile) ? AgentProfile.fromJSON(object.profile) : undefined,
+      refused: isSet(object.refused) ? globalThis.String(object.refused) : "",
+      refusedMessage: isSet(object.refusedMessage)
+        ? globalThis.String(object.refusedMessage)
+        : isSet(object.refused_message)
+        ? globalThis.String(object.refused_message)
+        : "",
+      suggestion: isSet(object.suggestion) ? globalThis.String(object.suggestion) : "",
     };
   },
 
@@ -3171,6 +3294,18 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     if (message.queueDepth !== 0) {
       obj.queueDepth = Math.round(message.queueDepth);
     }
+    if (message.profile !== undefined) {
+      obj.profile = AgentProfile.toJSON(message.profile);
+    }
+    if (message.refused !== "") {
+      obj.refused = message.refused;
+    }
+    if (message.refusedMessage !== "") {
+      obj.refusedMessage = message.refusedMessage;
+    }
+    if (message.suggestion !== "") {
+      obj.suggestion = message.suggestion;
+    }
     return obj;
   },
 
@@ -3186,6 +3321,12 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     message.pid = object.pid ?? 0;
     message.pane = object.pane ?? "";
     message.queueDepth = object.queueDepth ?? 0;
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? AgentProfile.fromPartial(object.profile)
+      : undefined;
+    message.refused = object.refused ?? "";
+    message.refusedMessage = object.refusedMessage ?? "";
+    message.suggestion = object.suggestion ?? "";
     return message;
   },
 };
@@ -3655,11 +3796,17 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
 };
 
 function createBaseDirectoryRequest(): DirectoryRequest {
-  return {};
+  return { pageSize: 0, pageToken: "" };
 }
 
 export const DirectoryRequest: MessageFns<DirectoryRequest> = {
-  encode(_: DirectoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: DirectoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
     return writer;
   },
 
@@ -3676,6 +3823,22 @@ export const DirectoryRequest: MessageFns<DirectoryRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3688,26 +3851,45 @@ export const DirectoryRequest: MessageFns<DirectoryRequest> = {
     }
   },
 
-  fromJSON(_: any): DirectoryRequest {
-    return {};
+  fromJSON(object: any): DirectoryRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
   },
 
-  toJSON(_: DirectoryRequest): unknown {
+  toJSON(message: DirectoryRequest): unknown {
     const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<DirectoryRequest>): DirectoryRequest {
     return DirectoryRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<DirectoryRequest>): DirectoryRequest {
+  fromPartial(object: DeepPartial<DirectoryRequest>): DirectoryRequest {
     const message = createBaseDirectoryRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseDirectoryResponse(): DirectoryResponse {
-  return { agents: [], nodes: [], channels: [], asOfMs: 0, current: false };
+  return { agents: [], nodes: [], channels: [], asOfMs: 0, current: false, nextPageToken: "" };
 }
 
 export const DirectoryResponse: MessageFns<DirectoryResponse> = {
@@ -3726,6 +3908,9 @@ export const DirectoryResponse: MessageFns<DirectoryResponse> = {
     }
     if (message.current !== false) {
       writer.uint32(40).bool(message.current);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(50).string(message.nextPageToken);
     }
     return writer;
   },
@@ -3783,6 +3968,14 @@ export const DirectoryResponse: MessageFns<DirectoryResponse> = {
             message.current = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3808,6 +4001,11 @@ export const DirectoryResponse: MessageFns<DirectoryResponse> = {
         ? globalThis.Number(object.as_of_ms)
         : 0,
       current: isSet(object.current) ? globalThis.Boolean(object.current) : false,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -3828,6 +4026,9 @@ export const DirectoryResponse: MessageFns<DirectoryResponse> = {
     if (message.current !== false) {
       obj.current = message.current;
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -3841,6 +4042,7 @@ export const DirectoryResponse: MessageFns<DirectoryResponse> = {
     message.channels = object.channels?.map((e) => ChannelRoute.fromPartial(e)) || [];
     message.asOfMs = object.asOfMs ?? 0;
     message.current = object.current ?? false;
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };

@@ -1,0 +1,211 @@
+/** The org as the hub last told it (PEER_SYNC): kept on the disk, and of use for a while when the hub is away. */
+
+import { ChannelRoute, NodeRoute, Route } from '@fleetwire/gen/message';
+import type { DirectoryResponse } from '@fleetwire/gen/node';
+import type { SyncResponse } from '@fleetwire/gen/registry';
+import { asFleetwireError, type Clock, FleetwireError, ID_PREFIXES } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { AgentTable } from '../store/agent-table.ts';
+import type { DirectoryEntry, DirectoryTable } from '../store/directory-table.ts';
+import type { Turns } from '../store/turns.ts';
+import type { RegistryDoor } from './registry-door.ts';
+
+export interface DirectoryParts {
+  readonly table: DirectoryTable;
+  readonly meta: Pick<AgentTable, 'meta' | 'setMeta'>;
+  readonly turns: Turns;
+  readonly door: Pick<RegistryDoor, 'sync'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Entries that are kept; what is beyond is left out. */
+  readonly entriesMax: number;
+  /** How long after the hub's last word it is of use. */
+  readonly freshMs: number;
+  /** After which all of it is asked for again. */
+  readonly fullMs: number;
+  /** Is the hub there? */
+  hubActive(): boolean;
+  /** Agents that the hub has told of. */
+  heard(routes: readonly Route[]): void;
+}
+
+interface State {
+  /** Of the hub's last whole answer; 0: there was none. */
+  readonly revision: number;
+  readonly generation: number;
+  readonly asOfMs: number;
+  readonly fullAtMs: number;
+}
+
+const STATE_KEY = 'directory';
+const NOTHING: State = { revision: 0, generation: 0, asOfMs: 0, fullAtMs: 0 };
+/** The hub's word that nothing has changed is written down this often. */
+const WRITE_MS = 60_000;
+/** Pages of one answer; each must bring the next one, so this only ends a hub that does not. */
+const PAGES_MAX = 100_000;
+/** Of one answer to a program, far below what gRPC allows. */
+const ANSWER_BYTES = 4 * 1024 * 1024;
+const ANSWER_ENTRIES = 10_000;
+/** Names that are looked through for a mistyped one. */
+const NAMES_MAX = 10_000;
+
+export class Directory {
+  readonly #parts: DirectoryParts;
+  #state: State;
+  #written: State;
+  /** What the hub's heartbeats last named. */
+  #newest = 0;
+  /** Of the last full answer that was begun: grows over restarts too, so that one that was cut short does not count. */
+  #attempt: number;
+  #syncing: Promise<void> | undefined;
+  #said = '';
+
+  constructor(parts: DirectoryParts) {
+    this.#parts = parts;
+    this.#state = readState(parts.meta.meta(STATE_KEY));
+    this.#written = this.#state;
+    this.#attempt = this.#state.generation;
+  }
+
+  /** With each heartbeat that was answered. Asks for what is missing; resolves when that was taken or has failed. */
+  async told(revision: number): Promise<void> {
+    if (revision === 0) return;
+    this.#newest = revision;
+    const nowMs = this.#nowMs();
+    const { fullAtMs, revision: own } = this.#state;
+    const full = own === 0 || nowMs - fullAtMs >= this.#parts.fullMs;
+    if (own === revision && !full) return this.#confirmed(nowMs);
+    this.#syncing ??= this.#sync(full).finally(() => {
+      this.#syncing = undefined;
+    });
+    return this.#syncing;
+  }
+
+  /** One page, empty when nothing is known that is fresh enough. Throws INVALID_PAGE_TOKEN. */
+  page(pageSize: number, pageToken: string): DirectoryResponse {
+    if (pageToken !== '' && !/^[a-z]_\w{1,64}$/.test(pageToken))
+      throw new FleetwireError('invalid_argument', 'INVALID_PAGE_TOKEN', 'there is no such page', {
+        help: 'Use the token of the answer before, or none.',
+      });
+    const { asOfMs, revision } = this.#state;
+    const current = this.#parts.hubActive() && revision !== 0 && revision === this.#newest;
+    const empty = { agents: [], nodes: [], channels: [], asOfMs, current, nextPageToken: '' };
+    if (!this.#fresh()) return { ...empty, current: false };
+    return this.#filled({ ...empty }, Math.min(pageSize || ANSWER_ENTRIES, ANSWER_ENTRIES), pageToken);
+  }
+
+  /** Of agents, to suggest one for a mistyped name; none when it is not fresh. */
+  agentNames(): string[] {
+    return this.#fresh() ? this.#parts.table.agentNames(NAMES_MAX) : [];
+  }
+
+  #filled(answer: DirectoryResponse, size: number, after: string): DirectoryResponse {
+    let entries = 0;
+    let bytes = 0;
+    let last = '';
+    for (const { id, entry } of this.#parts.table.beyond(after)) {
+      bytes += entry.length;
+      if (entries === size || (entries > 0 && bytes > ANSWER_BYTES))
+        return { ...answer, nextPageToken: last };
+      if (isOf('agent', id)) answer.agents.push(Route.decode(entry));
+      else if (isOf('node', id)) answer.nodes.push(NodeRoute.decode(entry));
+      else answer.channels.push(ChannelRoute.decode(entry));
+      entries++;
+      last = id;
+    }
+    return answer;
+  }
+
+  #fresh(): boolean {
+    const { revision, asOfMs } = this.#state;
+    return revision !== 0 && this.#nowMs() - asOfMs <= this.#parts.freshMs;
+  }
+
+  #nowMs(): number {
+    return Math.floor(this.#parts.clock.nowUs() / 1000);
+  }
+
+  #confirmed(nowMs: number): void {
+    this.#state = { ...this.#state, asOfMs: nowMs };
+    if (nowMs - this.#written.asOfMs < WRITE_MS) return;
+    this.#parts.turns.addLater(() => this.#write());
+  }
+
+  async #sync(full: boolean): Promise<void> {
+    const { log } = this.#parts;
+    try {
+      await this.#takeAll(full ? 0 : this.#state.revision);
+      this.#said = '';
+    } catch (thrown) {
+      const error = asFleetwireError(thrown);
+      // A hub of before, or one that is away: the next heartbeat asks again.
+      if (this.#said !== error.reason) log.warn({ err: error }, 'the directory of the org is not up to date');
+      this.#said = error.reason;
+    }
+  }
+
+  async #takeAll(revision: number): Promise<void> {
+    const { door, turns } = this.#parts;
+    const asOfMs = this.#nowMs();
+    let pageToken = '';
+    let generation = this.#state.generation;
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const answer = await door.sync({ revision, pageToken });
+      if (page === 0 && answer.full) generation = this.#attempt = Math.max(this.#attempt + 1, asOfMs);
+      const last = answer.nextPageToken === '';
+      await turns.run(() => {
+        this.#take(answer, generation);
+        if (!last) return;
+        if (generation !== this.#state.generation) this.#parts.table.removeBefore(generation);
+        const fullAtMs = generation === this.#state.generation ? this.#state.fullAtMs : asOfMs;
+        this.#state = { revision: answer.revision, generation, asOfMs, fullAtMs };
+        this.#write();
+      });
+      this.#parts.heard(answer.agents);
+      if (last) return;
+      pageToken = answer.nextPageToken;
+    }
+    throw new FleetwireError('internal', 'REGISTRY_ANSWER', 'the answer has no end');
+  }
+
+  /** Inside a turn. */
+  #take(answer: SyncResponse, generation: number): void {
+    const { table, entriesMax, log } = this.#parts;
+    for (const id of answer.removed) table.remove(id);
+    let left = 0;
+    for (const entry of entriesOf(answer)) {
+      if (table.size < entriesMax || table.has(entry.id)) table.put(entry, generation);
+      else left++;
+    }
+    if (left > 0) log.warn({ left, entriesMax }, 'the org is larger than the directory of this node may be');
+  }
+
+  #write(): void {
+    this.#written = this.#state;
+    this.#parts.meta.setMeta(STATE_KEY, JSON.stringify(this.#state));
+  }
+}
+
+function* entriesOf({ agents, nodes, channels }: SyncResponse): Generator<DirectoryEntry> {
+  for (const route of agents)
+    if (isOf('agent', route.agent))
+      yield { id: route.agent, name: route.name, entry: Route.encode(route).finish() };
+  for (const route of nodes)
+    if (isOf('node', route.node))
+      yield { id: route.node, name: route.name, entry: NodeRoute.encode(route).finish() };
+  for (const route of channels)
+    if (isOf('channel', route.channel))
+      yield { id: route.channel, name: route.name, entry: ChannelRoute.encode(route).finish() };
+}
+
+const isOf = (type: 'agent' | 'node' | 'channel', id: string) => id.startsWith(`${ID_PREFIXES[type]}_`);
+
+/** What cannot be read is asked for anew. */
+function readState(text: string | undefined): State {
+  try {
+    const state = { ...NOTHING, ...(JSON.parse(text ?? '{}') as Partial<State>) };
+    return Object.values(state).every(Number.isSafeInteger) ? state : NOTHING;
+  } catch {
+    return NOTHING;
+  }
+}

@@ -218,6 +218,7 @@ function nodeSelf({ config: settings, clock, book }: Engine, dir: string, versio
     searchPath: childEnvironment()['PATH'] ?? '',
     monotonicMs: () => clock.monotonicMs(),
   });
+  void facts.look(); // the link waits for it, not long
   const instance = randomBytes(16).toString('hex');
   const ids = () => [...book.present()].map(({ id }) => id);
   const where = { machine: machineDigest(dir), host: hostname() };

@@ -269,6 +269,7 @@ function nodeSelf({ config: settings, clock, book }: Engine, dir: string, versio
     searchPath: childEnvironment()['PATH'] ?? '',
     monotonicMs: () => clock.monotonicMs(),
   });
+  void facts.look(); // the link waits for it, not long
   const instance = randomBytes(16).toString('hex');
   const where = { machine: machineDigest(dir), host: hostname() };
   return { version, instance, ...where, facts, rosterDigest: () => rosterDigest(book.rosterIds()) };

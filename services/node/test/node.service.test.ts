@@ -215,7 +215,8 @@ describe('node', function () {
 
   it('returns mail for an agent that it does not host', async () => {
     const left = await make('left').start();
-    const right = await make('right').start();
+    // Once it has told its hub of its agents: it would take over the id that this test gives one of them.
+    const right = await (await make('right').start()).active();
     const bob = await TestSession.open(right.client(), { name: 'bob' });
     bob.close();
     const agent = hub.agents.get('bob')!;

@@ -193,6 +193,20 @@ describe('protocol 2 of a node', function () {
       await TestSession.open(node.client(), { name: 'bob' });
     });
 
+    it('follow HELLO, also when it connected while the registry was away', async () => {
+      await startAll();
+      await node.stop();
+      await hub.stopRegistry();
+      const beats = hub.beats.length;
+      await (await node.start()).active();
+      const { instance } = hub.helloRequests.at(-1)!;
+      await hub.startRegistry();
+      await eventually(() => hub.beats.length > beats);
+      const now = hub.helloRequests.at(-1)!.instance;
+      assert.notEqual(now, instance);
+      assert.deepEqual(new Set(hub.beats.slice(beats).map((beat) => beat.instance)), new Set([now]));
+    });
+
     it('tell it of another machine that tried to be this node', async () => {
       await startAll();
       hub.news = { contender: 'pi at 10.0.0.7 since 12:00' };

@@ -11,7 +11,7 @@ import { KeyRotation } from './key-rotation.ts';
 import type { HubLinkParts } from './link-parts.ts';
 import { type LinkState, LinkStatus } from './link-status.ts';
 import { Pulse } from './pulse.ts';
-import { isRefusal, refusalOfHeartbeat, refusalText } from './refused.ts';
+import { isRefusal, isUnproven, refusalOfHeartbeat, refusalText } from './refused.ts';
 
 const RETRY = { initialMs: 1000, maxMs: 30_000 } as const;
 /** Failures in a row after which each further one is an error in the log. */
@@ -204,7 +204,7 @@ export class HubLink {
         else if (await this.#movedAway()) return;
       } catch (error) {
         if (isRefusal(error)) throw error;
-        if (!connection.broker.connected()) this.#status.show(asFleetwireError(error));
+        if (!connection.broker.connected() || isUnproven(error)) this.#status.show(asFleetwireError(error));
         log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
         await this.#orStopped(this.#renewIfNeeded());
       }
@@ -228,6 +228,8 @@ export class HubLink {
   async #beatOnce(connection: Connection): Promise<void> {
     const { door, self } = this.#parts;
     void self.facts.look();
+    // Connected by what was remembered: to the hub a heartbeat of a process that it does not know is one of a copy.
+    if (!door.greeted && this.protocol >= 2) await this.#greetAgain(connection);
     const said = heartbeatOf(this.#parts);
     const reply = await this.#orStopped(connection.beat(said));
     if (reply === undefined) return;
@@ -292,7 +294,8 @@ export class HubLink {
 
   async #goodbye(): Promise<void> {
     const connection = this.#connection;
-    if (this.protocol < 2 || connection?.broker.connected() !== true) return;
+    const silent = this.protocol < 2 || !this.#parts.door.greeted;
+    if (silent || connection?.broker.connected() !== true) return;
     await connection.beat(heartbeatOf(this.#parts, true), GOODBYE_MS).catch(() => undefined);
   }
 

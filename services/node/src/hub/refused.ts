@@ -35,6 +35,10 @@ export function refusalText({ reason, message }: FleetwireError, dir: string): s
   return `${reason}: ${message}; ${REASONS[reason]?.(dir) ?? ANEW(dir)}`;
 }
 
+export function isUnproven(error: unknown): boolean {
+  return error instanceof FleetwireError && error.reason === 'HUB_UNPROVEN';
+}
+
 /** The hub is not, or does not prove that it is, the one that this node joined. No connection follows from what it says. */
 export function hubUnproven(why: string, cause?: unknown): FleetwireError {
   return new FleetwireError('failed_precondition', 'HUB_UNPROVEN', `the hub is not to be trusted: ${why}`, {

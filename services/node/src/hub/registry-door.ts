@@ -110,6 +110,7 @@ export class RegistryDoor {
   /** The registry has had enough HELLOs until then. */
   #quietUntilMs = Number.NEGATIVE_INFINITY;
   #tooOften: FleetwireError | undefined;
+  #greeted = false;
   #soughtTrustAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DoorOptions, remembered: Welcome | undefined) {
@@ -121,6 +122,11 @@ export class RegistryDoor {
   /** What the registry last said; undefined before the first HELLO of this node's life. */
   get welcome(): Welcome | undefined {
     return this.#welcome;
+  }
+
+  /** The registry has taken a HELLO of this process: it knows which of several that use this identity has it. */
+  get greeted(): boolean {
+    return this.#greeted;
   }
 
   /** This node is to take no new agents, as far as the registry has said. */
@@ -223,6 +229,7 @@ export class RegistryDoor {
     if (this.#tooOften !== undefined && nowMs < this.#quietUntilMs) throw this.#tooOften;
     try {
       const greeting = await sayHello(this.#client, this.#options);
+      this.#greeted = true;
       this.#keep(greeting.welcome);
       return greeting;
     } catch (error) {

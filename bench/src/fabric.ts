@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
-import { tempFolder } from '@fleetwire/testkit';
+import { fabricUser, tempFolder } from '@fleetwire/testkit';
 
 const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 
@@ -40,7 +40,7 @@ export async function startFabric(): Promise<BenchFabric> {
     return {
       home,
       natsUrl: `nats://127.0.0.1:${ports.nats}`,
-      creds: join(fabric, 'keys', 'nats', 'bootstrap.creds'),
+      creds: await fabricUser(join(fabric, 'keys')),
       nodes: [await benchNode(home, 'near'), await benchNode(home, 'far')],
       stop,
     };

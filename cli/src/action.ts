@@ -7,17 +7,21 @@ export type Handler<O> = (context: CommandContext, options: O, ...args: never[])
 /** Turns a handler into what commander calls: with a context, closed at the end. */
 export type Action = <O>(handler: Handler<O>) => (...args: unknown[]) => Promise<void>;
 
-export const action: Action =
-  (handler) =>
-  async (...args) => {
-    const command = args.pop() as Command;
-    const options = args.pop() as never;
-    const context = new CommandContext(command.optsWithGlobals<GlobalOptions>());
-    try {
-      await handler(context, options, ...(args as never[]));
-    } catch (error) {
-      throw context.explain(error);
-    } finally {
-      context.close();
-    }
-  };
+export const action: Action = actionWith((options) => new CommandContext(options));
+
+/** With contexts of another making. */
+export function actionWith(contextOf: (options: GlobalOptions) => CommandContext): Action {
+  return (handler) =>
+    async (...args) => {
+      const command = args.pop() as Command;
+      const options = args.pop() as never;
+      const context = contextOf(command.optsWithGlobals<GlobalOptions>());
+      try {
+        await handler(context, options, ...(args as never[]));
+      } catch (error) {
+        throw context.explain(error);
+      } finally {
+        context.close();
+      }
+    };
+}

@@ -1,6 +1,6 @@
 /** What every command gets: configuration, output, and the connections it asks for, closed when it ends. */
 
-import { asFleetwireError, FleetwireError, foldName, printable } from '@fleetwire/kernel';
+import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
 import { type ActingOrg, actingOrg } from './acting-org.ts';
 import { chosenContext } from './chosen-context.ts';
 import { type CliConfig, loadCliConfig } from './config.ts';
@@ -8,13 +8,23 @@ import { type Context, checkContextName, DEFAULT_CONTEXT, loadContext } from './
 import { fabricProcess } from './fabric/fabric-record.ts';
 import { checkAgentName, hostOf } from './hosting-node.ts';
 import { connectHub, connectOrg, type Hub, type OrgClient } from './hub.ts';
-import { connectNode, type NodeClient, OPERATOR } from './local-nodes.ts';
+import { connectNode, HUB_NODE, type NodeClient, OPERATOR } from './local-nodes.ts';
 import { NodesOfOrg } from './nodes-of-org.ts';
 import { operatorToken } from './operator.ts';
 import { createOutput, type Output } from './output.ts';
 
 /** Milliseconds for the answer to a call that waits for something, on top of that. */
 export const ANSWER_MS = 10_000;
+
+const NO_FABRIC = 'No fabric runs on this machine; start it with: fleetwire up';
+
+/** Without what the transport says of it. */
+export function notAnswering({ details, message }: FleetwireError): string {
+  const { service, address } = details;
+  return service === undefined || address === undefined
+    ? message
+    : `${service.split('.').at(-1)} does not answer at ${address}`;
+}
 
 export interface GlobalOptions {
   readonly json?: boolean;
@@ -34,12 +44,17 @@ export class CommandContext {
   readonly options: GlobalOptions;
   readonly #closing: (() => void)[] = [];
   #hub: Hub | undefined;
+  #closesHub = false;
   #org: Promise<ActingOrg | undefined> | undefined;
 
-  constructor(options: GlobalOptions) {
+  constructor(
+    options: GlobalOptions,
+    config: CliConfig = loadCliConfig(),
+    output: Output = createOutput(options.json === true),
+  ) {
     this.options = options;
-    this.output = createOutput(options.json === true);
-    this.config = loadCliConfig();
+    this.output = output;
+    this.config = config;
     checkContextName(this.contextName);
   }
 
@@ -54,7 +69,8 @@ export class CommandContext {
 
   /** For commands that act on the fabric of this machine, whose context `up` writes, whatever org was chosen. */
   ofFabric(): CommandContext {
-    const context = new CommandContext({ ...this.options, context: this.named ?? DEFAULT_CONTEXT });
+    const options = { ...this.options, context: this.named ?? DEFAULT_CONTEXT };
+    const context = new CommandContext(options, this.config, this.output);
     this.#closing.push(() => context.close());
     return context;
   }
@@ -82,9 +98,16 @@ export class CommandContext {
   async hub(): Promise<Hub> {
     if (this.#hub === undefined) {
       this.#hub = connectHub(await this.context(), this.config.ambient.api_key);
-      this.#closing.push(this.#hub.close);
+      if (!this.#closesHub) this.#closing.push(() => this.renewHub());
+      this.#closesHub = true;
     }
     return this.#hub;
+  }
+
+  /** From here on with a token that is made anew. */
+  renewHub(): void {
+    this.#hub?.close();
+    this.#hub = undefined;
   }
 
   /** The org service and the org to ask it for: with `named` (id or slug) as the operator of the fabric, else as oneself. */
@@ -104,6 +127,23 @@ export class CommandContext {
   /** The named node of this machine, or the default one, of the org in use. As `NodesOfOrg.find`. */
   async node(name: string | undefined): Promise<NodeClient> {
     return this.#open(await (await this.#nodes()).find(name));
+  }
+
+  /** A node of this machine that can say what it knows of the org; within an agent's program the agent's own. */
+  async anyNode(): Promise<NodeClient> {
+    const own = this.#ownNode;
+    if (own !== undefined) return this.#open(own);
+    const running = await (await this.#nodes()).running();
+    return this.#open(running.find((node) => node.name === HUB_NODE) ?? running[0]!);
+  }
+
+  /** The same, on a machine without a hub: nodes join at `hub`, with the token when they have not joined before. */
+  joiningAt(hub: string, joinToken: string | undefined): CommandContext {
+    const token = joinToken === undefined ? {} : { join_token: joinToken };
+    const ambient = { ...this.config.ambient, hub, ...token };
+    const context = new CommandContext(this.options, { ...this.config, ambient }, this.output);
+    this.#closing.push(() => context.close());
+    return context;
   }
 
   /** An agent's own program was put on this machine by whoever runs it; which context they chose is nothing to it. */
@@ -161,15 +201,15 @@ export class CommandContext {
     return client;
   }
 
-  /** Says plainly that the fabric does not run where the error only tells of a port that nobody answers on. */
+  /** Says plainly who does not answer, and that no fabric runs here, where the error tells of connections and ports. */
   explain(thrown: unknown): unknown {
+    if (!(thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE')) return thrown;
     const { ambient, folders } = this.config;
-    const unreachable = thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE';
     const elsewhere = ambient.node_address !== undefined || ambient.hub !== undefined;
-    if (!unreachable || elsewhere || fabricProcess(folders.data) !== undefined) return thrown;
-    const { message, details } = asFleetwireError(thrown);
-    return new FleetwireError('unavailable', 'PEER_UNREACHABLE', message, {
-      help: 'No fabric runs on this machine; start it with: fleetwire up',
+    const help = elsewhere || fabricProcess(folders.data) !== undefined ? thrown.help : NO_FABRIC;
+    const { details } = thrown;
+    return new FleetwireError('unavailable', 'PEER_UNREACHABLE', notAnswering(thrown), {
+      ...(help === undefined ? {} : { help }),
       details,
       cause: thrown,
     });

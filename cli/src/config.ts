@@ -39,6 +39,16 @@ const up = defineSection('up', {
     .describe('How long `up --detach` and `node start` wait until what they started is ready'),
 });
 
+const watch = defineSection('watch', {
+  interval_ms: z
+    .number()
+    .int()
+    .min(100)
+    .max(3_600_000)
+    .default(1000)
+    .describe('Time between two looks of `--watch` and `--wait`; longer where a look takes long'),
+});
+
 /** All that the command line reads. */
 export const cliSections = {
   common: sections.common,
@@ -47,6 +57,7 @@ export const cliSections = {
   keys: sections.keys,
   ambient: sections.ambient,
   up,
+  watch,
 };
 
 export type CliConfig = ConfigOf<typeof cliSections> & {
@@ -75,8 +86,9 @@ export function ownEnvironment(
   config: CliConfig,
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const { api_key, join_token } = config.ambient;
+  const { api_key, join_token, hub } = config.ambient;
   return childEnvironment({
+    ...(hub === undefined ? {} : { FLEETWIRE_HUB: hub }),
     ...(config.outsideDatabase === undefined ? {} : { FLEETWIRE_DATABASE_URL: config.outsideDatabase }),
     ...(api_key === undefined ? {} : { FLEETWIRE_API_KEY: api_key }),
     ...(join_token === undefined ? {} : { FLEETWIRE_JOIN_TOKEN: join_token }),

@@ -183,3 +183,9 @@ export const allInvites = (door: OrgClient, filter: { status?: string } = {}) =>
     (page) => door.listInvites({ ...filter, ...page }),
     (page) => page.invites,
   );
+
+export const allJoinTokens = (door: OrgClient, filter: { user?: string; status?: string } = {}) =>
+  allRows(
+    (page) => door.listJoinTokens({ ...filter, ...page }),
+    (page) => page.tokens,
+  );

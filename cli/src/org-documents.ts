@@ -5,6 +5,7 @@ import type {
   ApiKey,
   AuditEntry,
   Invite,
+  JoinToken,
   Member,
   Org,
   Plan,
@@ -138,5 +139,18 @@ export function auditDocument(entry: AuditEntry): object {
     reason: entry.reason,
     peer: entry.peer,
     details: entry.details,
+  };
+}
+
+/** The token itself is in no list. */
+export function joinTokenDocument(token: JoinToken): object {
+  return {
+    id: token.id,
+    user: token.user,
+    status: token.status,
+    created_at: isoOrNull(token.createdAtMs),
+    expires_at: isoOrNull(token.expiresAtMs),
+    used_at: isoOrNull(token.usedAtMs),
+    used_by: token.usedBy,
   };
 }

@@ -9,6 +9,8 @@ export interface Output {
   readonly json: boolean;
   /** The result of the command: `document` with --json, else the lines that `people` gives. Once per command. */
   result(document: object, people: () => Lines): void;
+  /** A part of a result that goes on for as long as somebody looks: a line of JSON with --json, else the lines. */
+  part(document: object, people: () => Lines): void;
   /** Progress for people, on stderr, so that results can be piped; silent with --json. */
   progress(line: string): void;
 }
@@ -43,6 +45,10 @@ export function createOutput(json: boolean, streams: Streams = processStreams): 
     json,
     result(document, people) {
       if (json) streams.out(jsonText(document));
+      else streams.out(linesText(people()));
+    },
+    part(document, people) {
+      if (json) streams.out(`${JSON.stringify(document)}\n`);
       else streams.out(linesText(people()));
     },
     progress(line) {
@@ -121,6 +127,9 @@ export const isoOrNull = (atMs: number): string | null => (atMs === 0 ? null : n
 /** A moment for people, to the minute in UTC; `-` for 0. */
 export const minute = (atMs: number): string =>
   atMs === 0 ? '-' : `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')}Z`;
+
+/** `1 agent`, `2 agents`. */
+export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 /** `3s ago`, `2m ago`; `never` for 0. */
 export function ago(atMs: number, nowMs: number = Date.now()): string {

@@ -2,10 +2,12 @@
 
 import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import { Command, CommanderError } from 'commander';
-import { action } from './action.ts';
+import { type Action, action as ambientAction } from './action.ts';
 import { addAgentCommands } from './commands/agent.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addBootstrapCommand } from './commands/bootstrap.ts';
+import { addChannelCommands } from './commands/channel.ts';
+import { addClusterCommands } from './commands/cluster.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addFabricCommands } from './commands/fabric.ts';
@@ -19,12 +21,13 @@ import { addPlanCommands } from './commands/plan.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addWhoCommand } from './commands/who.ts';
 import { addWorkspaceCommands } from './commands/workspace.ts';
 import { tellStarter } from './fabric/starter.ts';
-import { errorDocument, reportError } from './output.ts';
+import { errorDocument, processStreams, reportError, type Streams } from './output.ts';
 import { VERSION } from './version.ts';
 
-export function buildProgram(): Command {
+export function buildProgram(action: Action = ambientAction): Command {
   const program = new Command('fleetwire')
     .description('The message fabric for fleets of AI agents.')
     .version(VERSION, '-V, --version')
@@ -36,8 +39,11 @@ export function buildProgram(): Command {
     .configureOutput({ writeErr: () => undefined });
   addFabricCommands(program, action);
   addStatusCommand(program, action);
+  addClusterCommands(program, action);
   addNodeCommands(program, action);
   addAgentCommands(program, action);
+  addChannelCommands(program, action);
+  addWhoCommand(program, action);
   addSendCommand(program, action);
   addMessageCommands(program, action);
   addOrgCommands(program, action);
@@ -68,8 +74,12 @@ function inherit(command: Command): void {
 }
 
 /** Runs one command line (without node and script) and gives the exit code. */
-export async function runProgram(args: readonly string[]): Promise<number> {
-  const program = buildProgram();
+export async function runProgram(
+  args: readonly string[],
+  action: Action = ambientAction,
+  streams: Streams = processStreams,
+): Promise<number> {
+  const program = buildProgram(action);
   const json = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined).includes('--json');
   try {
     await program.parseAsync(args as string[], { from: 'user' });
@@ -77,7 +87,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
     const error = thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown;
-    const code = reportError(error, json);
+    const code = reportError(error, json, streams);
     await tellStarter({ error: errorDocument(error) });
     return code;
   }

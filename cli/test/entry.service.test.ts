@@ -60,6 +60,6 @@ describe('the entry of the command line', () => {
     assert.match(token, /1h when left out/);
     assert.doesNotMatch(token, /3600000/);
     assert.match(run(['audit', 'export', '--help']).stdout, /JSON lines: a line for each entry/);
-    assert.match(run(['member', 'remove', '--help']).stdout, /machines that they\s+joined stay/);
+    assert.match(run(['member', 'remove', '--help']).stdout, /machines that they\s+joined are\s+shut\s+out/);
   });
 });

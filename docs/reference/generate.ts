@@ -22,6 +22,7 @@ import { node } from '@fleetwire/node';
 import { org, PERMISSIONS } from '@fleetwire/org';
 import { registry } from '@fleetwire/registry';
 import { router } from '@fleetwire/router';
+import { ABOUT_BROKER, ABOUT_IMPORTS, ABOUT_REPLIES, brokerRows, importRows } from './broker-permissions.ts';
 
 const NOTICE = '<!-- Made by docs/reference/generate.ts; edit the code instead. -->';
 
@@ -54,7 +55,7 @@ function configPage(): string {
     [
       'Command line and agents',
       'Given to programs by the node that starts them, or set by people.',
-      describeConfig({ ambient, up: cliSections.up }),
+      describeConfig({ ambient, up: cliSections.up, watch: cliSections.watch }),
     ],
     ...[org, registry, router, delivery, node].map((service): [string, string, readonly ConfigRow[]] => [
       service.name,
@@ -211,6 +212,12 @@ function permissionPage(): string {
     own.join(' '),
     others.join(' '),
     refusals.join(' '),
+    '## The broker',
+    ABOUT_BROKER,
+    table(['user', 'may', 'subjects'], brokerRows()),
+    ABOUT_IMPORTS,
+    table(['subjects', 'way'], importRows()),
+    ABOUT_REPLIES,
   );
 }
 

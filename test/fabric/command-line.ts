@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
 import { eventually, tempFolder } from '@fleetwire/testkit';
+import { assertNothingRefused } from './nothing-refused.ts';
 
 const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 
@@ -104,7 +105,11 @@ export function openHome(o: HomeOptions = {}): Home {
     [Symbol.asyncDispose]: async () => {
       await run(['down']).catch(() => undefined);
       await endLeftovers(folder.path);
-      await folder[Symbol.asyncDispose]();
+      try {
+        assertNothingRefused(join(folder.path, 'data', 'fabric', 'nats', 'server.log'));
+      } finally {
+        await folder[Symbol.asyncDispose]();
+      }
     },
   };
 }

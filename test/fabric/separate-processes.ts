@@ -13,6 +13,7 @@ import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
 import { checkHealth, createRpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric } from '@fleetwire/runtime';
 import { eventually, tempFolder } from '@fleetwire/testkit';
+import { assertNothingRefused } from './nothing-refused.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SERVICES = ['org', 'registry', 'router', 'delivery'] as const;
@@ -99,7 +100,11 @@ export async function startSeparateFabric(o: FabricOptions): Promise<SeparateFab
       keep: folder.keep,
       [Symbol.asyncDispose]: async () => {
         await stop();
-        await folder[Symbol.asyncDispose]();
+        try {
+          assertNothingRefused(join(folder.path, 'nats', 'server.log'));
+        } finally {
+          await folder[Symbol.asyncDispose]();
+        }
       },
     };
   } catch (error) {

@@ -1,32 +1,31 @@
-/** agent run | list | stop, and who: the agents of the org and the programs behind them. */
+/** agent run | stop: agents of this machine and the programs behind them; and what else there is of agents. */
 
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { LocalAgent } from '@fleetwire/gen/node';
-import type { Agent } from '@fleetwire/gen/registry';
 import { checkName, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
-import { allRows } from '../all-pages.ts';
 import { oneOf } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import type { Hub } from '../hub.ts';
 import type { NodeClient } from '../local-nodes.ts';
-import { ago, table, visible } from '../output.ts';
+import { visible } from '../output.ts';
+import { addProfileOptions, type ProfileOptions, profileOf } from '../profile-options.ts';
+import { addAgentAdminCommands } from './agent-admin.ts';
 
 const EARLY_LOOKS = 5;
 const EARLY_LOOK_MS = 100;
 
 export function addAgentCommands(program: Command, action: Action): void {
   const agent = program.command('agent').description('agents of the org, and their programs');
-  agent
-    .command('run')
+  addProfileOptions(agent.command('run'))
     .description('register an agent and start its program: fleetwire agent run alice -- claude')
     .argument('<name>', 'unique in the org')
     .argument('[command...]', 'the program and its arguments, after --')
     .option('--node <name>', 'on this node of this machine')
     .option('--adapter <kind>', 'tmux, stdio or mailbox', oneOf('--adapter', ['tmux', 'stdio', 'mailbox']))
     .option('--cwd <folder>', 'where it runs; here when left out')
+    .option('--take-over', 'from a node that is away or draining, where it lives so far')
     .action(action(run));
   agent
     .command('stop')
@@ -34,16 +33,12 @@ export function addAgentCommands(program: Command, action: Action): void {
     .argument('<name>')
     .option('--node <name>', 'on this node of this machine')
     .action(action(stop));
-  agent.command('list').description('all agents of the org').action(action(list));
-  program
-    .command('who')
-    .description('who can be written to now; with a name: where that agent is')
-    .argument('[name]')
-    .action(action(who));
+  addAgentAdminCommands(agent, action);
 }
 
-interface RunOptions {
+interface RunOptions extends ProfileOptions {
   readonly node?: string;
+  readonly takeOver?: boolean;
   readonly adapter?: string;
   readonly cwd?: string;
 }
@@ -55,6 +50,7 @@ async function run(
   command: readonly string[],
 ): Promise<void> {
   checkName(name, 'agent');
+  const profile = profileOf(options);
   const cwd = resolve(options.cwd ?? '.');
   const folder = await stat(cwd).catch(() => undefined);
   if (folder?.isDirectory() !== true)
@@ -63,7 +59,15 @@ async function run(
     });
   const node = await context.node(options.node);
   const adapter = options.adapter ?? (command.length === 0 ? 'mailbox' : 'tmux');
-  const { agent } = await node.runAgent({ name, adapter, command: [...command], cwd, env: {} });
+  const { agent } = await node.runAgent({
+    name,
+    adapter,
+    command: [...command],
+    cwd,
+    env: {},
+    takeOver: options.takeOver === true,
+    ...(profile === undefined ? {} : { profile }),
+  });
   await endedAtOnce(node, agent!);
   const { id, state, pid, pane } = agent!;
   context.output.result({ id, name: agent!.name, adapter, state, pid, pane }, () => [
@@ -93,52 +97,4 @@ async function stop(context: CommandContext, options: { node?: string }, name: s
   const { node } = await context.acting(name, options.node);
   await node.stopAgent({ name });
   context.output.result({ name, stopped: true }, () => `${name} is stopped, its name is free`);
-}
-
-/** All pages; the org's plan bounds how many agents there can be. */
-export const allAgents = (hub: Hub): Promise<Agent[]> =>
-  allRows(
-    (page) => hub.registry.listAgents(page),
-    (page) => page.agents,
-  );
-
-async function list(context: CommandContext): Promise<void> {
-  const agents = await allAgents(await context.hub());
-  context.output.result({ agents: agents.map(agentDocument) }, () =>
-    agents.length === 0
-      ? 'no agents yet; start one with: fleetwire agent run NAME -- COMMAND'
-      : table(
-          ['NAME', 'STATUS', 'NODE', 'ADAPTER', 'LAST SEEN', 'ID'],
-          agents.map((a) => [a.name, a.status, a.nodeName, a.adapter, ago(a.lastSeenAtMs), a.id]),
-        ),
-  );
-}
-
-function agentDocument(agent: Agent): object {
-  return {
-    id: agent.id,
-    name: agent.name,
-    status: agent.status,
-    node: agent.node,
-    node_name: agent.nodeName,
-    adapter: agent.adapter,
-    registered_at: new Date(agent.registeredAtMs).toISOString(),
-    last_seen_at: new Date(agent.lastSeenAtMs).toISOString(),
-  };
-}
-
-async function who(context: CommandContext, _options: object, name: string | undefined): Promise<void> {
-  const hub = await context.hub();
-  const agents =
-    name === undefined
-      ? (await allAgents(hub)).filter((agent) => agent.status === 'online')
-      : [(await hub.registry.lookupAgent({ name })).agent!];
-  context.output.result({ agents: agents.map(agentDocument) }, () =>
-    agents.length === 0
-      ? 'nobody is online'
-      : agents.map(
-          (agent) =>
-            `${agent.name}@${agent.nodeName}${agent.status === 'online' ? '' : ` (${agent.status})`}`,
-        ),
-  );
 }

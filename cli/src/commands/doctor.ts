@@ -17,6 +17,7 @@ import {
   readNode,
   runningNode,
 } from '../local-nodes.ts';
+import { counted } from '../output.ts';
 import { machineFindings } from './doctor-machine.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -119,7 +120,7 @@ async function oneNode(name: string, folder: string): Promise<Finding | undefine
   const client = connectNode(node);
   try {
     const status = await client.nodeStatus({}, { deadlineMs: WAIT_MS });
-    if (status.hub === 'active') return ok(check, `${status.agents} agents, linked to the hub`);
+    if (status.hub === 'active') return ok(check, `${counted(status.agents, 'agent')}, linked to the hub`);
     const why = status.hubError || status.hub;
     return warn(check, `not linked to the hub: ${why}`, 'It keeps trying; mail waits on its disk.');
   } catch (error) {

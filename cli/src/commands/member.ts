@@ -32,7 +32,7 @@ export function addMemberCommands(program: Command, action: Action): void {
   member
     .command('remove')
     .description(
-      'take a member out of the org; their workspaces are suspended, machines that they joined stay',
+      'take a member out of the org; their workspaces are suspended, machines that they joined are shut out',
     )
     .argument('<member>', 'by e-mail address or id')
     .action(action(remove));
@@ -83,7 +83,7 @@ async function remove(context: CommandContext, _options: object, wanted: string)
   context.output.result({ user, email, workspaces_suspended: workspacesSuspended }, () => [
     `${visible(email)} is no member any more`,
     ...suspended(workspacesSuspended),
-    'machines that they brought into the org stay in it, with their agents; see: fleetwire node list',
+    'machines that they brought into the org are shut out; to keep one: fleetwire node adopt NODE',
   ]);
 }
 

@@ -1,15 +1,16 @@
-/** node token: bringing another machine into the org. */
+/** node token, and what else there is of join tokens: bringing another machine into the org. */
 
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { duration } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import { isoOrNull, minute } from '../output.ts';
+import { addTokenAdminCommands } from './node-token-admin.ts';
 
 const TTL_MS = 3_600_000;
 
 export function addNodeTokenCommand(node: Command, action: Action): void {
-  node
+  const group = node
     .command('token')
     .description('make a join token and print the command that brings another machine into the org with it')
     .option(
@@ -19,6 +20,7 @@ export function addNodeTokenCommand(node: Command, action: Action): void {
     )
     .option('-q, --quiet', 'print the command alone')
     .action(action(token));
+  addTokenAdminCommands(group, action);
 }
 
 async function token(context: CommandContext, options: { ttl?: number; quiet?: boolean }): Promise<void> {

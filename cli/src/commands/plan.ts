@@ -6,10 +6,9 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { numberOrNone, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
+import { allAgents, allNodes } from '../fleet.ts';
 import { limitsDocument, NO_LIMITS, orgDocument, planDocument, usageDocument } from '../org-documents.ts';
 import { table } from '../output.ts';
-import { allAgents } from './agent.ts';
-import { allNodes } from './node.ts';
 import { nothingToChange, ORG_OPTION } from './org.ts';
 
 const LIMIT_MAX = 1_000_000_000;

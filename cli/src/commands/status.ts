@@ -5,7 +5,8 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
-import { connectNode, nodeFolder, nodeNames, nodeProcess, readNode, runningNode } from '../local-nodes.ts';
+import { nodeNames } from '../local-nodes.ts';
+import { localStatus, statusDetail, statusNotes } from '../local-status.ts';
 import { table } from '../output.ts';
 
 export function addStatusCommand(program: Command, action: Action): void {
@@ -19,13 +20,12 @@ const UNWELL = 69;
 interface PartStatus {
   readonly name: string;
   readonly kind: 'service' | 'node';
-  /**
-   * Services: serving, not serving, unreachable. Nodes: their link to the hub, starting, stopped (on purpose), crashed,
-   * not answering.
-   */
+  /** Services: serving, not serving, unreachable. Nodes: as `LocalStatus.state`. */
   readonly status: string;
   readonly address: string;
   readonly detail: string;
+  /** What people should know besides, a line each. */
+  readonly notes: readonly string[];
 }
 
 async function status(context: CommandContext): Promise<void> {
@@ -60,6 +60,7 @@ async function status(context: CommandContext): Promise<void> {
     ...(running === undefined || about?.web === undefined ? [] : [`invite links: ${about.web}`]),
     ...(single_tenant ? ['single tenant: the broker keeps no orgs apart'] : []),
     ...(parts.length === 0 ? [] : partTable(parts)),
+    ...parts.flatMap(({ notes }) => notes),
   ]);
   if (!healthy) process.exitCode = UNWELL;
 }
@@ -81,37 +82,20 @@ async function serviceStatus(context: CommandContext): Promise<PartStatus[]> {
         (serving) => (serving ? 'serving' : 'not serving'),
         () => 'unreachable',
       );
-      return { name, kind: 'service', status: health, address, detail: '' } as const;
+      return { name, kind: 'service', status: health, address, detail: '', notes: [] } as const;
     }),
   );
 }
 
 async function nodeStatus(dataFolder: string): Promise<PartStatus[]> {
   const names = await nodeNames(dataFolder);
-  return Promise.all(names.map((name) => oneNode(name, nodeFolder(dataFolder, name))));
-}
-
-async function oneNode(name: string, folder: string): Promise<PartStatus> {
-  const part = (status: string, address = '', detail = ''): PartStatus => ({
-    name,
+  const found = await Promise.all(names.map((name) => localStatus(dataFolder, name)));
+  return found.map((each) => ({
+    name: each.name,
     kind: 'node',
-    status,
-    address,
-    detail,
-  });
-  if (nodeProcess(folder) === undefined)
-    return part((await readNode(folder)) === undefined ? 'stopped' : 'crashed');
-  const node = await runningNode(folder);
-  if (node === undefined) return part('starting');
-  const client = connectNode(node);
-  try {
-    const s = await client.nodeStatus({}, { deadlineMs: HEALTH_MS });
-    const counts = `${s.agents} agents, ${s.outboxDepth} to send, ${s.inboxDepth} to deliver`;
-    const detail = s.hubError === '' || s.hub === 'active' ? counts : `${counts}; ${s.hubError}`;
-    return part(s.hub, node.address, detail);
-  } catch {
-    return part('not answering', node.address);
-  } finally {
-    client.close();
-  }
+    status: each.state,
+    address: each.address,
+    detail: statusDetail(each),
+    notes: statusNotes(each),
+  }));
 }

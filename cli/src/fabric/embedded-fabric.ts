@@ -2,16 +2,14 @@
 
 import { join } from 'node:path';
 import { start as startDelivery } from '@fleetwire/delivery';
-import { lockFolder, makePrivateFolder } from '@fleetwire/embedded';
+import { lockFolder } from '@fleetwire/embedded';
 import { ensureKeys, loadTrust } from '@fleetwire/identity';
-import { start as startNode } from '@fleetwire/node';
 import { start as startOrg } from '@fleetwire/org';
 import { start as startRegistry } from '@fleetwire/registry';
 import { start as startRouter } from '@fleetwire/router';
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import type { CliConfig } from '../config.ts';
 import { type Context, saveContext } from '../context.ts';
-import { connectNode, HUB_NODE, nodeFolder, OPERATOR, readNode } from '../local-nodes.ts';
 import { keysFolderOf } from '../operator.ts';
 import { stopped } from './background.ts';
 import {
@@ -23,7 +21,7 @@ import {
   thisProcess,
   writeFabric,
 } from './fabric-record.ts';
-import { joiningOf } from './join.ts';
+import { startHubNode } from './hub-node.ts';
 import { type KeptService, keepService } from './keep-service.ts';
 import { type LogFile, openLogFile } from './log-file.ts';
 import { isSingleTenant, type Servers, startServers } from './servers.ts';
@@ -88,7 +86,8 @@ export async function startEmbeddedFabric(
     const start: Start = { config, ports, keys, servers, logs, report, stops, goOn };
     const services = await startServices(start);
     const context = await contextOf(contextName, services, keys);
-    services.push(await startHubNode(start, context));
+    const hub = { config, listen: `${config.up.host}:${ports.hub}`, logStream: logs, report };
+    services.push(await startHubNode({ ...hub, keep: (make) => keep(start, make) }, context));
     await saveContext(config.folders.config, context);
     goOn();
     await writeFabric(data, { ports, about: servers.about, single_tenant, ready: thisProcess() });
@@ -168,28 +167,4 @@ async function contextOf(name: string, services: readonly KeptService[], keys: s
     },
     api_key_file: join(keys, 'first-api-key'),
   };
-}
-
-/** The hub's own node, with the operator's mailbox on it. */
-async function startHubNode(o: Start, context: Context): Promise<KeptService> {
-  const { config, ports, logs } = o;
-  const dir = nodeFolder(config.folders.data, HUB_NODE);
-  makePrivateFolder(dir);
-  const joining = await joiningOf(dir, context);
-  const service = await keep(o, () =>
-    startNode({
-      overrides: {
-        rpc: { listen: `${config.up.host}:${ports.hub}` },
-        node: { name: HUB_NODE, data_dir: dir, ...joining },
-      },
-      logStream: logs,
-    }),
-  );
-  const client = connectNode((await readNode(dir))!);
-  try {
-    await client.runAgent({ name: OPERATOR, adapter: 'mailbox', command: [], cwd: '', env: {} });
-  } finally {
-    client.close();
-  }
-  return service;
 }

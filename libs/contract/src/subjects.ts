@@ -168,6 +168,8 @@ export const filters = {
   /** What `from` may publish as receipts, to whichever node. */
   receiptsFrom: (org: string, from: string) =>
     `${ROOT}.receipt.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
+  /** Of every org. */
+  allReceiptsFrom: (from: string) => `${ROOT}.receipt.*.*.${checkToken('from', from, 'token')}`,
   allDead: `${ROOT}.dead.>`,
   allEvents: `${ROOT}.event.>`,
   /** Of every org. */

@@ -10,7 +10,10 @@ import { fromPublic, fromSeed } from '@nats-io/nkeys';
 import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
 
 /** Services that publish receipts from within the fabric's account. */
-export const RECEIPT_SERVICES = ['router', 'delivery'] as const;
+export const RECEIPT_SERVICES = ['router', 'delivery', 'registry'] as const;
+
+/** The service whose control frames nodes hear. */
+export const FRAMES_FROM = 'registry';
 
 /** The service whose events nodes hear: what changes in their org, revoked tokens above all. */
 export const EVENTS_FROM = 'org';
@@ -59,6 +62,7 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
     service(inboxAcks, 'Singleton'),
     { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
     { name: 'events of org', subject: filters.allEventsOf(EVENTS_FROM), type: 'stream' },
+    { name: 'frames of registry', subject: filters.allFramesFrom(FRAMES_FROM), type: 'stream' },
   ];
   return {
     limits: { ...NO_LIMIT, ...ALL_JETSTREAM },
@@ -68,19 +72,15 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
 }
 
 /**
- * Receipts of other nodes are heard within the org's account; those of services come in by the stream imports. With
- * nats-server 2.9 such a receipt also runs out again through the service import and reaches its stream twice, where
- * the dedupe id drops it: receipts are always stored with one.
+ * All that an org's account has of the fabric's. Receipts of other nodes are heard within the org's account; those of
+ * services come in by the stream imports. With nats-server 2.9 such a receipt also runs out again through the service
+ * import and reaches its stream twice, where the dedupe id drops it: receipts are always stored with one.
  */
-export function orgAccountClaims(
-  org: { readonly id: string; readonly signingSeed: string },
-  fabricAccount: string,
-  revocations: Revocations = {},
-): Partial<Account> {
+export function orgImports(org: string, fabricAccount: string): Import[] {
   const services = [
-    filters.ingressOfOrg(org.id),
-    filters.receiptsOfOrg(org.id),
-    filters.heartbeatsOfOrg(org.id),
+    filters.ingressOfOrg(org),
+    filters.receiptsOfOrg(org),
+    filters.heartbeatsOfOrg(org),
     inboxPulls,
     inboxAcks,
   ].map(
@@ -92,19 +92,28 @@ export function orgAccountClaims(
       local_subject: subject,
     }),
   );
-  const streams = RECEIPT_SERVICES.map((from): Import => {
-    const subject = filters.receiptsFrom(org.id, from);
-    return { name: `receipts of ${from}`, subject, type: 'stream', account: fabricAccount };
-  });
-  const events: Import = {
-    name: `events of ${EVENTS_FROM}`,
-    subject: filters.eventsOf(org.id, EVENTS_FROM),
+  const heard = (name: string, subject: string): Import => ({
+    name,
+    subject,
     type: 'stream',
     account: fabricAccount,
-  };
+  });
+  return [
+    ...services,
+    ...RECEIPT_SERVICES.map((from) => heard(`receipts of ${from}`, filters.receiptsFrom(org, from))),
+    heard(`events of ${EVENTS_FROM}`, filters.eventsOf(org, EVENTS_FROM)),
+    heard(`frames of ${FRAMES_FROM}`, filters.framesFrom(org, FRAMES_FROM)),
+  ];
+}
+
+export function orgAccountClaims(
+  org: { readonly id: string; readonly signingSeed: string },
+  fabricAccount: string,
+  revocations: Revocations = {},
+): Partial<Account> {
   return {
     limits: { ...NO_LIMIT, mem_storage: 0, disk_storage: 0 },
-    imports: [...services, ...streams, events],
+    imports: orgImports(org.id, fabricAccount),
     signing_keys: [publicKeyOf(org.signingSeed)],
     ...(Object.keys(revocations).length === 0 ? {} : { revocations: { ...revocations } }),
   };

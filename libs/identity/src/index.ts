@@ -1,7 +1,9 @@
 /** Who is who: NATS accounts and users, signed tokens, API keys, and the folder that holds the keys. */
 export type { KeySeeds, Revocations } from './accounts.ts';
-export { revocationsIn } from './accounts.ts';
+export { orgImports, revocationsIn } from './accounts.ts';
 export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './api-keys.ts';
+export type { HelloProof } from './hub-proof.ts';
+export { hubKeyOf, proveHub, rotationBytes, verifyHub } from './hub-proof.ts';
 export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';
 export { ensureKeys } from './keys-folder.ts';
@@ -13,15 +15,22 @@ export type { NodeUserOptions } from './node-user.ts';
 export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
 export type { AccountIssuer, OrgAccount } from './org-account.ts';
 export {
-  allRevokedUntil,
+  ALL_USERS,
+  FOR_GOOD_S,
   orgAccountJwt,
+  REVOCATIONS_MAX,
   renewedOrgAccountJwt,
+  revokedForGood,
   revokingOrgAccountJwt,
 } from './org-account.ts';
 export type { OrgKeys } from './org-keys.ts';
 export { accountIssuer, loadOrgKeys, signingOfOrg, signingOfSeeds } from './org-keys.ts';
+export { rosterDigest } from './roster-digest.ts';
 export type { RotateOptions, Rotation } from './rotate-token-key.ts';
 export { rotateTokenKey } from './rotate-token-key.ts';
+export { newCreds } from './service-creds.ts';
+export type { UserRights } from './service-users.ts';
+export { SERVICE_USERS, serviceInboxPrefix, serviceRights } from './service-users.ts';
 export { OPERATOR } from './token-key-files.ts';
 export { publishedKeys, serviceOfKid, trustDigest } from './token-keys.ts';
 export type { TokenClaims, TokenSigner } from './token-signer.ts';

@@ -1,5 +1,6 @@
-/** The few subjects of the JetStream API that a node may use: pull from its inbox consumer, and acknowledge. */
+/** Subjects of the JetStream API, of acknowledgements, buckets and the system account, as permissions name them. */
 
+import type { BucketSpec, ConsumerSpec, StreamName } from '@fleetwire/contract';
 import { nodeConsumer } from '@fleetwire/contract';
 
 const NEXT = '$JS.API.CONSUMER.MSG.NEXT.INBOX';
@@ -14,6 +15,66 @@ export const pullOfNode = (shard: number, org: string, node: string): string =>
 
 export const acksOfNode = (shard: number, org: string, node: string): string =>
   `${ACK}.${nodeConsumer(shard, org, node).durable_name}.>`;
+
+/** All calls, those that make, alter and delete streams included. */
+export const ALL_OF_JETSTREAM = '$JS.API.>';
+
+const api = (operation: string): string => `$JS.API.${operation}`;
+const streamOf = (bucket: BucketSpec) => `KV_${bucket.name}`;
+
+/** To verify streams, and to see how full they are. */
+export const infoOf = (...streams: readonly StreamName[]): string[] =>
+  streams.map((stream) => api(`STREAM.INFO.${stream}`));
+
+/** To read single messages; with `remove` to delete them too. */
+export const messagesOf = (stream: StreamName, remove: 'remove' | 'keep'): string[] => [
+  api(`STREAM.MSG.GET.${stream}`),
+  ...(remove === 'remove' ? [api(`STREAM.MSG.DELETE.${stream}`)] : []),
+];
+
+/** To make, look at and remove consumers; by name and filter only, which the servers hold against the request. */
+export const consumersOf = (stream: StreamName): string[] => [
+  api(`CONSUMER.CREATE.${stream}.*.>`),
+  api(`CONSUMER.INFO.${stream}.*`),
+  api(`CONSUMER.DELETE.${stream}.*`),
+];
+
+export const consumerNames = (stream: StreamName): string => api(`CONSUMER.NAMES.${stream}`);
+
+/** To pull from consumers that others made, and to acknowledge; `*` for all of a stream. */
+export const pullsOf = (...consumers: readonly Pick<ConsumerSpec, 'stream' | 'durable_name'>[]): string[] =>
+  consumers.flatMap(({ stream, durable_name: name }) => [
+    api(`CONSUMER.INFO.${stream}.${name}`),
+    api(`CONSUMER.MSG.NEXT.${stream}.${name}`),
+    `$JS.ACK.${stream}.${name}.>`,
+  ]);
+
+/** All that can be done with one consumer, to be taken out of rights with wildcards. */
+export const allOfConsumer = ({ stream, durable_name: name }: ConsumerSpec): string[] => [
+  api(`CONSUMER.CREATE.${stream}.${name}.>`),
+  api(`CONSUMER.INFO.${stream}.${name}`),
+  api(`CONSUMER.DELETE.${stream}.${name}`),
+  api(`CONSUMER.MSG.NEXT.${stream}.${name}`),
+  `$JS.ACK.${stream}.${name}.>`,
+];
+
+export const readsOf = (bucket: BucketSpec): string[] => [
+  api(`STREAM.INFO.${streamOf(bucket)}`),
+  api(`STREAM.MSG.GET.${streamOf(bucket)}`),
+];
+
+/** To follow a bucket by consumers without a durable name, which the server names. */
+export const watchesOf = (bucket: BucketSpec): string[] => [
+  api(`STREAM.INFO.${streamOf(bucket)}`),
+  api(`CONSUMER.CREATE.${streamOf(bucket)}`),
+  ...['INFO', 'MSG.NEXT', 'DELETE'].map((call) => api(`CONSUMER.${call}.${streamOf(bucket)}.*`)),
+];
+
+/** `keys` like a subject. */
+export const writesOf = (bucket: BucketSpec, keys: string): string => `$KV.${bucket.name}.${keys}`;
+
+/** To take delete markers out of a bucket's stream. */
+export const purgesOf = (bucket: BucketSpec): string => api(`STREAM.PURGE.${streamOf(bucket)}`);
 
 /** System account request that gives every server an account's new claims. */
 export const CLAIMS_UPDATE = '$SYS.REQ.CLAIMS.UPDATE';

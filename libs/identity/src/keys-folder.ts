@@ -1,16 +1,15 @@
 /** Making the keys folder: everything follows from secrets.json, which is written first; trust.json closes the work. */
 
 import { hkdfSync, randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { FleetwireError, newId } from '@fleetwire/kernel';
 import type { Account } from '@nats-io/jwt';
-import { Algorithms, encodeUser, fmtCreds } from '@nats-io/jwt';
-import { createAccount, createOperator, createUser, fromPublic } from '@nats-io/nkeys';
+import { createAccount, createOperator } from '@nats-io/nkeys';
 import type { JWK } from 'jose';
 import type { KeySeeds } from './accounts.ts';
 import {
   accountJwt,
   fabricAccountClaims,
-  keyPair,
   operatorJwt,
   publicKeyOf,
   saysAlready,
@@ -19,6 +18,8 @@ import {
 import { newApiKey } from './api-keys.ts';
 import { exists, jsonText, makeKeyFolder, replace, writeOnce } from './key-files.ts';
 import { derivedOrgSeeds, orgSigningFile } from './org-keys.ts';
+import { newCreds, renewedCreds } from './service-creds.ts';
+import { serviceRights } from './service-users.ts';
 import { ensureTokenKey, hasTokenKey, OPERATOR, tokenKeyFiles } from './token-key-files.ts';
 import { keysOfService, timesOf } from './token-keys.ts';
 import type { Secrets, Trust, TrustedOrg } from './trust.ts';
@@ -111,22 +112,14 @@ function newSeeds(create: typeof createAccount): KeySeeds {
   return { seed: seed(), signingSeed: seed() };
 }
 
-/** A user with all rights in its account, without end: for our own processes. */
+/** One that an earlier release made with other rights is made anew for the same user. */
 async function ensureCreds(dir: string, name: string, account: KeySeeds): Promise<void> {
   const file = keyFiles.natsCreds(dir, name);
-  if (await exists(file)) return;
-  const user = createUser();
-  const jwt = await encodeUser(
-    name,
-    user,
-    fromPublic(publicKeyOf(account.seed)),
-    {},
-    {
-      algorithm: Algorithms.v2,
-      signer: keyPair(account.signingSeed),
-    },
-  );
-  await writeOnce(file, new TextDecoder().decode(fmtCreds(jwt, user)));
+  const rights = serviceRights(name);
+  if (await exists(file)) {
+    const text = await renewedCreds(await readFile(file, 'utf8'), name, account, rights);
+    if (text !== undefined) await replace(file, text);
+  } else await writeOnce(file, await newCreds(name, account, rights));
 }
 
 /** Whatever is in trust stays as it is there: keys that were rotated in, and the lack of those that were dropped. */

@@ -29,7 +29,7 @@ export interface NodeUserOptions {
 /** Prefix of the reply subjects of a node's connection; its permissions cover no other. */
 export const nodeInboxPrefix = (node: string): string => `_INBOX_${node}`;
 
-/** Subscriptions of one node: its receipts, its reply inboxes, its org's events, and some room. */
+/** Subscriptions of one node: its receipts and frames, its reply inboxes, its org's events, and some room. */
 const NODE_SUBSCRIPTIONS_MAX = 64;
 
 export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'partition' | 'shard'>): {
@@ -49,6 +49,7 @@ export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'parti
       `${nodeInboxPrefix(node)}.>`,
       filters.receiptsToNode(org, node),
       filters.eventsOf(org, EVENTS_FROM),
+      filters.framesToNode(org, node),
     ],
   };
 }

@@ -10,7 +10,19 @@ export interface OrgAccount extends OrgSigning {
 }
 
 /** In place of a user's key: every user of the account. */
-const ALL_USERS = '*';
+export const ALL_USERS = '*';
+
+/**
+ * A key that is revoked until then or later is never to be signed for again: no user JWT is issued that late. What lies
+ * above tells when it was revoked, so that the oldest go first where there are too many.
+ */
+export const FOR_GOOD_S = 4_000_000_000;
+
+/** Unix seconds that stand for: whatever is issued to this key is refused, since `nowS`. */
+export const revokedForGood = (nowS: number): number => FOR_GOOD_S + nowS;
+
+/** Keys that the claims of one account name at most: the servers must take them in one message. */
+export const REVOCATIONS_MAX = 5_000;
 
 /** Signs for accounts. */
 export type AccountIssuer = Pick<OrgIssuer, 'operatorSigningSeed' | 'fabricAccount'>;
@@ -30,36 +42,43 @@ export function orgAccountJwt(
 
 /**
  * The JWT to give to servers that hold `held` of this org ('' or undefined: nothing), or undefined when theirs says
- * all there is to say. Revocations they know of stay.
+ * all there is to say. Revocations they know of stay, and `more` come to them.
  */
 export async function renewedOrgAccountJwt(
   issuer: AccountIssuer,
   org: OrgAccount,
   held: string | undefined,
+  more: Revocations = {},
 ): Promise<string | undefined> {
-  const revocations = held ? revocationsIn(held) : {};
-  const jwt = await orgAccountJwt(issuer, org, revocations);
+  const jwt = await orgAccountJwt(issuer, org, joined(held, more));
   return held && sameClaims(jwt, held) ? undefined : jwt;
 }
 
-/** Until when the JWTs of all users are refused by what `held` says, Unix seconds; 0: no such revocation. */
-export function allRevokedUntil(held: string | undefined): number {
-  return (held && revocationsIn(held)[ALL_USERS]) || 0;
-}
-
 /**
- * The JWT that also refuses all users whose JWT was issued until `untilS` (Unix seconds, that one too), for servers that
- * hold `held`; revocations they know of stay. Undefined when theirs says so already.
+ * The JWT that also refuses each user in `more` (its key, or `ALL_USERS`) whose JWT was issued until then (Unix seconds, that
+ * one too), for servers that hold `held`; revocations they know of stay. Undefined when theirs says so already.
  */
 export async function revokingOrgAccountJwt(
   issuer: AccountIssuer,
   org: OrgAccount,
   held: string | undefined,
-  untilS: number,
+  more: Revocations,
 ): Promise<string | undefined> {
-  if (allRevokedUntil(held) >= untilS) return undefined;
   const known = held ? revocationsIn(held) : {};
-  return orgAccountJwt(issuer, org, { ...known, [ALL_USERS]: untilS });
+  const wanted = joined(held, more);
+  if (held && Object.entries(wanted).every(([key, untilS]) => (known[key] ?? 0) >= untilS)) return undefined;
+  return orgAccountJwt(issuer, org, wanted);
+}
+
+/** Of each key the later one; of too many the oldest go. Always in the same order, so that claims can be compared. */
+function joined(held: string | undefined, more: Revocations): Revocations {
+  const all: Record<string, number> = { ...(held ? revocationsIn(held) : {}) };
+  for (const [key, untilS] of Object.entries(more)) all[key] = Math.max(untilS, all[key] ?? 0);
+  const keys = Object.keys(all).filter((key) => key !== ALL_USERS);
+  if (keys.length <= REVOCATIONS_MAX) return all;
+  const oldest = keys.sort((a, b) => all[a]! - all[b]!).slice(0, keys.length - REVOCATIONS_MAX);
+  for (const key of oldest) delete all[key];
+  return all;
 }
 
 /** Apart from when they were issued. */

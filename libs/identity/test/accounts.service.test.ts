@@ -11,6 +11,7 @@ import {
   ingressSubject,
   nodeConsumer,
   partitionOf,
+  peerSubject,
   receiptSubject,
 } from '@fleetwire/contract';
 import { eventually } from '@fleetwire/testkit';
@@ -37,7 +38,7 @@ describe('accounts and node users', () => {
   before(async () => {
     fabric = await startFabric();
     [one, two] = fabric.orgs;
-    service = await fabric.service('router');
+    service = await fabric.fabricUser();
     for (const node of ['n_alice', 'n_bob']) await makeNodeConsumer(service, one, node);
     await makeNodeConsumer(service, two, 'n_mallory');
   });
@@ -117,7 +118,7 @@ describe('accounts and node users', () => {
     assert.deepEqual(await stored('RECEIPTS'), { [subject]: 1 });
   });
 
-  for (const from of ['router', 'delivery']) {
+  for (const from of ['router', 'delivery', 'registry']) {
     it(`brings a receipt of ${from} to the stream and to the node, once each`, async () => {
       const heard = listen(alice, filters.receiptsToNode(one, 'n_alice'));
       const others = [
@@ -155,6 +156,20 @@ describe('accounts and node users', () => {
       [[subject, 'told']],
     );
     assert.deepEqual(strangers, []);
+  });
+
+  it('brings a frame of the registry to the node that it is for, and to no others', async () => {
+    const heard = [listen(alice, filters.framesToNode(one, 'n_alice'))];
+    heard.push(listen(bob, filters.framesToNode(one, 'n_bob')));
+    heard.push(listen(mallory, filters.framesToNode(two, 'n_mallory')));
+    await settle();
+    const frame = { org: one, to: 'n_alice', from: 'registry' };
+    for (const from of ['router', 'n_bob', 'registry'])
+      service.publish(peerSubject.build({ ...frame, from }), 'now');
+    await settle();
+    await eventually(() => heard[0]!.length > 0);
+    const subjects = heard.map((all) => all.map((m) => m.subject));
+    assert.deepEqual(subjects, [[peerSubject.build(frame)], [], []]);
   });
 
   it('keeps the events of an org from another by the account alone, whatever rights a user in it has', async () => {

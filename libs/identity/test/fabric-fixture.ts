@@ -2,9 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ConsumerSpec } from '@fleetwire/contract';
 import { nodeConsumer, partitionOf, streamSpecs } from '@fleetwire/contract';
 import type { TestNats } from '@fleetwire/testkit';
-import { operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
+import { fabricUser, operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Algorithms, encodeUser } from '@nats-io/jwt';
 import { createUser, fromPublic, fromSeed } from '@nats-io/nkeys';
@@ -21,6 +22,7 @@ import {
   mintNodeUser,
   nodeInboxPrefix,
   orgAccountJwt,
+  serviceInboxPrefix,
 } from '../src/index.ts';
 import type { Trust } from '../src/trust.ts';
 
@@ -32,8 +34,12 @@ export interface FabricFixture extends AsyncDisposable {
   readonly trust: Trust;
   /** Ids of the two orgs. */
   readonly orgs: readonly [string, string];
-  /** As `router`, `bootstrap` or `sys`. */
+  /** As `router`, `bootstrap` or `sys`, with the rights of exactly that one. */
   service(name: string): Promise<NatsConnection>;
+  /** The same, with what the server reports. */
+  watched(name: string): Promise<NodeClient>;
+  /** With every right in the fabric's account. */
+  fabricUser(): Promise<NatsConnection>;
   node(org: string, node: string, o?: { lifetimeMs?: number }): Promise<NodeClient>;
   /** Somebody with every right in an org's account: only the account itself keeps him from the others. */
   unbounded(org: string): Promise<NodeClient>;
@@ -60,15 +66,17 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
   const connections = cleanup.adopt([] as NatsConnection[], async (all) => {
     for (const one of all) await one.close();
   });
-  const service = async (name: string) => {
+  const withCreds = async (file: string, inboxPrefix: string) => {
     const connection = await connect({
       servers: nats.url,
-      authenticator: credsAuthenticator(readFileSync(keyFiles.natsCreds(keysDir, name))),
+      authenticator: credsAuthenticator(readFileSync(file)),
+      inboxPrefix,
       reconnect: false,
     });
     connections.push(connection);
     return connection;
   };
+  const service = (name: string) => withCreds(keyFiles.natsCreds(keysDir, name), serviceInboxPrefix(name));
   const signing = (await loadOrgKeys(keysDir)).own;
   const node = async (org: string, id: string, o: { lifetimeMs?: number } = {}) => {
     const key = createNodeKey();
@@ -110,6 +118,11 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     trust,
     orgs: [trust.orgs[0]!.id, trust.orgs[1]!.id],
     service,
+    watched: async (name) => {
+      const connection = await service(name);
+      return { connection, faults: watchFaults(connection) };
+    },
+    fabricUser: async () => withCreds(await fabricUser(keysDir), '_INBOX'),
     node,
     unbounded,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
@@ -134,9 +147,13 @@ async function makeStreams(connection: NatsConnection): Promise<void> {
   }
 }
 
-export async function makeNodeConsumer(connection: NatsConnection, org: string, node: string): Promise<void> {
+export function makeNodeConsumer(connection: NatsConnection, org: string, node: string): Promise<void> {
+  return makeConsumer(connection, nodeConsumer(0, org, node));
+}
+
+export async function makeConsumer(connection: NatsConnection, consumer: ConsumerSpec): Promise<void> {
   const manager = await jetstreamManager(connection);
-  const { stream, ...spec } = nodeConsumer(0, org, node);
+  const { stream, ...spec } = consumer;
   await manager.consumers.add(stream, spec as Parameters<typeof manager.consumers.add>[1]);
 }
 

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { FleetwireError, isId } from '@fleetwire/kernel';
 import { tempFolder } from '@fleetwire/testkit';
+import { parseCreds } from '@nats-io/jwt';
 import { describe, it } from 'mocha';
 import { accountJwt } from '../src/accounts.ts';
 import {
@@ -17,10 +18,13 @@ import {
   keyFiles,
   loadFirstApiKey,
   loadOrgKeys,
+  loadSecrets,
   loadTrust,
+  newCreds,
   orgAccountJwt,
   renewedOrgAccountJwt,
   revocationsIn,
+  serviceRights,
 } from '../src/index.ts';
 
 const SERVICES = ['org', 'registry'];
@@ -69,6 +73,30 @@ describe('keys folder', () => {
     rmSync(keyFiles.firstApiKey(folder.path));
     await ensureKeys(folder.path, { services: SERVICES });
     assert.equal(await loadFirstApiKey(folder.path), undefined);
+  });
+
+  it('narrows the credentials that an earlier release made, for the same user, and makes damaged ones anew', async () => {
+    await using folder = tempFolder();
+    await ensureKeys(folder.path, { services: SERVICES });
+    const { fabric } = await loadSecrets(folder.path);
+    const file = keyFiles.natsCreds(folder.path, 'registry');
+    const wide = await newCreds('registry', fabric);
+    writeFileSync(file, wide);
+    await ensureKeys(folder.path, { services: SERVICES });
+    const narrowed = readFileSync(file, 'utf8');
+    const [before, after] = await Promise.all([wide, narrowed].map((text) => parseCreds(Buffer.from(text))));
+    assert.equal(after!.key, before!.key);
+    const { publish, subscribe } = serviceRights('registry');
+    assert.deepEqual([before!.uc.nats.pub, after!.uc.nats.pub?.allow], [undefined, publish]);
+    assert.deepEqual(after!.uc.nats.sub?.allow, subscribe);
+    assert.deepEqual(after!.uc.nats.resp, { max: 1, ttl: 5e9 });
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    for (const wrong of ['{ half', await newCreds('registry', (await loadSecrets(folder.path)).system)]) {
+      writeFileSync(file, wrong);
+      await ensureKeys(folder.path, { services: SERVICES });
+      const made = await parseCreds(readFileSync(file));
+      assert.deepEqual([made.uc.iss, made.uc.nats.pub?.allow], [after!.uc.iss, publish]);
+    }
   });
 
   it('grows by an org and by a service, and keeps the rest', async () => {

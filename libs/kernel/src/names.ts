@@ -1,4 +1,4 @@
-/** Names of agents and nodes, the addresses that are built of them, and what to suggest for a mistyped one. */
+/** Names of agents, nodes, channels and groups, the addresses that are built of them, and what to suggest for a mistyped one. */
 
 import { FleetwireError } from './errors.ts';
 
@@ -15,7 +15,7 @@ export function foldName(name: string): string {
 }
 
 /** Throws `INVALID_NAME` when `value` is none. */
-export function checkName(value: string, what: 'agent' | 'node'): void {
+export function checkName(value: string, what: 'agent' | 'node' | 'channel' | 'group'): void {
   if (isName(value)) return;
   throw new FleetwireError(
     'invalid_argument',

@@ -3,12 +3,13 @@
 import type { Broker } from '@fleetwire/broker';
 import {
   type AccountIssuer,
-  allRevokedUntil,
   CLAIMS_LIST,
   CLAIMS_UPDATE,
   claimsLookup,
   type OrgAccount,
+  type Revocations,
   renewedOrgAccountJwt,
+  revocationsIn,
   revokingOrgAccountJwt,
 } from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
@@ -42,8 +43,8 @@ export async function heldClaims(
 
 /**
  * Sees to it that the servers hold what there is to say of an org; `held` are the accounts that they hold at all.
- * Revocations that they know of when asked stay; one that is added between the question and the answer is lost. Can be
- * done again, and by several at once. Gives until when all its users are revoked, Unix seconds (0: they are not).
+ * Revocations that they know of when asked stay, and those of `revoked` come to them; one that somebody else adds between
+ * the question and the answer is lost. Can be done again, and by several at once. Gives what is revoked now.
  * Rejects permission_denied ACCOUNT_REFUSED.
  */
 export async function ensureOrgAccount(
@@ -51,30 +52,33 @@ export async function ensureOrgAccount(
   issuer: AccountIssuer,
   org: OrgAccount,
   held: ReadonlySet<string>,
-): Promise<number> {
+  revoked: Revocations = {},
+): Promise<Revocations> {
   const claims = await heldClaims(system, held, org.account);
-  const jwt = await renewedOrgAccountJwt(issuer, org, claims);
+  const jwt = await renewedOrgAccountJwt(issuer, org, claims, revoked);
   if (jwt !== undefined) await giveClaims(system, jwt, org.id);
-  return allRevokedUntil(claims);
+  const said = jwt ?? claims;
+  return said ? revocationsIn(said) : {};
 }
 
 /**
- * Resolves when the servers were seen to refuse all users of the org whose JWT was issued until `untilS` (Unix seconds);
- * they drop the connections of those. Whoever asked before and answers after takes the revocation away, so it is looked
- * for and given again. Rejects unavailable REVOCATION_OVERWRITTEN, permission_denied ACCOUNT_REFUSED.
+ * Resolves, with all that is revoked then, when the servers were seen to refuse each user of the org that `more` names, as
+ * far as its JWT was issued until then (Unix seconds); they drop the connections of those. Whoever asked before and answers
+ * after takes a revocation away, so it is looked for and given again. Rejects unavailable REVOCATION_OVERWRITTEN,
+ * permission_denied ACCOUNT_REFUSED.
  */
-export async function revokeAllUsers(
+export async function revokeUsers(
   system: SystemAccount,
   issuer: AccountIssuer,
   org: OrgAccount,
-  untilS: number,
-): Promise<void> {
+  more: Revocations,
+): Promise<Revocations> {
   for (let tries = 0; tries <= REVOKE_TRIES; tries++) {
     if (tries > 1) await pause(REVOKE_AGAIN_MS);
     const held = await heldAccounts(system);
     const claims = await heldClaims(system, held, org.account);
-    const jwt = await revokingOrgAccountJwt(issuer, org, claims, untilS);
-    if (jwt === undefined) return;
+    const jwt = await revokingOrgAccountJwt(issuer, org, claims, more);
+    if (jwt === undefined) return claims ? revocationsIn(claims) : {};
     if (tries < REVOKE_TRIES) await giveClaims(system, jwt, org.id);
   }
   throw new FleetwireError(

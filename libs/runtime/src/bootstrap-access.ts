@@ -2,7 +2,7 @@
 
 import type { Broker } from '@fleetwire/broker';
 import { connectBroker } from '@fleetwire/broker';
-import { keyFiles } from '@fleetwire/identity';
+import { keyFiles, serviceInboxPrefix } from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 
 export interface Access {
@@ -23,6 +23,7 @@ export async function withBroker<T>(
   const broker = await connectBroker({
     urls: [...o.natsUrls],
     name: `fleetwire-${user}`,
+    inboxPrefix: serviceInboxPrefix(user),
     waitMs: 0,
     ...credentials,
   }).catch((error: unknown) => {

@@ -2,7 +2,7 @@
 
 import { type Broker, connectBroker } from '@fleetwire/broker';
 import { type FabricRecord, streamSpecs } from '@fleetwire/contract';
-import { keyFiles } from '@fleetwire/identity';
+import { keyFiles, serviceInboxPrefix } from '@fleetwire/identity';
 import { openStore, type Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { readFabricRecord } from './bootstrap.ts';
@@ -74,6 +74,7 @@ export async function openServiceBroker(
     connectBroker({
       urls: [...access.urls],
       name: `fleetwire-${options.instance}`,
+      inboxPrefix: serviceInboxPrefix(options.name),
       waitMs: 0,
       onFault,
       ...(access.credsFile === undefined ? {} : { credsFile: access.credsFile }),

@@ -1,12 +1,21 @@
 /** Accounts of orgs that are made while the fabric runs: the servers hold one before anybody gets credentials in it. */
 
 import { existsSync } from 'node:fs';
-import { type AccountIssuer, keyFiles, type OrgAccount } from '@fleetwire/identity';
+import {
+  type AccountIssuer,
+  ALL_USERS,
+  keyFiles,
+  type OrgAccount,
+  type Revocations,
+} from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
-import { ensureOrgAccount, heldAccounts, revokeAllUsers, type SystemAccount } from './account-claims.ts';
+import { ensureOrgAccount, heldAccounts, revokeUsers, type SystemAccount } from './account-claims.ts';
 import { type Access, keysDirOf, withBroker } from './bootstrap-access.ts';
 
-export type OrgAccountsOptions = Pick<Access, 'keysDir' | 'natsUrls'>;
+export interface OrgAccountsOptions extends Pick<Access, 'keysDir' | 'natsUrls'> {
+  /** Keys of an org that are revoked, whatever the servers know: they may come back with an older memory. */
+  readonly revoked?: (org: string) => Promise<Revocations>;
+}
 
 interface Waiting {
   readonly org: OrgAccount;
@@ -21,9 +30,9 @@ const RETRY_MS = 2_000;
 const THERE_MAX = 100_000;
 
 export class OrgAccounts {
-  readonly #access: Access;
-  /** Until when all users of an org are revoked, Unix seconds, by its id. */
-  readonly #there = new Map<string, number>();
+  readonly #access: OrgAccountsOptions;
+  /** What is revoked in an org, by its id. */
+  readonly #there = new Map<string, Revocations>();
   readonly #waiting = new Map<string, Waiting>();
   #working = false;
 
@@ -44,7 +53,7 @@ export class OrgAccounts {
    */
   ensure(issuer: AccountIssuer, org: OrgAccount): Promise<number> {
     const there = this.#there.get(org.id);
-    if (there !== undefined) return Promise.resolve(there);
+    if (there !== undefined) return Promise.resolve(there[ALL_USERS] ?? 0);
     const waiting = this.#waiting.get(org.id) ?? { org, issuer, done: Promise.withResolvers<number>() };
     this.#waiting.set(org.id, waiting);
     if (!this.#working) void this.#work();
@@ -56,14 +65,24 @@ export class OrgAccounts {
    * it is in, by the clock of who issues), and have dropped their connections. Can be done again. Rejects unavailable
    * ACCOUNT_NOT_READY or REVOCATION_OVERWRITTEN, failed_precondition NATS_WITHOUT_ACCOUNTS.
    */
-  async revokeAll(issuer: AccountIssuer, org: OrgAccount, nowMs: number): Promise<void> {
-    const untilS = Math.floor(nowMs / 1000);
+  revokeAll(issuer: AccountIssuer, org: OrgAccount, nowMs: number): Promise<void> {
+    return this.revoke(issuer, org, { [ALL_USERS]: Math.floor(nowMs / 1000) });
+  }
+
+  /** As `revokeAll`, of the users with these keys, each until its own moment (Unix seconds). */
+  async revoke(issuer: AccountIssuer, org: OrgAccount, keys: Revocations): Promise<void> {
     try {
-      await withBroker(this.#access, 'sys', (system) => revokeAllUsers(system, issuer, org, untilS));
+      const work = (system: SystemAccount) => revokeUsers(system, issuer, org, keys);
+      this.#remember(org.id, await withBroker(this.#access, 'sys', work));
     } catch (error) {
       throw SAYS_ITSELF.includes(asFleetwireError(error).reason) ? error : notReady(org.id, error);
     }
-    this.#remember(org.id, Math.max(untilS, this.#there.get(org.id) ?? 0));
+  }
+
+  /** Until when what is issued to a key does not work, Unix seconds, as far as was seen by `ensure` and `revoke`; 0: it does. */
+  revokedUntil(org: string, publicKey: string): number {
+    const there = this.#there.get(org);
+    return Math.max(there?.[ALL_USERS] ?? 0, there?.[publicKey] ?? 0);
   }
 
   /** Sees to every org anew, or to one: servers that came back may have lost what they held, others may have revoked. */
@@ -92,10 +111,11 @@ export class OrgAccounts {
     const held = await heldAccounts(system);
     for (const one of all) {
       try {
-        const revokedUntilS = await ensureOrgAccount(system, one.issuer, one.org, held);
+        const known = (await this.#access.revoked?.(one.org.id)) ?? {};
+        const revoked = await ensureOrgAccount(system, one.issuer, one.org, held, known);
         this.#waiting.delete(one.org.id);
-        this.#remember(one.org.id, revokedUntilS);
-        one.done.resolve(revokedUntilS);
+        this.#remember(one.org.id, revoked);
+        one.done.resolve(revoked[ALL_USERS] ?? 0);
       } catch (error) {
         this.#fail(one, error);
         // One account that is refused says nothing about the next; servers that do not answer do.
@@ -104,8 +124,8 @@ export class OrgAccounts {
     }
   }
 
-  #remember(org: string, revokedUntilS: number): void {
-    this.#there.set(org, revokedUntilS);
+  #remember(org: string, revoked: Revocations): void {
+    this.#there.set(org, revoked);
     if (this.#there.size > THERE_MAX) this.#there.delete(this.#there.keys().next().value!);
   }
 

@@ -14,17 +14,10 @@ import {
   type StreamSizing,
 } from '@fleetwire/contract';
 import type { Trust } from '@fleetwire/identity';
-import {
-  createNodeKey,
-  ensureKeys,
-  keyFiles,
-  loadOrgKeys,
-  mintNodeUser,
-  nodeInboxPrefix,
-} from '@fleetwire/identity';
+import { createNodeKey, ensureKeys, loadOrgKeys, mintNodeUser, nodeInboxPrefix } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { TestNats } from '@fleetwire/testkit';
-import { operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
+import { fabricUser, operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { bootstrapFabric, readFabricRecord } from '../src/bootstrap.ts';
 
@@ -74,7 +67,7 @@ async function emptyServer(): Promise<Place> {
       const broker = await connectBroker({
         urls: [nats.url],
         name: 'test',
-        credsFile: keyFiles.natsCreds(keysDir, 'router'),
+        credsFile: await fabricUser(keysDir),
       });
       kept.defer(() => broker.close());
       return broker;

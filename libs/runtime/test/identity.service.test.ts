@@ -14,7 +14,7 @@ function telling(name: string, seen: { context?: ServiceContext } = {}) {
   return defineService({
     name,
     config: {},
-    broker: { streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'] },
+    broker: { streams: ['EVENTS'] },
     wire(context) {
       seen.context = context;
       const who = async (_request: unknown, { caller }: RpcContext<Caller>) => ({

@@ -19,6 +19,7 @@ import {
   type OrgIssuer,
   orgAccountJwt,
   revocationsIn,
+  serviceInboxPrefix,
   signingOfOrg,
 } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
@@ -26,7 +27,7 @@ import { eventually, operatorMode, SMALL_STREAMS, startTestNats, tempFolder } fr
 import { type Account, Algorithms, decode, encodeAccount } from '@nats-io/jwt';
 import { fromPublic, fromSeed } from '@nats-io/nkeys';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { revokeAllUsers } from '../src/account-claims.ts';
+import { revokeUsers } from '../src/account-claims.ts';
 import { bootstrapFabric } from '../src/bootstrap.ts';
 import { OrgAccounts } from '../src/org-accounts.ts';
 
@@ -60,7 +61,7 @@ describe('accounts of orgs made at run time', function () {
     return broker;
   };
   const asService = (url: string, name: string) =>
-    connect(url, { credsFile: keyFiles.natsCreds(keysDir, name) });
+    connect(url, { credsFile: keyFiles.natsCreds(keysDir, name), inboxPrefix: serviceInboxPrefix(name) });
   const replica = (...natsUrls: string[]) => new OrgAccounts({ keysDir, natsUrls });
   const newOrg = () => orgOf(newId('org'));
   const orgOf = (id: string) => ({
@@ -179,7 +180,7 @@ describe('accounts of orgs made at run time', function () {
         if (gives++ >= overwritten) held = text(payload);
         return answer({ data: { code: 200 } });
       };
-      const outcome = revokeAllUsers({ request }, issuer, org, 1_800_000_000);
+      const outcome = revokeUsers({ request }, issuer, org, { '*': 1_800_000_000 });
       if (Number.isFinite(overwritten)) await outcome;
       else await assert.rejects(outcome, { kind: 'unavailable', reason: 'REVOCATION_OVERWRITTEN' });
       assert.equal(revocationsIn(held)['*'], Number.isFinite(overwritten) ? 1_800_000_000 : undefined);

@@ -1,6 +1,7 @@
 /** For tests only: real servers that leave nothing behind, folders, and waiting without sleeping. */
 export type { EventuallyOptions } from './eventually.ts';
 export { eventually } from './eventually.ts';
+export { fabricUser } from './fabric-user.ts';
 export type { TestNats, TestNatsOptions } from './nats.ts';
 export { plainConfig, startTestNats } from './nats.ts';
 export { operatorMode } from './operator-mode.ts';

@@ -8,6 +8,12 @@ const ms = (initial: number, max = 86_400_000) => z.number().int().min(1).max(ma
 const bytes = (initial: number) => z.number().int().min(1024).max(68_719_476_736).default(initial);
 const MiB = 1024 * 1024;
 
+/** What people ask of a machine most often. */
+const TOOLS =
+  'aider,aws,az,bash,bun,bwrap,cargo,chromium,claude,clang,cmake,codex,cursor-agent,deno,docker,dotnet,ffmpeg,gcc,gcloud,' +
+  'gemini,gh,git,go,gradle,helm,java,kubectl,make,mvn,node,npm,nvidia-smi,opencode,php,pip3,pnpm,podman,psql,python3,ruby,' +
+  'rustc,screen,sqlite3,swift,terraform,tmux,uv,yarn,zsh';
+
 export const nodeSection = defineSection('node', {
   name: z.string().default('').describe('Name of this node in its org; the machine’s host name when empty'),
   data_dir: z.string().default('').describe('Folder of this node; `node` in the data folder when empty'),
@@ -69,7 +75,25 @@ export const nodeSection = defineSection('node', {
     .describe(
       'Revoked users and keys that are remembered; beyond, older tokens of the whole org are refused',
     ),
-  heartbeat_ms: ms(10_000, 60_000).describe('Time between two signs of life'),
+  heartbeat_ms: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(0)
+    .describe(
+      'Time between two signs of life, where it is less than what the hub asks for; 0: as the hub says',
+    ),
+  labels: z
+    .string()
+    .regex(/^$|^[a-z0-9][a-z0-9._-]{0,63}(,[a-z0-9][a-z0-9._-]{0,63}){0,31}$/)
+    .default('')
+    .describe('What this machine is or has, such as `gpu,region.eu`: at most 32 names, comma-separated'),
+  tools: z
+    .string()
+    .regex(/^$|^[^,\s/]{1,100}(,[^,\s/]{1,100}){0,255}$/)
+    .default(TOOLS)
+    .describe('Programs whose presence on the path is told to the hub: at most 256 names, comma-separated'),
   hub_timeout_ms: ms(5000, 60_000).describe('How long an answer of the hub is waited for'),
 });
 

@@ -3,10 +3,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { folders } from '@fleetwire/config';
+import { childEnvironment, folders } from '@fleetwire/config';
 import { lockFolder } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { rosterDigest } from '@fleetwire/identity';
 import { bindService, type RpcClientOptions } from '@fleetwire/rpc';
 import {
   defineService,
@@ -25,6 +26,7 @@ import { AgentHandlers } from './handlers/agents.ts';
 import { AttachHandler } from './handlers/attach.ts';
 import { Callers, type NodeContext } from './handlers/callers.ts';
 import { MessageHandlers } from './handlers/messages.ts';
+import type { NodeSelf } from './hub/hello.ts';
 import { createHub } from './hub/hub.ts';
 import {
   adminToken,
@@ -33,7 +35,10 @@ import {
   removeAddress,
   writeAddress,
 } from './hub/identity-file.ts';
+import { MachineFacts } from './hub/machine-facts.ts';
+import { machineDigest } from './hub/machine-id.ts';
 import { NodeClock } from './hub/node-clock.ts';
+import { NodeKeys } from './hub/node-keys.ts';
 import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door.ts';
 import { sendOnce } from './mail/send-once.ts';
 import { AgentTable } from './store/agent-table.ts';
@@ -121,8 +126,11 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const settings = context.config.node;
   const { db, clock, engine } = await openEngine(context, dir, identity);
   const client = (options: RpcClientOptions) => registryClient(context, options);
+  const keys = new NodeKeys(dir, identity);
+  const self = nodeSelf(engine, dir, version);
+  const registry = settings.registry || identity.registry;
   const door = new RegistryDoor(
-    { dir, identity, registry: settings.registry || identity.registry, version, clock, client },
+    { dir, node: identity.node, keys, self, registry, clock, client },
     readWelcome(dir),
   );
   const registration = new Registration({
@@ -132,9 +140,10 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     door,
     log,
     agentsMax: settings.agents,
+    draining: () => door.draining,
   });
   const tokens = orgTokens(engine, identity);
-  const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, version });
+  const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, keys, self });
   const programs = createPrograms(context, engine, registration, dir, identity);
   const callers = new Callers({
     org: identity.org,
@@ -201,6 +210,21 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     }),
   };
 }
+
+function nodeSelf({ config: settings, clock, book }: Engine, dir: string, version: string): NodeSelf {
+  const facts = new MachineFacts({
+    labels: listed(settings.labels),
+    tools: listed(settings.tools),
+    searchPath: childEnvironment()['PATH'] ?? '',
+    monotonicMs: () => clock.monotonicMs(),
+  });
+  const instance = randomBytes(16).toString('hex');
+  const ids = () => [...book.present()].map(({ id }) => id);
+  const where = { machine: machineDigest(dir), host: hostname() };
+  return { version, instance, ...where, facts, rosterDigest: () => rosterDigest(ids()) };
+}
+
+const listed = (text: string): string[] => text.split(',').filter((name) => name !== '');
 
 /** What was revoked is still so after a restart without the hub. */
 function orgTokens({ config: settings, clock, tables, turns }: Engine, { org }: NodeIdentity): OrgTokens {

@@ -1,11 +1,14 @@
 /** A hub for tests of the node alone: a real nats-server, a small registry and a router that knows names only. */
 
-import { type Broker, connectBroker } from '@fleetwire/broker';
+import { type Broker, type CoreMessage, connectBroker } from '@fleetwire/broker';
 import {
   bootstrapConsumers,
   filters,
+  heartbeatSubject,
   inboxSubject,
   nodeConsumer,
+  PROTOCOL_VERSIONS,
+  peerSubject,
   receiptSubject,
   routerConsumer,
   streamSpecs,
@@ -13,19 +16,35 @@ import {
 import type { Revocation } from '@fleetwire/gen/access';
 import {
   Envelope,
+  Heartbeat,
   HeartbeatReply,
   type InboxEntry,
   InboxPack,
   IngressPack,
+  PeerFrame,
   type Receipt,
   ReceiptBatch,
 } from '@fleetwire/gen/message';
-import { type Agent, RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { verifyNodeSignature } from '@fleetwire/identity';
+import {
+  type Agent,
+  type HelloRequest,
+  type HelloResponse,
+  RegistryServiceDefinition,
+  type RotateKeyRequest,
+} from '@fleetwire/gen/registry';
+import {
+  hubKeyOf,
+  type OrgSigning,
+  proveHub,
+  rotationBytes,
+  signingOfOrg,
+  verifyNodeSignature,
+} from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
 import { bindService, type RpcHandlers, type RpcServer, startRpcServer } from '@fleetwire/rpc';
 import { createLog } from '@fleetwire/telemetry';
 import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
+import { type HubAccounts, startHubAccounts } from './hub-accounts.ts';
 
 export const TEST_ORG = 'o_0000000000000001';
 const PARTITION = 0;
@@ -34,7 +53,26 @@ const SHARD = 0;
 interface KnownNode {
   readonly id: string;
   readonly name: string;
-  readonly publicKey: string;
+  publicKey: string;
+  /** Still good besides. */
+  former: string;
+}
+
+export interface FakeHubOptions extends TestNatsOptions {
+  /** The only version that it speaks, or both; both unless told. */
+  readonly protocol?: 1 | 2;
+  /** Operator mode, with credentials of nodes that live so long. */
+  readonly credentialsMs?: number;
+}
+
+/** A key of a hub; `which` tells one from another. */
+export function hubSigning(which: string): OrgSigning {
+  const issuer = {
+    master: Buffer.from(which).toString('base64url'),
+    operatorSigningSeed: '',
+    fabricAccount: '',
+  };
+  return signingOfOrg({ own: new Map(), issuer }, TEST_ORG)!;
 }
 
 export class FakeHub {
@@ -63,6 +101,24 @@ export class FakeHub {
   refusing: FleetwireError | undefined;
   refusals = 0;
   hellos = 0;
+  /** The newest version that it speaks; 1: as a hub of before. */
+  protocol: 1 | 2 = 2;
+  /** By which it proves itself in protocol 2; undefined: it has no such key. */
+  signing: OrgSigning | undefined = hubSigning('fake hub');
+  /** By which it really signs: for one that names a key which it does not have. */
+  forging: OrgSigning | undefined;
+  /** All HELLOs in full, the refused ones too. */
+  readonly helloRequests: HelloRequest[] = [];
+  readonly beats: Heartbeat[] = [];
+  /** Added to what HELLO and heartbeats are answered. */
+  welcome: Partial<HelloResponse> = {};
+  news: Partial<HeartbeatReply> = {};
+  /** False: heartbeats get no answer. */
+  answering = true;
+  /** Called before and after a new key is taken; what it throws is the answer. */
+  rotating: (when: 'before' | 'after') => void = () => {};
+  rotations = 0;
+  accounts: HubAccounts | undefined;
   opened = 0;
   #registry: RpcServer | undefined;
   #address = '';
@@ -75,12 +131,19 @@ export class FakeHub {
     this.broker = broker;
   }
 
-  static async start(options: TestNatsOptions = {}): Promise<FakeHub> {
-    const nats = await startTestNats(options);
-    const broker = await connectBroker({ urls: [nats.url], name: 'fake-hub' });
+  static async start(options: FakeHubOptions = {}): Promise<FakeHub> {
+    const { protocol = 2, credentialsMs, ...plain } = options;
+    const accounts =
+      credentialsMs === undefined ? undefined : await startHubAccounts(TEST_ORG, credentialsMs);
+    const nats = accounts?.nats ?? (await startTestNats(plain));
+    const credentials = accounts && (() => accounts.fabric);
+    const broker = await connectBroker({ urls: [nats.url], name: 'fake-hub', credentials });
     await broker.streams.ensure(streamSpecs(), 1);
     for (const spec of bootstrapConsumers(1)) await broker.consumers.create(spec);
     const hub = new FakeHub(nats, broker);
+    hub.protocol = protocol;
+    hub.accounts = accounts;
+    if (accounts !== undefined) hub.signing = accounts.signing;
     await hub.startRegistry();
     hub.#listen();
     hub.#loop = hub.#route();
@@ -113,7 +176,13 @@ export class FakeHub {
     await this.stopRegistry();
     await this.broker.close();
     await this.#loop;
-    await this.nats[Symbol.asyncDispose]();
+    await (this.accounts ?? this.nats)[Symbol.asyncDispose]();
+  }
+
+  /** Tells a node that there is news. */
+  nudge(node: string, why = 'drain', from = 'registry'): void {
+    const subject = peerSubject.build({ org: TEST_ORG, to: node, from });
+    this.broker.publish(subject, PeerFrame.encode({ nudge: why }).finish());
   }
 
   /** Puts entries for one agent into its node's inbox. */
@@ -134,11 +203,31 @@ export class FakeHub {
       this.receipts.push(...ReceiptBatch.decode(message.data).receipts);
     });
     this.broker.subscribe(filters.allHeartbeats, (message) => {
-      const { known, revocations, orgStatus, trustDigest } = this;
-      const said = { known, revocations, orgStatus, trustDigest };
-      const reply = HeartbeatReply.fromPartial({ brokerTimeUs: systemClock.nowUs(), ...said });
-      message.respond(HeartbeatReply.encode(reply).finish());
+      if (this.answering) void this.#answer(message);
     });
+  }
+
+  async #answer(message: CoreMessage): Promise<void> {
+    const beat = Heartbeat.decode(message.data);
+    this.beats.push(beat);
+    const { known, revocations, orgStatus, trustDigest } = this;
+    const said = { known, revocations, orgStatus, trustDigest };
+    const node = this.nodes.get(heartbeatSubject.parse(message.subject)!.node);
+    const half = (this.accounts?.lifetimeMs ?? 0) / 2000;
+    const minted = node && beat.credentialsLeftS < half ? await this.#mint(node) : undefined;
+    const userJwt = minted?.jwt ?? '';
+    const news = this.protocol === 1 ? {} : this.news;
+    const reply = HeartbeatReply.fromPartial({
+      brokerTimeUs: systemClock.nowUs(),
+      userJwt,
+      ...said,
+      ...news,
+    } as HeartbeatReply);
+    message.respond(HeartbeatReply.encode(reply).finish());
+  }
+
+  async #mint(node: KnownNode): Promise<{ jwt: string; expiresAtMs: number }> {
+    return (await this.accounts?.mint(node.id, node.publicKey)) ?? { jwt: '', expiresAtMs: 0 };
   }
 
   async #route(): Promise<void> {
@@ -174,34 +263,28 @@ export class FakeHub {
           throw new FleetwireError('permission_denied', 'JOIN_TOKEN_INVALID', 'no such join token');
         for (const node of this.nodes.values())
           if (node.publicKey === request.publicKey) return { node: node.id, org: TEST_ORG };
-        const node = { id: newId('node'), name: request.nodeName, publicKey: request.publicKey };
+        const { nodeName: name, publicKey } = request;
+        const node = { id: newId('node'), name, publicKey, former: '' };
         this.nodes.set(node.id, node);
         await this.broker.consumers.create(nodeConsumer(SHARD, TEST_ORG, node.id));
-        return { node: node.id, org: TEST_ORG };
+        return { node: node.id, org: TEST_ORG, hubKey: this.#hubKey() };
       },
       challenge: async ({ node }: { node: string }) => ({ nonce: new TextEncoder().encode(node.padEnd(32)) }),
-      hello: async (request: { node: string; nonce: Uint8Array; signature: Uint8Array }) => {
-        if (this.refusing !== undefined) {
-          this.refusals++;
-          throw this.refusing;
-        }
-        const node = this.nodes.get(request.node);
-        if (node === undefined || !verifyNodeSignature(node.publicKey, request.nonce, request.signature))
-          throw new FleetwireError('unauthenticated', 'SIGNATURE_INVALID', 'not that node');
-        this.hellos++;
-        this.known = true;
-        const forever = Date.now() + 3_600_000;
-        return {
-          natsUrls: [this.nats.url],
-          partition: PARTITION,
-          shard: SHARD,
-          nodeToken: request.node,
-          nodeTokenExpiresAtMs: forever,
-          brokerTimeUs: systemClock.nowUs(),
-          org: TEST_ORG,
-          nodeName: node.name,
-          trust: this.trust,
-        };
+      hello: async (request: HelloRequest) => this.#hello(request),
+      rotateKey: async (request: RotateKeyRequest, context: { metadata(name: string): string }) => {
+        this.rotating('before');
+        const node = this.nodes.get(nodeOf(context))!;
+        const { newPublicKey, nonce } = request;
+        const bytes = rotationBytes(node.id, nonce, newPublicKey);
+        for (const [key, signature] of [
+          [node.publicKey, request.signature],
+          [newPublicKey, request.newSignature],
+        ] as const)
+          if (!verifyNodeSignature(key, bytes, signature)) throw signatureInvalid();
+        Object.assign(node, { publicKey: newPublicKey, former: node.publicKey });
+        this.rotations++;
+        this.rotating('after');
+        return { oldKeyUntilMs: Date.now() + 60_000 };
       },
       openInbox: async (_request: unknown, context: { metadata(name: string): string }) => {
         const spec = nodeConsumer(SHARD, TEST_ORG, nodeOf(context));
@@ -242,6 +325,53 @@ export class FakeHub {
       listNodes: unimplemented,
     };
   }
+
+  #hubKey(): string {
+    return this.protocol === 1 || this.signing === undefined ? '' : hubKeyOf(this.signing);
+  }
+
+  async #hello(request: HelloRequest): Promise<Partial<HelloResponse>> {
+    this.helloRequests.push(request);
+    const spoken = this.protocol === 1 ? [1] : PROTOCOL_VERSIONS;
+    if (!spoken.includes(Number(request.protocol)))
+      throw new FleetwireError('failed_precondition', 'PROTOCOL_UNSUPPORTED', 'not spoken here');
+    if (this.refusing !== undefined) {
+      this.refusals++;
+      throw this.refusing;
+    }
+    const node = this.nodes.get(request.node);
+    const signed = (key: string) => verifyNodeSignature(key, request.nonce, request.signature);
+    if (node === undefined || !(signed(node.publicKey) || signed(node.former))) throw signatureInvalid();
+    this.hellos++;
+    this.known = true;
+    const forever = Date.now() + 3_600_000;
+    const { jwt: userJwt, expiresAtMs: userJwtExpiresAtMs } = await this.#mint(node);
+    return {
+      userJwt,
+      userJwtExpiresAtMs,
+      natsUrls: [this.nats.url],
+      partition: PARTITION,
+      shard: SHARD,
+      nodeToken: request.node,
+      nodeTokenExpiresAtMs: forever,
+      brokerTimeUs: systemClock.nowUs(),
+      org: TEST_ORG,
+      nodeName: node.name,
+      trust: this.trust,
+      ...(request.protocol === '1' ? {} : this.#secondWelcome(request)),
+    };
+  }
+
+  #secondWelcome({ node, challenge, nonce }: HelloRequest): Partial<HelloResponse> {
+    const signing = this.forging ?? this.signing;
+    const proof = signing && proveHub(signing, { node, challenge, nonce });
+    const proven = proof === undefined ? {} : { challengeResponse: proof, hubKey: this.#hubKey() };
+    return { protocol: 2, ...proven, ...this.welcome };
+  }
+}
+
+function signatureInvalid(): FleetwireError {
+  return new FleetwireError('unauthenticated', 'SIGNATURE_INVALID', 'not that node');
 }
 
 function nodeOf(context: { metadata(name: string): string }): string {

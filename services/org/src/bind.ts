@@ -11,6 +11,7 @@ import { createOrg } from './handlers/create-org.ts';
 import { confirmCleared, deleteOrg, restoreOrg } from './handlers/delete-org.ts';
 import { exchangeKey, getSigningKeys } from './handlers/exchange-key.ts';
 import { createInvite, listInvites, revokeInvite } from './handlers/invites.ts';
+import { listJoinTokens, revokeJoinToken } from './handlers/join-token-list.ts';
 import { createJoinToken, redeemJoinToken } from './handlers/join-tokens.ts';
 import { changeRole, leaveOrg, listMembers, removeMember } from './handlers/members.ts';
 import { getOrg, listOrgs, transferOwnership, updateOrg } from './handlers/orgs.ts';
@@ -65,6 +66,8 @@ export function bindOrg(parts: OrgParts) {
       listApiKeys: (request, call) => listApiKeys(parts, request, call),
       revokeApiKey: (request, call) => revokeApiKey(parts, request, call),
       createJoinToken: (request, call) => createJoinToken(parts, request, call),
+      listJoinTokens: (request, call) => listJoinTokens(parts, request, call),
+      revokeJoinToken: (request, call) => revokeJoinToken(parts, request, call),
       redeemJoinToken: (request, call) => redeemJoinToken(parts, request, call),
       createPolicy: (request, call) => createPolicy(parts, request, call),
       listPolicies: (request, call) => listPolicies(parts, request, call),

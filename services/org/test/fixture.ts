@@ -5,12 +5,13 @@ import { type Broker, connectBroker } from '@fleetwire/broker';
 import { ORGS_BUCKET } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { createTokenSigner, ensureKeys, keyFiles, loadFirstApiKey, type Trust } from '@fleetwire/identity';
+import { createTokenSigner, ensureKeys, loadFirstApiKey, type Trust } from '@fleetwire/identity';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
   DURABLE,
+  fabricUser,
   type OwnPostgres,
   operatorMode,
   reasonOf,
@@ -113,8 +114,8 @@ export async function startOrgWorld(o: { ownPostgres?: boolean } = {}): Promise<
   };
   let broker: Promise<Broker> | undefined;
   const connect = () => {
-    const credsFile = keyFiles.natsCreds(keysDir, 'org');
-    broker ??= connectBroker({ urls: [nats.url], name: 'test', credsFile }).then((made) => {
+    broker ??= fabricUser(keysDir).then(async (credsFile) => {
+      const made = await connectBroker({ urls: [nats.url], name: 'test', credsFile });
       closing.defer(() => made.close());
       return made;
     });

@@ -64,10 +64,16 @@ describe('what somebody could do', function () {
   });
 
   it('ends with the membership, at every service within 5 s', async () => {
-    const { boss, admin } = await team('removed');
+    const { id, boss, admin } = await team('removed');
     const { token } = await world.client(one).exchangeKey({ apiKey: admin.apiKey });
     const elsewhere = world.client(two, () => token);
     const { joinToken } = await admin.client.createJoinToken({});
+    const { joinToken: spent } = await admin.client.createJoinToken({});
+    const registry = await world.asService(two, 'registry');
+    const { publicKey } = createNodeKey();
+    const redeemed = { org: id, user: admin.user };
+    for (let time = 0; time < 2; time++)
+      assert.deepEqual(await registry.redeemJoinToken({ joinToken: spent, publicKey }), redeemed);
     const { url } = await admin.client.createInvite({ email: 'eve@removed.test' });
     await admin.client.createPolicy({
       policy: { level: 'user', subject: admin.user, name: 'x', rules: [{ agents: '*', maxSpawns: 1 }] },
@@ -82,9 +88,11 @@ describe('what somebody could do', function () {
     assert.equal(await reasonOf(anyone.exchangeKey({ apiKey: admin.apiKey })), 'API_KEY_REVOKED');
     const accepting = anyone.acceptInvite({ secret: secretOf(url), email: 'eve@removed.test' });
     assert.equal(await reasonOf(accepting), 'INVITE_REVOKED');
-    const registry = await world.asService(two, 'registry');
-    const { publicKey } = createNodeKey();
-    assert.equal(await reasonOf(registry.redeemJoinToken({ joinToken, publicKey })), 'JOIN_TOKEN_EXPIRED');
+    const joining = (joinable: string) =>
+      reasonOf(registry.redeemJoinToken({ joinToken: joinable, publicKey }));
+    assert.equal(await joining(joinToken), 'JOIN_TOKEN_EXPIRED');
+    // A machine that had the token's word and has not joined by now does not do so in the name of who has left.
+    assert.equal(await joining(spent), 'OWNER_DEPARTED');
     assert.deepEqual((await boss.client.listPolicies({ level: 'user' })).policies, []);
     // Invited again, they begin anew: what is revoked stays revoked.
     const back = await world.join(two, boss.client, admin.email);
@@ -95,6 +103,29 @@ describe('what somebody could do', function () {
       'ALLOWED_BY_DEFAULT',
     );
     assert.equal(await reasonOf(neighbour.ask(token, 'bob')), 'TOKEN_REVOKED');
+    const departed = async () => (await world.published(id))!.departed.map(({ user }) => user);
+    assert.deepEqual(await departed(), [admin.user], 'also after they are back, as somebody new');
+    await back.client.leaveOrg({});
+    await eventually(async () => (await departed()).join() === `${back.user},${admin.user}`, SOON);
     assert.equal(await reasonOf(anyone.exchangeKey({ apiKey: admin.apiKey })), 'API_KEY_REVOKED');
+  });
+
+  it('is told of the newest thousand who have left', async () => {
+    const { id, boss, admin } = await team('many');
+    const store = await world.store();
+    await store.query(
+      `insert into departures (org, user_id, at_ms) select $1, 'u_' || lpad(n::text, 16, '0'), n from generate_series(1, 1000) n`,
+      [id],
+    );
+    await boss.client.removeMember({ user: admin.user });
+    const { departed } = await eventually(async () => {
+      const state = await world.published(id);
+      return state?.departed[0]?.user === admin.user && state;
+    }, SOON);
+    assert.deepEqual([departed.length, departed[1]!.atMs, departed.at(-1)!.atMs], [1000, 1000, 2]);
+    const [row] = await store.query<{ n: number }>('select count(*) as n from departures where org = $1', [
+      id,
+    ]);
+    assert.equal(row!.n, 1000);
   });
 });

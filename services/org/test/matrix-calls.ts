@@ -143,6 +143,12 @@ export const CALLS: { readonly [O in Operation]: MakeRequest<O> } = {
     return { org: id, id: key!.id };
   },
   createJoinToken: ({ id }) => ({ org: id }),
+  listJoinTokens: ({ id }, whose) => ({ org: id, user: whose.user }),
+  revokeJoinToken: async ({ id }, whose) => {
+    await whose.client.createJoinToken({});
+    const { tokens } = await whose.client.listJoinTokens({ user: whose.user, status: 'open' });
+    return { org: id, id: tokens[0]!.id };
+  },
   redeemJoinToken: async ({ owner }) => {
     const { joinToken } = await owner.client.createJoinToken({});
     return { joinToken, publicKey: createNodeKey().publicKey };

@@ -48,6 +48,8 @@ const UNKNOWN: Partial<Record<Operation, string>> = {
   unassignAgent: 'AGENT_NOT_ASSIGNED',
   listApiKeys: 'allowed',
   revokeApiKey: 'API_KEY_UNKNOWN',
+  listJoinTokens: 'allowed',
+  revokeJoinToken: 'JOIN_TOKEN_UNKNOWN',
   createPolicy: 'MEMBER_UNKNOWN',
   updatePolicy: 'POLICY_UNKNOWN',
   deletePolicy: 'POLICY_UNKNOWN',

@@ -203,9 +203,12 @@ describe('join tokens', () => {
   });
 
   it('are refused for a reason, except to the machine that spent them', () => {
-    const reason = (usedBy: string | null, expiresAtMs: number) =>
-      refusal({ usedBy, expiresAtMs }, 'UMINE', 1000)?.reason;
+    const token = { usedBy: null, expiresAtMs: 0, revokedAtMs: null, byMember: true };
+    const reason = (usedBy: string | null, expiresAtMs: number, more: object = {}) =>
+      refusal({ ...token, usedBy, expiresAtMs, ...more }, 'UMINE', 1000)?.reason;
     assert.equal(reason('UMINE', 0), undefined);
+    assert.equal(reason('UMINE', 0, { byMember: false }), 'OWNER_DEPARTED');
+    assert.equal(reason(null, 2000, { revokedAtMs: 900 }), 'JOIN_TOKEN_REVOKED');
     assert.equal(reason('UOTHER', 2000), 'JOIN_TOKEN_USED');
     assert.equal(reason(null, 1000), 'JOIN_TOKEN_EXPIRED');
   });

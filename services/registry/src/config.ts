@@ -15,8 +15,10 @@ export const registrySection = defineSection('registry', {
   credentials_ttl_s: whole(60, 604_800, 86_400).describe('Seconds that the NATS credentials of a node live'),
   node_token_ttl_s: whole(60, 604_800, 86_400).describe('Seconds that the token of a node is good for'),
   liveness_ms: whole(100, 600_000, 25_000).describe('Silence after which a node and its agents are offline'),
+  heartbeat_ms: whole(100, 600_000, 10_000).describe('Time between two heartbeats that nodes are told'),
   flush_ms: whole(10, 60_000, 5000).describe('Time between two writes of when nodes were last heard of'),
   flush_rows: whole(1, 10_000, 1000).describe('Nodes in one such write'),
+  look_ms: whole(10, 60_000, 1000).describe('Time between two looks at what other replicas wrote of nodes'),
   sweep_ms: whole(10, 600_000, 5000).describe('Time between two searches for nodes that fell silent'),
   reconcile_ms: whole(100, 86_400_000, 300_000).describe('Time between two comparisons of the routing table'),
   usage_interval_ms: whole(100, 86_400_000, 60_000).describe('Time between two looks at what orgs have'),
@@ -26,6 +28,22 @@ export const registrySection = defineSection('registry', {
   known_nodes_max: whole(1, 1_000_000, 20_000).describe('Nodes remembered between heartbeats'),
   known_fresh_ms: whole(0, 3_600_000, 60_000).describe('How long a remembered node is not read again'),
   heartbeats_max: whole(1, 100_000, 2000).describe('Heartbeats under way; more are not answered'),
+  heartbeats_burst: whole(1, 10_000, 30).describe('Heartbeats of one node at once; more are not answered'),
+  heartbeats_every_ms: whole(1, 600_000, 500).describe('Time until one node may send one more'),
+  hellos_burst: whole(1, 10_000, 20).describe('HELLOs of one machine of a node at once'),
+  hellos_every_ms: whole(1, 600_000, 3000).describe('Time until it may say one more'),
+  nonces_max: whole(1, 10_000_000, 100_000).describe('Used nonces remembered'),
+  load_ms: whole(0, 600_000, 3000).describe(
+    'Time between two changes of the load of a node in the routing table',
+  ),
+  contender_ms: whole(100, 86_400_000, 3_600_000).describe(
+    'How long people are told of a second machine with the identity of a node',
+  ),
+  key_overlap_s: whole(1, 604_800, 3600).describe(
+    'Seconds that the old key of a node is taken after a rotation',
+  ),
+  removed_keys_max: whole(1, 5000, 5000).describe('Removed keys of one org that the servers are told of'),
+  events_waiting_max: whole(1, 100_000, 1000).describe('Events that wait to be told; more are dropped'),
 });
 
 export type RegistryConfig = SectionValues<typeof registrySection>;

@@ -19,29 +19,46 @@ import {
   type ServiceContext,
 } from '@fleetwire/runtime';
 import { registrySection } from './config.ts';
+import { Allowance } from './domain/allowance.ts';
+import { UsedNonces } from './domain/challenge.ts';
 import { LastSeen } from './domain/liveness.ts';
+import { Announcer } from './handlers/announcer.ts';
+import { answerHeartbeat } from './handlers/answer-heartbeat.ts';
 import { CLEAR_BATCH, clearOrg } from './handlers/clear-org.ts';
 import { minting } from './handlers/credentials.ts';
+import { Departures } from './handlers/departures.ts';
 import { deregisterAgent } from './handlers/deregister-agent.ts';
 import { listAgents, lookupAgent } from './handlers/find-agents.ts';
 import { Heartbeats } from './handlers/heartbeat.ts';
 import { challenge, hello } from './handlers/hello.ts';
+import { hubKeys } from './handlers/hub-keys.ts';
 import { join } from './handlers/join.ts';
 import { KnownNodes } from './handlers/known-nodes.ts';
 import { listNodes } from './handlers/list-nodes.ts';
+import { adoptNode, drainNode, removeNode, requestKeyRotation } from './handlers/node-admin.ts';
+import { NodeLoads } from './handlers/node-loads.ts';
+import { NodeLook } from './handlers/node-look.ts';
+import { tellPresenceIfPossible } from './handlers/node-news.ts';
+import { nudge } from './handlers/nudge.ts';
 import { openInbox } from './handlers/open-inbox.ts';
 import { OrgClearing } from './handlers/org-clearing.ts';
 import type { RegistryParts } from './handlers/parts.ts';
 import { registerAgent } from './handlers/register-agent.ts';
-import { forgetReopened, revoking } from './handlers/revoke-nodes.ts';
+import { forgetReopened, type RevokeNodes, revoking } from './handlers/revoke-nodes.ts';
+import { Rosters } from './handlers/rosters.ts';
+import { rotateKey } from './handlers/rotate-key.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
+import { type SettleParts, settleKeys, tellAllKeys } from './handlers/settle-keys.ts';
 import { Upkeep } from './handlers/upkeep.ts';
 import { UsageReport } from './handlers/usage-report.ts';
+import { NodeRoutes, reconcileNodes, removeGoneNodes } from './routing/node-routes.ts';
 import { reconcile } from './routing/reconcile.ts';
 import { RouteTable } from './routing/route-table.ts';
 import { agentRows } from './store/agents.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
+import { type NodeKeys, nodeKeys } from './store/node-keys.ts';
+import { nodeState } from './store/node-state.ts';
 import { nodeRows } from './store/nodes.ts';
 import { type OrgRows, orgRows } from './store/orgs.ts';
 
@@ -56,21 +73,29 @@ export const registry = defineService({
   store: { entities, migrations },
   broker: { streams: ['INBOX', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
-    const accounts = accountsOf(context);
-    const parts = await partsOf(context, accounts);
-    const known = knownNodes(parts);
-    const heartbeats = new Heartbeats({ ...parts, known, broker: context.broker });
+    const keys = nodeKeys(context.store);
+    const accounts = accountsOf(context, keys);
+    const revoke = revoking({ keysDir: accountKeys(context), accounts, log: context.log });
+    const settling = settlingOf(context, keys, revoke);
+    const parts = await partsOf(context, accounts, settling);
+    const { look, heartbeats } = await beatsOf(context, parts);
     const duties = {
       leases: claimLease(await context.broker.bucket(LEASES_BUCKET), context.instance),
       orgRows: orgRows(context.store),
     };
-    const clearing = clearingOf(context, parts, duties, accounts);
-    const upkeep = upkeepOf(context, parts, duties);
-    // Last out: what the heartbeats have noted is still written.
-    const components = [new SeenWriter(parts), heartbeats, clearing, upkeep];
+    const clearing = clearingOf(context, parts, duties, revoke);
+    const departures = new Departures(parts, context.orgs);
+    const upkeep = upkeepOf(context, parts, duties, settling, departures);
+    const seen = new SeenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
+    // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
+    const { announcer } = parts;
+    const components = [announcer, seen, look, heartbeats, departures, clearing, upkeep];
     const health = () => ({
       partitions: parts.partitions,
       heartbeats_unanswered: heartbeats.unanswered,
+      heartbeats_malformed: heartbeats.malformed,
+      hellos_too_often: parts.hellos.refused,
+      events_dropped: announcer.dropped,
       upkeep: upkeep.holding,
       orgs_to_clear: clearing.open,
     });
@@ -83,15 +108,60 @@ export function start(options?: RunOptions<typeof config>): Promise<RunningServi
   return runService(registry, options);
 }
 
-async function partsOf(context: Context, accounts: OrgAccounts): Promise<RegistryParts> {
+/** What was written before this replica came is known when this resolves. */
+async function beatsOf({ broker, config: { registry: set } }: Context, parts: RegistryParts) {
+  const { clock, log, nodeRoutes, nodeState: state, known, lastSeen } = parts;
+  const max = set.known_nodes_max;
+  const rosters = new Rosters({ state, max });
+  const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
+  const look = new NodeLook({ state, lastSeen, known, rosters, clock, log, lookMs: set.look_ms });
+  await look.once();
+  const answering = { ...parts, look, rosters, loads };
+  const heartbeats = new Heartbeats({
+    answer: (beat, from) => answerHeartbeat(answering, beat, from),
+    broker,
+    clock,
+    log,
+    config: set,
+  });
+  return { look, heartbeats };
+}
+
+async function partsOf(
+  context: Context,
+  accounts: OrgAccounts,
+  settling: SettleParts & { readonly keys: NodeKeys },
+): Promise<RegistryParts> {
   const { broker, store, clock, log, tokens } = context;
   const set = context.config.registry;
   const nodes = nodeRows(store);
   const urls = set.node_nats_urls || context.config.nats.url;
+  const routing = await broker.bucket(ROUTES_BUCKET);
+  const publish: typeof broker.store = (subject, payload, o) => broker.store(subject, payload, o);
+  const { common, keys } = context.config;
   return {
     nodes,
+    nodeState: nodeState(store),
+    nodeKeys: settling.keys,
+    nodeRoutes: new NodeRoutes(routing),
+    known: new KnownNodes({
+      load: (id) => nodes.byId(id),
+      clock,
+      max: set.known_nodes_max,
+      freshMs: set.known_fresh_ms,
+    }),
+    nonces: new UsedNonces(set.nonces_max),
+    hellos: new Allowance({
+      burst: set.hellos_burst,
+      everyMs: set.hellos_every_ms,
+      max: set.known_nodes_max,
+    }),
+    hub: hubKeys(keysFolder({ common, keys })),
+    announcer: new Announcer({ publish, clock, log, max: set.events_waiting_max }),
+    nudge: nudging(broker, set.look_ms),
+    settleKeys: (org) => settleKeys(settling, org),
     agents: agentRows(store),
-    routes: new RouteTable(await broker.bucket(ROUTES_BUCKET)),
+    routes: new RouteTable(routing),
     lastSeen: new LastSeen(),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs: context.orgs,
@@ -120,17 +190,30 @@ function accountKeys({ config: { nats, common, keys } }: Context): string | unde
   return nats.single_tenant ? undefined : keysFolder({ common, keys });
 }
 
-function accountsOf({ broker, orgs, config: { nats, common, keys } }: Context): OrgAccounts {
+function accountsOf({ broker, orgs, config }: Context, removed: NodeKeys): OrgAccounts {
+  const { nats, common, keys, registry: set } = config;
   const natsUrls = nats.url.split(',').map((url) => url.trim());
-  const accounts = new OrgAccounts({ keysDir: keysFolder({ common, keys }), natsUrls });
+  const revoked = (org: string) => removed.revocations(org, set.removed_keys_max);
+  const accounts = new OrgAccounts({ keysDir: keysFolder({ common, keys }), natsUrls, revoked });
   broker.onGeneration(() => accounts.forget());
   forgetReopened(orgs, accounts);
   return accounts;
 }
 
-function knownNodes(parts: RegistryParts): KnownNodes {
-  const { known_nodes_max: max, known_fresh_ms: freshMs } = parts.config;
-  return new KnownNodes({ load: (id) => parts.nodes.byId(id), clock: parts.clock, max, freshMs });
+function settlingOf(
+  { broker, config }: Context,
+  keys: NodeKeys,
+  revoke: RevokeNodes,
+): SettleParts & { readonly keys: NodeKeys } {
+  return { keys, consumers: broker.consumers, revoke, max: config.registry.removed_keys_max };
+}
+
+/** Twice: at once, and when the other replicas have looked at what has changed. */
+function nudging(broker: Context['broker'], lookMs: number): RegistryParts['nudge'] {
+  return (org, node, why) => {
+    nudge(broker, org, node, why);
+    setTimeout(() => nudge(broker, org, node, why), 2 * lookMs).unref();
+  };
 }
 
 /** What only one replica does at a time is made of. */
@@ -143,13 +226,14 @@ function clearingOf(
   context: Context,
   parts: RegistryParts,
   duties: Duties,
-  accounts: OrgAccounts,
+  revoke: RevokeNodes,
 ): OrgClearing {
   const { orgs, log } = context;
   const { consumers } = context.broker;
   const { agents, routes } = parts;
-  const revoke = revoking({ keysDir: accountKeys(context), accounts, log });
-  const clearable = { orgs: duties.orgRows, agents, routes, revoke, consumers, batch: CLEAR_BATCH };
+  const removeNodeRoutes = (keys: readonly string[]) => removeGoneNodes(parts, keys);
+  const batch = CLEAR_BATCH;
+  const clearable = { orgs: duties.orgRows, agents, routes, revoke, consumers, batch, removeNodeRoutes };
   return new OrgClearing({
     orgs,
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry-orgs')),
@@ -159,19 +243,49 @@ function clearingOf(
   });
 }
 
-function upkeepOf({ broker }: Context, parts: RegistryParts, duties: Duties): Upkeep {
+/** Nodes that one sweep shows offline; more are seen to by the next. */
+const SWEEP_ROWS = 1000;
+
+function upkeepOf(
+  { broker }: Context,
+  parts: RegistryParts,
+  duties: Duties,
+  settling: SettleParts & { readonly keys: NodeKeys },
+  departures: Departures,
+): Upkeep {
+  const { clock, config, log } = parts;
   const publish: typeof broker.store = (subject, payload, o) => broker.store(subject, payload, o);
-  const usage = new UsageReport({ orgs: duties.orgRows, publish, clock: parts.clock });
+  const usage = new UsageReport({ orgs: duties.orgRows, publish, clock });
+  // Servers that were away may come back with an older memory.
+  let keysTold = false;
   const upkeep = new Upkeep({
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
     reconcile: (over) => reconcile(parts, over),
-    sweep: () => parts.nodes.sweep(nowMs(parts.clock) - parts.config.liveness_ms),
+    sweep: async () => {
+      const gone = await parts.nodes.sweep(nowMs(clock) - config.liveness_ms, SWEEP_ROWS);
+      await tellPresenceIfPossible(parts, gone);
+      return gone.map(({ name }) => name);
+    },
+    keys: async () => {
+      departures.again();
+      await settling.keys.retire(nowMs(clock), SWEEP_ROWS);
+      await settleKeys(settling);
+    },
+    reconcileNodes: async (over) => {
+      const { put, removed } = await reconcileNodes(parts, over);
+      if (put > 0 || removed > 0) log.info({ put, removed }, 'entries of nodes were corrected');
+      if (!keysTold) await tellAllKeys(settling, over);
+      keysTold = !over.aborted;
+    },
     usage: (over) => usage.run(over),
-    clock: parts.clock,
-    log: parts.log,
-    config: parts.config,
+    clock,
+    log,
+    config,
   });
-  broker.onGeneration(() => upkeep.reconcileSoon());
+  broker.onGeneration(() => {
+    keysTold = false;
+    upkeep.reconcileSoon();
+  });
   return upkeep;
 }
 
@@ -192,15 +306,15 @@ function bindRegistry(parts: RegistryParts) {
       lookupAgent: (request, call) => lookupAgent(parts, request, callerOf(call)),
       listAgents: (request, call) => listAgents(parts, request, callerOf(call)),
       listNodes: (request, call) => listNodes(parts, request, callerOf(call)),
-      rotateKey: later,
+      rotateKey: (request, call) => rotateKey(parts, request, callerOf(call)),
       syncRoster: later,
       renameAgent: later,
       moveAgent: later,
       handOver: later,
-      drainNode: later,
-      removeNode: later,
-      requestKeyRotation: later,
-      adoptNode: later,
+      drainNode: (request, call) => drainNode(parts, request, callerOf(call)),
+      removeNode: (request, call) => removeNode(parts, request, callerOf(call)),
+      requestKeyRotation: (request, call) => requestKeyRotation(parts, request, callerOf(call)),
+      adoptNode: (request, call) => adoptNode(parts, request, callerOf(call)),
       createChannel: later,
       deleteChannel: later,
       joinChannel: later,

@@ -16,12 +16,14 @@ import {
   keyFiles,
   loadOrgKeys,
   nodeInboxPrefix,
+  serviceInboxPrefix,
   signingOfOrg,
 } from '@fleetwire/identity';
 import { newId, systemClock } from '@fleetwire/kernel';
 import { bootstrapFabric, OrgAccounts } from '@fleetwire/runtime';
 import {
   eventually,
+  fabricUser,
   operatorMode,
   SMALL_STREAMS,
   startTestNats,
@@ -64,15 +66,14 @@ describe('credentials of nodes', function () {
     partition: 0,
     shard: 0,
   });
-  const asService = async (name: string) => {
-    const broker = await connectBroker({
-      urls: [nats.url],
-      name,
-      credsFile: keyFiles.natsCreds(keysDir, name),
-    });
+  const connect = async (options: Omit<Parameters<typeof connectBroker>[0], 'urls' | 'name'>) => {
+    const broker = await connectBroker({ urls: [nats.url], name: 'test', ...options });
     cleanup.defer(() => broker.close());
     return broker;
   };
+  const asService = (name: string) =>
+    connect({ credsFile: keyFiles.natsCreds(keysDir, name), inboxPrefix: serviceInboxPrefix(name) });
+  const asAnybody = async () => connect({ credsFile: await fabricUser(keysDir) });
   /** Connected by what the registry gave it. */
   const asNode = async (org: string, mint = replica()) => {
     const key = createNodeKey();
@@ -121,7 +122,7 @@ describe('credentials of nodes', function () {
       broker.subscribe(filters.eventsOf(org, 'org'), ({ subject }) => void subjects.add(subject));
       return subjects;
     });
-    const service = await asService('org');
+    const service = await asAnybody();
     const told = (org: string, from = 'org') => eventSubject.build({ org, service: from, name: 'revoked' });
     let round = 0;
     const tell = (subject: string) =>
@@ -209,7 +210,11 @@ describe('credentials of nodes', function () {
   it('are empty on a server without accounts', async () => {
     const mint = minting({
       keysDir: undefined,
-      accounts: { mounted: true, ensure: () => Promise.reject(new Error('nothing to do')) },
+      accounts: {
+        mounted: true,
+        ensure: () => Promise.reject(new Error('nothing to do')),
+        revokedUntil: () => 0,
+      },
       lifetimeMs: 60_000,
       clock: systemClock,
       log: { warn: () => undefined },

@@ -2,17 +2,17 @@
 
 import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { heartbeatSubject, ORGS_BUCKET } from '@fleetwire/contract';
+import { filters, heartbeatSubject, ORGS_BUCKET, ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
-import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
+import { Event } from '@fleetwire/gen/event';
+import { Heartbeat, HeartbeatReply, NodeRoute } from '@fleetwire/gen/message';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { type HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { type HelloRequest, type HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import {
   createNodeKey,
   createTokenSigner,
   ensureKeys,
-  keyFiles,
   nodeInboxPrefix,
   signWithNodeKey,
 } from '@fleetwire/identity';
@@ -22,6 +22,7 @@ import { bootstrapFabric, type RunningService } from '@fleetwire/runtime';
 import { openStore, type Store } from '@fleetwire/store';
 import {
   DURABLE,
+  fabricUser,
   type OwnPostgres,
   operatorMode,
   SMALL_STREAMS,
@@ -60,6 +61,7 @@ export interface RegistryWorld extends AsyncDisposable {
   readonly nats: TestNats;
   readonly postgres: OwnPostgres | undefined;
   readonly databaseUrl: string;
+  readonly keysDir: string;
   start(settings?: Overrides['registry']): Promise<RunningService>;
   client(service: RunningService, token?: string): RegistryClient;
   /** Of the first org unless told. */
@@ -74,6 +76,12 @@ export interface RegistryWorld extends AsyncDisposable {
   rows(org: string): Promise<{ nodes: number; agents: number }>;
   /** Connected as the router, which may read everything. */
   broker(): Promise<Broker>;
+  /** What was told of a node as events since the first call, in order. */
+  events(target: string): Promise<readonly Event[]>;
+  /** What the routing table says of a node. */
+  nodeRoute(org: string, node: string): Promise<NodeRoute | undefined>;
+  /** A statement in the tables of the registry, past the service. */
+  sql<T extends object>(text: string, params?: readonly unknown[]): Promise<T[]>;
   /** Connected with the node's own credentials. */
   nodeBroker(node: TestNode, jwt?: string, waitMs?: number): Promise<Broker>;
 }
@@ -97,6 +105,8 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
   const closing = building.move();
   let writer: Promise<Broker> | undefined;
   let store: Promise<Store> | undefined;
+  let reader: Promise<Broker> | undefined;
+  let heard: Event[] | undefined;
   const closedAtEnd = (opening: Promise<Store>) => {
     closing.defer(async () => (await opening).close());
     return opening;
@@ -113,13 +123,14 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     closing.defer(() => broker.close());
     return broker;
   };
-  const broker = () => connect({ credsFile: keyFiles.natsCreds(keysDir, 'router') });
+  const broker = async () => connect({ credsFile: await fabricUser(keysDir) });
   return {
     orgs,
     org: standIn,
     nats,
     postgres,
     databaseUrl,
+    keysDir,
     client,
     start: async (settings = {}) => {
       const overrides: Overrides = {
@@ -142,6 +153,24 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     node: (service, name, org = orgs[0]) => joinAndGreet(client, service, name, org),
     broker,
     freshOrg: () => standIn.add(newId('org')),
+    events: async (target) => {
+      if (heard === undefined) {
+        const all: Event[] = [];
+        heard = all;
+        reader ??= broker();
+        (await reader).subscribe(filters.allEvents, ({ data }) => void all.push(Event.decode(data)));
+      }
+      return heard.filter((event) => event.target === target);
+    },
+    nodeRoute: async (org, node) => {
+      reader ??= broker();
+      const entry = await (await (await reader).bucket(ROUTES_BUCKET)).get(routeKey(org, node));
+      return entry && NodeRoute.decode(entry.value);
+    },
+    sql: async (text, params) => {
+      store ??= closedAtEnd(openStore({ ...OWN_SCHEMA, url: databaseUrl }));
+      return (await store).query(text, params);
+    },
     rows: async (org) => {
       store ??= closedAtEnd(openStore({ ...OWN_SCHEMA, url: databaseUrl }));
       const [row] = await (await store).query<{ nodes: number; agents: number }>(
@@ -172,6 +201,8 @@ export class OrgStandIn {
   readonly confirmed: string[] = [];
   /** Called before a confirmation is taken; what it throws is the answer. */
   confirming: () => void = () => undefined;
+  /** Whose join tokens they are. */
+  owner = 'u_owner';
   readonly #orgs: string[];
 
   constructor(orgs: readonly string[]) {
@@ -191,7 +222,7 @@ export class OrgStandIn {
     const handlers = {
       ...Object.fromEntries(methods),
       redeemJoinToken: async ({ joinToken }: { joinToken: string }) => {
-        if (this.#orgs.includes(joinToken)) return { org: joinToken };
+        if (this.#orgs.includes(joinToken)) return { org: joinToken, user: this.owner };
         throw new FleetwireError('unauthenticated', 'JOIN_TOKEN_INVALID', 'this join token is not known');
       },
       confirmCleared: async ({ org, deletion }: { org: string; deletion: number }) => {
@@ -253,4 +284,42 @@ export async function greet(
     platform: 'linux-x64',
     ...changed,
   });
+}
+
+/** HELLO of protocol 2, of the process `instance` on `machine`. */
+export async function greetAs(
+  client: RegistryClient,
+  node: Pick<TestNode, 'id' | 'seed'>,
+  changed: Partial<HelloRequest> & { readonly nonce?: Uint8Array } = {},
+): Promise<HelloResponse> {
+  const nonce = changed.nonce ?? (await client.challenge({ node: node.id })).nonce;
+  return client.hello({
+    node: node.id,
+    nonce,
+    signature: signWithNodeKey(node.seed, nonce),
+    protocol: '2',
+    protocols: [1, 2],
+    version: '0.2.0',
+    platform: 'linux-x64',
+    challenge: new Uint8Array(32).fill(7),
+    instance: 'i-1',
+    machine: 'm-1',
+    host: 'desk',
+    facts: undefined,
+    rosterDigest: 0,
+    ...changed,
+  });
+}
+
+/** A heartbeat of protocol 2 over a connection of the node's own. */
+export async function beatAs(
+  broker: Broker,
+  node: Pick<TestNode, 'id'>,
+  org: string,
+  said: Partial<Heartbeat> = {},
+): Promise<HeartbeatReply> {
+  const subject = heartbeatSubject.build({ org, node: node.id });
+  const beat = { node: node.id, version: '0.2.0', credentialsLeftS: 86_400, instance: 'i-1', protocol: 2 };
+  const payload = Heartbeat.encode(Heartbeat.fromPartial({ ...beat, ...said })).finish();
+  return HeartbeatReply.decode(await broker.request(subject, payload, 10_000));
 }

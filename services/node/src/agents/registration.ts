@@ -15,6 +15,8 @@ export interface RegistrationParts {
   readonly door: RegistryDoor;
   readonly log: Logger;
   readonly agentsMax: number;
+  /** The registry has asked this node to take no new agents. */
+  readonly draining?: () => boolean;
 }
 
 /** Calls to the registry at the same time. */
@@ -74,7 +76,8 @@ export class Registration {
   }
 
   async #register(name: string, adapter: AdapterKind, spec: ProgramSpec): Promise<HostedAgent> {
-    const { book, table, turns, door, agentsMax } = this.#parts;
+    const { book, table, turns, door, agentsMax, draining } = this.#parts;
+    if (draining?.() === true) throw nodeDraining(name);
     if (book.size >= agentsMax) {
       throw new FleetwireError(
         'resource_exhausted',
@@ -138,4 +141,11 @@ export class Registration {
       log.warn({ err: asFleetwireError(error), agent: agent.name }, 'agent not removed at the registry yet');
     }
   }
+}
+
+function nodeDraining(name: string): FleetwireError {
+  const message = `this node is being drained: it takes no new agents, "${name}" neither`;
+  return new FleetwireError('failed_precondition', 'NODE_DRAINING', message, {
+    help: 'Start it on another node, or have an admin end the draining; agents that live here go on.',
+  });
 }

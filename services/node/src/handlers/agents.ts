@@ -13,7 +13,8 @@ import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
 import type { Engine } from '../engine.ts';
-import type { LinkState } from '../hub/hub-link.ts';
+import type { HubLink } from '../hub/hub-link.ts';
+import type { LinkState } from '../hub/link-status.ts';
 import { StreamSession } from '../mail/stream-session.ts';
 import type { Callers, NodeContext } from './callers.ts';
 
@@ -22,7 +23,7 @@ export interface AgentHandlerParts {
   readonly callers: Callers;
   readonly programs: Programs;
   readonly version: string;
-  link(): { readonly state: LinkState; readonly error: string };
+  link(): Pick<HubLink, 'state' | 'error' | 'draining' | 'protocol' | 'contender'>;
 }
 
 const KINDS: readonly string[] = ['tmux', 'stdio', 'mailbox'] satisfies ProgramKind[];
@@ -79,7 +80,7 @@ export class AgentHandlers {
   async nodeStatus(_request: unknown, context: NodeContext): Promise<NodeStatusResponse> {
     const { callers, engine, version, link } = this.#parts;
     callers.allowed(context, 'send');
-    const { state, error } = link();
+    const { state, error, draining, protocol, contender } = link();
     const { node, name, org } = engine.identity;
     const hub = HUB[state];
     const depths = {
@@ -96,9 +97,9 @@ export class AgentHandlers {
       ...depths,
       version,
       hubError: error,
-      draining: false,
-      protocol: 0,
-      contender: '',
+      draining,
+      protocol,
+      contender,
     };
   }
 

@@ -1,84 +1,70 @@
-/** The node's connection to its hub: HELLO, NATS, heartbeats, and finding back after a loss. */
+/** The node's way to its hub: HELLO, a connection, heartbeats, another connection in time, and finding back after a loss. */
 
-import type { Broker, connectBroker } from '@fleetwire/broker';
-import { filters, heartbeatSubject, receiptSubject } from '@fleetwire/contract';
-import { encode } from '@fleetwire/gen/encode';
-import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
-import { nodeInboxPrefix } from '@fleetwire/identity';
+import type { Broker } from '@fleetwire/broker';
+import type { HeartbeatReply } from '@fleetwire/gen/message';
 import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
-import type { Logger } from '@fleetwire/telemetry';
-import type { NodeIdentity, Welcome } from './identity-file.ts';
-import type { NodeClock } from './node-clock.ts';
-import { isRefusal, refusalText } from './refused.ts';
-import type { RegistryDoor } from './registry-door.ts';
+import { Connection, type ConnectionParts } from './connection.ts';
+import { heartbeatOf, intervalMs } from './heartbeat.ts';
+import type { Greeting } from './hello.ts';
+import type { Welcome } from './identity-file.ts';
+import { KeyRotation } from './key-rotation.ts';
+import type { HubLinkParts } from './link-parts.ts';
+import { type LinkState, LinkStatus } from './link-status.ts';
+import { Pulse } from './pulse.ts';
+import { isRefusal, refusalOfHeartbeat, refusalText } from './refused.ts';
 
-/** REFUSED: the registry does not take this node; it goes on asking, and stays so until it is taken. */
-export type LinkState = 'DISCONNECTED' | 'CONNECTING' | 'HANDSHAKING' | 'ACTIVE' | 'RECONNECTING' | 'REFUSED';
-
-export interface HubLinkParts {
-  /** Of its files. */
-  readonly dir: string;
-  readonly identity: NodeIdentity;
-  readonly door: RegistryDoor;
-  readonly clock: NodeClock;
-  readonly log: Logger;
-  readonly version: string;
-  readonly heartbeatMs: number;
-  readonly timeoutMs: number;
-  readonly connect: typeof connectBroker;
-  /** Instead of what the registry says; empty: none. */
-  readonly natsUrls: readonly string[];
-  agents(): number;
-  /** Receipts about what agents of this node have sent, as encoded batches. */
-  receipts(publisher: string, encoded: Uint8Array): void;
-  /** An event that org has told of this node's org. */
-  event(subject: string, encoded: Uint8Array): void;
-  /** A connection is there: `fresh` when the hub has to be told of the agents (again). */
-  active(broker: Broker, welcome: Welcome, fresh: boolean): void;
-  /** The registry has answered a heartbeat of this node. */
-  answered(): void;
-  /** What the registry says of the org with each heartbeat. */
-  told(reply: HeartbeatReply): void;
-  /** NATS has reconnected by itself. */
-  reconnected(): void;
-  /** The connection is given up; another one follows. */
-  lost(): Promise<void>;
-}
-
-/** The service that says what happens in an org. */
-const ORG = 'org';
 const RETRY = { initialMs: 1000, maxMs: 30_000 } as const;
+/** Failures in a row after which each further one is an error in the log. */
+const LOUD_AFTER = 10;
 /** How long before its end a JWT is renewed over gRPC when no heartbeat has brought another. */
 const RENEW_BEFORE_MS = 10 * 60_000;
+/** How long an end of the node waits for the hub to have heard of it. */
+const GOODBYE_MS = 800;
+/** How long a start waits for the machine's tools to be found. */
+const FACTS_MS = 1000;
 
 export class HubLink {
   readonly #parts: HubLinkParts;
+  readonly #rotation: KeyRotation;
+  readonly #pulse: Pulse;
   readonly #stopping = new AbortController();
-  #state: LinkState = 'DISCONNECTED';
-  #broker: Broker | undefined;
-  #error = '';
+  readonly #status = new LinkStatus();
+  #connection: Connection | undefined;
   #loop: Promise<void> = Promise.resolve();
   #fresh = true;
-  #refused = false;
   /** The servers have refused the events of the org, which is said once. */
   #deaf = false;
 
   constructor(parts: HubLinkParts) {
     this.#parts = parts;
+    this.#rotation = new KeyRotation(parts);
+    this.#pulse = new Pulse(() => parts.clock.monotonicMs());
   }
 
   get state(): LinkState {
-    return this.#refused && this.#state !== 'DISCONNECTED' ? 'REFUSED' : this.#state;
+    return this.#status.state;
   }
 
-  /** Why there is no connection; empty while there is. */
   get error(): string {
-    return this.#error;
+    return this.#status.error;
+  }
+
+  get contender(): string {
+    return this.#status.contender;
+  }
+
+  /** 0: they have not spoken yet. */
+  get protocol(): number {
+    return this.#parts.door.welcome?.protocol ?? 0;
+  }
+
+  get draining(): boolean {
+    return this.#parts.door.draining;
   }
 
   /** Undefined while there was none yet or it is given up; it may be reconnecting. */
   get broker(): Broker | undefined {
-    return this.#broker;
+    return this.#connection?.broker;
   }
 
   start(): void {
@@ -87,53 +73,59 @@ export class HubLink {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#pulse.end();
     await this.#loop;
-    this.#state = 'DISCONNECTED';
+    this.#status.enter('DISCONNECTED');
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
+    await Promise.race([this.#parts.self.facts.look(), pause(FACTS_MS, signal)]);
     for (let attempt = 0; !signal.aborted; ) {
-      this.#state = attempt === 0 ? 'CONNECTING' : 'RECONNECTING';
+      this.#status.enter(attempt === 0 ? 'CONNECTING' : 'RECONNECTING');
+      let waitMs = 0;
       try {
-        const welcome = await this.#handshake();
-        const broker = await this.#connect(welcome);
+        const greeting = await this.#handshake();
+        const connection = await Connection.open(this.#connectionParts(), this.#urls(greeting.welcome));
         attempt = 0;
-        await this.#serve(broker, welcome);
+        await this.#serve(connection, greeting);
       } catch (error) {
-        this.#failed(error);
-        if (!signal.aborted)
-          this.#parts.log.warn({ err: asFleetwireError(error) }, 'no connection to the hub');
+        waitMs = this.#failed(error, attempt);
       }
-      this.#state = 'RECONNECTING';
-      await pause(backoffMs(RETRY, attempt++), signal);
+      this.#status.enter('RECONNECTING');
+      await pause(Math.max(waitMs, backoffMs(RETRY, attempt++)), signal);
     }
   }
 
-  /** A refusal stays the reason that is shown, also when the registry is away after it. */
-  #failed(error: unknown): void {
+  /** Gives how long to wait at least. */
+  #failed(thrown: unknown, attempt: number): number {
+    const error = asFleetwireError(thrown);
     if (isRefusal(error)) {
-      this.#refused = true;
       // A node that is taken again after this has a hub that may have forgotten its agents.
       this.#fresh = true;
-      this.#error = refusalText(error, this.#parts.dir);
-    } else if (!this.#refused) this.#error = asFleetwireError(error).message;
+      this.#status.refuse(refusalText(error, this.#parts.dir));
+    } else this.#status.show(error);
+    if (this.#stopping.signal.aborted) return 0;
+    const level = attempt + 1 > LOUD_AFTER ? 'error' : 'warn';
+    this.#parts.log[level]({ err: error }, 'no connection to the hub');
+    return Math.min(error.retryAfterMs ?? 0, RETRY.maxMs);
   }
 
   /** The registry's word, or, while it is away, its last one if that still holds. */
-  async #handshake(): Promise<Welcome> {
+  async #handshake(): Promise<Greeting> {
     const { door, log } = this.#parts;
-    this.#state = 'HANDSHAKING';
+    this.#status.enter('HANDSHAKING');
     try {
-      const welcome = await door.hello();
-      this.#refused = false;
-      return welcome;
+      const greeting = await door.hello();
+      this.#status.taken();
+      return greeting;
     } catch (error) {
       const remembered = door.welcome;
       const away = error instanceof FleetwireError && error.kind === 'unavailable';
-      if (!away || this.#refused || remembered === undefined || !this.#stillGood(remembered)) throw error;
+      if (!away || this.#status.refused || remembered === undefined || !this.#stillGood(remembered))
+        throw error;
       log.info('registry is away: connecting with the credentials of last time');
-      return remembered;
+      return { welcome: remembered, moving: [], rosterDiffers: false };
     }
   }
 
@@ -141,110 +133,167 @@ export class HubLink {
     return welcome.userJwt === '' || welcome.userJwtExpiresAtMs > this.#parts.clock.nowUs() / 1000;
   }
 
-  async #connect(welcome: Welcome): Promise<Broker> {
-    const { identity, door, natsUrls, timeoutMs } = this.#parts;
-    const seed = new TextEncoder().encode(identity.seed);
-    const tenant = welcome.userJwt !== '';
-    const urls = natsUrls.length > 0 ? natsUrls : welcome.natsUrls;
-    return this.#parts.connect({
-      urls: [...urls],
-      name: `node-${identity.node}`,
-      inboxPrefix: nodeInboxPrefix(identity.node),
-      waitMs: timeoutMs,
-      ...(tenant ? { credentials: () => ({ jwt: door.welcome?.userJwt ?? welcome.userJwt, seed }) } : {}),
-    });
+  #urls(welcome: Welcome): readonly string[] {
+    return this.#parts.natsUrls.length > 0 ? this.#parts.natsUrls : welcome.natsUrls;
   }
 
-  /** Resolves when the connection is given up. */
-  async #serve(broker: Broker, welcome: Welcome): Promise<void> {
+  #connectionParts(): ConnectionParts {
+    const { identity, clock, timeoutMs, connect, door, log, receipts, event } = this.#parts;
+    const deaf = () => {
+      if (!this.#deaf)
+        log.info('the hub does not let this node hear events: heartbeats tell, a little later');
+      this.#deaf = true;
+    };
+    const nudged = (why: string) => {
+      log.debug({ why }, 'the registry has news');
+      this.#pulse.nudge();
+    };
+    const hearing = { receipts, event, nudged, deaf };
+    const credentials = () => door.credentials();
+    return { org: identity.org, node: identity.node, clock, timeoutMs, connect, hearing, credentials };
+  }
+
+  /** Resolves when the connection, or the one that took its place, is given up. */
+  async #serve(connection: Connection, greeting: Greeting): Promise<void> {
     const { log } = this.#parts;
-    const ended = AbortSignal.any([this.#stopping.signal, this.#watch(broker)]);
-    this.#broker = broker;
+    const { partition } = greeting.welcome;
     try {
-      this.#listen(broker);
-      this.#state = 'ACTIVE';
-      this.#error = '';
-      log.info({ partition: welcome.partition, servers: broker.serverVersion }, 'connected to the hub');
-      this.#parts.active(broker, welcome, this.#fresh);
+      this.#use(connection);
+      this.#status.active();
+      log.info({ partition, servers: connection.broker.serverVersion }, 'connected to the hub');
+      this.#greeted(connection, greeting, this.#fresh);
       this.#fresh = false;
-      await this.#beat(broker, ended);
+      await this.#beats();
     } finally {
       await this.#parts.lost();
-      this.#broker = undefined;
-      await broker.close();
+      if (this.#stopping.signal.aborted) await this.#goodbye();
+      const last = this.#connection;
+      this.#connection = undefined;
+      await last?.close();
     }
   }
 
-  #listen(broker: Broker): void {
-    const { org, node } = this.#parts.identity;
-    broker.subscribe(filters.receiptsToNode(org, node), (message) => {
-      // What this node says itself it has already heard, also while there is no hub.
-      const publisher = receiptSubject.parse(message.subject)?.from;
-      if (publisher !== undefined && publisher !== node) this.#parts.receipts(publisher, message.data);
-    });
-    const onRefused = (): void => {
-      if (!this.#deaf)
-        this.#parts.log.info('the hub does not let this node hear events: heartbeats tell, a little later');
-      this.#deaf = true;
-    };
-    broker.subscribe(filters.eventsOf(org, ORG), (m) => this.#parts.event(m.subject, m.data), { onRefused });
+  /** From now on it is the one; the key that it came by is the node's key. */
+  #use(connection: Connection): void {
+    connection.ended.addEventListener('abort', () => this.#pulse.nudge(), { once: true });
+    connection.follow(
+      () => this.#status.cutOff(),
+      () => {
+        this.#status.active();
+        this.#parts.reconnected();
+      },
+    );
+    this.#connection = connection;
+    this.#rotation.inUse(connection.publicKey);
   }
 
-  /** Follows the connection; the signal aborts when it is closed for good. */
-  #watch(broker: Broker): AbortSignal {
-    const closed = new AbortController();
-    broker.onClosed(() => closed.abort());
-    broker.onDisconnect(() => {
-      if (this.#state === 'ACTIVE') this.#state = 'RECONNECTING';
-      if (!this.#refused) this.#error = 'the connection to NATS was lost';
-    });
-    broker.onGeneration(() => {
-      this.#state = 'ACTIVE';
-      this.#error = '';
-      this.#parts.reconnected();
-    });
-    return closed.signal;
+  #greeted({ broker }: Connection, { welcome, moving, rosterDiffers }: Greeting, fresh: boolean): void {
+    this.#parts.active(broker, welcome, fresh);
+    if (rosterDiffers) this.#parts.rosterDiffers();
+    if (moving.length > 0) this.#parts.moving(moving);
   }
 
   /** Heartbeats until the connection is given up. Rejects with what the registry refuses this node with. */
-  async #beat(broker: Broker, ended: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
+  async #beats(): Promise<void> {
+    const { door, log, heartbeatMs } = this.#parts;
+    for (;;) {
+      const connection = this.#connection!;
+      if (this.#stopping.signal.aborted || connection.ended.aborted) return;
       try {
-        if (broker.connected()) await this.#beatOnce(broker);
+        if (connection.broker.connected()) await this.#beatOnce(connection);
         else if (await this.#movedAway()) return;
       } catch (error) {
         if (isRefusal(error)) throw error;
-        this.#parts.log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
-        await this.#renewIfNeeded();
+        if (!connection.broker.connected()) this.#status.show(asFleetwireError(error));
+        log.debug({ err: asFleetwireError(error) }, 'no answer to a heartbeat');
+        await this.#orStopped(this.#renewIfNeeded());
       }
-      await pause(this.#parts.heartbeatMs, ended);
+      await this.#pulse.next(intervalMs(heartbeatMs, door.welcome));
     }
+  }
+
+  /** A stop does not wait for answers: undefined when it came first. */
+  #orStopped<T>(work: Promise<T>): Promise<T | undefined> {
+    return orAborted(work, this.#stopping.signal);
   }
 
   /** While NATS is away: new credentials for the next try, and perhaps other servers. */
   async #movedAway(): Promise<boolean> {
     const { door, natsUrls } = this.#parts;
     const before = door.welcome?.natsUrls.join();
-    const { natsUrls: now } = await door.hello();
-    return natsUrls.length === 0 && now.join() !== before;
+    const { welcome } = await door.hello();
+    return natsUrls.length === 0 && welcome.natsUrls.join() !== before;
   }
 
-  async #beatOnce(broker: Broker): Promise<void> {
-    const { identity, clock, door, timeoutMs, version } = this.#parts;
-    const subject = heartbeatSubject.build({ org: identity.org, node: identity.node });
-    const endsMs = door.welcome?.userJwtExpiresAtMs ?? 0;
-    const credentialsLeftS = Math.max(0, Math.round((endsMs - clock.nowUs() / 1000) / 1000));
-    const beat = { node: identity.node, version, agents: this.#parts.agents(), credentialsLeftS };
-    const asked = clock.monotonicMs();
-    const answer = await broker.request(subject, encode(Heartbeat, beat), timeoutMs);
-    const reply = HeartbeatReply.decode(answer);
-    clock.learn(reply.brokerTimeUs, clock.monotonicMs() - asked);
-    broker.clock.set(clock.offsetUs);
-    if (reply.userJwt !== '') door.renewed(reply.userJwt);
+  async #beatOnce(connection: Connection): Promise<void> {
+    const { door, self } = this.#parts;
+    void self.facts.look();
+    const said = heartbeatOf(this.#parts);
+    const reply = await this.#orStopped(connection.beat(said));
+    if (reply === undefined) return;
+    const refusal = reply.known ? undefined : refusalOfHeartbeat(reply.refused);
+    if (refusal !== undefined) throw refusal;
+    door.renewed(reply.userJwt, reply.known ? reply.draining : door.draining);
     this.#parts.told(reply);
-    if (reply.known) return this.#parts.answered();
-    const welcome = await door.hello();
-    this.#parts.active(broker, welcome, true);
+    if (!reply.known) return this.#greetAgain(connection);
+    if (said.facts !== undefined) self.facts.told(said.facts);
+    this.#parts.answered();
+    this.#heed(reply);
+    this.#rotation.inUse(connection.publicKey);
+    if (reply.rotateKey) await this.#orStopped(this.#rotation.rotate());
+    if (connection.isDue(door.credentials())) await this.#takeOver(connection);
+  }
+
+  async #greetAgain(connection: Connection): Promise<void> {
+    const greeting = await this.#orStopped(this.#parts.door.hello());
+    if (greeting !== undefined) this.#greeted(connection, greeting, true);
+  }
+
+  #heed({ contender, rosterDiffers, moving, syncRevision }: HeartbeatReply): void {
+    if (contender !== '' && contender !== this.#status.contender)
+      this.#parts.log.warn({ contender }, 'another machine tried to be this node, and was refused');
+    this.#status.contender = contender;
+    if (rosterDiffers) this.#parts.rosterDiffers();
+    if (moving.length > 0) this.#parts.moving(moving);
+    if (syncRevision > 0) this.#parts.syncRevision(syncRevision);
+  }
+
+  /** A second connection, by the newest credentials, is at work before the first one goes. What fails is tried again. */
+  async #takeOver(before: Connection): Promise<void> {
+    const { door, log } = this.#parts;
+    const welcome = door.welcome!;
+    const opening = this.#openReady(welcome);
+    try {
+      const after = await this.#orStopped(opening);
+      if (after === undefined) return void opening.then((late) => late.close()).catch(() => undefined);
+      before.unfollow();
+      this.#use(after);
+      await this.#parts.changed(after.broker, welcome);
+    } catch (error) {
+      log.warn({ err: asFleetwireError(error) }, 'new credentials are not in use yet; trying again');
+      return;
+    }
+    await this.#orStopped(before.drain());
+    await before.close();
+    log.info('new credentials are in use');
+  }
+
+  /** Connected, and the server knows what the connection listens to: it has answered something said after that. */
+  async #openReady(welcome: Welcome): Promise<Connection> {
+    const connection = await Connection.open(this.#connectionParts(), this.#urls(welcome));
+    try {
+      await connection.beat(heartbeatOf(this.#parts));
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  async #goodbye(): Promise<void> {
+    const connection = this.#connection;
+    if (this.protocol < 2 || connection?.broker.connected() !== true) return;
+    await connection.beat(heartbeatOf(this.#parts, true), GOODBYE_MS).catch(() => undefined);
   }
 
   async #renewIfNeeded(): Promise<void> {
@@ -256,4 +305,15 @@ export class HubLink {
       .hello()
       .catch((error) => log.warn({ err: asFleetwireError(error) }, 'credentials not renewed'));
   }
+}
+
+/** What becomes of `work`, or undefined once `signal` aborts: then what becomes of it is nobody's business. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  work.catch(() => undefined);
+  const over = new AbortController();
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true, signal: over.signal });
+  });
+  return Promise.race([work, aborted]).finally(() => over.abort());
 }

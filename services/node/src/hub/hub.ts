@@ -1,5 +1,6 @@
 /** What flows between the node and its hub: the link, the two publishers and the intake, joined. */
 
+import { availableParallelism, loadavg } from 'node:os';
 import { type Broker, connectBroker } from '@fleetwire/broker';
 import { trustDigest } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
@@ -8,10 +9,14 @@ import type { Registration } from '../agents/registration.ts';
 import type { OrgTokens } from '../domain/org-tokens.ts';
 import type { Engine } from '../engine.ts';
 import { hearEvent } from './hear-event.ts';
+import type { NodeSelf } from './hello.ts';
 import { HubLink } from './hub-link.ts';
 import type { NodeIdentity, Welcome } from './identity-file.ts';
 import { Intake } from './intake.ts';
+import type { HubNews } from './link-parts.ts';
+import { loadOf } from './machine-facts.ts';
 import type { NodeClock } from './node-clock.ts';
+import type { NodeKeys } from './node-keys.ts';
 import { outboxPublisher } from './outbox-publisher.ts';
 import { ReceiptPublisher } from './receipt-publisher.ts';
 import type { RegistryDoor } from './registry-door.ts';
@@ -26,7 +31,10 @@ export interface HubParts {
   readonly clock: NodeClock;
   readonly tokens: OrgTokens;
   readonly log: Logger;
-  readonly version: string;
+  readonly keys: NodeKeys;
+  readonly self: NodeSelf;
+  /** What is done about the registry's news; what is not given here is left alone. */
+  readonly news?: Partial<HubNews>;
 }
 
 export interface Hub {
@@ -39,7 +47,7 @@ export interface Hub {
 const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
-  const { dir, engine, identity, door, registration, clock, tokens, log, version } = parts;
+  const { dir, engine, identity, door, registration, clock, tokens, log, keys, self, news = {} } = parts;
   const { config, tables, turns, outbox, progress, book, custody } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
@@ -77,12 +85,19 @@ export function createHub(parts: HubParts): Hub {
     publishAll();
     if (fresh) registration.forgotten();
     catchUp();
-    if (intake !== undefined) return;
+    if (intake === undefined) openIntake(connection, welcome);
+  };
+  const openIntake = (connection: Broker, welcome: Welcome) => {
     const { pull_batch: pullBatch, queue_wait_ms: queueWaitMs } = config;
     const openInbox = () => door.openInbox();
     const intakeParts = { org, node, book, custody, turns, clock, log, pullBatch, queueWaitMs, openInbox };
     intake = new Intake(intakeParts, connection, welcome.shard);
     intake.start();
+  };
+  const closeIntake = async () => {
+    const ending = intake;
+    intake = undefined;
+    await ending?.stop();
   };
   const link: HubLink = new HubLink({
     dir,
@@ -90,12 +105,21 @@ export function createHub(parts: HubParts): Hub {
     door,
     clock,
     log,
-    version,
+    keys,
+    self,
+    node,
     connect: connectBroker,
     heartbeatMs: config.heartbeat_ms,
     timeoutMs: config.hub_timeout_ms,
     natsUrls: config.nats_url === '' ? [] : config.nats_url.split(','),
     agents: () => book.size,
+    load: () => {
+      const room = book.size * config.queue_messages;
+      return loadOf(loadavg()[0]!, availableParallelism(), room === 0 ? 0 : custody.depth / room);
+    },
+    rosterDiffers: () => news.rosterDiffers?.(),
+    syncRevision: (revision) => news.syncRevision?.(revision),
+    moving: (list) => news.moving?.(list),
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
     told: ({ revocations, orgStatus, trustDigest: current }) => {
@@ -106,11 +130,12 @@ export function createHub(parts: HubParts): Hub {
     active,
     reconnected: publishAll,
     answered: catchUp,
-    lost: async () => {
-      const ending = intake;
-      intake = undefined;
-      await ending?.stop();
+    changed: async (connection, welcome) => {
+      publishAll();
+      await closeIntake();
+      openIntake(connection, welcome);
     },
+    lost: closeIntake,
   });
   engine.outgoings.current = {
     outbox: () => outboxLine.kick(),

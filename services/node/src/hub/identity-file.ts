@@ -1,21 +1,38 @@
 /** Files of the node's folder, 0600: who the node is, what the hub last told it, and how local programs find it. */
 
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 
-export interface NodeIdentity {
+/** An NKEY pair; the seed never leaves this machine. */
+export interface NodeKeyPair {
+  readonly seed: string;
+  readonly publicKey: string;
+}
+
+export interface NodeIdentity extends NodeKeyPair {
   /** Empty until the node has joined. */
   readonly node: string;
   readonly org: string;
   readonly name: string;
-  /** NKEY seed; never leaves this machine. */
-  readonly seed: string;
-  readonly publicKey: string;
   /** Where it joined; used when the configuration names no registry. */
   readonly registry: string;
   /** From which the tokens of this node's agents are derived, base64url. */
   readonly agentSecret: string;
+  /** Public NKEY by which the hub proves itself; not there until a hub has named one. */
+  readonly hubKey?: string;
+  /** The key that is to take the place of the present one: here before the hub hears of it, until it is in use. */
+  readonly next?: NodeKeyPair;
 }
 
 /** What a HELLO brought, kept so that a restart can do without the registry. */
@@ -31,7 +48,19 @@ export interface Welcome {
   readonly nodeName: string;
   /** JSON Web Key Set. */
   readonly trust: string;
+  /** Of the node's key by which this HELLO was said; '' where an earlier release wrote this. */
+  readonly publicKey: string;
+  /** The version that node and hub speak. */
+  readonly protocol: number;
+  /** 0: the hub does not say. */
+  readonly heartbeatMs: number;
+  readonly livenessMs: number;
+  /** This node is to take no new agents. */
+  readonly draining: boolean;
 }
+
+/** What is not there in a file that an earlier release wrote, which spoke protocol 1. */
+const OF_BEFORE = { publicKey: '', protocol: 1, heartbeatMs: 0, livenessMs: 0, draining: false };
 
 /** Where local programs find the node. */
 export interface NodeAddressFile {
@@ -50,15 +79,10 @@ const ADMIN_TOKEN = 'admin-token';
 export function readIdentity(dir: string): NodeIdentity | undefined {
   const file = join(dir, IDENTITY);
   try {
-    return readJson<NodeIdentity>(file, [
-      'node',
-      'org',
-      'name',
-      'seed',
-      'publicKey',
-      'registry',
-      'agentSecret',
-    ]);
+    const texts = ['node', 'org', 'name', 'seed', 'publicKey', 'registry', 'agentSecret'] as const;
+    const identity = readJson<NodeIdentity>(file, texts);
+    if (identity !== undefined) checkLaterFields(identity);
+    return identity;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new FleetwireError('failed_precondition', 'NODE_FILE_DAMAGED', `${file} cannot be read: ${why}`, {
@@ -69,6 +93,13 @@ export function readIdentity(dir: string): NodeIdentity | undefined {
   }
 }
 
+function checkLaterFields({ hubKey = '', next }: NodeIdentity): void {
+  if (typeof hubKey !== 'string') throw new Error('its hubKey is no text');
+  if (next === undefined) return;
+  if (typeof next?.seed !== 'string' || typeof next.publicKey !== 'string')
+    throw new Error('its next key is not whole');
+}
+
 export function writeIdentity(dir: string, identity: NodeIdentity): void {
   writePrivate(join(dir, IDENTITY), JSON.stringify(identity, null, 2));
 }
@@ -77,7 +108,7 @@ export function writeIdentity(dir: string, identity: NodeIdentity): void {
 export function readWelcome(dir: string): Welcome | undefined {
   try {
     const welcome = readJson<Welcome>(join(dir, WELCOME), ['userJwt', 'nodeToken', 'trust']);
-    return Array.isArray(welcome?.natsUrls) ? welcome : undefined;
+    return Array.isArray(welcome?.natsUrls) ? { ...OF_BEFORE, ...welcome } : undefined;
   } catch {
     return undefined;
   }
@@ -123,11 +154,30 @@ function readText(file: string): string | undefined {
   }
 }
 
-/** Whole or not at all: a crash leaves the file as it was. */
+/** Whole or not at all, and on the disk when this returns: a crash or a power cut leaves the file as it was. */
 function writePrivate(file: string, text: string): void {
-  mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
+  const dir = dirname(file);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
   const draft = `${file}.draft`;
-  writeFileSync(draft, text, { mode: 0o600 });
-  chmodSync(draft, 0o600);
+  const handle = openSync(draft, 'w', 0o600);
+  try {
+    fchmodSync(handle, 0o600);
+    writeFileSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
   renameSync(draft, file);
+  syncFolder(dir);
+}
+
+/** So that the rename is on the disk too; not every platform lets a folder be opened. */
+function syncFolder(dir: string): void {
+  if (process.platform === 'win32') return;
+  const handle = openSync(dir, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
 }

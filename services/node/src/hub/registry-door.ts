@@ -1,19 +1,19 @@
 /** The registry as this node sees it: joining, proving who it is, opening its inbox, registering its agents. */
 
 import { randomBytes } from 'node:crypto';
-import { PROTOCOL_VERSION } from '@fleetwire/contract';
-import type { Agent, HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { createNodeKey, signWithNodeKey } from '@fleetwire/identity';
+import type { Agent, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { createNodeKey, rotationBytes, signWithNodeKey } from '@fleetwire/identity';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
 import type { RpcClient, RpcClientOptions } from '@fleetwire/rpc';
+import { type Greeting, type HelloParts, sayHello } from './hello.ts';
 import {
   type NodeIdentity,
+  type NodeKeyPair,
   readIdentity,
   type Welcome,
   writeIdentity,
   writeWelcome,
 } from './identity-file.ts';
-import type { NodeClock } from './node-clock.ts';
 
 export type RegistryClient = RpcClient<typeof RegistryServiceDefinition>;
 export type ClientMaker = (options: RpcClientOptions) => RegistryClient;
@@ -48,7 +48,8 @@ export async function joinOnce(options: JoinOptions): Promise<NodeIdentity> {
   const client = options.client({ address: options.registry, token: () => undefined });
   const request = { joinToken, nodeName: options.name, publicKey: draft.publicKey };
   const joined = await untilReachable(() => client.join(request), options.waitMs, options.signal);
-  const identity = { ...draft, node: joined.node, org: joined.org };
+  const hub = joined.hubKey === '' ? {} : { hubKey: joined.hubKey };
+  const identity = { ...draft, node: joined.node, org: joined.org, ...hub };
   writeIdentity(dir, identity);
   return identity;
 }
@@ -71,17 +72,25 @@ async function untilReachable<T>(call: () => Promise<T>, waitMs: number, signal?
   }
 }
 
-export interface DoorOptions {
+export interface DoorOptions extends HelloParts {
   readonly dir: string;
-  readonly identity: NodeIdentity;
   readonly registry: string;
-  readonly version: string;
-  readonly clock: NodeClock;
   readonly client: ClientMaker;
+}
+
+/** By which a connection to NATS is opened; without a JWT on a plain server. */
+export interface NatsCredentials {
+  readonly jwt: string;
+  /** 0: without end. */
+  readonly expiresAtMs: number;
+  readonly key: NodeKeyPair;
 }
 
 /** Between two HELLOs for a token by a key that is not known here, so that made-up ones cost little. */
 const TRUST_MS = 10_000;
+/** How long no HELLO is said after HELLO_TOO_OFTEN where the registry does not say, and at most. */
+const QUIET_MS = 1000;
+const QUIET_MAX_MS = 60_000;
 /** Milliseconds before its end at which the node's token is not used any more. */
 const TOKEN_MARGIN_MS = 30_000;
 
@@ -89,7 +98,10 @@ export class RegistryDoor {
   readonly #options: DoorOptions;
   readonly #client: RegistryClient;
   #welcome: Welcome | undefined;
-  #hello: Promise<Welcome> | undefined;
+  #hello: Promise<Greeting> | undefined;
+  /** The registry has had enough HELLOs until then. */
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
+  #tooOften: FleetwireError | undefined;
   #soughtTrustAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DoorOptions, remembered: Welcome | undefined) {
@@ -103,8 +115,13 @@ export class RegistryDoor {
     return this.#welcome;
   }
 
-  /** PEER_HELLO: proves who this node is; one at a time. */
-  hello(): Promise<Welcome> {
+  /** This node is to take no new agents, as far as the registry has said. */
+  get draining(): boolean {
+    return this.#welcome?.draining ?? false;
+  }
+
+  /** PEER_HELLO: proves who this node is; one at a time. Rejects at once while the registry wants to hear none. */
+  hello(): Promise<Greeting> {
     this.#hello ??= this.#sayHello().finally(() => {
       this.#hello = undefined;
     });
@@ -119,10 +136,36 @@ export class RegistryDoor {
     await this.hello().catch(() => undefined); // what is known serves on
   }
 
-  /** New NATS credentials that came with a heartbeat. */
-  renewed(userJwt: string): void {
-    if (this.#welcome === undefined) return;
-    this.#keep({ ...this.#welcome, userJwt, userJwtExpiresAtMs: jwtExpiryMs(userJwt) });
+  /** The newest; undefined before the first HELLO. */
+  credentials(): NatsCredentials | undefined {
+    if (this.#welcome === undefined) return undefined;
+    const { userJwt: jwt, userJwtExpiresAtMs: expiresAtMs, publicKey } = this.#welcome;
+    const { keys } = this.#options;
+    const key = keys.withPublicKey(jwt === '' ? publicKey : jwtClaims(jwt).subject) ?? keys.current;
+    return { jwt, expiresAtMs, key };
+  }
+
+  /** What an answered heartbeat brought: new NATS credentials, or '', and whether to drain. */
+  renewed(userJwt: string, draining: boolean): void {
+    const before = this.#welcome;
+    if (before === undefined) return;
+    const { subject, expiresAtMs } = jwtClaims(userJwt);
+    const usable = this.#options.keys.withPublicKey(subject) !== undefined;
+    const jwt = usable ? { userJwt, userJwtExpiresAtMs: expiresAtMs } : {};
+    if (usable || draining !== before.draining) this.#keep({ ...before, ...jwt, draining });
+  }
+
+  /** Brings the next key to the registry, signed by both. From then on HELLO is taken by it. */
+  async rotateKey(next: NodeKeyPair): Promise<void> {
+    const { node, keys } = this.#options;
+    const { nonce } = await this.#client.challenge({ node });
+    const bytes = rotationBytes(node, nonce, next.publicKey);
+    const signatures = {
+      signature: signWithNodeKey(keys.current.seed, bytes),
+      newSignature: signWithNodeKey(next.seed, bytes),
+    };
+    const request = { nonce, newPublicKey: next.publicKey, ...signatures };
+    await this.#withToken(() => this.#client.rotateKey(request));
   }
 
   async openInbox(): Promise<void> {
@@ -156,45 +199,34 @@ export class RegistryDoor {
     }
   }
 
-  async #sayHello(): Promise<Welcome> {
-    const { identity, version, clock } = this.#options;
-    const { nonce } = await this.#client.challenge({ node: identity.node });
-    const request = {
-      node: identity.node,
-      nonce,
-      signature: signWithNodeKey(identity.seed, nonce),
-      protocol: String(PROTOCOL_VERSION),
-      version,
-      platform: `${process.platform}-${process.arch}`,
-    };
-    const asked = clock.monotonicMs();
-    const answer = await this.#client.hello(request);
-    clock.learn(answer.brokerTimeUs, clock.monotonicMs() - asked);
-    return this.#keep(welcomeOf(answer));
+  async #sayHello(): Promise<Greeting> {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#tooOften !== undefined && nowMs < this.#quietUntilMs) throw this.#tooOften;
+    try {
+      const greeting = await sayHello(this.#client, this.#options);
+      this.#keep(greeting.welcome);
+      return greeting;
+    } catch (error) {
+      if (error instanceof FleetwireError && error.reason === 'HELLO_TOO_OFTEN') {
+        this.#tooOften = error;
+        this.#quietUntilMs = nowMs + Math.min(error.retryAfterMs ?? QUIET_MS, QUIET_MAX_MS);
+      }
+      throw error;
+    }
   }
 
-  #keep(welcome: Welcome): Welcome {
+  #keep(welcome: Welcome): void {
     this.#welcome = welcome;
     writeWelcome(this.#options.dir, welcome);
-    return welcome;
   }
 }
 
-function welcomeOf(answer: HelloResponse): Welcome {
-  const { userJwt, userJwtExpiresAtMs, natsUrls, partition, shard, nodeToken, org, nodeName, trust } = answer;
-  const { nodeTokenExpiresAtMs } = answer;
-  const hub = { userJwt, userJwtExpiresAtMs, natsUrls, partition, shard };
-  return { ...hub, nodeToken, nodeTokenExpiresAtMs, org, nodeName, trust };
-}
-
-/** When a JWT ends, milliseconds since the epoch; 0: it does not say. Its signature is the server's business. */
-function jwtExpiryMs(jwt: string): number {
+/** Whose it is and when it ends, milliseconds since the epoch; '' and 0 where it does not say. Servers check its signature. */
+function jwtClaims(jwt: string): { readonly subject: string; readonly expiresAtMs: number } {
   try {
-    const claims = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString()) as {
-      exp?: number;
-    };
-    return (claims.exp ?? 0) * 1000;
+    const { exp = 0, sub = '' } = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
+    return { subject: String(sub), expiresAtMs: Number(exp) * 1000 };
   } catch {
-    return 0;
+    return { subject: '', expiresAtMs: 0 };
   }
 }

@@ -34,13 +34,43 @@ export function invalidJoinToken(): FleetwireError {
   });
 }
 
-/** Why a token that could not be spent could not; undefined when this very machine spent it before. */
+/** One that ended with its maker's membership or API key is `expired`. */
+const STATUSES = ['open', 'used', 'revoked', 'expired'] as const;
+export type JoinTokenStatus = (typeof STATUSES)[number];
+
+/** Of a request: undefined stands for all. Throws INVALID_STATUS. */
+export function checkJoinTokenStatus(status: string): JoinTokenStatus | undefined {
+  if (status === '') return undefined;
+  const known = STATUSES.find((each) => each === status);
+  if (known !== undefined) return known;
+  throw new FleetwireError('invalid_argument', 'INVALID_STATUS', 'there is no such status of a join token', {
+    help: `Use one of: ${STATUSES.join(', ')}; or leave it empty for all.`,
+    violations: [{ field: 'status', description: `must be one of ${STATUSES.join(', ')}` }],
+  });
+}
+
+interface Ends {
+  readonly usedBy: string | null;
+  readonly expiresAtMs: number;
+  readonly revokedAtMs: number | null;
+}
+
+export function joinTokenStatus(token: Ends, nowMs: number): JoinTokenStatus {
+  if (token.usedBy !== null) return 'used';
+  if (token.revokedAtMs !== null) return 'revoked';
+  return token.expiresAtMs > nowMs ? 'open' : 'expired';
+}
+
+/**
+ * Why a token that could not be spent could not; undefined when this very machine spent it before, and whoever made it is a
+ * member still: a machine that has not joined by then does not do so in the name of somebody who has left.
+ */
 export function refusal(
-  token: { readonly usedBy: string | null; readonly expiresAtMs: number },
+  token: Ends & { readonly byMember: boolean },
   publicKey: string,
   nowMs: number,
 ): FleetwireError | undefined {
-  if (token.usedBy === publicKey) return undefined;
+  if (token.usedBy === publicKey) return token.byMember ? undefined : ownerDeparted();
   if (token.usedBy !== null) {
     return new FleetwireError(
       'unauthenticated',
@@ -51,6 +81,11 @@ export function refusal(
       },
     );
   }
+  if (token.revokedAtMs !== null) {
+    return new FleetwireError('unauthenticated', 'JOIN_TOKEN_REVOKED', 'this join token was revoked', {
+      help: 'Ask an admin of the org, or make a new join token.',
+    });
+  }
   if (token.expiresAtMs <= nowMs) {
     return new FleetwireError('unauthenticated', 'JOIN_TOKEN_EXPIRED', 'this join token has expired', {
       help: 'Make a new join token.',
@@ -58,4 +93,13 @@ export function refusal(
     });
   }
   return invalidJoinToken();
+}
+
+function ownerDeparted(): FleetwireError {
+  return new FleetwireError(
+    'unauthenticated',
+    'OWNER_DEPARTED',
+    'who made this join token is no member of the org any more',
+    { help: 'Ask a member of the org for a new join token.' },
+  );
 }

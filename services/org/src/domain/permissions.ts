@@ -81,6 +81,8 @@ export const PERMISSIONS: Readonly<Record<Operation, Permission>> = {
   listApiKeys: members('key.list', 'account', OWN),
   revokeApiKey: members('key.revoke', 'account', OWN),
   createJoinToken: members('node.token', 'node-join', ALL),
+  listJoinTokens: members('node.token.list', 'node-join', OWN),
+  revokeJoinToken: members('node.token.revoke', 'node-join', OWN),
   redeemJoinToken: services('node.join', 'registry'),
   createPolicy: members('policy.create', 'account', OWN),
   listPolicies: members('policy.list', 'read', ALL),

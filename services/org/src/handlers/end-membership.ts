@@ -1,5 +1,6 @@
-/** What a member leaves behind, by leaving or being removed: keys, tokens, invites, workspaces, seats. */
+/** What a member leaves behind, by leaving or being removed: keys, tokens, invites, workspaces, seats, machines. */
 
+import { addDeparture } from '../store/departures.ts';
 import { endJoinTokens } from '../store/join-tokens.ts';
 import { billingDue } from '../store/orgs.ts';
 import type { Act } from './act.ts';
@@ -9,6 +10,7 @@ import { revokeTokens } from './revoke-tokens.ts';
 export async function endMembership(act: Act, user: string): Promise<number> {
   const { query, org, nowMs } = act;
   await query('delete from memberships where org = $1 and user_id = $2', [org.id, user]);
+  await addDeparture(query, org.id, user, nowMs);
   await query(
     'update api_keys set revoked_at_ms = $3 where org = $1 and user_id = $2 and revoked_at_ms is null',
     [org.id, user, nowMs],

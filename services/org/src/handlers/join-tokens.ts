@@ -66,8 +66,8 @@ export async function redeemJoinToken(
   const hash = hashSecret(request.joinToken);
   const now = nowMs(parts.clock);
   const by = { service, action: PERMISSIONS.redeemJoinToken.action, peer: call.peer };
-  const org = await parts.joinTokens.spend(hash, request.publicKey, now, by);
-  if (org !== undefined) return { org, user: '' };
+  const spent = await parts.joinTokens.spend(hash, request.publicKey, now, by);
+  if (spent !== undefined) return spent;
   const token = await parts.joinTokens.byHash(hash);
   // A closed org's tokens look like none.
   if (token === undefined || token.orgStatus !== 'active') throw invalidJoinToken();
@@ -87,5 +87,5 @@ export async function redeemJoinToken(
     });
     throw why;
   }
-  return { org: token.org, user: '' };
+  return { org: token.org, user: token.createdBy };
 }

@@ -40,6 +40,8 @@ export const JoinToken = defineEntity({
     usedAtMs: moment().strictNullable(),
     /** Public key of the machine that joined with it. */
     usedBy: text().strictNullable(),
+    /** Somebody ended it before anybody joined with it. */
+    revokedAtMs: moment().strictNullable(),
   },
 });
 export type JoinTokenRow = InferEntity<typeof JoinToken>;

@@ -102,6 +102,13 @@ export const FormerMembership = defineEntity({
   },
 });
 
+/** Who was a member and is none any more; the newest of each org. */
+export const FormerMember = defineEntity({
+  name: 'FormerMember',
+  tableName: 'departures',
+  properties: { org: text().primary(), userId: text().primary(), atMs: moment() },
+});
+
 export const Invite = defineEntity({
   name: 'Invite',
   tableName: 'invites',
@@ -214,6 +221,7 @@ export const entities = [
   User,
   Membership,
   FormerMembership,
+  FormerMember,
   Invite,
   Mail,
   Workspace,

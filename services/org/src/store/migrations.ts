@@ -44,7 +44,19 @@ class CreateTables extends Migration {
   }
 }
 
+class FollowMachines extends Migration {
+  override up(): void {
+    this.addSql(`create table departures (
+      org text not null,
+      user_id text not null,
+      at_ms bigint not null,
+      primary key (org, user_id))`);
+    this.addSql('alter table join_tokens add column revoked_at_ms bigint');
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '001-create-tables', class: CreateTables },
   { name: '002-tenants', class: Tenants },
+  { name: '003-follow-machines', class: FollowMachines },
 ];

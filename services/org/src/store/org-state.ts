@@ -3,6 +3,7 @@
 import type { OrgState } from '@fleetwire/gen/access';
 import type { StoreTransaction } from '@fleetwire/store';
 import { limitsInForce } from '../domain/plan-limits.ts';
+import { departuresOf } from './departures.ts';
 import { memberCount, type OrgRecord } from './orgs.ts';
 import { enabledPolicies } from './policies.ts';
 import { assignmentsOf } from './workspaces.ts';
@@ -42,7 +43,7 @@ export async function orgState(
       user: row.user_id,
       suspended: row.status === 'suspended',
     })),
-    departed: [],
+    departed: await departuresOf(query, id),
     deletion: org.deletion,
     // To the end, since the registry's word changes no version.
     clearing: org.status === 'deleting' && org.deletion_step !== 'cancel_subscription',

@@ -11,6 +11,21 @@ export function requireNode(caller: Caller): { node: string; org: string } {
   });
 }
 
+/** The org and the user of a person with scope admin; throws SCOPE_MISSING. */
+export function requireAdmin(caller: Caller): { org: string; user: string } {
+  if (caller.kind === 'user' && caller.scopes.includes('admin'))
+    return { org: caller.org, user: caller.subject };
+  throw new FleetwireError(
+    'permission_denied',
+    'SCOPE_MISSING',
+    'this call is for people with the scope admin',
+    {
+      help: 'Use an API key that has it; an admin can make one.',
+      details: { needed: 'admin', present: caller.scopes.join(',') },
+    },
+  );
+}
+
 const READING = ['read', 'send', 'admin'];
 
 /**

@@ -26,6 +26,32 @@ export function checkNonce(secret: Uint8Array, node: string, nonce: Uint8Array, 
   if (Number(bytes.readBigUInt64BE(0)) <= nowMs) throw invalid('it has expired');
 }
 
+/**
+ * Nonces that were used here, so that a HELLO that somebody has listened to is no good to them. Of more than `max` within
+ * their life the oldest are forgotten.
+ */
+export class UsedNonces {
+  readonly #max: number;
+  /** The seal, which is different for each, to when it lapses; oldest first. */
+  readonly #used = new Map<string, number>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Throws CHALLENGE_INVALID when it was used already. Gives what makes it usable again. */
+  use(nonce: Uint8Array, nowMs: number): () => void {
+    const key = Buffer.from(nonce.subarray(HEAD)).toString('base64');
+    if (this.#used.has(key)) throw invalid('it was used already');
+    for (const [known, untilMs] of this.#used) {
+      if (untilMs > nowMs && this.#used.size < this.#max) break;
+      this.#used.delete(known);
+    }
+    this.#used.set(key, Number(Buffer.from(nonce).readBigUInt64BE(0)));
+    return () => void this.#used.delete(key);
+  }
+}
+
 function seal(secret: Uint8Array, node: string, head: Uint8Array): Buffer {
   return createHmac('sha256', secret).update(`hello:${node}:`).update(head).digest();
 }

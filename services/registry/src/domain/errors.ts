@@ -9,6 +9,56 @@ export const nodeUnknown = (): FleetwireError =>
     help: 'Join again with a new join token.',
   });
 
+/** For somebody who named a node: `nearest` are names of their org. */
+export const nodeNotFound = (named: string, nearest: readonly string[]): FleetwireError =>
+  new FleetwireError('not_found', 'NODE_UNKNOWN', `there is no node "${printable(named)}" in your org`, {
+    ...(nearest.length === 0 ? {} : { help: `Did you mean ${nearest.join(' or ')}?` }),
+    details: { suggestions: nearest.join(',') },
+  });
+
+export const nodeRemoved = (): FleetwireError =>
+  new FleetwireError('failed_precondition', 'NODE_REMOVED', 'this node was removed from its org', {
+    help: 'Join again with a new key: remove the folder of the node, and use a new join token.',
+  });
+
+export const keyRetired = (): FleetwireError =>
+  new FleetwireError(
+    'failed_precondition',
+    'KEY_RETIRED',
+    'this node has another key since its last rotation',
+    {
+      help: 'Use the folder of the node as it is now, not a copy of before; or join again with a new key.',
+    },
+  );
+
+export const ownerDeparted = (): FleetwireError =>
+  new FleetwireError('failed_precondition', 'OWNER_DEPARTED', 'the owner of this node has left the org', {
+    help: 'Have an admin of the org adopt the node, or remove it.',
+  });
+
+export const identityInUse = (holder: string, retryAfterMs: number): FleetwireError =>
+  new FleetwireError('failed_precondition', 'IDENTITY_IN_USE', 'another machine is this node at the moment', {
+    help: 'End the other one, or join this machine as a node of its own: remove its copied folder.',
+    details: { holder },
+    retryAfterMs,
+  });
+
+export const helloTooOften = (retryAfterMs: number): FleetwireError =>
+  new FleetwireError('resource_exhausted', 'HELLO_TOO_OFTEN', 'this node says HELLO too often', {
+    help: 'Look into why its connection does not last.',
+    retryAfterMs,
+  });
+
+export const keyInUse = (): FleetwireError =>
+  new FleetwireError(
+    'already_exists',
+    'KEY_IN_USE',
+    'the new key was used before, or the old one is not in use',
+    {
+      help: 'Make a new key, and sign with the one that the node has now.',
+    },
+  );
+
 export const nodeNameTaken = (name: string, suggestion: string | undefined): FleetwireError =>
   new FleetwireError('already_exists', 'NODE_NAME_TAKEN', `another machine of your org is called "${name}"`, {
     help:
@@ -67,10 +117,13 @@ export const signatureInvalid = (): FleetwireError =>
     },
   );
 
-/** Throws PROTOCOL_UNSUPPORTED unless the node speaks ours. */
-export function checkProtocol(protocol: string): void {
-  if (PROTOCOL_VERSIONS.includes(Number(protocol))) return;
-  const message = `protocol version "${printable(protocol)}" is not spoken here`;
+/** The newest version that both speak; a node that names no others speaks `newest` alone. Throws PROTOCOL_UNSUPPORTED. */
+export function checkProtocol(newest: string, spoken: readonly number[] = []): number {
+  const theirs = spoken.length === 0 ? [Number(newest)] : spoken;
+  const common = PROTOCOL_VERSIONS.filter((version) => theirs.includes(version));
+  if (common.length > 0) return Math.max(...common);
+  const named = spoken.length === 0 ? newest : spoken.slice(0, 10).join(', ');
+  const message = `protocol version "${printable(named)}" is not spoken here`;
   throw new FleetwireError('failed_precondition', 'PROTOCOL_UNSUPPORTED', message, {
     help: `Use a version of the node that speaks protocol ${PROTOCOL_VERSION}.`,
     details: { supported: PROTOCOL_VERSIONS.join(',') },

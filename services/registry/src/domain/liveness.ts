@@ -7,15 +7,41 @@ export function statusOf(lastSeenAtMs: number, nowMs: number, livenessMs: number
   return nowMs - lastSeenAtMs < livenessMs ? 'online' : 'offline';
 }
 
-/** When nodes were last heard of by this replica, and what of it is not written yet. */
+/** When nodes were last heard of, as far as this replica knows, and what of it is not written yet. */
 export class LastSeen {
   readonly #seen = new Map<string, number>();
+  /** When they said that they leave. */
+  readonly #left = new Map<string, number>();
   readonly #unwritten = new Set<string>();
 
+  /** This replica has heard of it. */
   note(node: string, atMs: number): void {
     if ((this.#seen.get(node) ?? 0) >= atMs) return;
     this.#seen.set(node, atMs);
     this.#unwritten.add(node);
+  }
+
+  /** Another replica has, and has written it. */
+  learn(node: string, atMs: number, leftAtMs: number): void {
+    if ((this.#seen.get(node) ?? 0) < atMs) this.#seen.set(node, atMs);
+    if (leftAtMs > 0) this.leave(node, leftAtMs);
+  }
+
+  /** It said so at this moment: offline until it is heard of later. */
+  leave(node: string, atMs: number): void {
+    if ((this.#left.get(node) ?? 0) < atMs) this.#left.set(node, atMs);
+  }
+
+  forget(node: string): void {
+    this.#seen.delete(node);
+    this.#left.delete(node);
+    this.#unwritten.delete(node);
+  }
+
+  /** As `statusOf`, and offline when it has left since. */
+  status(node: string, writtenAtMs: number, nowMs: number, livenessMs: number): Status {
+    const atMs = this.latest(node, writtenAtMs);
+    return (this.#left.get(node) ?? 0) >= atMs ? 'offline' : statusOf(atMs, nowMs, livenessMs);
   }
 
   /** The later one of what is in memory and what was written. */
@@ -43,6 +69,7 @@ export class LastSeen {
   prune(beforeMs: number): void {
     for (const [node, atMs] of this.#seen)
       if (atMs < beforeMs && !this.#unwritten.has(node)) this.#seen.delete(node);
+    for (const [node, atMs] of this.#left) if (atMs < beforeMs) this.#left.delete(node);
   }
 
   get unwritten(): number {

@@ -12,7 +12,9 @@ export interface ClearParts {
   readonly agents: Pick<AgentRows, 'byIds'>;
   readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
   /** Shuts the nodes of the org out of the broker: all credentials given to them until now. Can be repeated. */
-  readonly revoke: (org: string) => Promise<void>;
+  readonly revoke: (org: string) => Promise<unknown>;
+  /** Takes the entries of these keys away whose node is gone. */
+  readonly removeNodeRoutes?: (keys: readonly string[]) => Promise<unknown>;
   readonly consumers: Pick<Broker['consumers'], 'remove'>;
   /** Rows that one statement removes. */
   readonly batch: { readonly agents: number; readonly nodes: number };
@@ -51,6 +53,8 @@ export async function clearOrg(
     await orgs.removeNodes(nodes.map(({ id }) => id));
   }
   if (!mayGoOn()) return false;
-  await removeGone(parts, await routes.keysOf(org));
+  const keys = await routes.keysOf(org);
+  await removeGone(parts, keys);
+  await parts.removeNodeRoutes?.(keys);
   return mayGoOn();
 }

@@ -1,6 +1,7 @@
 /** NATS credentials for nodes, signed with the key of their org, in an account that the servers hold. */
 
 import {
+  FOR_GOOD_S,
   loadOrgKeys,
   mintNodeUser,
   type OrgIssuer,
@@ -11,12 +12,13 @@ import {
 import { asFleetwireError, type Clock, FleetwireError, nowMs, pause } from '@fleetwire/kernel';
 import type { OrgAccounts } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
+import { nodeRemoved } from '../domain/errors.ts';
 import type { MintCredentials } from './parts.ts';
 
 export interface MintingOptions {
   /** Undefined: a single-tenant server without accounts. */
   readonly keysDir: string | undefined;
-  readonly accounts: Pick<OrgAccounts, 'ensure' | 'mounted'>;
+  readonly accounts: Pick<OrgAccounts, 'ensure' | 'mounted' | 'revokedUntil'>;
   readonly lifetimeMs: number;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn'>;
@@ -37,7 +39,7 @@ interface KnownOrg {
 /**
  * Keys are read again for an org that is not known yet: bootstrap may have added it, else its keys are derived.
  * The servers hold its account then; for an org that bootstrap knows it goes on when they cannot be asked. Rejects
- * failed_precondition ORG_KEYS_MISSING, unavailable ACCOUNT_NOT_READY.
+ * failed_precondition ORG_KEYS_MISSING or NODE_REMOVED, unavailable ACCOUNT_NOT_READY.
  */
 export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOptions): MintCredentials {
   if (keysDir === undefined) return async () => ({ jwt: '', expiresAtMs: 0 });
@@ -55,12 +57,16 @@ export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOp
       return 0;
     }
   };
-  return async ({ id: node, org, publicKey, partition, shard }) => {
+  return async ({ id: node, org, publicKey, partition, shard, issuedAfterS = 0 }) => {
     const its = known.get(org) ?? knownOrg(await loadOrgKeys(keysDir), org);
     const { signing } = its;
     known.set(org, its);
     if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
-    await issuedLaterThan(org, await ensured(org, its));
+    const allUntilS = await ensured(org, its);
+    const untilS = Math.max(allUntilS, accounts.revokedUntil(org, publicKey), issuedAfterS);
+    // The servers know better than a database that was restored.
+    if (untilS >= FOR_GOOD_S) throw nodeRemoved();
+    await issuedLaterThan(org, untilS);
     return mintNodeUser({ signing, org, node, publicKey, partition, shard, lifetimeMs, nowMs: nowMs(clock) });
   };
 }

@@ -12,7 +12,6 @@ import { foldName, isId, isName, nearestNames, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { agentUnknown } from '../domain/errors.ts';
-import { statusOf } from '../domain/liveness.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { RegistryParts } from './parts.ts';
 
@@ -62,7 +61,7 @@ export function shownAgent(parts: RegistryParts, agent: PlacedAgent): Agent {
     name: agent.name,
     node: agent.node,
     nodeName: agent.nodeName,
-    status: statusOf(lastSeenAtMs, nowMs(parts.clock), parts.config.liveness_ms),
+    status: parts.lastSeen.status(agent.node, lastSeenAtMs, nowMs(parts.clock), parts.config.liveness_ms),
     adapter: agent.adapter,
     registeredAtMs: agent.registeredAtMs,
     lastSeenAtMs,

@@ -1,41 +1,48 @@
-/**
- * Heartbeats: core NATS requests, shared by all registries; the answer brings the time, in time new credentials, and what
- * of the org's tokens is revoked.
- */
+/** Heartbeats: core NATS requests, shared by all registries; bounded in number and size, each answered with what is new. */
 
 import type { Broker, CoreMessage, Subscription } from '@fleetwire/broker';
 import { filters, heartbeatSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
-import { trustDigest } from '@fleetwire/identity';
-import { asFleetwireError, nowMs } from '@fleetwire/kernel';
-import { isClosed } from '../domain/orgs.ts';
-import type { KnownNodes } from './known-nodes.ts';
-import type { RegistryParts } from './parts.ts';
+import { asFleetwireError, type Clock } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { RegistryConfig } from '../config.ts';
+import { Allowance } from '../domain/allowance.ts';
+
+export interface HeartbeatsOptions {
+  readonly answer: (beat: Heartbeat, from: { org: string; node: string }) => Promise<HeartbeatReply>;
+  readonly broker: Pick<Broker, 'subscribe'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly config: Pick<
+    RegistryConfig,
+    'heartbeats_max' | 'heartbeats_burst' | 'heartbeats_every_ms' | 'known_nodes_max'
+  >;
+}
 
 const QUEUE = 'registry';
-
-type HeartbeatParts = Pick<
-  RegistryParts,
-  'lastSeen' | 'mint' | 'clock' | 'log' | 'config' | 'orgs' | 'jwks'
-> & {
-  readonly known: KnownNodes;
-  readonly broker: Pick<Broker, 'subscribe'>;
-};
+/** One with all facts that are allowed is smaller. */
+const BYTES_MAX = 64 * 1024;
+const SAY_AGAIN_MS = 60_000;
 
 export class Heartbeats {
   readonly name = 'heartbeats';
-  readonly #parts: HeartbeatParts;
+  readonly #options: HeartbeatsOptions;
+  readonly #allowed: Allowance;
   readonly #underway = new Set<Promise<void>>();
   #subscription: Subscription | undefined;
   #unanswered = 0;
+  #malformed = 0;
+  #saidAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: HeartbeatParts) {
-    this.#parts = parts;
+  constructor(options: HeartbeatsOptions) {
+    const { heartbeats_burst: burst, heartbeats_every_ms: everyMs, known_nodes_max: max } = options.config;
+    this.#options = options;
+    this.#allowed = new Allowance({ burst, everyMs, max });
   }
 
   start(): void {
-    this.#subscription = this.#parts.broker.subscribe(filters.allHeartbeats, (m) => this.#take(m), {
+    this.#subscription = this.#options.broker.subscribe(filters.allHeartbeats, (m) => this.#take(m), {
       queue: QUEUE,
     });
   }
@@ -50,37 +57,60 @@ export class Heartbeats {
     return this.#unanswered;
   }
 
+  /** Of these, those that could not be read. */
+  get malformed(): number {
+    return this.#malformed;
+  }
+
   #take(message: CoreMessage): void {
-    if (this.#underway.size >= this.#parts.config.heartbeats_max) {
+    const { config, clock, log, answer } = this.#options;
+    const from = heartbeatSubject.parse(message.subject);
+    if (from === undefined) {
+      this.#refuse(message, 'no such subject');
+      return;
+    }
+    if (this.#underway.size >= config.heartbeats_max) {
       this.#unanswered++;
       return;
     }
-    const work = this.#answer(message).catch((error: unknown) => {
+    const tooMany = this.#allowed.take(from.node, clock.monotonicMs());
+    if (tooMany !== undefined) {
       this.#unanswered++;
-      this.#parts.log.warn({ err: asFleetwireError(error) }, 'a heartbeat was not answered');
-    });
+      if (tooMany.first) log.warn(from, 'a node sends too many heartbeats');
+      return;
+    }
+    const beat = decoded(message.data);
+    if (beat === undefined || beat.node !== from.node) {
+      this.#refuse(message, 'it cannot be read');
+      return;
+    }
+    const work = answer(beat, from)
+      .then((reply) => void message.respond(encode(HeartbeatReply, reply)))
+      .catch((error: unknown) => {
+        this.#unanswered++;
+        log.warn({ err: asFleetwireError(error) }, 'a heartbeat was not answered');
+      });
     this.#underway.add(work);
     void work.finally(() => this.#underway.delete(work));
   }
 
-  async #answer(message: CoreMessage): Promise<void> {
-    const from = heartbeatSubject.parse(message.subject);
-    if (from === undefined) return;
-    const beat = Heartbeat.decode(message.data);
-    const node = await this.#parts.known.get(from.node);
-    const org = this.#parts.orgs.get(from.org);
-    const known = node !== null && node.org === from.org && !isClosed(org);
-    if (known) this.#parts.lastSeen.note(node.id, nowMs(this.#parts.clock));
-    const userJwt = known ? await this.#renewal(node, beat.credentialsLeftS) : '';
-    const brokerTimeUs = this.#parts.clock.nowUs();
-    const told = { revocations: org?.state.revocations ?? [], orgStatus: org?.status ?? '' };
-    const digest = trustDigest(this.#parts.jwks());
-    const reply = { brokerTimeUs, userJwt, known, ...told, trustDigest: digest };
-    message.respond(encode(HeartbeatReply, HeartbeatReply.fromPartial(reply)));
+  /** Counted, and said once a minute. */
+  #refuse({ subject, data }: CoreMessage, why: string): void {
+    this.#unanswered++;
+    this.#malformed++;
+    const now = this.#options.clock.monotonicMs();
+    if (now - this.#saidAtMs < SAY_AGAIN_MS) return;
+    this.#saidAtMs = now;
+    const fields = { subject: subject.slice(0, 200), bytes: data.length, why, malformed: this.#malformed };
+    this.#options.log.warn(fields, 'a heartbeat is malformed');
   }
+}
 
-  async #renewal(node: Parameters<RegistryParts['mint']>[0], leftS: number): Promise<string> {
-    if (leftS >= this.#parts.config.credentials_ttl_s / 2) return '';
-    return (await this.#parts.mint(node)).jwt;
+function decoded(data: Uint8Array): Heartbeat | undefined {
+  if (data.length > BYTES_MAX) return undefined;
+  try {
+    return Heartbeat.decode(data);
+  } catch {
+    return undefined;
   }
 }

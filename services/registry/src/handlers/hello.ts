@@ -1,4 +1,4 @@
-/** Challenge and Hello: a node proves that it holds its private key and gets what it needs to work. */
+/** Challenge and Hello: a node and its hub prove to each other who they are, and the node gets what it needs to work. */
 
 import {
   type ChallengeRequest,
@@ -6,12 +6,27 @@ import {
   type HelloRequest,
   HelloResponse,
 } from '@fleetwire/gen/registry';
-import { verifyNodeSignature } from '@fleetwire/identity';
-import { nowMs } from '@fleetwire/kernel';
+import { hubKeyOf, proveHub, verifyNodeSignature } from '@fleetwire/identity';
+import { FleetwireError, nowMs } from '@fleetwire/kernel';
 import { checkNonce, makeNonce } from '../domain/challenge.ts';
-import { checkProtocol, nodeUnknown, signatureInvalid } from '../domain/errors.ts';
+import {
+  checkProtocol,
+  helloTooOften,
+  keyRetired,
+  nodeRemoved,
+  nodeUnknown,
+  ownerDeparted,
+  signatureInvalid,
+} from '../domain/errors.ts';
+import { cleaned, cleanedFacts } from '../domain/node-facts.ts';
 import { requireOpen } from '../domain/orgs.ts';
+import type { NodeRow } from '../store/entities.ts';
+import { takeIdentity } from './identity-claims.ts';
+import { tellPresence } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
+
+const CHALLENGE_BYTES = 32;
+export const MOVING_MAX = 1000;
 
 /** Says nothing about whether the node exists, and costs no query. */
 export function challenge(parts: RegistryParts, request: ChallengeRequest): ChallengeResponse {
@@ -21,24 +36,77 @@ export function challenge(parts: RegistryParts, request: ChallengeRequest): Chal
 
 export async function hello(parts: RegistryParts, request: HelloRequest): Promise<HelloResponse> {
   const now = nowMs(parts.clock);
-  checkProtocol(request.protocol);
+  const protocol = checkProtocol(request.protocol, request.protocols);
   checkNonce(parts.secret, request.node, request.nonce, now);
-  const node = await parts.nodes.byId(request.node);
-  if (node === null) throw nodeUnknown();
-  if (!verifyNodeSignature(node.publicKey, request.nonce, request.signature)) throw signatureInvalid();
-  requireOpen(parts.orgs, node.org);
-  const [credentials, token] = await Promise.all([
+  checkChallenge(request.challenge);
+  const { node, publicKey } = await proven(parts, request, now);
+  const unused = parts.nonces.use(request.nonce, now);
+  try {
+    requireOpen(parts.orgs, node.org);
+    if (node.shutOut !== '') throw ownerDeparted();
+    admitHello(parts, node, request.machine);
+    return await welcome(parts, request, { ...node, publicKey }, protocol);
+  } catch (error) {
+    // The same signed nonce may be sent again: nothing came of it.
+    unused();
+    throw error;
+  }
+}
+
+/** The node, and which of its keys has signed. */
+async function proven(
+  parts: RegistryParts,
+  { node: id, nonce, signature }: HelloRequest,
+  now: number,
+): Promise<{ node: NodeRow; publicKey: string }> {
+  const node = await parts.known.fresh(id);
+  const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, nonce, signature);
+  if (node !== null && signedBy(node.publicKey)) return { node, publicKey: node.publicKey };
+  if (node !== null && signedBy(node.oldPublicKey)) {
+    if (node.oldKeyUntilMs <= now) throw keyRetired();
+    return { node, publicKey: node.oldPublicKey! };
+  }
+  const gone = (await parts.nodeKeys.ofNode(id)).find(({ publicKey }) => signedBy(publicKey));
+  if (gone?.reason === 'removed') throw nodeRemoved();
+  if (gone?.reason === 'retired') throw keyRetired();
+  throw node === null ? nodeUnknown() : signatureInvalid();
+}
+
+/** Of each machine by itself, so that one that is refused takes nothing from the one that holds the identity. */
+function admitHello(parts: RegistryParts, node: NodeRow, machine: string): void {
+  const refused = parts.hellos.take(`${node.id} ${cleaned(machine)}`, parts.clock.monotonicMs());
+  if (refused === undefined) return;
+  if (refused.first) parts.log.warn({ node: node.name, org: node.org }, 'a node says HELLO too often');
+  throw helloTooOften(refused.waitMs);
+}
+
+async function welcome(
+  parts: RegistryParts,
+  request: HelloRequest,
+  node: NodeRow,
+  protocol: number,
+): Promise<HelloResponse> {
+  const { config, clock } = parts;
+  const routed = await takeIdentity(parts, node, {
+    version: cleaned(request.version),
+    platform: cleaned(request.platform),
+    protocol,
+    instance: cleaned(request.instance),
+    machine: cleaned(request.machine, 128),
+    host: cleaned(request.host, 128),
+    facts: request.facts && cleanedFacts(request.facts),
+  });
+  const lifetimeMs = config.node_token_ttl_s * 1000;
+  const [credentials, token, signing, moving, roster] = await Promise.all([
     parts.mint(node),
-    parts.tokens.sign({
-      sub: node.id,
-      org: node.org,
-      scopes: ['node'],
-      lifetimeMs: parts.config.node_token_ttl_s * 1000,
-    }),
-    parts.nodes.greeted(node.id, shortened(request.version), shortened(request.platform)),
+    parts.tokens.sign({ sub: node.id, org: node.org, scopes: ['node'], lifetimeMs }),
+    protocol < 2 ? undefined : parts.hub(node.org),
+    protocol < 2 ? [] : parts.nodeState.movingFrom(node.id, MOVING_MAX),
+    protocol < 2 ? undefined : parts.nodeState.rosterDigest(node.id),
+    tellPresence(parts, [routed]),
   ]);
-  parts.lastSeen.note(node.id, now);
-  return HelloResponse.fromPartial({
+  await stillWelcome(parts, node);
+  const base = {
     userJwt: credentials.jwt,
     userJwtExpiresAtMs: credentials.expiresAtMs,
     natsUrls: [...parts.natsUrls],
@@ -46,14 +114,40 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
     shard: node.shard,
     nodeToken: token.token,
     nodeTokenExpiresAtMs: token.expiresAtMs,
-    brokerTimeUs: parts.clock.nowUs(),
+    brokerTimeUs: clock.nowUs(),
     org: node.org,
     nodeName: node.name,
     trust: parts.jwks(),
+  };
+  if (protocol < 2) return HelloResponse.fromPartial(base);
+  const { node: id, challenge, nonce } = request;
+  const proves = signing !== undefined && challenge.length > 0;
+  return HelloResponse.fromPartial({
+    ...base,
+    protocol,
+    ...(proves ? { challengeResponse: proveHub(signing, { node: id, challenge, nonce }) } : {}),
+    hubKey: signing === undefined ? '' : hubKeyOf(signing),
+    heartbeatMs: config.heartbeat_ms,
+    livenessMs: config.liveness_ms,
+    draining: node.draining,
+    moving: moving.map(({ agent, epoch }) => ({ agent, epoch })),
+    // A node without instance says nothing of its agents yet.
+    rosterDiffers: request.instance !== '' && roster !== undefined && roster.digest !== request.rosterDigest,
   });
 }
 
-/** Free text of the node's, shown to people: bounded, and without control characters. */
-function shortened(text: string): string {
-  return text.replace(/\p{C}/gu, '').slice(0, 64);
+/** Whoever shuts a node out revokes what was issued until then: what was issued in the meantime must not go out. */
+async function stillWelcome(parts: RegistryParts, { id, publicKey }: NodeRow): Promise<void> {
+  const now = await parts.known.fresh(id);
+  if (now === null) throw nodeRemoved();
+  if (now.shutOut !== '') throw ownerDeparted();
+  if (now.publicKey !== publicKey && now.oldPublicKey !== publicKey) throw keyRetired();
+}
+
+function checkChallenge(bytes: Uint8Array): void {
+  if (bytes.length === 0 || bytes.length === CHALLENGE_BYTES) return;
+  const message = `the challenge to the hub has ${bytes.length} bytes`;
+  throw new FleetwireError('invalid_argument', 'INVALID_CHALLENGE', message, {
+    help: `Send ${CHALLENGE_BYTES} random bytes, fresh for each HELLO.`,
+  });
 }

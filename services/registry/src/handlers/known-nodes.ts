@@ -33,6 +33,23 @@ export class KnownNodes {
     }
   }
 
+  /** As it is in the store now; what is remembered while that cannot be read. Waits for no reading that began before. */
+  async fresh(id: string): Promise<NodeRow | null> {
+    try {
+      return this.#remember(id, await this.#options.load(id));
+    } catch (error) {
+      const known = this.#known.get(id);
+      if (known) return known.node;
+      throw error;
+    }
+  }
+
+  /** Somebody has written the row: it is read again unless it is remembered as of this revision. */
+  changed(id: string, revision: number): void {
+    const known = this.#known.get(id);
+    if (known !== undefined && known.node.revision !== revision) known.readAtMs = Number.NEGATIVE_INFINITY;
+  }
+
   #load(id: string): Promise<NodeRow | null> {
     const underway = this.#loading.get(id);
     if (underway) return underway;

@@ -1,11 +1,11 @@
 /** ListNodes. */
 
-import { type ListNodesRequest, type ListNodesResponse, Node } from '@fleetwire/gen/registry';
+import type { ListNodesRequest, ListNodesResponse, Node } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { isName, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
-import { statusOf } from '../domain/liveness.ts';
+import { shownFacts } from '../domain/node-facts.ts';
 import type { NodeRow } from '../store/entities.ts';
 import type { RegistryParts } from './parts.ts';
 
@@ -21,19 +21,43 @@ export async function listNodes(
     size,
     (node) => node.folded,
   );
-  return { nodes: shown.map((node) => shownNode(parts, node)), nextPageToken };
+  const moves = await parts.nodeState.movesOf(shown.map(({ id }) => id));
+  return { nodes: shown.map((node) => shownNode(parts, node, moves.get(node.id))), nextPageToken };
 }
 
-function shownNode(parts: RegistryParts, node: NodeRow): Node {
+export function shownNode(parts: RegistryParts, node: NodeRow, moving = 0): Node {
+  const now = nowMs(parts.clock);
   const lastSeenAtMs = parts.lastSeen.latest(node.id, node.lastSeenAtMs);
-  return Node.fromPartial({
+  const presence =
+    node.leftAtMs >= lastSeenAtMs
+      ? 'offline'
+      : parts.lastSeen.status(node.id, lastSeenAtMs, now, parts.config.liveness_ms);
+  const draining = node.draining && presence === 'online' ? 'draining' : presence;
+  return {
     id: node.id,
     name: node.name,
-    status: statusOf(lastSeenAtMs, nowMs(parts.clock), parts.config.liveness_ms),
+    status: node.shutOut === '' ? draining : 'shut_out',
     version: node.version,
     platform: node.platform,
     joinedAtMs: node.joinedAtMs,
     lastSeenAtMs,
     agents: node.agents,
-  });
+    owner: node.owner,
+    protocol: node.protocol,
+    host: node.host,
+    facts: shownFacts(node.facts),
+    draining: node.draining,
+    rotating: node.rotate,
+    contender: contenderOf(node, now, parts.config.contender_ms),
+    moving,
+  };
+}
+
+/** Who else tried to be this node lately; empty: nobody. */
+export function contenderOf(
+  node: Pick<NodeRow, 'contender' | 'contenderAtMs'>,
+  nowMs: number,
+  tellMs: number,
+): string {
+  return nowMs - node.contenderAtMs < tellMs ? node.contender : '';
 }

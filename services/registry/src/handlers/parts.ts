@@ -8,19 +8,44 @@ import type { RpcClient } from '@fleetwire/rpc';
 import type { Orgs } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
+import type { Allowance } from '../domain/allowance.ts';
+import type { UsedNonces } from '../domain/challenge.ts';
 import type { LastSeen } from '../domain/liveness.ts';
+import type { NodeRoutes } from '../routing/node-routes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
+import type { NodeKeys } from '../store/node-keys.ts';
+import type { NodeState } from '../store/node-state.ts';
 import type { NodeRows } from '../store/nodes.ts';
+import type { Announcer } from './announcer.ts';
+import type { HubKeys } from './hub-keys.ts';
+import type { KnownNodes } from './known-nodes.ts';
 
 /** Makes NATS credentials for a node; `jwt` is empty on a server without accounts. */
 export type MintCredentials = (
-  node: Pick<NodeRow, 'id' | 'org' | 'publicKey' | 'partition' | 'shard'>,
+  node: Pick<NodeRow, 'id' | 'org' | 'publicKey' | 'partition' | 'shard'> &
+    Partial<Pick<NodeRow, 'issuedAfterS'>>,
 ) => Promise<{ jwt: string; expiresAtMs: number }>;
 
 export interface RegistryParts {
   readonly nodes: NodeRows;
+  readonly nodeState: NodeState;
+  readonly nodeKeys: NodeKeys;
+  readonly nodeRoutes: NodeRoutes;
+  /** What is remembered of nodes between heartbeats. */
+  readonly known: KnownNodes;
+  readonly nonces: UsedNonces;
+  /** HELLOs of each machine of a node. */
+  readonly hellos: Allowance;
+  readonly hub: HubKeys;
+  readonly announcer: Announcer;
+  /** Has a node send a heartbeat, since its answer has news: now, and once every replica knows. Never throws. */
+  readonly nudge: (org: string, node: string, why: string) => void;
+  /** Completes removals, rotations and shut-outs of an org at the broker. Can be repeated. */
+  readonly settleKeys: (org: string) => Promise<unknown>;
+  /** Revision of the routing table of an org. */
+  readonly syncRevision?: (org: string) => number;
   readonly agents: AgentRows;
   readonly routes: RouteTable;
   readonly lastSeen: LastSeen;

@@ -1,7 +1,7 @@
-/** Shutting the nodes of an org out of the broker: the servers refuse all credentials that they were given until now. */
+/** Shutting nodes out of the broker, all of an org or those with certain keys: the servers refuse what they were given. */
 
 import type { OrgAccess } from '@fleetwire/access';
-import { loadOrgKeys, signingOfOrg } from '@fleetwire/identity';
+import { loadOrgKeys, type Revocations, signingOfOrg } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { OrgAccounts, OrgDirectory } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
@@ -10,7 +10,7 @@ import { isClosed } from '../domain/orgs.ts';
 export interface RevokingOptions {
   /** Undefined: a single-tenant server without accounts. */
   readonly keysDir: string | undefined;
-  readonly accounts: Pick<OrgAccounts, 'revokeAll' | 'mounted'>;
+  readonly accounts: Pick<OrgAccounts, 'revokeAll' | 'revoke' | 'mounted'>;
   readonly log: Pick<Logger, 'warn'>;
 }
 
@@ -30,30 +30,37 @@ export function forgetReopened(
   });
 }
 
+/** Without `keys`: all credentials issued to nodes of the org until now. Can be repeated. */
+export type RevokeNodes = (org: string, keys?: Revocations) => Promise<boolean>;
+
 /**
- * Resolves when the servers hold the revocation, or, said once, when there is no way to tell them: then the credentials work
- * until they end. Rejects unavailable ACCOUNT_NOT_READY or REVOCATION_OVERWRITTEN.
+ * Resolves when the servers hold the revocation (true also where they keep no accounts on purpose), or with false, said once,
+ * when there is no way to tell them: then the credentials work until they end. Rejects unavailable ACCOUNT_NOT_READY or
+ * REVOCATION_OVERWRITTEN.
  */
-export function revoking(options: RevokingOptions): (org: string) => Promise<void> {
+export function revoking(options: RevokingOptions): RevokeNodes {
   const { keysDir, accounts, log } = options;
   let said = false;
-  const cannot = (why: string): void => {
+  const cannot = (why: string): boolean => {
     if (!said)
-      log.warn({ why }, 'nodes of deleted orgs keep their credentials for NATS until these have expired');
+      log.warn({ why }, 'nodes that are shut out keep their credentials for NATS until these have expired');
     said = true;
+    return false;
   };
-  return async (org) => {
-    if (keysDir === undefined) return cannot('the servers keep no accounts');
+  return async (org, keys) => {
+    if (keysDir === undefined) return !cannot('the servers keep no accounts');
     if (!accounts.mounted) return cannot('nats/sys.creds of the keys folder is not mounted');
-    const keys = await loadOrgKeys(keysDir);
-    if (keys.issuer === undefined) return cannot('org-signing.json has no issuer: run bootstrap');
-    const signing = signingOfOrg(keys, org)!;
+    const { issuer, own } = await loadOrgKeys(keysDir);
+    if (issuer === undefined) return cannot('org-signing.json has no issuer: run bootstrap');
+    const account = { id: org, ...signingOfOrg({ issuer, own }, org)! };
     try {
       // By this machine's clock, which also says when credentials were issued.
-      await accounts.revokeAll(keys.issuer, { id: org, ...signing }, Date.now());
+      if (keys === undefined) await accounts.revokeAll(issuer, account, Date.now());
+      else await accounts.revoke(issuer, account, keys);
+      return true;
     } catch (error) {
       if (asFleetwireError(error).reason !== 'NATS_WITHOUT_ACCOUNTS') throw error;
-      cannot('the servers keep no accounts');
+      return cannot('the servers keep no accounts');
     }
   };
 }

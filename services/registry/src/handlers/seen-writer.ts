@@ -4,11 +4,13 @@ import { asFleetwireError, type Clock, nowMs, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
-import type { NodeRows } from '../store/nodes.ts';
+import type { NodeRows, RoutedNode } from '../store/nodes.ts';
 
 export interface SeenWriterOptions {
   readonly lastSeen: LastSeen;
   readonly nodes: Pick<NodeRows, 'seen'>;
+  /** Of nodes that came online by what was written. Never rejects. */
+  readonly cameOnline: (nodes: readonly RoutedNode[]) => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly config: Pick<RegistryConfig, 'flush_ms' | 'flush_rows' | 'liveness_ms'>;
@@ -49,7 +51,7 @@ export class SeenWriter {
     while (lastSeen.unwritten > 0) {
       const batch = lastSeen.take(config.flush_rows);
       try {
-        await nodes.seen(batch, silentSinceMs);
+        await this.#options.cameOnline(await nodes.seen(batch, silentSinceMs));
       } catch (error) {
         lastSeen.giveBack(batch);
         log.warn({ err: asFleetwireError(error), nodes: batch.length }, 'last seen cannot be written now');

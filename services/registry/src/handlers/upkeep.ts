@@ -11,6 +11,10 @@ export interface UpkeepOptions {
   readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
+  /** Keys that lapse, removals that were cut short. */
+  readonly keys: (over: AbortSignal) => Promise<unknown>;
+  /** The entries of nodes, and what the servers know of removed keys; as often as `reconcile`. */
+  readonly reconcileNodes: (over: AbortSignal) => Promise<unknown>;
   /** Tells what orgs have. */
   readonly usage: (over: AbortSignal) => Promise<unknown>;
   readonly clock: Clock;
@@ -67,6 +71,7 @@ export class Upkeep {
       while (lease.valid() && !over.aborted) {
         await this.#attempt('routing table', () => this.#reconcileIfDue(over));
         await this.#attempt('sweep', () => this.#sweep());
+        await this.#attempt('keys', () => this.#options.keys(over));
         await this.#attempt('usage', () => this.#tellUsageIfDue(over));
         await pause(config.sweep_ms, over);
       }
@@ -82,6 +87,7 @@ export class Upkeep {
     if (started - this.#reconciledAtMs < config.reconcile_ms) return;
     this.#reconciledAtMs = started;
     try {
+      await this.#options.reconcileNodes(over);
       const done = await this.#options.reconcile(over);
       if (done.put > 0 || done.removed > 0) log.info(done, 'the routing table was corrected');
     } catch (error) {

@@ -1,6 +1,6 @@
 /** Makes the routing table say what PostgreSQL says, while agents come and go. */
 
-import { routeKey } from '@fleetwire/contract';
+import { parseRouteKey, routeKey } from '@fleetwire/contract';
 import type { Route } from '@fleetwire/gen/message';
 import { slices } from '@fleetwire/kernel';
 import { diffRoutes } from '../domain/route-diff.ts';
@@ -63,7 +63,8 @@ async function wantedRoutes(agents: Pick<AgentRows, 'scan'>): Promise<Map<string
 /** Removes those of the entries whose agent is not in PostgreSQL (any more); gives how many. */
 export async function removeGone(parts: RemovalParts, keys: readonly string[]): Promise<number> {
   let removed = 0;
-  for (const page of slices(keys, PAGE)) {
+  const ofAgents = keys.filter((key) => parseRouteKey(key)?.kind !== 'node');
+  for (const page of slices(ofAgents, PAGE)) {
     const ids = page.map((key) => key.slice(key.indexOf('.') + 1));
     const present = new Set((await parts.agents.byIds(ids)).map((row) => routeKey(row.org, row.id)));
     const gone = page.filter((key) => !present.has(key));

@@ -1,7 +1,7 @@
 /** Writes the routing table: one entry for each agent in a key-value bucket that routers and nodes watch. */
 
 import type { Bucket, WatchEntry } from '@fleetwire/broker';
-import { routeKey } from '@fleetwire/contract';
+import { parseRouteKey, routeKey } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Route } from '@fleetwire/gen/message';
 import { FleetwireError } from '@fleetwire/kernel';
@@ -63,6 +63,7 @@ export class RouteTable {
     const read = Promise.withResolvers<void>();
     const giveUp = () => read.reject(over.reason);
     const onEntry = ({ key, value, revision }: WatchEntry) => {
+      if (parseRouteKey(key)?.kind === 'node') return;
       if (value === undefined) found.delete(key);
       else found.set(key, { route: decodeRoute(value), revision });
     };

@@ -4,6 +4,14 @@ import { defineEntity, type InferEntity, p } from '@fleetwire/store';
 
 const text = () => p.string().columnType('text');
 
+/** As a node has told, checked. */
+export interface StoredFacts {
+  readonly capabilities?: readonly string[];
+  readonly tools?: readonly string[];
+  readonly cpus?: number;
+  readonly memoryBytes?: number;
+}
+
 export const Node = defineEntity({
   name: 'Node',
   tableName: 'nodes',
@@ -27,9 +35,50 @@ export const Node = defineEntity({
     lastSeenAtMs: p.bigint('number'),
     /** Deletions of its org before it joined. */
     deletion: p.bigint('number').defaultRaw('0'),
+    /** Id of the user to whom it belongs, and since when; empty: not known. */
+    owner: text().default(''),
+    ownedAtMs: p.bigint('number').defaultRaw('0'),
+    protocol: p.integer().default(1),
+    host: text().default(''),
+    /** Of the process that is this node; empty: not told. */
+    instance: text().default(''),
+    machine: text().default(''),
+    /** Who else tried to be this node, in words, and when last. */
+    contender: text().default(''),
+    contenderAtMs: p.bigint('number').defaultRaw('0'),
+    facts: p.json<StoredFacts>().defaultRaw(`'{}'`),
+    draining: p.boolean().default(false),
+    /** When it said that it leaves; what was heard of it later counts. */
+    leftAtMs: p.bigint('number').defaultRaw('0'),
+    /** Why it may not come in; empty: it may. */
+    shutOut: text().default(''),
+    /** It is to rotate its key. */
+    rotate: p.boolean().default(false),
+    /** Taken until oldKeyUntilMs. */
+    oldPublicKey: text().nullable(),
+    oldKeyUntilMs: p.bigint('number').defaultRaw('0'),
+    /** Credentials issued until then (Unix seconds) do not work. */
+    issuedAfterS: p.bigint('number').defaultRaw('0'),
+    /** Of its entry in the routing table, from the sequence route_epochs. */
+    epoch: p.bigint('number').defaultRaw('0'),
+    /** Grows with what is remembered between heartbeats. */
+    revision: p.integer().default(0),
+    /** Grows with every change of its agents, by a trigger. */
+    roster: p.bigint('number').defaultRaw('0'),
+    /** When the row was written, by PostgreSQL's clock, by a trigger. */
+    notedAtMs: p.bigint('number').defaultRaw('0'),
   },
   uniques: [{ name: 'nodes_org_name', properties: ['org', 'folded'] }],
-  indexes: [{ name: 'nodes_last_seen', properties: ['status', 'lastSeenAtMs'] }],
+  indexes: [
+    { name: 'nodes_last_seen', properties: ['status', 'lastSeenAtMs'] },
+    { name: 'nodes_noted', properties: ['notedAtMs'] },
+    { name: 'nodes_owner', properties: ['org', 'owner'] },
+    {
+      name: 'nodes_old_key',
+      properties: ['oldKeyUntilMs'],
+      expression: 'create index nodes_old_key on nodes (old_key_until_ms) where old_public_key is not null',
+    },
+  ],
 });
 export type NodeRow = InferEntity<typeof Node>;
 
@@ -51,6 +100,33 @@ export const Agent = defineEntity({
 });
 export type AgentRow = InferEntity<typeof Agent>;
 
+/** Keys of nodes that the servers are to refuse. */
+export const RemovedKey = defineEntity({
+  name: 'RemovedKey',
+  tableName: 'removed_keys',
+  properties: {
+    publicKey: text().primary(),
+    org: text().index('removed_keys_org'),
+    node: text().index('removed_keys_node'),
+    shard: p.integer(),
+    /** removed or retired, for good; shut_out: only what was issued until then. */
+    reason: text(),
+    removedAtMs: p.bigint('number').index('removed_keys_removed'),
+    /** Unix seconds; see FOR_GOOD_S. */
+    untilS: p.bigint('number'),
+    /** The servers have it. */
+    told: p.boolean(),
+  },
+  indexes: [
+    {
+      name: 'removed_keys_untold',
+      properties: ['org'],
+      expression: 'create index removed_keys_untold on removed_keys (org) where not told',
+    },
+  ],
+});
+export type RemovedKeyRow = InferEntity<typeof RemovedKey>;
+
 /** Locked by what must not happen twice at once in an org. */
 export const Org = defineEntity({
   name: 'Org',
@@ -71,4 +147,4 @@ export const Secret = defineEntity({
   },
 });
 
-export const entities = [Node, Agent, Org, Secret];
+export const entities = [Node, Agent, RemovedKey, Org, Secret];

@@ -49,6 +49,20 @@ class FollowOrgs extends Migration {
   }
 }
 
+/** By PostgreSQL's own clock, so that replicas find what has changed since they looked, whoever changed it. */
+const NODE_NOTED = `create function node_noted() returns trigger language plpgsql as $$
+  begin
+    new.noted_at_ms := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+    return new;
+  end $$`;
+
+/** Whoever adds or takes agents counts them at their node: by this what is remembered of its roster is told from stale. */
+const ROSTER_CHANGED = `create function roster_changed() returns trigger language plpgsql as $$
+  begin
+    new.roster := old.roster + 1;
+    return new;
+  end $$`;
+
 /** Owners, facts, keys and moves of nodes; what agents say of themselves; channels and groups. */
 class FollowMachines extends Migration {
   override up(): void {
@@ -67,14 +81,36 @@ class FollowMachines extends Migration {
       add column rotate boolean not null default false,
       add column old_public_key text,
       add column old_key_until_ms bigint not null default 0,
-      add column epoch bigint not null default 0`);
+      add column owned_at_ms bigint not null default 0,
+      add column issued_after_s bigint not null default 0,
+      add column epoch bigint not null default 0,
+      add column revision integer not null default 0,
+      add column roster bigint not null default 0,
+      add column noted_at_ms bigint not null default 0`);
+    this.addSql('create index nodes_noted on nodes (noted_at_ms)');
+    this.addSql('create index nodes_owner on nodes (org, owner)');
+    this.addSql('create index nodes_old_key on nodes (old_key_until_ms) where old_public_key is not null');
+    this.addSql(NODE_NOTED);
+    this.addSql(
+      'create trigger nodes_noted before insert or update on nodes for each row execute function node_noted()',
+    );
+    this.addSql(ROSTER_CHANGED);
+    this.addSql(
+      'create trigger nodes_roster before update of agents on nodes for each row execute function roster_changed()',
+    );
     this.addSql(`create table removed_keys (
       public_key text not null primary key,
       org text not null,
       node text not null,
+      shard integer not null,
       reason text not null,
-      removed_at_ms bigint not null)`);
+      removed_at_ms bigint not null,
+      until_s bigint not null,
+      told boolean not null)`);
     this.addSql('create index removed_keys_org on removed_keys (org)');
+    this.addSql('create index removed_keys_node on removed_keys (node)');
+    this.addSql('create index removed_keys_removed on removed_keys (removed_at_ms)');
+    this.addSql('create index removed_keys_untold on removed_keys (org) where not told');
     this.addSql(`alter table agents
       add column model text not null default '',
       add column capabilities text[] not null default '{}',

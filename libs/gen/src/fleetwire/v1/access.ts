@@ -39,6 +39,10 @@ export interface OrgState {
 }
 
 export interface Departure {
+  /**
+   * Whoever acts on it goes by this alone: somebody who is invited again is another user, and a machine whose join was under
+   * way may have been written down after the moment.
+   */
   user: string;
   atMs: number;
 }

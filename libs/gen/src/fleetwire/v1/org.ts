@@ -471,6 +471,42 @@ export interface CreateJoinTokenResponse {
   expiresAtMs: number;
 }
 
+export interface JoinToken {
+  id: string;
+  /** Id of the user who made it. */
+  user: string;
+  /** open, used, revoked or expired. */
+  status: string;
+  createdAtMs: number;
+  expiresAtMs: number;
+  usedAtMs: number;
+  /** Public key of the machine that joined with it. */
+  usedBy: string;
+}
+
+export interface ListJoinTokensRequest {
+  org: string;
+  pageSize: number;
+  pageToken: string;
+  /** Of one user; empty: all that the caller may see. */
+  user: string;
+  /** Empty: all. */
+  status: string;
+}
+
+export interface ListJoinTokensResponse {
+  tokens: JoinToken[];
+  nextPageToken: string;
+}
+
+export interface RevokeJoinTokenRequest {
+  org: string;
+  id: string;
+}
+
+export interface RevokeJoinTokenResponse {
+}
+
 export interface RedeemJoinTokenRequest {
   joinToken: string;
   /** NATS public user key of the machine that joins. */
@@ -7812,6 +7848,554 @@ export const CreateJoinTokenResponse: MessageFns<CreateJoinTokenResponse> = {
   },
 };
 
+function createBaseJoinToken(): JoinToken {
+  return { id: "", user: "", status: "", createdAtMs: 0, expiresAtMs: 0, usedAtMs: 0, usedBy: "" };
+}
+
+export const JoinToken: MessageFns<JoinToken> = {
+  encode(message: JoinToken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    if (message.status !== "") {
+      writer.uint32(26).string(message.status);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(32).int64(message.createdAtMs);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(40).int64(message.expiresAtMs);
+    }
+    if (message.usedAtMs !== 0) {
+      writer.uint32(48).int64(message.usedAtMs);
+    }
+    if (message.usedBy !== "") {
+      writer.uint32(58).string(message.usedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JoinToken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJoinToken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.usedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.usedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): JoinToken {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+      createdAtMs: isSet(object.createdAtMs)
+        ? globalThis.Number(object.createdAtMs)
+        : isSet(object.created_at_ms)
+        ? globalThis.Number(object.created_at_ms)
+        : 0,
+      expiresAtMs: isSet(object.expiresAtMs)
+        ? globalThis.Number(object.expiresAtMs)
+        : isSet(object.expires_at_ms)
+        ? globalThis.Number(object.expires_at_ms)
+        : 0,
+      usedAtMs: isSet(object.usedAtMs)
+        ? globalThis.Number(object.usedAtMs)
+        : isSet(object.used_at_ms)
+        ? globalThis.Number(object.used_at_ms)
+        : 0,
+      usedBy: isSet(object.usedBy)
+        ? globalThis.String(object.usedBy)
+        : isSet(object.used_by)
+        ? globalThis.String(object.used_by)
+        : "",
+    };
+  },
+
+  toJSON(message: JoinToken): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    if (message.createdAtMs !== 0) {
+      obj.createdAtMs = Math.round(message.createdAtMs);
+    }
+    if (message.expiresAtMs !== 0) {
+      obj.expiresAtMs = Math.round(message.expiresAtMs);
+    }
+    if (message.usedAtMs !== 0) {
+      obj.usedAtMs = Math.round(message.usedAtMs);
+    }
+    if (message.usedBy !== "") {
+      obj.usedBy = message.usedBy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<JoinToken>): JoinToken {
+    return JoinToken.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<JoinToken>): JoinToken {
+    const message = createBaseJoinToken();
+    message.id = object.id ?? "";
+    message.user = object.user ?? "";
+    message.status = object.status ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.usedAtMs = object.usedAtMs ?? 0;
+    message.usedBy = object.usedBy ?? "";
+    return message;
+  },
+};
+
+function createBaseListJoinTokensRequest(): ListJoinTokensRequest {
+  return { org: "", pageSize: 0, pageToken: "", user: "", status: "" };
+}
+
+export const ListJoinTokensRequest: MessageFns<ListJoinTokensRequest> = {
+  encode(message: ListJoinTokensRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
+    if (message.status !== "") {
+      writer.uint32(42).string(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListJoinTokensRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListJoinTokensRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.status = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListJoinTokensRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      status: isSet(object.status) ? globalThis.String(object.status) : "",
+    };
+  },
+
+  toJSON(message: ListJoinTokensRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.status !== "") {
+      obj.status = message.status;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListJoinTokensRequest>): ListJoinTokensRequest {
+    return ListJoinTokensRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListJoinTokensRequest>): ListJoinTokensRequest {
+    const message = createBaseListJoinTokensRequest();
+    message.org = object.org ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.user = object.user ?? "";
+    message.status = object.status ?? "";
+    return message;
+  },
+};
+
+function createBaseListJoinTokensResponse(): ListJoinTokensResponse {
+  return { tokens: [], nextPageToken: "" };
+}
+
+export const ListJoinTokensResponse: MessageFns<ListJoinTokensResponse> = {
+  encode(message: ListJoinTokensResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tokens) {
+      JoinToken.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListJoinTokensResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListJoinTokensResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tokens.push(JoinToken.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListJoinTokensResponse {
+    return {
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => JoinToken.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListJoinTokensResponse): unknown {
+    const obj: any = {};
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens.map((e) => JoinToken.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListJoinTokensResponse>): ListJoinTokensResponse {
+    return ListJoinTokensResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListJoinTokensResponse>): ListJoinTokensResponse {
+    const message = createBaseListJoinTokensResponse();
+    message.tokens = object.tokens?.map((e) => JoinToken.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeJoinTokenRequest(): RevokeJoinTokenRequest {
+  return { org: "", id: "" };
+}
+
+export const RevokeJoinTokenRequest: MessageFns<RevokeJoinTokenRequest> = {
+  encode(message: RevokeJoinTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeJoinTokenRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeJoinTokenRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeJoinTokenRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: RevokeJoinTokenRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokeJoinTokenRequest>): RevokeJoinTokenRequest {
+    return RevokeJoinTokenRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeJoinTokenRequest>): RevokeJoinTokenRequest {
+    const message = createBaseRevokeJoinTokenRequest();
+    message.org = object.org ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeJoinTokenResponse(): RevokeJoinTokenResponse {
+  return {};
+}
+
+export const RevokeJoinTokenResponse: MessageFns<RevokeJoinTokenResponse> = {
+  encode(_: RevokeJoinTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeJoinTokenResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeJoinTokenResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RevokeJoinTokenResponse {
+    return {};
+  },
+
+  toJSON(_: RevokeJoinTokenResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokeJoinTokenResponse>): RevokeJoinTokenResponse {
+    return RevokeJoinTokenResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RevokeJoinTokenResponse>): RevokeJoinTokenResponse {
+    const message = createBaseRevokeJoinTokenResponse();
+    return message;
+  },
+};
+
 function createBaseRedeemJoinTokenRequest(): RedeemJoinTokenRequest {
   return { joinToken: "", publicKey: "" };
 }
@@ -11490,6 +12074,24 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Those that are open, and those that were spent or have ended, for 30 days. A member's own; an admin's call: all of the org. */
+    listJoinTokens: {
+      name: "ListJoinTokens",
+      requestType: ListJoinTokensRequest as typeof ListJoinTokensRequest,
+      requestStream: false,
+      responseType: ListJoinTokensResponse as typeof ListJoinTokensResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Ends an open one at once; the machine of a spent one is removed instead. Idempotent. */
+    revokeJoinToken: {
+      name: "RevokeJoinToken",
+      requestType: RevokeJoinTokenRequest as typeof RevokeJoinTokenRequest,
+      requestStream: false,
+      responseType: RevokeJoinTokenResponse as typeof RevokeJoinTokenResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Spends a join token. Idempotent for the same public key. Registry only. */
     redeemJoinToken: {
       name: "RedeemJoinToken",
@@ -11724,6 +12326,16 @@ export interface OrgServiceImplementation<CallContextExt = {}> {
     request: CreateJoinTokenRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<CreateJoinTokenResponse>>;
+  /** Those that are open, and those that were spent or have ended, for 30 days. A member's own; an admin's call: all of the org. */
+  listJoinTokens(
+    request: ListJoinTokensRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListJoinTokensResponse>>;
+  /** Ends an open one at once; the machine of a spent one is removed instead. Idempotent. */
+  revokeJoinToken(
+    request: RevokeJoinTokenRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RevokeJoinTokenResponse>>;
   /** Spends a join token. Idempotent for the same public key. Registry only. */
   redeemJoinToken(
     request: RedeemJoinTokenRequest,
@@ -11890,6 +12502,16 @@ export interface OrgServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<CreateJoinTokenRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<CreateJoinTokenResponse>;
+  /** Those that are open, and those that were spent or have ended, for 30 days. A member's own; an admin's call: all of the org. */
+  listJoinTokens(
+    request: DeepPartial<ListJoinTokensRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListJoinTokensResponse>;
+  /** Ends an open one at once; the machine of a spent one is removed instead. Idempotent. */
+  revokeJoinToken(
+    request: DeepPartial<RevokeJoinTokenRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RevokeJoinTokenResponse>;
   /** Spends a join token. Idempotent for the same public key. Registry only. */
   redeemJoinToken(
     request: DeepPartial<RedeemJoinTokenRequest>,

@@ -323,6 +323,8 @@ export interface Node {
   contender: string;
   /** Mail that is on its way to or from it, as agents. */
   moving: number;
+  /** 0 idle to 10 busy. */
+  load: number;
 }
 
 export interface ListNodesRequest {
@@ -4159,6 +4161,7 @@ function createBaseNode(): Node {
     rotating: false,
     contender: "",
     moving: 0,
+    load: 0,
   };
 }
 
@@ -4211,6 +4214,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.moving !== 0) {
       writer.uint32(128).uint32(message.moving);
+    }
+    if (message.load !== 0) {
+      writer.uint32(136).uint32(message.load);
     }
     return writer;
   },
@@ -4356,6 +4362,14 @@ export const Node: MessageFns<Node> = {
             message.moving = reader.uint32();
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.load = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4394,6 +4408,7 @@ export const Node: MessageFns<Node> = {
       rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
       contender: isSet(object.contender) ? globalThis.String(object.contender) : "",
       moving: isSet(object.moving) ? globalThis.Number(object.moving) : 0,
+      load: isSet(object.load) ? globalThis.Number(object.load) : 0,
     };
   },
 
@@ -4447,6 +4462,9 @@ export const Node: MessageFns<Node> = {
     if (message.moving !== 0) {
       obj.moving = Math.round(message.moving);
     }
+    if (message.load !== 0) {
+      obj.load = Math.round(message.load);
+    }
     return obj;
   },
 
@@ -4473,6 +4491,7 @@ export const Node: MessageFns<Node> = {
     message.rotating = object.rotating ?? false;
     message.contender = object.contender ?? "";
     message.moving = object.moving ?? 0;
+    message.load = object.load ?? 0;
     return message;
   },
 };

@@ -1,0 +1,71 @@
+/** agent list | rename | remove | move: agents of the org, wherever they live. */
+
+import type { Command } from 'commander';
+import type { Action } from '../action.ts';
+import type { CommandContext } from '../command-context.ts';
+import { allAgents, checkAgent, checkNode } from '../fleet.ts';
+import { agentDocument, agentsView } from '../fleet-documents.ts';
+import { visible } from '../output.ts';
+import { capability } from '../profile-options.ts';
+import { show, WATCH } from '../watch.ts';
+
+export function addAgentAdminCommands(agent: Command, action: Action): void {
+  agent
+    .command('list')
+    .description('all agents of the org')
+    .option('--node <node>', 'only those of this node, by name or id', checkNode)
+    .option('--capability <name>', 'only those that can do this', capability)
+    .option(...WATCH)
+    .action(action(list));
+  agent
+    .command('rename')
+    .description('give an agent another name; mail follows it')
+    .argument('<agent>', 'by name or id')
+    .argument('<name>', 'the new one, unique in the org')
+    .action(action(rename));
+  agent
+    .command('remove')
+    .description('free the name of an agent, wherever it lives; mail that waits for it goes back')
+    .argument('<agent>', 'by name or id')
+    .action(action(remove));
+  agent
+    .command('move')
+    .description('take an agent to another node, with the mail that waits for it')
+    .argument('<agent>', 'by name or id')
+    .requiredOption('--to <node>', 'by name or id', checkNode)
+    .action(action(move));
+}
+
+interface ListOptions {
+  readonly node?: string;
+  readonly capability?: string;
+  readonly watch?: boolean;
+}
+
+async function list(context: CommandContext, options: ListOptions): Promise<void> {
+  const { node = '', capability: able = '' } = options;
+  await show(context, options.watch, async () =>
+    agentsView(await allAgents(await context.hub(), { node, capability: able })),
+  );
+}
+
+async function rename(context: CommandContext, _options: object, given: string, name: string): Promise<void> {
+  const request = { agent: checkAgent(given), name };
+  checkAgent(name);
+  const { agent } = await (await context.hub()).registry.renameAgent(request);
+  context.output.result({ agent: agentDocument(agent!) }, () => `${visible(given)} is ${agent!.name} now`);
+}
+
+async function remove(context: CommandContext, _options: object, given: string): Promise<void> {
+  await (await context.hub()).registry.deregisterAgent({ agent: checkAgent(given) });
+  context.output.result({ agent: given, removed: true }, () => `${visible(given)} is removed`);
+}
+
+async function move(context: CommandContext, options: { to: string }, given: string): Promise<void> {
+  const request = { agent: checkAgent(given), toNode: options.to };
+  const { agent } = await (await context.hub()).registry.moveAgent(request);
+  context.output.result(
+    { agent: agentDocument(agent!) },
+    () => `${agent!.name} lives on ${agent!.nodeName} now${agent!.moving ? '; its mail is on the way' : ''}`,
+  );
+}

@@ -1,0 +1,161 @@
+/** who: who can be written to now, where somebody is, who can do something; by a node's word while the hub is away. */
+
+import type { DirectoryResponse } from '@fleetwire/gen/node';
+import { Agent, Node } from '@fleetwire/gen/registry';
+import { checkName, FleetwireError, foldName, isId, nearestNames, printable } from '@fleetwire/kernel';
+import type { Command } from 'commander';
+import type { Action } from '../action.ts';
+import { type CommandContext, notAnswering } from '../command-context.ts';
+import { allAgents, allNodes } from '../fleet.ts';
+import { agentDocument } from '../fleet-documents.ts';
+import type { Hub } from '../hub.ts';
+import { ago, isoOrNull } from '../output.ts';
+import { capability } from '../profile-options.ts';
+import { show, type View, WATCH } from '../watch.ts';
+
+export function addWhoCommand(program: Command, action: Action): void {
+  program
+    .command('who')
+    .description('who can be written to now; where an agent is; who can do something, best first')
+    .argument('[name]', 'of an agent, or ?CAPABILITY, between quotes')
+    .option(...WATCH)
+    .action(action(who));
+}
+
+/** What is asked for. */
+export type Wanted =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'capability'; readonly capability: string };
+
+/** Throws invalid_argument INVALID_NAME, INVALID_OPTION. */
+export function wantedOf(given: string | undefined): Wanted {
+  if (given === undefined) return { kind: 'all' };
+  if (given.startsWith('?')) return { kind: 'capability', capability: capability(given.slice(1)) };
+  if (!isId('agent', given)) checkName(given, 'agent');
+  return { kind: 'name', name: given };
+}
+
+async function who(context: CommandContext, options: { watch?: boolean }, given?: string): Promise<void> {
+  const wanted = wantedOf(given);
+  await show(context, options.watch, () => look(context, wanted));
+}
+
+async function look(context: CommandContext, wanted: Wanted): Promise<View> {
+  try {
+    return viewOf(await byHub(await context.hub(), wanted), wanted);
+  } catch (error) {
+    if (!isAway(error)) throw error;
+    // Who knows nothing of the hub says nothing of why it is away either.
+    const told = await byNode(context).catch(() => undefined);
+    if (told === undefined || told.asOfMs === 0) throw error;
+    context.output.progress(`${notAnswering(error)}; this is what a node of this machine knows`);
+    return viewOf(chosen(inDirectory(told), wanted), wanted, told);
+  }
+}
+
+/** Nobody answers, or this machine knows of no hub. */
+const isAway = (error: unknown): error is FleetwireError =>
+  error instanceof FleetwireError &&
+  (error.kind === 'unavailable' || error.kind === 'deadline_exceeded' || error.reason === 'CONTEXT_MISSING');
+
+const NODE_MS = 3000;
+
+const byNode = async (context: CommandContext): Promise<DirectoryResponse> =>
+  (await context.anyNode()).directory({}, { deadlineMs: NODE_MS });
+
+async function byHub(hub: Hub, wanted: Wanted): Promise<readonly Agent[]> {
+  if (wanted.kind === 'name') return [(await hub.registry.lookupAgent({ name: wanted.name })).agent!];
+  if (wanted.kind === 'all') return chosen({ agents: await allAgents(hub), nodes: [] }, wanted);
+  const [agents, nodes] = await Promise.all([
+    allAgents(hub, { capability: wanted.capability }),
+    allNodes(hub),
+  ]);
+  return chosen({ agents, nodes }, wanted);
+}
+
+interface Known {
+  readonly agents: readonly Agent[];
+  readonly nodes: readonly Node[];
+}
+
+/** Throws not_found UNKNOWN_AGENT. */
+export function chosen({ agents, nodes }: Known, wanted: Wanted): readonly Agent[] {
+  if (wanted.kind === 'name') return [named(agents, wanted.name)];
+  if (wanted.kind === 'all')
+    return agents.filter(({ status }) => status === 'online' || status === 'draining');
+  const able = agents.filter(({ profile }) => profile?.capabilities.includes(wanted.capability));
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const rank = (agent: Agent): readonly [number, number, number] => {
+    const node = byId.get(agent.node);
+    return [agent.status === 'online' ? 0 : 1, node?.draining === true ? 1 : 0, node?.load ?? 0];
+  };
+  return able
+    .map((agent) => ({ agent, rank: rank(agent) }))
+    .sort((a, b) => compare(a.rank, b.rank) || (foldName(a.agent.name) < foldName(b.agent.name) ? -1 : 1))
+    .map(({ agent }) => agent);
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((value, i) => value !== b[i]);
+  return at === -1 ? 0 : a[at]! - b[at]!;
+}
+
+function named(agents: readonly Agent[], wanted: string): Agent {
+  const found = agents.find(({ id, name }) => id === wanted || foldName(name) === foldName(wanted));
+  if (found !== undefined) return found;
+  const near = nearestNames(
+    wanted,
+    agents.map(({ name }) => name),
+  );
+  throw new FleetwireError(
+    'not_found',
+    'UNKNOWN_AGENT',
+    `there is no agent "${printable(wanted)}" in your org`,
+    {
+      ...(near.length === 0 ? {} : { help: `Did you mean ${near.join(' or ')}?` }),
+      details: { suggestions: near.join(',') },
+    },
+  );
+}
+
+/** Routes, as the registry would tell of them; what they do not say is empty. */
+export function inDirectory(told: DirectoryResponse): Known {
+  const nodes = told.nodes.map(({ node: id, name, online, draining, load }) =>
+    Node.fromPartial({ id, name, status: online ? 'online' : 'offline', draining, load }),
+  );
+  const status = new Map(nodes.map((node) => [node.id, node.status]));
+  const agents = told.agents.map((route) =>
+    Agent.fromPartial({
+      id: route.agent,
+      name: route.name,
+      node: route.node,
+      nodeName: route.nodeName,
+      status: route.suspended ? 'suspended' : (status.get(route.node) ?? 'offline'),
+      epoch: route.epoch,
+      moving: route.movingFrom !== '',
+      profile: { capabilities: route.capabilities },
+    }),
+  );
+  return { agents, nodes };
+}
+
+const line = (agent: Agent) => {
+  const state = [agent.status === 'online' ? '' : agent.status, agent.moving ? 'moving' : ''];
+  const said = state.filter((each) => each !== '').join(', ');
+  return `${agent.name}@${agent.nodeName}${said === '' ? '' : ` (${said})`}`;
+};
+
+function viewOf(agents: readonly Agent[], wanted: Wanted, told?: DirectoryResponse): View {
+  const nobody = wanted.kind === 'capability' ? `nobody can do ${wanted.capability}` : 'nobody is online';
+  const rows = agents.map(line);
+  const asOf = told === undefined ? undefined : { as_of: isoOrNull(told.asOfMs), current: told.current };
+  return {
+    document: { agents: agents.map(agentDocument), ...(asOf === undefined ? {} : { directory: asOf }) },
+    lines: [
+      ...(rows.length === 0 ? [nobody] : rows),
+      ...(told === undefined ? [] : [`as the hub said ${ago(told.asOfMs)}`]),
+    ],
+    rows,
+  };
+}

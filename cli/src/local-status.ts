@@ -1,0 +1,59 @@
+/** How a node of this machine is, by its folder, its process and its own word. */
+
+import type { NodeStatusResponse } from '@fleetwire/gen/node';
+import { connectNode, nodeFolder, nodeProcess, readNode, runningNode } from './local-nodes.ts';
+import { counted, visible } from './output.ts';
+
+export interface LocalStatus {
+  /** Of its folder. */
+  readonly name: string;
+  /** Link to the hub: connecting, active, refused, disconnected; else starting, stopped (on purpose), crashed, not answering. */
+  readonly state: string;
+  /** Empty while it does not run. */
+  readonly address: string;
+  readonly pid: number | undefined;
+  /** What it says itself; undefined while it says nothing. */
+  readonly told: NodeStatusResponse | undefined;
+}
+
+const ANSWER_MS = 2000;
+
+/** Never rejects. */
+export async function localStatus(dataFolder: string, name: string): Promise<LocalStatus> {
+  const folder = nodeFolder(dataFolder, name);
+  const pid = nodeProcess(folder)?.pid;
+  const status = (state: string, address = '', told?: NodeStatusResponse): LocalStatus => {
+    return { name, state, address, pid, told };
+  };
+  if (pid === undefined) return status((await readNode(folder)) === undefined ? 'stopped' : 'crashed');
+  const node = await runningNode(folder);
+  if (node === undefined) return status('starting');
+  const client = connectNode(node);
+  try {
+    const told = await client.nodeStatus({}, { deadlineMs: ANSWER_MS });
+    return status(told.hub, node.address, told);
+  } catch {
+    return status('not answering', node.address);
+  } finally {
+    client.close();
+  }
+}
+
+/** In a line: what it holds, and why it has no link to the hub. */
+export function statusDetail({ told }: LocalStatus): string {
+  if (told === undefined) return '';
+  const { agents, outboxDepth, inboxDepth, hub, hubError } = told;
+  const counts = `${counted(agents, 'agent')}, ${outboxDepth} to send, ${inboxDepth} to deliver`;
+  return hubError === '' || hub === 'active' ? counts : `${counts}; ${hubError}`;
+}
+
+/** What people should know besides, a line each. */
+export function statusNotes({ name, told }: LocalStatus): string[] {
+  if (told === undefined) return [];
+  const notes = [
+    told.name === '' || told.name === name ? '' : `called ${told.name} in its org`,
+    told.draining ? 'draining: it takes no new agents' : '',
+    told.contender === '' ? '' : `its identity was used elsewhere and refused: ${told.contender}`,
+  ];
+  return notes.filter((note) => note !== '').map((note) => `! ${visible(`${name}: ${note}`)}`);
+}

@@ -1,0 +1,52 @@
+/** How often each of many may do something: a bucket of tokens each, of which only so many are remembered. */
+
+export interface AllowanceOptions {
+  /** At once. */
+  readonly burst: number;
+  /** Milliseconds until there is one more. */
+  readonly everyMs: number;
+  /** Remembered at most; who was forgotten starts afresh. */
+  readonly max: number;
+}
+
+interface Used {
+  /** When its bucket is full again, milliseconds of a monotonic clock. */
+  fullAtMs: number;
+  /** It was refused since it last had something. */
+  refused: boolean;
+}
+
+export class Allowance {
+  readonly #options: AllowanceOptions;
+  /** Least recently used first. */
+  readonly #used = new Map<string, Used>();
+  #refused = 0;
+
+  constructor(options: AllowanceOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined: it may. Else how long to wait, and whether this is the first refusal of an episode. */
+  take(who: string, nowMs: number): { readonly waitMs: number; readonly first: boolean } | undefined {
+    const { burst, everyMs, max } = this.#options;
+    const used = this.#used.get(who) ?? { fullAtMs: nowMs, refused: false };
+    this.#used.delete(who);
+    this.#used.set(who, used);
+    if (this.#used.size > max) this.#used.delete(this.#used.keys().next().value!);
+    const fullAtMs = Math.max(used.fullAtMs, nowMs) + everyMs;
+    const waitMs = Math.ceil(fullAtMs - nowMs - burst * everyMs);
+    if (waitMs <= 0) {
+      Object.assign(used, { fullAtMs, refused: false });
+      return undefined;
+    }
+    this.#refused++;
+    const first = !used.refused;
+    used.refused = true;
+    return { waitMs, first };
+  }
+
+  /** Refusals since the start. */
+  get refused(): number {
+    return this.#refused;
+  }
+}

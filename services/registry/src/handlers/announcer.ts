@@ -1,0 +1,108 @@
+/** Tells what happens to nodes and agents as events: after the fact, as well as that goes, never in anybody's way. */
+
+import type { Broker } from '@fleetwire/broker';
+import { eventSubject } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
+import { Event } from '@fleetwire/gen/event';
+import { asFleetwireError, backoffMs, type Clock, nowMs, pause } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+
+export interface AnnouncerOptions {
+  readonly publish: Broker['store'];
+  readonly clock: Clock;
+  readonly log: Pick<Logger, 'warn'>;
+  /** Events that wait; of more the oldest are dropped. Default 1000. */
+  readonly max?: number;
+}
+
+export interface Told {
+  readonly org: string;
+  /** The last token of the subject, such as node_joined. */
+  readonly name: string;
+  /** What it is about: an id. */
+  readonly target: string;
+  /** Id of a user, or `registry`. */
+  readonly actor: string;
+  readonly details?: Record<string, string>;
+  /** The same for the same fact, whoever tells it. */
+  readonly id: string;
+}
+
+const SERVICE = 'registry';
+const MAX = 1000;
+const TRIES = 3;
+const AGAIN = { initialMs: 100, maxMs: 2000 } as const;
+
+export class Announcer {
+  readonly name = 'events';
+  readonly #options: AnnouncerOptions;
+  readonly #stopping = new AbortController();
+  #waiting: Event[] = [];
+  #telling: Promise<void> | undefined;
+  #dropped = 0;
+  #said = false;
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    // Works whenever there is something to tell.
+  }
+
+  /** Events that were not told, since the start. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** At once; it is told by and by, in order. */
+  tell({ details = {}, ...event }: Told): void {
+    const atMs = nowMs(this.#options.clock);
+    this.#waiting.push({ ...event, service: SERVICE, atMs, details, usage: undefined });
+    if (this.#waiting.length > (this.#options.max ?? MAX)) {
+      this.#waiting.shift();
+      this.#drop(new Error('too many wait'));
+    }
+    this.#telling ??= this.#work().finally(() => {
+      this.#telling = undefined;
+    });
+  }
+
+  /** Resolves when what waits is told or given up. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#telling;
+  }
+
+  async #work(): Promise<void> {
+    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
+      try {
+        await this.#publish(event);
+        this.#said = false;
+      } catch (error) {
+        this.#drop(error);
+      }
+    }
+  }
+
+  async #publish(event: Event): Promise<void> {
+    const { org, service, name, id } = event;
+    for (let tries = 0; ; tries++) {
+      try {
+        const subject = eventSubject.build({ org, service, name });
+        await this.#options.publish(subject, encode(Event, event), { msgId: id });
+        return;
+      } catch (error) {
+        if (tries === TRIES - 1 || this.#stopping.signal.aborted) throw error;
+        await pause(backoffMs(AGAIN, tries), this.#stopping.signal);
+      }
+    }
+  }
+
+  #drop(error: unknown): void {
+    this.#dropped++;
+    if (!this.#said)
+      this.#options.log.warn({ err: asFleetwireError(error) }, 'events of the registry are not told');
+    this.#said = true;
+  }
+}

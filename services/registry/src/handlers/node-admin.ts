@@ -1,0 +1,124 @@
+/** DrainNode, RemoveNode, RequestKeyRotation, AdoptNode: what an admin of an org does to its nodes. */
+
+import type {
+  AdoptNodeRequest,
+  AdoptNodeResponse,
+  DrainNodeRequest,
+  DrainNodeResponse,
+  RemoveNodeRequest,
+  RemoveNodeResponse,
+  RequestKeyRotationRequest,
+  RequestKeyRotationResponse,
+} from '@fleetwire/gen/registry';
+import type { Caller } from '@fleetwire/identity';
+import { foldName, isId, isName, nearestNames, nowMs, slices } from '@fleetwire/kernel';
+import { requireAdmin } from '../domain/callers.ts';
+import { nodeNotFound } from '../domain/errors.ts';
+import type { NodeRow } from '../store/entities.ts';
+import { shownNode } from './list-nodes.ts';
+import { tellOfNode } from './node-news.ts';
+import type { RegistryParts } from './parts.ts';
+
+const AT_ONCE = 16;
+
+export async function drainNode(
+  parts: RegistryParts,
+  { node: named, undo }: DrainNodeRequest,
+  caller: Caller,
+): Promise<DrainNodeResponse> {
+  const { org, user } = requireAdmin(caller);
+  const node = await namedNode(parts, org, named);
+  const changed = await parts.nodeState.drain(node.id, !undo);
+  const now = (await parts.known.fresh(node.id)) ?? node;
+  await parts.nodeRoutes.ensure(changed ?? now);
+  if (changed !== undefined) {
+    tellOfNode(parts, 'node_draining', node, changed.epoch, {
+      actor: user,
+      details: { draining: String(!undo) },
+    });
+    parts.nudge(org, node.id, 'drain');
+  }
+  return { node: shownNode(parts, now) };
+}
+
+export async function requestKeyRotation(
+  parts: RegistryParts,
+  { node: named }: RequestKeyRotationRequest,
+  caller: Caller,
+): Promise<RequestKeyRotationResponse> {
+  const { org } = requireAdmin(caller);
+  const node = await namedNode(parts, org, named);
+  await parts.nodeState.askRotation(node.id);
+  parts.nudge(org, node.id, 'rotate');
+  return { node: shownNode(parts, (await parts.known.fresh(node.id)) ?? node) };
+}
+
+/** The node is the caller's from now on, and welcome again when it was shut out because its owner left. */
+export async function adoptNode(
+  parts: RegistryParts,
+  { node: named }: AdoptNodeRequest,
+  caller: Caller,
+): Promise<AdoptNodeResponse> {
+  const { org, user } = requireAdmin(caller);
+  const node = await namedNode(parts, org, named);
+  const adopted = await parts.nodeState.adopt(node.id, user, nowMs(parts.clock));
+  if (adopted === undefined) throw nodeNotFound(named, []);
+  const details = { owner_before: node.owner };
+  const mark = `${user}-${node.revision}`;
+  tellOfNode(parts, 'node_adopted', node, mark, { actor: user, details });
+  return { node: shownNode(parts, (await parts.known.fresh(node.id)) ?? node) };
+}
+
+/**
+ * One transaction decides; what follows (entries of the table, the servers, the consumer) is completed by upkeep when it is
+ * cut short, or by repeating the call with the node's id.
+ */
+export async function removeNode(
+  parts: RegistryParts,
+  { node: named }: RemoveNodeRequest,
+  caller: Caller,
+): Promise<RemoveNodeResponse> {
+  const { org, user } = requireAdmin(caller);
+  if (await removedBefore(parts, org, named)) {
+    await parts.nodeRoutes.remove(org, named);
+    await parts.settleKeys(org);
+    return { agents: 0 };
+  }
+  const { id, name } = await namedNode(parts, org, named);
+  const removal = await parts.nodeKeys.removeNode(org, id, nowMs(parts.clock));
+  if (removal === undefined) throw nodeNotFound(named, []);
+  await parts.known.fresh(id);
+  parts.lastSeen.forget(id);
+  const { agents } = removal;
+  tellOfNode(parts, 'node_removed', { id, org, name }, 0, {
+    actor: user,
+    details: { agents: String(agents.length) },
+  });
+  parts.nudge(org, id, 'removed');
+  // The servers first: it must not send on, whatever the table still says.
+  await parts.settleKeys(org);
+  await parts.nodeRoutes.remove(org, id);
+  for (const some of slices(agents, AT_ONCE))
+    await Promise.all(some.map((agent) => parts.routes.remove(org, agent)));
+  return { agents: agents.length };
+}
+
+async function removedBefore(parts: RegistryParts, org: string, named: string): Promise<boolean> {
+  if (!isId('node', named) || (await parts.nodes.byId(named)) !== null) return false;
+  const keys = await parts.nodeKeys.ofNode(named);
+  return keys.some((key) => key.org === org && key.reason === 'removed');
+}
+
+/** By id or name; throws NODE_UNKNOWN, the same for one of another org. */
+export async function namedNode(parts: RegistryParts, org: string, named: string): Promise<NodeRow> {
+  const node = isId('node', named)
+    ? await parts.nodes.byId(named)
+    : isName(named)
+      ? await parts.nodes.byName(org, foldName(named))
+      : null;
+  if (node !== null && node.org === org) return node;
+  if (!isName(named)) throw nodeNotFound(named, []);
+  const slack = Math.max(1, Math.floor(named.length / 3));
+  const names = await parts.nodes.namesLike(org, named.length, slack, parts.config.suggest_scan);
+  throw nodeNotFound(named, nearestNames(named, names));
+}

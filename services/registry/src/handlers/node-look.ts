@@ -1,0 +1,88 @@
+/** What other replicas have written of nodes, looked for each second: so every replica answers alike. */
+
+import { asFleetwireError, nowMs as brokerMs, type Clock, pause } from '@fleetwire/kernel';
+import type { Logger } from '@fleetwire/telemetry';
+import type { LastSeen } from '../domain/liveness.ts';
+import type { MovingRow, NodeState } from '../store/node-state.ts';
+import type { KnownNodes } from './known-nodes.ts';
+import type { Rosters } from './rosters.ts';
+
+export interface NodeLookOptions {
+  readonly state: Pick<NodeState, 'changedSince' | 'removedSince' | 'moving'>;
+  readonly lastSeen: LastSeen;
+  readonly known: Pick<KnownNodes, 'changed'>;
+  readonly rosters: Pick<Rosters, 'changed'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly lookMs: number;
+}
+
+/** A write shows up when it commits, with the moment at which it was made: longer than any of ours takes. */
+const OVERLAP_MS = 3000;
+/** Removals are looked for so far back, since they are noted by another clock. */
+const REMOVED_MS = 60_000;
+/** Of no row. */
+const GONE = -1;
+const MOVING_MAX = 10_000;
+const MOVING_OF_NODE_MAX = 1000;
+
+export class NodeLook {
+  readonly name = 'node look';
+  readonly #options: NodeLookOptions;
+  readonly #stopping = new AbortController();
+  #moving: ReadonlyMap<string, MovingRow[]> = new Map();
+  #sinceMs = 0;
+  #loop: Promise<void> = Promise.resolve();
+  #away = false;
+
+  constructor(options: NodeLookOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  /** Agents that have left this node and whose mail it is to hand over, as of the last look. */
+  movingFrom(node: string): readonly MovingRow[] {
+    return this.#moving.get(node)?.slice(0, MOVING_OF_NODE_MAX) ?? [];
+  }
+
+  /** Rejects while PostgreSQL is away. */
+  async once(): Promise<void> {
+    const { state, lastSeen, known, rosters } = this.#options;
+    const { nowMs, nodes } = await state.changedSince(this.#sinceMs);
+    for (const { id, lastSeenAtMs, leftAtMs, revision, roster } of nodes) {
+      lastSeen.learn(id, lastSeenAtMs, leftAtMs);
+      known.changed(id, revision);
+      rosters.changed(id, roster);
+    }
+    for (const id of await state.removedSince(brokerMs(this.#options.clock) - REMOVED_MS)) {
+      known.changed(id, GONE);
+      lastSeen.forget(id);
+    }
+    this.#moving = Map.groupBy(await state.moving(MOVING_MAX), ({ node }) => node);
+    this.#sinceMs = nowMs - OVERLAP_MS;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await pause(this.#options.lookMs, signal);
+      if (signal.aborted) return;
+      try {
+        await this.once();
+        this.#away = false;
+      } catch (error) {
+        if (!this.#away)
+          this.#options.log.warn({ err: asFleetwireError(error) }, 'nodes cannot be looked at now');
+        this.#away = true;
+      }
+    }
+  }
+}

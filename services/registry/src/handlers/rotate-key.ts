@@ -1,0 +1,38 @@
+/** RotateKey: a node changes its key; the one before is taken for a while, so that nothing is cut off. */
+
+import type { RotateKeyRequest, RotateKeyResponse } from '@fleetwire/gen/registry';
+import { type Caller, rotationBytes, verifyNodeSignature } from '@fleetwire/identity';
+import { nowMs } from '@fleetwire/kernel';
+import { requireNode } from '../domain/callers.ts';
+import { checkNonce } from '../domain/challenge.ts';
+import { checkPublicKey, keyInUse, nodeUnknown, ownerDeparted, signatureInvalid } from '../domain/errors.ts';
+import { requireOpen } from '../domain/orgs.ts';
+import { tellOfNode } from './node-news.ts';
+import type { RegistryParts } from './parts.ts';
+
+/** Repeating it with the key that the node has got by it gives the same answer. */
+export async function rotateKey(
+  parts: RegistryParts,
+  request: RotateKeyRequest,
+  caller: Caller,
+): Promise<RotateKeyResponse> {
+  const { node: id, org } = requireNode(caller);
+  const { nonce, newPublicKey: to, signature, newSignature } = request;
+  const now = nowMs(parts.clock);
+  requireOpen(parts.orgs, org);
+  checkPublicKey(to);
+  checkNonce(parts.secret, id, nonce, now);
+  const node = await parts.nodes.byId(id);
+  if (node === null || node.org !== org) throw nodeUnknown();
+  if (node.shutOut !== '') throw ownerDeparted();
+  const bytes = rotationBytes(id, nonce, to);
+  if (!verifyNodeSignature(to, bytes, newSignature)) throw signatureInvalid();
+  const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, bytes, signature);
+  if (node.publicKey === to && signedBy(node.oldPublicKey)) return { oldKeyUntilMs: node.oldKeyUntilMs };
+  if (!signedBy(node.publicKey)) throw signatureInvalid();
+  const untilMs = now + parts.config.key_overlap_s * 1000;
+  if (!(await parts.nodeKeys.rotate({ node: id, from: node.publicKey, to, untilMs }, now))) throw keyInUse();
+  await parts.known.fresh(id);
+  tellOfNode(parts, 'node_key_rotated', node, to, { details: { old_key_until_ms: String(untilMs) } });
+  return { oldKeyUntilMs: untilMs };
+}

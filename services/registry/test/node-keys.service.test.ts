@@ -1,0 +1,225 @@
+/**
+ * Goal: a node that is removed, rotated or shut out stays out, whatever is restarted, restored or cut short, and one that is
+ * adopted comes in again. Method: two replicas, a server in operator mode with real connections of nodes, its folder and
+ * PostgreSQL's tables put back to what they were before.
+ */
+
+import assert from 'node:assert/strict';
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Broker } from '@fleetwire/broker';
+import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
+import { createNodeKey, rotationBytes, signWithNodeKey } from '@fleetwire/identity';
+import type { RunningService } from '@fleetwire/runtime';
+import { openStore } from '@fleetwire/store';
+import { eventually } from '@fleetwire/testkit';
+import { after, before, describe, it } from 'mocha';
+import { nodeKeys } from '../src/store/node-keys.ts';
+import {
+  beatAs,
+  greet,
+  greetAs,
+  OWN_SCHEMA,
+  type RegistryClient,
+  type RegistryWorld,
+  reasonOf,
+  startRegistryWorld,
+  type TestNode,
+} from './fixture.ts';
+
+const SETTINGS = { look_ms: 50, key_overlap_s: 2, reconcile_ms: 500, credentials_ttl_s: 3600 };
+
+describe('keys of nodes', function () {
+  this.timeout(90_000);
+  let world: RegistryWorld;
+  let one: RunningService;
+  let two: RunningService;
+  let admin: RegistryClient;
+  let org: string;
+  before(async () => {
+    world = await startRegistryWorld();
+    [one, two] = await Promise.all([world.start(SETTINGS), world.start(SETTINGS)]);
+    org = world.orgs[0];
+    admin = await world.asUser(two, ['admin']);
+    await world.events('');
+  });
+  after(() => world?.[Symbol.asyncDispose]());
+
+  const dropped = (broker: Broker) => new Promise<void>((done) => void broker.onDisconnect(() => done()));
+  const refused = (node: TestNode) => reasonOf(world.nodeBroker(node, node.welcome.userJwt, 0));
+  const told = async (name: string, target: string) =>
+    eventually(async () => (await world.events(target)).some((event) => event.name === name));
+
+  it('removed: it is out at once and for good, with its agents, and its mail stays to be returned', async () => {
+    const node = await world.node(one, 'removed');
+    const { agent } = await node.client.registerAgent({ name: 'tenant', adapter: 'stream' });
+    await node.client.openInbox({});
+    const subject = inboxSubject.build({ shard: 0, org, node: node.id, agent: agent!.id });
+    const router = await world.broker();
+    await router.store(subject, new Uint8Array(3), { msgId: 'waits' });
+    const neighbour = await world.nodeBroker(await world.node(two, 'neighbour'));
+    const broker = await world.nodeBroker(node);
+    const out = dropped(broker);
+    assert.equal(
+      await reasonOf((await world.asUser(one, ['send'])).removeNode({ node: 'removed' })),
+      'SCOPE_MISSING',
+    );
+    assert.equal(await reasonOf(admin.removeNode({ node: 'remove' })), 'NODE_UNKNOWN');
+    const stranger = await world.asUser(one, ['admin'], world.orgs[1]);
+    assert.equal(await reasonOf(stranger.removeNode({ node: node.id })), 'NODE_UNKNOWN');
+    assert.deepEqual(await admin.removeNode({ node: 'Removed' }), { agents: 1 });
+    await out;
+    assert.ok(neighbour.connected());
+    assert.equal(await refused(node), 'NATS_REFUSED');
+    assert.deepEqual(await admin.removeNode({ node: node.id }), { agents: 0 }, 'again');
+    for (const service of [one, two]) {
+      assert.equal(await reasonOf(greet(world.client(service), node.id, node.seed)), 'NODE_REMOVED');
+      const again = { joinToken: org, nodeName: 'removed', publicKey: node.publicKey };
+      assert.equal(await reasonOf(world.client(service).join(again)), 'NODE_REMOVED');
+    }
+    const other = createNodeKey();
+    assert.equal(
+      await reasonOf(greet(world.client(one), node.id, other.seed)),
+      'NODE_UNKNOWN',
+      'not to strangers',
+    );
+    assert.equal(await world.nodeRoute(org, node.id), undefined);
+    assert.equal(await reasonOf(admin.lookupAgent({ name: 'tenant' })), 'UNKNOWN_AGENT');
+    const [move] = await world.sql<{ reason: string }>('select reason from moves where agent = $1', [
+      agent!.id,
+    ]);
+    assert.equal(move?.reason, 'node_removed');
+    const { stream, durable_name } = nodeConsumer(0, org, node.id);
+    assert.equal(await router.consumers.info(stream, durable_name), undefined);
+    assert.equal((await router.messages.lastBySubject('INBOX', subject))?.data.length, 3);
+    await told('node_removed', node.id);
+  });
+
+  it('removed: what was cut short after the decision is completed', async () => {
+    const node = await world.node(one, 'halfway');
+    await node.client.registerAgent({ name: 'half', adapter: 'stream' });
+    await node.client.openInbox({});
+    const out = dropped(await world.nodeBroker(node));
+    const store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
+    await nodeKeys(store).removeNode(org, node.id, Date.now());
+    await store.close();
+    await out;
+    await eventually(async () => (await world.nodeRoute(org, node.id)) === undefined);
+    const { stream, durable_name } = nodeConsumer(0, org, node.id);
+    const router = await world.broker();
+    await eventually(async () => (await router.consumers.info(stream, durable_name)) === undefined);
+    await eventually(async () => (await world.sql('select from removed_keys where not told')).length === 0);
+  });
+
+  it('removed: it stays out over a restart of the server, and when that comes back with an older memory', async () => {
+    const node = await world.node(one, 'persistent');
+    const [accounts, copy] = [join(world.nats.dir, 'accounts'), join(world.nats.dir, 'copy')];
+    cpSync(accounts, copy, { recursive: true });
+    await admin.removeNode({ node: node.id });
+    await world.nats.restart();
+    assert.equal(await refused(node), 'NATS_REFUSED');
+    await world.nats.kill();
+    rmSync(accounts, { recursive: true });
+    cpSync(copy, accounts, { recursive: true });
+    await world.nats.restart();
+    await eventually(async () => (await refused(node)) === 'NATS_REFUSED');
+  });
+
+  it('removed: it stays out when PostgreSQL comes back with an older memory', async () => {
+    const node = await world.node(one, 'undead');
+    const [row] = await world.sql<{ row: string }>(
+      'select to_jsonb(n)::text as row from nodes n where id = $1',
+      [node.id],
+    );
+    await admin.removeNode({ node: node.id });
+    await world.sql('insert into nodes select * from jsonb_populate_record(null::nodes, $1::jsonb)', [
+      row!.row,
+    ]);
+    await world.sql('delete from removed_keys where node = $1', [node.id]);
+    assert.equal(await reasonOf(greet(world.client(two), node.id, node.seed)), 'NODE_REMOVED');
+    await eventually(async () => {
+      const welcome = await greet(world.client(one), node.id, node.seed).catch(() => node.welcome);
+      return (await refused({ ...node, welcome })) === 'NATS_REFUSED';
+    });
+    await world.sql('delete from nodes where id = $1', [node.id]);
+  });
+
+  it('rotated: both work for a while, then the old one does not, nor its connection', async () => {
+    const node = await world.node(one, 'rotating');
+    const fresh = createNodeKey();
+    const rotate = async (o: { from?: string; to?: typeof fresh; seed?: string } = {}) => {
+      const to = o.to ?? fresh;
+      const { nonce } = await world.client(one).challenge({ node: node.id });
+      const bytes = rotationBytes(node.id, nonce, to.publicKey);
+      return node.client.rotateKey({
+        nonce,
+        newPublicKey: to.publicKey,
+        signature: signWithNodeKey(o.from ?? node.seed, bytes),
+        newSignature: signWithNodeKey(o.seed ?? to.seed, bytes),
+      });
+    };
+    await admin.requestKeyRotation({ node: node.id });
+    assert.equal(await reasonOf(rotate({ from: createNodeKey().seed })), 'SIGNATURE_INVALID');
+    assert.equal(await reasonOf(rotate({ seed: createNodeKey().seed })), 'SIGNATURE_INVALID');
+    const other = await world.node(two, 'owner-of-key');
+    assert.equal(await reasonOf(rotate({ to: other })), 'KEY_IN_USE');
+    const old = await world.nodeBroker(node);
+    const out = dropped(old);
+    const { oldKeyUntilMs } = await rotate();
+    assert.ok(oldKeyUntilMs > Date.now());
+    assert.deepEqual(await rotate(), { oldKeyUntilMs }, 'repeated');
+    const welcome = await greetAs(world.client(two), { id: node.id, seed: fresh.seed });
+    const rotated = await world.nodeBroker({ ...node, ...fresh, welcome });
+    assert.equal((await beatAs(rotated, node, org)).rotateKey, false);
+    const late = await world.client(two).challenge({ node: node.id });
+    assert.equal(
+      await reasonOf(
+        world.client(two).join({ joinToken: org, nodeName: 'thief', publicKey: node.publicKey }),
+      ),
+      'NODE_ALREADY_JOINED',
+    );
+    await out;
+    assert.equal(await refused(node), 'NATS_REFUSED');
+    const retired = greet(world.client(one), node.id, node.seed, { nonce: late.nonce });
+    assert.equal(await reasonOf(retired), 'KEY_RETIRED');
+    assert.equal(await reasonOf(rotate({ from: fresh.seed, to: node })), 'KEY_IN_USE');
+    assert.ok(rotated.connected());
+    assert.equal((await beatAs(rotated, node, org)).known, true);
+    await told('node_key_rotated', node.id);
+  });
+
+  it('of a departed member: shut out at once, others not, and welcome again once somebody adopts the node', async () => {
+    const own = world.freshOrg();
+    world.org.owner = 'u_leaver';
+    const node = await world.node(one, 'orphan', own);
+    world.org.owner = 'u_stayer';
+    const stays = await world.node(one, 'stays', own);
+    world.org.owner = 'u_owner';
+    const out = dropped(await world.nodeBroker(node));
+    const remains = await world.nodeBroker(stays);
+    const state = { departed: [{ user: 'u_leaver', atMs: Date.now() + 1000 }] };
+    await world.publish({ org: own, version: 1, ...state });
+    await out;
+    assert.ok(remains.connected());
+    assert.equal(await refused(node), 'NATS_REFUSED');
+    for (const service of [one, two])
+      assert.equal(await reasonOf(greet(world.client(service), node.id, node.seed)), 'OWNER_DEPARTED');
+    const its = await world.asUser(one, ['admin'], own);
+    const { nodes } = await its.listNodes({});
+    assert.equal(nodes.find(({ id }) => id === node.id)?.status, 'shut_out');
+    await told('node_shut_out', node.id);
+    // The adopter had left and come back: what is theirs since then is not what they left behind.
+    const { node: adopted } = await its.adoptNode({ node: 'orphan' });
+    assert.equal(adopted?.owner, 'u_test');
+    const comesIn = async () => {
+      const welcome = await greet(world.client(two), node.id, node.seed).catch(() => undefined);
+      return (
+        welcome && (await reasonOf(world.nodeBroker({ ...node, welcome }, welcome.userJwt, 0))) === 'none'
+      );
+    };
+    await eventually(comesIn);
+    const later = { departed: [...state.departed, { user: 'u_test', atMs: 1 }] };
+    await world.publish({ org: own, version: 2, ...later });
+    assert.ok(await comesIn());
+  });
+});

@@ -1,0 +1,192 @@
+/** Goal: the rules of nodes at their edges: who holds an identity, how often, what is kept of what they tell. Method: laws. */
+
+import assert from 'node:assert/strict';
+import { LIMITS } from '@fleetwire/contract';
+import { Event } from '@fleetwire/gen/event';
+import { NodeFacts } from '@fleetwire/gen/message';
+import { rosterDigest } from '@fleetwire/identity';
+import { FleetwireError, newId, systemClock, systemRandom } from '@fleetwire/kernel';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import { Allowance } from '../src/domain/allowance.ts';
+import { makeNonce, UsedNonces } from '../src/domain/challenge.ts';
+import { checkProtocol } from '../src/domain/errors.ts';
+import { claimIdentity, holderOfBeat } from '../src/domain/identity-holder.ts';
+import { LastSeen } from '../src/domain/liveness.ts';
+import { cleanedFacts } from '../src/domain/node-facts.ts';
+import { Announcer } from '../src/handlers/announcer.ts';
+
+describe('an identity', () => {
+  const holder = { instance: 'i-1', machine: 'm-1' };
+
+  it('is refused to another machine while its holder is there, and to nobody else', () => {
+    const claims = [
+      [{ instance: 'i-2', machine: 'm-2' }, true, 'contender'],
+      [{ instance: 'i-2', machine: 'm-2' }, false, 'welcome'],
+      [{ instance: 'i-2', machine: 'm-1' }, true, 'welcome'],
+      [{ instance: 'i-1', machine: 'm-2' }, true, 'welcome'],
+      [{ instance: '', machine: '' }, true, 'welcome'],
+    ] as const;
+    for (const [claimant, online, claim] of claims)
+      assert.equal(claimIdentity(holder, claimant, online), claim);
+    assert.equal(
+      claimIdentity({ instance: '', machine: '' }, { instance: 'i', machine: 'm' }, true),
+      'welcome',
+    );
+  });
+
+  it('shows in heartbeats', () => {
+    assert.equal(holderOfBeat(holder, 'i-1'), 'same');
+    assert.equal(holderOfBeat(holder, ''), 'same');
+    assert.equal(holderOfBeat(holder, 'i-2'), 'other');
+    assert.equal(holderOfBeat({ instance: '' }, 'i-2'), 'stranger');
+  });
+});
+
+describe('an allowance', () => {
+  it('lets through the burst, then one for each interval, whatever the times', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 200 }), (gaps) => {
+        const allowance = new Allowance({ burst: 5, everyMs: 100, max: 10 });
+        let [now, let_] = [0, 0];
+        for (const gap of gaps) {
+          now += gap;
+          const refused = allowance.take('n', now);
+          if (refused === undefined) let_++;
+          else
+            assert.equal(
+              new Allowance({ burst: 5, everyMs: 100, max: 10 }).take('n', now + refused.waitMs),
+              undefined,
+            );
+        }
+        assert.ok(let_ <= 5 + Math.ceil(now / 100));
+      }),
+    );
+  });
+
+  it('says when to come again, and that an episode begins, once', () => {
+    const allowance = new Allowance({ burst: 2, everyMs: 100, max: 10 });
+    assert.deepEqual([allowance.take('n', 0), allowance.take('n', 0)], [undefined, undefined]);
+    assert.deepEqual(allowance.take('n', 10), { waitMs: 90, first: true });
+    assert.deepEqual(allowance.take('n', 20), { waitMs: 80, first: false });
+    assert.equal(allowance.take('other', 20), undefined);
+    assert.equal(allowance.take('n', 100), undefined);
+    assert.deepEqual(allowance.take('n', 100), { waitMs: 100, first: true });
+    assert.equal(allowance.refused, 3);
+  });
+
+  it('remembers so many and no more', () => {
+    const allowance = new Allowance({ burst: 1, everyMs: 1000, max: 2 });
+    for (const who of ['a', 'b', 'c']) allowance.take(who, 0);
+    assert.notEqual(allowance.take('c', 0), undefined);
+    assert.equal(allowance.take('a', 0), undefined);
+  });
+});
+
+describe('a used nonce', () => {
+  const secret = systemRandom.bytes(32);
+  const nonce = (untilMs: number) => makeNonce(secret, 'n_one', untilMs, systemRandom);
+
+  it('is not used again in its life, unless nothing came of it', () => {
+    const used = new UsedNonces(10);
+    const one = nonce(1000);
+    const giveBack = used.use(one, 0);
+    assert.throws(() => used.use(one, 0), { reason: 'CHALLENGE_INVALID' });
+    giveBack();
+    used.use(one, 0);
+    used.use(nonce(2000), 0);
+  });
+
+  it('is forgotten when it has lapsed, or there are too many', () => {
+    const used = new UsedNonces(2);
+    const all = [nonce(1000), nonce(1000), nonce(1000)];
+    for (const each of all) used.use(each, 0);
+    assert.throws(() => used.use(all[2]!, 0), { reason: 'CHALLENGE_INVALID' });
+    used.use(all[0]!, 0);
+  });
+});
+
+describe('what a node tells of itself', () => {
+  it('is bounded and clean, whatever it is', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: 'binary', maxLength: 200 }), { maxLength: 400 }),
+        fc.nat(),
+        (texts, cpus) => {
+          const facts = cleanedFacts(NodeFacts.fromPartial({ capabilities: texts, tools: texts, cpus }));
+          assert.ok(facts.capabilities!.length <= LIMITS.capabilities && facts.tools!.length <= LIMITS.tools);
+          for (const one of facts.capabilities!) assert.match(one, /^[a-z0-9][a-z0-9._-]{0,63}$/);
+          for (const tool of facts.tools!) {
+            assert.ok(tool.length <= LIMITS.toolChars && tool.isWellFormed());
+            assert.doesNotMatch(tool, /[\p{Cc}\p{Cf}]/u);
+          }
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('speaks for the newest protocol that both know', () => {
+    assert.equal(checkProtocol('9', [9, 2]), 2);
+    assert.equal(checkProtocol('1'), 1);
+    assert.throws(() => checkProtocol('2', [3]), { reason: 'PROTOCOL_UNSUPPORTED' });
+  });
+});
+
+describe('a goodbye', () => {
+  it('counts until the node is heard of again, and not over a later word', () => {
+    const seen = new LastSeen();
+    seen.note('n', 100);
+    seen.leave('n', 100);
+    assert.equal(seen.status('n', 0, 110, 1000), 'offline');
+    seen.note('n', 101);
+    assert.equal(seen.status('n', 0, 110, 1000), 'online');
+    seen.learn('n', 101, 90);
+    assert.equal(seen.status('n', 0, 110, 1000), 'online');
+    seen.learn('n', 101, 105);
+    assert.equal(seen.status('n', 0, 110, 1000), 'offline');
+  });
+});
+
+describe('the digest of a roster', () => {
+  it('depends on who is in it, not on the order, and of nobody is 0', () => {
+    const ids = Array.from({ length: 20 }, () => newId('agent'));
+    assert.equal(rosterDigest([]), 0);
+    // The first 6 bytes of the SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+    assert.equal(rosterDigest(['abc']), 0xba7816bf8f01);
+    assert.equal(rosterDigest(ids), rosterDigest(ids.toReversed()));
+    assert.notEqual(rosterDigest(ids), rosterDigest(ids.slice(1)));
+    assert.ok(rosterDigest(ids) < 2 ** 48);
+  });
+});
+
+describe('events', () => {
+  const told = (id: string) => ({ org: 'o_1', name: 'node_online', target: 'n_1', actor: 'registry', id });
+
+  it('are told in order, again after a fault, and are dropped with one line in the log where that does not help', async () => {
+    const stored: string[] = [];
+    let warnings = 0;
+    let faults = 1;
+    const publish = async (_subject: string, payload: Uint8Array, { msgId }: { msgId: string }) => {
+      if (faults-- > 0) throw new FleetwireError('unavailable', 'NOT_CONNECTED', 'away');
+      assert.equal(Event.decode(payload).id, msgId);
+      stored.push(msgId);
+      return { sequence: 1, duplicate: false } as never;
+    };
+    const log = { warn: () => void warnings++ };
+    const announcer = new Announcer({
+      publish: publish as never,
+      clock: systemClock,
+      log: log as never,
+      max: 3,
+    });
+    announcer.tell(told('a'));
+    announcer.tell(told('b'));
+    while (stored.length < 2) await new Promise(setImmediate);
+    assert.deepEqual(stored, ['a', 'b']);
+    faults = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 10; i++) announcer.tell(told(`c${i}`));
+    await announcer.stop();
+    assert.deepEqual([stored.length, announcer.dropped, warnings], [2, 10, 1]);
+  });
+});

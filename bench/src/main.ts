@@ -100,9 +100,11 @@ function routedSummary(d: RoutedDocument): string {
 
 function registrySummary(d: RegistryDocument): string {
   return [
-    `look-up   p50 ${d.lookup_p50_ms} ms, p99 ${d.lookup_p99_ms} ms   raw gRPC p50 ${d.raw_grpc_p50_ms} ms   ratio ${d.lookup_ratio}`,
+    `look-up   p50 ${d.lookup_p50_ms} ms, p99 ${d.lookup_p99_ms} ms   ` +
+      `raw gRPC p50 ${d.raw_grpc_p50_ms} ms   ratio ${d.lookup_ratio}`,
     `rates     ${d.registrations_per_s} registrations/s, ${d.joins_per_s} joins/s, ${d.heartbeats_per_s} heartbeats/s`,
-    `table     ${d.router_bytes_per_agent} bytes an agent, ${d.router_resolve_ns} ns a decision, rebuilt in ${d.table_rebuild_s} s`,
+    `table     ${d.router_bytes_per_agent} bytes an agent, ${d.router_resolve_ns} ns a decision, ` +
+      `rebuilt in ${d.table_rebuild_s} s`,
     `change    at the router within ${d.route_change_to_router_p99_ms} ms at the 99th percentile`,
     ...Object.entries(d.aims).map(([aim, met]) => `${met ? 'met    ' : 'MISSED '}  ${aim}`),
   ].join('\n');

@@ -78,7 +78,9 @@ function listProcesses(): ProcessCpu[] {
     const match = /^\d+ \((.*)\) . (.*)$/s.exec(textOf(`/proc/${pid}/stat`).trim());
     if (match === null) continue;
     const fields = match[2]!.split(' ').map(Number);
-    list.push({ pid, parent: fields[0]!, name: match[1]!, cpuUs: (fields[10]! + fields[11]!) * TICK_US });
+    // User and system time, its own and that of its children that have ended.
+    const ticks = fields.slice(10, 14).reduce((sum, each) => sum + each, 0);
+    list.push({ pid, parent: fields[0]!, name: match[1]!, cpuUs: ticks * TICK_US });
   }
   return list;
 }

@@ -1,6 +1,7 @@
-/** The raw figure of a look-up: a bare nice-grpc server that answers the same message and does nothing for it. */
+/** Servers that answer the message of a look-up and do nothing for it: a bare one of nice-grpc, and one of libs/rpc. */
 
 import { LookupAgentResponse } from '@fleetwire/gen/registry';
+import { bindService, startRpcServer } from '@fleetwire/rpc';
 import { createServer } from 'nice-grpc';
 import { serveTasks } from '../workers/tasks.ts';
 import { ECHO } from './echo-definition.ts';
@@ -20,7 +21,16 @@ const ANSWER = LookupAgentResponse.fromPartial({
 });
 
 const server = createServer();
-server.add(ECHO, {
+const handlers = {
   lookupAgent: async (request: { name: string }) => ({ agent: { ...ANSWER.agent!, name: request.name } }),
+};
+server.add(ECHO, handlers);
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+serveTasks({
+  async listen() {
+    const services = [bindService(ECHO, handlers, { auth: 'none' })];
+    const own = await startRpcServer({ listen: '127.0.0.1:0', services, log: silent });
+    return { bare: `127.0.0.1:${await server.listen('127.0.0.1:0')}`, own: own.address };
+  },
 });
-serveTasks({ listen: async () => ({ port: await server.listen('127.0.0.1:0') }) });

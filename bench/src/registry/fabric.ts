@@ -9,10 +9,10 @@ import { childEnvironment } from '@fleetwire/config';
 import { LIMITS } from '@fleetwire/contract';
 import { freePort, startNatsServer, startPostgres } from '@fleetwire/embedded';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { ensureKeys, keyFiles, natsServerConfig } from '@fleetwire/identity';
+import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
 import { checkHealth, createRpcClient } from '@fleetwire/rpc';
 import { bootstrapFabric } from '@fleetwire/runtime';
-import { eventually, tempFolder } from '@fleetwire/testkit';
+import { eventually, fabricUser, tempFolder } from '@fleetwire/testkit';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const READY_MS = 60_000;
@@ -82,7 +82,7 @@ export async function startRegistryFabric(): Promise<RegistryFabric> {
     const token = () => exchange(org.address, readFileSync(join(keys, 'first-api-key'), 'utf8').trim());
     return {
       natsUrl: nats.url,
-      creds: keyFiles.natsCreds(keys, 'bootstrap'),
+      creds: await fabricUser(keys),
       registries: registries as [Replica, Replica],
       routers: routers as [Replica, Replica],
       get roles() {

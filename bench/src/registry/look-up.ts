@@ -14,10 +14,9 @@ export async function lookUp(
   lookups: TaskProcess,
   echo: TaskProcess,
 ) {
-  const { port } = await echo.run<{ port: number }>('listen');
-  const found = await lookups.run<{ lookups_ms: number[]; raw_ms: number[] }>('measure', {
+  const found = await lookups.run<Record<'lookups_ms' | 'raw_ms' | 'own_ms', number[]>>('measure', {
     registries: fabric.registries.map((each) => each.address),
-    echo: `127.0.0.1:${port}`,
+    echo: await echo.run('listen'),
     token: await fabric.token(),
     seconds: load.seconds,
     warmupMs: WARMUP_MS,
@@ -30,6 +29,7 @@ export async function lookUp(
     lookup_p99_ms: round(percentile(found.lookups_ms, 0.99), 3),
     raw_grpc_p50_ms: round(median(found.raw_ms), 3),
     raw_grpc_p99_ms: round(percentile(found.raw_ms, 0.99), 3),
+    rpc_library_p50_ms: round(median(found.own_ms), 3),
     lookup_ratio: round(median(found.lookups_ms) / median(found.raw_ms), 3),
     samples: found.lookups_ms.length,
   };

@@ -24,6 +24,8 @@ export interface RegistryRun {
   readonly lookup_p99_ms: number;
   readonly raw_grpc_p50_ms: number;
   readonly raw_grpc_p99_ms: number;
+  /** The same answer by a server and a client of libs/rpc, without a token: what of a look-up is not the registry's. */
+  readonly rpc_library_p50_ms: number;
   readonly lookup_ratio: number;
   readonly joins_per_s: number;
   readonly registrations_per_s: number;

@@ -7,7 +7,8 @@ import { serveTasks } from './tasks.ts';
 
 interface LookupOptions {
   readonly registries: readonly string[];
-  readonly echo: string;
+  /** Addresses of the two servers that do nothing. */
+  readonly echo: { readonly bare: string; readonly own: string };
   readonly token: string;
   readonly seconds: number;
   readonly warmupMs: number;
@@ -22,9 +23,10 @@ serveTasks({
     const clients = o.registries.map((address) =>
       createRpcClient(RegistryServiceDefinition, { address, token: () => o.token }),
     );
-    const echo = echoClient(o.echo);
+    const bare = echoClient(o.echo.bare);
+    const own = createRpcClient(RegistryServiceDefinition, { address: o.echo.own });
     const pick = (n: number) => Math.floor(Math.random() * n);
-    const samples = { lookups_ms: [] as number[], raw_ms: [] as number[] };
+    const samples = { lookups_ms: [] as number[], raw_ms: [] as number[], own_ms: [] as number[] };
     const began = performance.now();
     const warm = began + o.warmupMs;
     const until = warm + o.seconds * 1000;
@@ -33,14 +35,17 @@ serveTasks({
       const first = performance.now();
       const { agent } = await clients[i % clients.length]!.lookupAgent({ name, org: '' });
       const second = performance.now();
-      await echo.lookupAgent({ name, org: '' });
+      await bare.lookupAgent({ name, org: '' });
       const third = performance.now();
+      await own.lookupAgent({ name, org: '' });
+      const fourth = performance.now();
       if (agent?.name !== name) throw new Error(`asked for ${name}, got ${agent?.name}`);
       if (first < warm) continue;
       samples.lookups_ms.push(second - first);
       samples.raw_ms.push(third - second);
+      samples.own_ms.push(fourth - third);
     }
-    for (const client of clients) client.close();
+    for (const client of [...clients, own]) client.close();
     return samples;
   },
 });

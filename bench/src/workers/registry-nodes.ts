@@ -8,8 +8,10 @@ import { inParallel, serveTasks } from './tasks.ts';
 /** Nodes that join, or send their roster, at the same time. */
 const JOINS = 8;
 const ROSTERS = 4;
-/** Heartbeats between two turns of the pace, at most: what could not be sent in time is not made up for. */
+/** Heartbeats between two turns of the pace, at most. */
 const BURST = 50;
+/** Between two heartbeats of one node. */
+const HEARTBEAT_S = 10;
 
 const nodes: SimulatedNode[] = [];
 const counts = { beats: 0, failed: 0, why: '' };
@@ -36,20 +38,23 @@ async function beatOnce(): Promise<void> {
   }
 }
 
-function setPace(perSecond: number): void {
+/** So many heartbeats a second from now on, all nodes in turn; what could not be sent in time is not made up for. */
+function setPace(perSecond: () => number): void {
   clearInterval(pace);
-  const began = performance.now();
-  let sent = 0;
+  let last = performance.now();
+  let due = 0;
   pace = setInterval(() => {
-    const due = Math.floor(((performance.now() - began) * perSecond) / 1000);
-    for (let i = 0; sent < due && i < BURST; i++, sent++) void beatOnce();
+    const now = performance.now();
+    due = Math.min(BURST, due + ((now - last) * perSecond()) / 1000);
+    last = now;
+    for (; due >= 1; due--) void beatOnce();
   }, 5);
-  if (perSecond === 0) clearInterval(pace);
 }
 
 serveTasks({
   async join(o: { registry: string; tokens: readonly string[]; prefix: string }) {
     address = o.registry;
+    setPace(() => nodes.length / HEARTBEAT_S);
     const anonymous = client();
     await inParallel(o.tokens, JOINS, async (token, i) => {
       nodes.push(await SimulatedNode.join(anonymous, token, `${o.prefix}-${i}`));
@@ -67,8 +72,8 @@ serveTasks({
     });
     return { rosters };
   },
-  /** From now on so many heartbeats a second, all nodes in turn. */
-  pace: (o: { perSecond: number }) => setPace(o.perSecond),
+  /** Until told so, each node sends one every 10 s. */
+  pace: (o: { perSecond: number }) => setPace(() => o.perSecond),
   /** As many as the window allows. */
   async flood(o: { ms: number; window: number }) {
     const before = { ...counts };

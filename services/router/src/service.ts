@@ -16,6 +16,7 @@ import { Suggestions } from './domain/resolve.ts';
 import { RoutingTable } from './domain/routing-table.ts';
 import { askRegistry } from './handlers/ask-registry.ts';
 import { explain } from './handlers/explain.ts';
+import { FlushAnswers } from './handlers/flush-answers.ts';
 import { NameLookup } from './handlers/name-lookup.ts';
 import { PartitionShare } from './handlers/partition-share.ts';
 import { PartitionWorker } from './handlers/partition-worker.ts';
@@ -56,6 +57,8 @@ export const router = defineService({
       start: () => checkPartitions(broker.consumers, partitions),
       stop: () => {},
     };
+    const { instance } = context;
+    const flushes = new FlushAnswers({ broker, instance, table, holds: (subject) => share.holds(subject), log });
     const handle = explain({ names, lookup, suggest, clock: context.clock });
     return {
       rpc: [
@@ -63,7 +66,7 @@ export const router = defineService({
           explain: (request, call: RpcContext<Caller>) => handle(request, { caller: callerOf(call) }),
         }),
       ],
-      components: [routes, check, share],
+      components: [routes, check, flushes, share],
       health: () => health(table, share),
       serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };

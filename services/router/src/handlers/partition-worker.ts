@@ -74,6 +74,11 @@ export class PartitionWorker {
     return { inVain: this.#restarts.inVain, stuck: this.#restarts.stuck };
   }
 
+  /** As the flow's `holds`; what an ended session had in memory is published by its successor, by a later table. */
+  holds(subject: string): boolean {
+    return this.#flow?.holds(subject) ?? false;
+  }
+
   /** Finishes what is in memory and gives the lease back. */
   async stop(): Promise<void> {
     this.#stopping.abort();

@@ -37,6 +37,9 @@ import { forgetReopened, revoking } from './handlers/revoke-nodes.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
 import { Upkeep } from './handlers/upkeep.ts';
 import { UsageReport } from './handlers/usage-report.ts';
+import { handOver } from './moving/hand-over.ts';
+import { moveAgent } from './moving/move-agent.ts';
+import { movingDesk } from './moving/moving-part.ts';
 import { reconcile } from './routing/reconcile.ts';
 import { RouteTable } from './routing/route-table.ts';
 import { agentRows } from './store/agents.ts';
@@ -54,7 +57,7 @@ export const registry = defineService({
   name: 'registry',
   config,
   store: { entities, migrations },
-  broker: { streams: ['INBOX', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  broker: { streams: ['INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
     const accounts = accountsOf(context);
     const parts = await partsOf(context, accounts);
@@ -67,12 +70,13 @@ export const registry = defineService({
     const clearing = clearingOf(context, parts, duties, accounts);
     const upkeep = upkeepOf(context, parts, duties);
     // Last out: what the heartbeats have noted is still written.
-    const components = [new SeenWriter(parts), heartbeats, clearing, upkeep];
+    const components = [new SeenWriter(parts), heartbeats, clearing, upkeep, parts.moving.mover];
     const health = () => ({
       partitions: parts.partitions,
       heartbeats_unanswered: heartbeats.unanswered,
       upkeep: upkeep.holding,
       orgs_to_clear: clearing.open,
+      moves: parts.moving.mover.state,
     });
     return { rpc: [bindRegistry(parts)], components, health };
   },
@@ -88,11 +92,16 @@ async function partsOf(context: Context, accounts: OrgAccounts): Promise<Registr
   const set = context.config.registry;
   const nodes = nodeRows(store);
   const urls = set.node_nats_urls || context.config.nats.url;
+  const agents = agentRows(store);
+  const routes = new RouteTable(await broker.bucket(ROUTES_BUCKET));
+  const lastSeen = new LastSeen();
+  const shared = { broker, store, agents, routes, lastSeen, clock, log, config: set };
   return {
     nodes,
-    agents: agentRows(store),
-    routes: new RouteTable(await broker.bucket(ROUTES_BUCKET)),
-    lastSeen: new LastSeen(),
+    agents,
+    routes,
+    lastSeen,
+    moving: await movingDesk({ ...shared, instance: context.instance }),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs: context.orgs,
     consumers: broker.consumers,
@@ -195,8 +204,8 @@ function bindRegistry(parts: RegistryParts) {
       rotateKey: later,
       syncRoster: later,
       renameAgent: later,
-      moveAgent: later,
-      handOver: later,
+      moveAgent: (request, call) => moveAgent(parts, request, callerOf(call)),
+      handOver: (request, call) => handOver(parts, request, callerOf(call)),
       drainNode: later,
       removeNode: later,
       requestKeyRotation: later,

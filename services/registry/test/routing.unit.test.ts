@@ -23,6 +23,7 @@ const agent = (id: string, o: Partial<PlacedAgent> = {}): PlacedAgent => ({
   registeredAtMs: 1,
   epoch: 1,
   shard: 0,
+  movingFrom: '',
   lastSeenAtMs: 1,
   ...o,
 });

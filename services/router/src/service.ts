@@ -58,7 +58,13 @@ export const router = defineService({
       stop: () => {},
     };
     const { instance } = context;
-    const flushes = new FlushAnswers({ broker, instance, table, holds: (subject) => share.holds(subject), log });
+    const flushes = new FlushAnswers({
+      broker,
+      instance,
+      table,
+      holds: (subject) => share.holds(subject),
+      log,
+    });
     const handle = explain({ names, lookup, suggest, clock: context.clock });
     return {
       rpc: [

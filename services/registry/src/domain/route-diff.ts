@@ -40,6 +40,7 @@ export function sameRoute(a: Route, b: Route): boolean {
     a.node === b.node &&
     a.nodeName === b.nodeName &&
     a.epoch === b.epoch &&
-    a.shard === b.shard
+    a.shard === b.shard &&
+    a.movingFrom === b.movingFrom
   );
 }

@@ -68,6 +68,6 @@ export function shownAgent(parts: RegistryParts, agent: PlacedAgent): Agent {
     lastSeenAtMs,
     epoch: agent.epoch,
     profile: undefined,
-    moving: false,
+    moving: agent.movingFrom !== '',
   };
 }

@@ -17,7 +17,7 @@ const QUEUE = 'registry';
 
 type HeartbeatParts = Pick<
   RegistryParts,
-  'lastSeen' | 'mint' | 'clock' | 'log' | 'config' | 'orgs' | 'jwks'
+  'lastSeen' | 'moving' | 'mint' | 'clock' | 'log' | 'config' | 'orgs' | 'jwks'
 > & {
   readonly known: KnownNodes;
   readonly broker: Pick<Broker, 'subscribe'>;
@@ -75,7 +75,8 @@ export class Heartbeats {
     const brokerTimeUs = this.#parts.clock.nowUs();
     const told = { revocations: org?.state.revocations ?? [], orgStatus: org?.status ?? '' };
     const digest = trustDigest(this.#parts.jwks());
-    const reply = { brokerTimeUs, userJwt, known, ...told, trustDigest: digest };
+    const moving = known ? this.#parts.moving.departed.of(node.id) : [];
+    const reply = { brokerTimeUs, userJwt, known, ...told, trustDigest: digest, moving };
     message.respond(encode(HeartbeatReply, HeartbeatReply.fromPartial(reply)));
   }
 

@@ -27,7 +27,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
   if (node === null) throw nodeUnknown();
   if (!verifyNodeSignature(node.publicKey, request.nonce, request.signature)) throw signatureInvalid();
   requireOpen(parts.orgs, node.org);
-  const [credentials, token] = await Promise.all([
+  const [credentials, token, moving] = await Promise.all([
     parts.mint(node),
     parts.tokens.sign({
       sub: node.id,
@@ -35,6 +35,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
       scopes: ['node'],
       lifetimeMs: parts.config.node_token_ttl_s * 1000,
     }),
+    parts.moving.departed.read(node.id),
     parts.nodes.greeted(node.id, shortened(request.version), shortened(request.platform)),
   ]);
   parts.lastSeen.note(node.id, now);
@@ -50,6 +51,7 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
     org: node.org,
     nodeName: node.name,
     trust: parts.jwks(),
+    moving,
   });
 }
 

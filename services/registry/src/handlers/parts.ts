@@ -9,6 +9,7 @@ import type { Orgs } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
+import type { MovingDesk } from '../moving/moving-part.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
@@ -24,6 +25,7 @@ export interface RegistryParts {
   readonly agents: AgentRows;
   readonly routes: RouteTable;
   readonly lastSeen: LastSeen;
+  readonly moving: MovingDesk;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;
   readonly consumers: Pick<Broker['consumers'], 'recreate'>;

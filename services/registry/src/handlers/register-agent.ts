@@ -7,6 +7,7 @@ import { requireNode } from '../domain/callers.ts';
 import { limitReached, nameTaken, nodeUnknown } from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
+import { takeOver } from '../moving/move-agent.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
 import { shownAgent } from './find-agents.ts';
@@ -29,7 +30,7 @@ export async function registerAgent(
   if (refused !== undefined) throw refused;
   const node = await parts.nodes.byId(nodeId);
   if (node === null || node.org !== org) throw nodeUnknown();
-  const agent = await place(parts, node, name, adapter);
+  const agent = await place(parts, node, request);
   await parts.routes.ensure(agent);
   return { agent: shownAgent(parts, agent) };
 }
@@ -37,8 +38,7 @@ export async function registerAgent(
 async function place(
   parts: RegistryParts,
   node: NodeRow,
-  name: string,
-  adapter: string,
+  { name, adapter, takeOver: taking }: RegisterAgentRequest,
 ): Promise<PlacedAgent> {
   const folded = foldName(name);
   for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -52,10 +52,12 @@ async function place(
     if (outcome === 'node_gone') throw nodeUnknown();
     const holder = await parts.agents.byName(node.org, folded);
     if (holder === undefined) continue;
-    if (holder.node !== node.id) throw await refusal(parts, name, holder, node);
-    if (holder.adapter === adapter) return holder;
-    await parts.agents.setAdapter(holder.id, adapter);
-    return { ...holder, adapter };
+    const mine =
+      holder.node === node.id || !taking ? holder : await takeOver(parts, holder, node.id, adapter);
+    if (mine?.node !== node.id) throw await refusal(parts, name, holder, node);
+    if (mine.adapter === adapter) return mine;
+    await parts.agents.setAdapter(mine.id, adapter);
+    return { ...mine, adapter };
   }
   throw new FleetwireError(
     'aborted',

@@ -87,6 +87,7 @@ export function routeOf(agent: PlacedAgent): Route {
     nodeName: agent.nodeName,
     epoch: agent.epoch,
     shard: agent.shard,
+    movingFrom: agent.movingFrom,
   });
 }
 

@@ -10,6 +10,8 @@ export interface PlacedAgent extends AgentRow {
   readonly nodeName: string;
   readonly shard: number;
   readonly lastSeenAtMs: number;
+  /** Node from which its mail is still on its way; empty: none. */
+  readonly movingFrom: string;
 }
 
 export type NewAgent = Omit<AgentRow, 'epoch'>;
@@ -22,7 +24,9 @@ export interface AgentBounds {
 }
 
 const PLACED = `select a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registered_at_ms as "registeredAtMs",
-    a.epoch, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs"
+    a.epoch, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs",
+    coalesce((select m.from_node from moves m where m.agent = a.id and m.to_node = a.node
+      and m.state not in ('done', 'over') limit 1), '') as "movingFrom"
   from agents a join nodes n on n.id = a.node`;
 
 export function agentRows(store: Store) {

@@ -38,7 +38,9 @@ export class FlushAnswers {
 
   start(): void {
     const { broker, instance } = this.#options;
-    this.#subscription = broker.subscribe(flushSubject.build({ instance }), (message) => this.#answer(message));
+    this.#subscription = broker.subscribe(flushSubject.build({ instance }), (message) =>
+      this.#answer(message),
+    );
   }
 
   async stop(): Promise<void> {
@@ -50,7 +52,10 @@ export class FlushAnswers {
       const flushed = isFlushed(this.#options, FlushRequest.decode(message.data));
       message.respond(encode(FlushResponse, { flushed }));
     } catch (error) {
-      this.#options.log.warn({ error: causeChain(error) }, 'a question about mail under way was not answered');
+      this.#options.log.warn(
+        { error: causeChain(error) },
+        'a question about mail under way was not answered',
+      );
     }
   }
 }

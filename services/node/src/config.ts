@@ -54,6 +54,13 @@ export const nodeSection = defineSection('node', {
   ),
   announce_ms: ms(100, 60_000).describe('A message that has not ended after this long is reported as held'),
   dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
+  move_remember_ms: ms(600_000, 86_400_000).describe(
+    'How far back the node tells where an agent moves to what it has delivered, so that it is not repeated there',
+  ),
+  move_remember_max: count(10_000, 100_000).describe('Messages of one agent that it tells of at most'),
+  move_keep_ms: ms(3_600_000, 86_400_000).describe(
+    'How long an agent that has moved away is remembered, for mail that comes late',
+  ),
   sessions: count(4096).describe('Sessions of agents at the same time'),
   hello_ms: ms(10_000, 60_000).describe('How long a session may take to say who it is'),
   agents: count(4096).describe('Agents of this node'),

@@ -36,6 +36,7 @@ import {
 import { NodeClock } from './hub/node-clock.ts';
 import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door.ts';
 import { sendOnce } from './mail/send-once.ts';
+import { Departures } from './moving/departures.ts';
 import { AgentTable } from './store/agent-table.ts';
 import { openDatabase } from './store/database.ts';
 import { storeFault } from './store/store-fault.ts';
@@ -121,8 +122,16 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const settings = context.config.node;
   const { db, clock, engine } = await openEngine(context, dir, identity);
   const client = (options: RpcClientOptions) => registryClient(context, options);
-  const door = new RegistryDoor(
-    { dir, identity, registry: settings.registry || identity.registry, version, clock, client },
+  const door: RegistryDoor = new RegistryDoor(
+    {
+      dir,
+      identity,
+      registry: settings.registry || identity.registry,
+      version,
+      clock,
+      client,
+      moving: (list) => departures.told(list),
+    },
     readWelcome(dir),
   );
   const registration = new Registration({
@@ -132,10 +141,23 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     door,
     log,
     agentsMax: settings.agents,
+    arrivals: engine.arrivals,
   });
   const tokens = orgTokens(engine, identity);
-  const hub = createHub({ dir, engine, identity, door, registration, clock, tokens, log, version });
   const programs = createPrograms(context, engine, registration, dir, identity);
+  const departures = createDepartures(context, engine, door, programs);
+  const hub = createHub({
+    dir,
+    engine,
+    identity,
+    door,
+    registration,
+    clock,
+    tokens,
+    departures,
+    log,
+    version,
+  });
   const callers = new Callers({
     org: identity.org,
     adminToken: adminToken(dir, () => `fwn_${randomBytes(32).toString('base64url')}`),
@@ -212,6 +234,32 @@ function orgTokens({ config: settings, clock, tables, turns }: Engine, { org }: 
   });
   tokens.restore(tables.agents.meta(REVOCATIONS_KEY));
   return tokens;
+}
+
+function createDepartures(
+  context: Context,
+  engine: Engine,
+  door: RegistryDoor,
+  programs: Programs,
+): Departures {
+  const { book, tables, custody, turns, clock, config: settings } = engine;
+  const { agents, inbox, moving } = tables;
+  return new Departures({
+    book,
+    agents,
+    inbox,
+    moving,
+    custody,
+    turns,
+    clock,
+    log: context.log,
+    settleMs: settings.observe_ms,
+    rememberMs: settings.move_remember_ms,
+    rememberMax: settings.move_remember_max,
+    keepMs: settings.move_keep_ms,
+    handOver: (request) => door.handOver(request),
+    endProgram: (agent) => programs.end(agent),
+  });
 }
 
 function createPrograms(

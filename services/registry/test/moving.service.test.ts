@@ -166,7 +166,7 @@ describe('moving agents', function () {
       const { entries, mark } = InboxPack.decode(message.data);
       if (mark !== undefined) found.push(mark.end ? 'end' : `begin ${mark.name} ${mark.adapter}`);
       for (const { envelope, movedEpoch } of entries)
-        found.push(`${Buffer.from(Envelope.decode(envelope).body)}${movedEpoch === 0 ? '' : '+'}`);
+        found.push(`${Buffer.from(Envelope.decode(envelope).body).toString()}${movedEpoch === 0 ? '' : '+'}`);
     }
   }
 

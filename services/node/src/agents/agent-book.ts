@@ -10,6 +10,8 @@ export class AgentBook {
   readonly #byNum = new Map<number, HostedAgent>();
   readonly #byId = new Map<string, HostedAgent>();
   readonly #byName = new Map<string, HostedAgent>();
+  /** Those that have left for another node, for what still comes for them. */
+  readonly #leaving = new Map<string, HostedAgent>();
 
   constructor(rows: readonly AgentRow[], bounds: QueueBounds) {
     this.#bounds = bounds;
@@ -72,14 +74,41 @@ export class AgentBook {
     this.#byId.set(id, agent);
   }
 
+  /** It lives elsewhere from now on: found by number and by `leaving` only. */
+  markLeaving(agent: HostedAgent): void {
+    this.#unlist(agent);
+    this.#leaving.set(agent.id, agent);
+  }
+
+  /** It lives here again; under the name that it has now. */
+  takeBack(agent: HostedAgent): void {
+    this.#leaving.delete(agent.id);
+    this.#byId.set(agent.id, agent);
+    this.#byName.set(foldName(agent.name), agent);
+  }
+
+  leaving(id: string): HostedAgent | undefined {
+    return this.#leaving.get(id);
+  }
+
+  allLeaving(): HostedAgent[] {
+    return [...this.#leaving.values()];
+  }
+
   /** Its name is free again; its number stays known until `forget`. */
   markRemoved(agent: HostedAgent): void {
     agent.removed = true;
+    this.#unlist(agent);
+  }
+
+  #unlist(agent: HostedAgent): void {
     this.#byId.delete(agent.id);
-    this.#byName.delete(foldName(agent.name));
+    const folded = foldName(agent.name);
+    if (this.#byName.get(folded) === agent) this.#byName.delete(folded);
   }
 
   forget(agent: HostedAgent): void {
     this.#byNum.delete(agent.num);
+    this.#leaving.delete(agent.id);
   }
 }

@@ -2,6 +2,7 @@
 
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
 import type { AdapterKind, AgentRow, ProgramSpec } from '../store/agent-table.ts';
+import { AT_HOME, type MovingState } from '../store/moving-table.ts';
 
 /** A session or a program that mail is handed to. */
 export interface Taker {
@@ -16,7 +17,7 @@ const UNPROVEN_MAX = 10_000;
 export class HostedAgent {
   readonly num: number;
   id: string;
-  readonly name: string;
+  name: string;
   adapter: AdapterKind;
   spec: ProgramSpec;
   handle: string;
@@ -32,6 +33,10 @@ export class HostedAgent {
   slowUntilMs = 0;
   /** Monotonic milliseconds until which its session of before the node's start is expected to return. */
   expectedUntilMs = 0;
+  /** Where it stands between two nodes. */
+  readonly moving: MovingState = { ...AT_HOME };
+  /** Mail that waits, beside the queue, for what comes with the agent. */
+  readonly heldBack = { count: 0, bytes: 0 };
   /** Registered at the registry since the last start or the registry's forgetting. */
   registered = false;
 

@@ -3,7 +3,8 @@
 import { asFleetwireError, checkName, FleetwireError, foldName } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryDoor } from '../hub/registry-door.ts';
-import type { AdapterKind, AgentTable, ProgramSpec } from '../store/agent-table.ts';
+import type { Arrivals } from '../moving/arrivals.ts';
+import { type AdapterKind, type AgentTable, NO_PROGRAM, type ProgramSpec } from '../store/agent-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { AgentBook } from './agent-book.ts';
 import type { HostedAgent } from './hosted-agent.ts';
@@ -15,11 +16,11 @@ export interface RegistrationParts {
   readonly door: RegistryDoor;
   readonly log: Logger;
   readonly agentsMax: number;
+  readonly arrivals: Pick<Arrivals, 'expected' | 'returned'>;
 }
 
 /** Calls to the registry at the same time. */
 const AT_ONCE = 8;
-export const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
 
 export class Registration {
   readonly #parts: RegistrationParts;
@@ -87,9 +88,16 @@ export class Registration {
     }
     const registered = await this.#reach(() => door.registerAgent(name, adapter));
     return turns.run(() => {
+      // It was announced here before the answer came.
+      const { id: agentId, moving } = registered;
+      const announced =
+        book.byId(agentId) ??
+        this.#parts.arrivals.returned({ agent: agentId, name: registered.name, adapter }, moving);
+      if (announced !== undefined) return announced;
       const row = table.insert({ id: registered.id, name: registered.name, adapter, spec }, foldName(name));
       const agent = book.add(row);
       agent.registered = true;
+      if (moving) this.#parts.arrivals.expected(agent);
       return agent;
     });
   }

@@ -7,6 +7,7 @@ import type { Logger } from '@fleetwire/telemetry';
 import type { Registration } from '../agents/registration.ts';
 import type { OrgTokens } from '../domain/org-tokens.ts';
 import type { Engine } from '../engine.ts';
+import type { Departures } from '../moving/departures.ts';
 import { hearEvent } from './hear-event.ts';
 import { HubLink } from './hub-link.ts';
 import type { NodeIdentity, Welcome } from './identity-file.ts';
@@ -25,6 +26,7 @@ export interface HubParts {
   readonly registration: Registration;
   readonly clock: NodeClock;
   readonly tokens: OrgTokens;
+  readonly departures: Departures;
   readonly log: Logger;
   readonly version: string;
 }
@@ -40,7 +42,8 @@ const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
   const { dir, engine, identity, door, registration, clock, tokens, log, version } = parts;
-  const { config, tables, turns, outbox, progress, book, custody } = engine;
+  const { config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
+  const { departures } = parts;
   const { org, node } = identity;
   let intake: Intake | undefined;
   const broker = () => link.broker;
@@ -80,7 +83,8 @@ export function createHub(parts: HubParts): Hub {
     if (intake !== undefined) return;
     const { pull_batch: pullBatch, queue_wait_ms: queueWaitMs } = config;
     const openInbox = () => door.openInbox();
-    const intakeParts = { org, node, book, custody, turns, clock, log, pullBatch, queueWaitMs, openInbox };
+    const mail = { book, custody, arrivals, departures, turns };
+    const intakeParts = { org, node, ...mail, clock, log, pullBatch, queueWaitMs, openInbox };
     intake = new Intake(intakeParts, connection, welcome.shard);
     intake.start();
   };
@@ -98,8 +102,9 @@ export function createHub(parts: HubParts): Hub {
     agents: () => book.size,
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
-    told: ({ revocations, orgStatus, trustDigest: current }) => {
+    told: ({ revocations, orgStatus, trustDigest: current, moving }) => {
       tokens.learn(revocations, orgStatus);
+      void departures.told(moving).catch(() => undefined); // told again with the next heartbeat
       // Keys were rotated, or one leaked and was dropped.
       if (current !== '' && trustDigest(door.welcome?.trust ?? '') !== current) void door.renewTrust();
     },
@@ -118,7 +123,11 @@ export function createHub(parts: HubParts): Hub {
   };
   const stop = async () => {
     await outboxLine.drain(FLUSH_MS);
-    await Promise.all([outboxLine.stop(), receiptLines.stop(), link.stop()]);
+    await Promise.all([outboxLine.stop(), receiptLines.stop(), link.stop(), departures.stop()]);
   };
-  return { link, start: () => link.start(), stop };
+  const start = () => {
+    departures.start();
+    link.start();
+  };
+  return { link, start, stop };
 }

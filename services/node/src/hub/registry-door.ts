@@ -2,7 +2,13 @@
 
 import { randomBytes } from 'node:crypto';
 import { PROTOCOL_VERSION } from '@fleetwire/contract';
-import type { Agent, HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import type { Moving } from '@fleetwire/gen/message';
+import type {
+  Agent,
+  HandOverRequest,
+  HelloResponse,
+  RegistryServiceDefinition,
+} from '@fleetwire/gen/registry';
 import { createNodeKey, signWithNodeKey } from '@fleetwire/identity';
 import { backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
 import type { RpcClient, RpcClientOptions } from '@fleetwire/rpc';
@@ -78,6 +84,8 @@ export interface DoorOptions {
   readonly version: string;
   readonly clock: NodeClock;
   readonly client: ClientMaker;
+  /** Told of the agents that have moved away, before a WELCOME counts. */
+  moving(list: readonly Moving[]): Promise<void>;
 }
 
 /** Between two HELLOs for a token by a key that is not known here, so that made-up ones cost little. */
@@ -136,6 +144,10 @@ export class RegistryDoor {
     return agent;
   }
 
+  async handOver(request: HandOverRequest): Promise<void> {
+    await this.#withToken(() => this.#client.handOver(request));
+  }
+
   async deregisterAgent(agent: string): Promise<void> {
     try {
       await this.#withToken(() => this.#client.deregisterAgent({ agent }));
@@ -170,6 +182,7 @@ export class RegistryDoor {
     const asked = clock.monotonicMs();
     const answer = await this.#client.hello(request);
     clock.learn(answer.brokerTimeUs, clock.monotonicMs() - asked);
+    await this.#options.moving(answer.moving);
     return this.#keep(welcomeOf(answer));
   }
 

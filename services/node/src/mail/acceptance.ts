@@ -58,9 +58,11 @@ export class Acceptance {
       const before = table.findSent(message.id);
       if (before !== undefined) return again(agent, before, digest);
     }
-    const local = namesThisNode(address, this.#parts.nodeName)
+    const here = namesThisNode(address, this.#parts.nodeName)
       ? this.#parts.book.byName(address.name)
       : undefined;
+    // Earlier mail for an agent that has just come may be under way through the hub: this must not overtake it.
+    const local = here !== undefined && here.moving.arriving > 0 ? undefined : here;
     const size = message.body.length + LIMITS.addressChars;
     if (local === undefined) {
       const refusal = outbox.refusal(agent.num, size);

@@ -42,14 +42,14 @@ export const router = defineService({
     } = context.config.router;
     const table = new RoutingTable();
     const lookup = lookupOf(context);
-    const routes = new RoutesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), table, lookup, log });
+    const routes = await routesOf(context, table, lookup);
     const bucket = await broker.bucket(LEASES_BUCKET);
     const leases = claimLease(bucket, context.instance);
     const names = { table, known: lookup.known.bind(lookup) };
     const suggest = new Suggestions(table, { scan, perSecond });
     const flow = flowOf(context, names, suggest);
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
-    const work = workOf(context, leases, lookup, flow, metrics);
+    const work = workOf(context, leases, lookup, flow, metrics, routes);
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
     const share: PartitionShare = new PartitionShare(shared);
     const check = {
@@ -82,6 +82,13 @@ export const router = defineService({
 /** Starts a router in this process; in its own process, `main.ts` does. */
 export function start(options?: RunOptions) {
   return runService(router, options);
+}
+
+async function routesOf(context: Context, table: RoutingTable, lookup: NameLookup): Promise<RoutesWatch> {
+  const { broker, clock, log } = context;
+  const bucket = await broker.bucket(ROUTES_BUCKET);
+  const last = async () => (await broker.streams.state(`KV_${ROUTES_BUCKET.name}`))?.lastSequence ?? 0;
+  return new RoutesWatch({ bucket, last, clock, table, lookup, log });
 }
 
 function lookupOf(context: Context): NameLookup {
@@ -125,6 +132,7 @@ function workOf(
   lookup: NameLookup,
   flow: Omit<FlowOptions, 'partition'>,
   metrics: FlowMetrics,
+  routes: RoutesWatch,
 ) {
   const { router: set } = context.config;
   const options = {
@@ -132,6 +140,10 @@ function workOf(
     leases,
     flow,
     lookup,
+    tableFresh: async () => {
+      if (await routes.caughtUp(set.table_wait_ms)) return;
+      context.log.warn('a partition is routed by a table that may be behind its bucket');
+    },
     limits: {
       pullMessages: set.pull_messages,
       entriesMax: set.entries_max,

@@ -236,7 +236,7 @@ export class HubLink {
     const credentialsLeftS = Math.max(0, Math.round((endsMs - clock.nowUs() / 1000) / 1000));
     const beat = { node: identity.node, version, agents: this.#parts.agents(), credentialsLeftS };
     const asked = clock.monotonicMs();
-    const answer = await broker.request(subject, encode(Heartbeat, beat), timeoutMs);
+    const answer = await broker.request(subject, encode(Heartbeat, Heartbeat.fromPartial(beat)), timeoutMs);
     const reply = HeartbeatReply.decode(answer);
     clock.learn(reply.brokerTimeUs, clock.monotonicMs() - asked);
     broker.clock.set(clock.offsetUs);

@@ -36,7 +36,12 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
       lifetimeMs: parts.config.node_token_ttl_s * 1000,
     }),
     parts.moving.departed.read(node.id),
-    parts.nodes.greeted(node.id, shortened(request.version), shortened(request.platform)),
+    parts.nodes.greeted(
+      node.id,
+      shortened(request.version),
+      shortened(request.platform),
+      Number(request.protocol),
+    ),
   ]);
   parts.lastSeen.note(node.id, now);
   return HelloResponse.fromPartial({

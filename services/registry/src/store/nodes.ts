@@ -34,11 +34,12 @@ export function nodeRows(store: Store) {
     taken: (org: string, folded: readonly string[]): Promise<Set<string>> =>
       takenNames(store, 'nodes', org, folded),
 
-    greeted: async (id: string, version: string, platform: string): Promise<void> => {
-      await store.query('update nodes set version = $2, platform = $3 where id = $1', [
+    greeted: async (id: string, version: string, platform: string, protocol: number): Promise<void> => {
+      await store.query('update nodes set version = $2, platform = $3, protocol = $4 where id = $1', [
         id,
         version,
         platform,
+        protocol,
       ]);
     },
 

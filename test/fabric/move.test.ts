@@ -29,6 +29,8 @@ describe('an agent that moves under load', function () {
         FLEETWIRE_REGISTRY_LIVENESS_MS: '3000',
         FLEETWIRE_REGISTRY_MOVE_LOST_MS: '4000',
         FLEETWIRE_NODE_HEARTBEAT_MS: '500',
+        // What gathers while a router stands still comes at once.
+        FLEETWIRE_NODE_QUEUE_MESSAGES: '50000',
       },
     });
   });
@@ -117,10 +119,11 @@ describe('an agent that moves under load', function () {
     accepted: ReadonlyMap<string, string>,
     before: string[],
     later: string[],
+    settleMs = SETTLE_MS,
   ): Promise<string[]> {
     const all = () => new Set([...before, ...later]);
     const missing = () => [...accepted.keys()].filter((text) => !all().has(text));
-    await eventually(() => missing().length === 0, { timeoutMs: SETTLE_MS, everyMs: 100 }).catch(
+    await eventually(() => missing().length === 0, { timeoutMs: settleMs, everyMs: 100 }).catch(
       () => undefined,
     );
     const taken = [...before, ...later];
@@ -190,7 +193,7 @@ describe('an agent that moves under load', function () {
     await eventually(() => later.length > 200, { timeoutMs: 30_000 });
     await fabric.nodes['old']!.start();
     await load.stop();
-    const lost = await check(load.accepted, before, later);
+    const lost = await check(load.accepted, before, later, 5000);
     // Of what the dead node held, nothing may end in silence.
     const ids = new Set(lost.map((text) => load.accepted.get(text)!));
     await eventually(async () => (await ends(ids)).size === ids.size, { timeoutMs: SETTLE_MS, everyMs: 500 });

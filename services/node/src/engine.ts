@@ -137,6 +137,7 @@ function restoreMoving(book: AgentBook, table: MovingTable): void {
     if (agent === undefined) continue;
     Object.assign(agent.moving, state);
     if (state.leavingEpoch > 0) book.markLeaving(agent);
+    else agent.fence.raise();
   }
 }
 

@@ -1,5 +1,6 @@
 /** One agent that lives on this node, with its queue and with whoever takes its mail at the moment. */
 
+import { HomeFence } from '../domain/home-fence.ts';
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
 import type { AdapterKind, AgentRow, ProgramSpec } from '../store/agent-table.ts';
 import { AT_HOME, type MovingState } from '../store/moving-table.ts';
@@ -35,6 +36,7 @@ export class HostedAgent {
   expectedUntilMs = 0;
   /** Where it stands between two nodes. */
   readonly moving: MovingState = { ...AT_HOME };
+  readonly fence = new HomeFence();
   /** Mail that waits, beside the queue, for what comes with the agent. */
   readonly heldBack = { count: 0, bytes: 0 };
   /** Registered at the registry since the last start or the registry's forgetting. */

@@ -264,6 +264,8 @@ export class Intake {
     const arrival = arrivalOf(entry);
     const envelope = this.#envelope(entry, message);
     if (envelope === undefined) return;
+    if (envelope.fromNode === this.#parts.node)
+      for (const id of entry.recipients) book.byId(id)?.fence.came(envelope.fromAgent, envelope.id);
     if (entry.movedEpoch !== 0) {
       const agent = book.byId(inboxSubject.parse(message.subject)?.agent ?? '');
       if (agent !== undefined || entry.recipients.length === 0) {

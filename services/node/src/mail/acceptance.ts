@@ -62,7 +62,8 @@ export class Acceptance {
       ? this.#parts.book.byName(address.name)
       : undefined;
     // Earlier mail for an agent that has just come may be under way through the hub: this must not overtake it.
-    const local = here !== undefined && here.moving.arriving > 0 ? undefined : here;
+    const local =
+      here !== undefined && here.moving.arriving === 0 && here.fence.lets(agent.id) ? here : undefined;
     const size = message.body.length + LIMITS.addressChars;
     if (local === undefined) {
       const refusal = outbox.refusal(agent.num, size);
@@ -79,6 +80,7 @@ export class Acceptance {
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
     if (local !== undefined) this.#holdLocal(local, envelope, encoded, published);
+    else here?.fence.sent(agent.id, id);
     return { id, correlationId, traceparent };
   }
 

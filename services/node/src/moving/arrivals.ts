@@ -110,6 +110,7 @@ export class Arrivals {
 
   #set(agent: HostedAgent, change: Partial<HostedAgent['moving']>): void {
     Object.assign(agent.moving, change);
+    if (agent.moving.arriving > 0) agent.fence.raise();
     this.#parts.moving.save(agent.num, agent.moving);
   }
 }

@@ -38,7 +38,7 @@ export async function movingDesk(setup: MovingSetup): Promise<MovingDesk> {
   const { broker, agents, routes, lastSeen, clock, log, config, instance } = setup;
   const moves = moveRows(setup.store);
   const store: Broker['store'] = (subject, payload, o) => broker.store(subject, payload, o);
-  const mail = { messages: broker.messages, store, clock, instance, log };
+  const mail = { messages: broker.messages, streams: broker.streams, store, clock, instance, log };
   const parts: MoveParts = { moves, agents, routes, lastSeen, mail, store, clock, config };
   const bucket = await broker.bucket(LEASES_BUCKET);
   const leases = claimLease(bucket, instance);

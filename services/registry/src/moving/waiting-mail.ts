@@ -4,13 +4,14 @@ import type { Broker, StoredMessage } from '@fleetwire/broker';
 import { deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, InboxPack, ReceiptBatch } from '@fleetwire/gen/message';
-import { asFleetwireError, type Clock } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, nowMs } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { movedPack, newInbox, oldInbox, returnReceipts } from '../domain/moving.ts';
 import type { MoveRow } from '../store/moves.ts';
 
 export interface WaitingMailOptions {
   readonly messages: Pick<Broker['messages'], 'nextBySubject' | 'deleteMessage'>;
+  readonly streams: Pick<Broker['streams'], 'count'>;
   /** Of the broker. */
   readonly store: Broker['store'];
   readonly clock: Clock;
@@ -19,13 +20,18 @@ export interface WaitingMailOptions {
 }
 
 const INBOX = 'INBOX';
+/**
+ * How long a message that is counted and cannot be read is waited for. nats-server 2.9 may lose sight of the last one of
+ * a subject, for some seconds, when one behind it was deleted before: `First` of the subject's index is past it then.
+ */
+const HIDDEN_MS = 60_000;
 /** Bytes of a pack that cannot be decoded which are kept for people to look at. */
 const KEPT_BYTES = 1024 * 1024;
 
 /**
  * Empties the old subject: what had come there by an earlier move goes first, as it would have there. Each message is deleted
  * only when it is stored where it goes, so that a crash in between repeats it; the recipient's primary key and history
- * drop repeats. Gives how many there were; `mayGoOn` is asked before each. Rejects resource_exhausted STREAM_FULL while the new
+ * drop repeats. They are deleted in their order, marks too. Gives how many there were; `mayGoOn` is asked before each. Rejects resource_exhausted STREAM_FULL while the new
  * inbox is at its bound.
  */
 export async function moveWaiting(
@@ -48,12 +54,12 @@ export async function moveWaiting(
       moved += pack?.entries.length ?? 1;
     }
   }
-  return { moved, all: true };
+  const left = await o.streams.count(INBOX, oldInbox(move));
+  return { moved, all: left === 0 || nowMs(o.clock) - move.changedAtMs > HIDDEN_MS };
 }
 
-/** Marks of an earlier move stand for nothing any more, and go with its mail. */
 function cameEarlier(pack: InboxPack | undefined): boolean {
-  return pack !== undefined && (pack.entries.length === 0 || pack.entries[0]!.movedEpoch !== 0);
+  return pack !== undefined && (pack.entries[0]?.movedEpoch ?? 0) !== 0;
 }
 
 function decoded({ data }: StoredMessage): InboxPack | undefined {

@@ -217,7 +217,20 @@ class NotPlaced extends Error {
   }
 }
 
-function place(store: Store, move: MoveRow, perNode: number, nowMs: number): Promise<PlaceOutcome> {
+const TRIES = 3;
+
+/** Other writers lock nodes in another order: who was in the way is gone at the next try. */
+async function place(store: Store, move: MoveRow, perNode: number, nowMs: number): Promise<PlaceOutcome> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await placeOnce(store, move, perNode, nowMs);
+    } catch (error) {
+      if (attempt === TRIES || (error as { reason?: unknown }).reason !== 'DATABASE_CONFLICT') throw error;
+    }
+  }
+}
+
+function placeOnce(store: Store, move: MoveRow, perNode: number, nowMs: number): Promise<PlaceOutcome> {
   const { agent, epoch, fromNode, toNode } = move;
   const attempt = store.transaction(async ({ query }): Promise<PlaceOutcome> => {
     const mine = await query(

@@ -130,7 +130,10 @@ describe('an agent that moves under load', function () {
     assert.equal(
       all().size,
       taken.length,
-      `doubled: ${taken.filter((t, i) => taken.indexOf(t) !== i).slice(0, 10)}`,
+      `doubled: ${taken
+        .filter((t, i) => taken.indexOf(t) !== i)
+        .slice(0, 10)
+        .join(', ')}`,
     );
     for (const place of ['old', 'new', 'third']) {
       const numbers = taken.filter((t) => t.startsWith(`${place} `)).map((t) => Number(t.split(' ')[1]));
@@ -138,7 +141,7 @@ describe('an agent that moves under load', function () {
       assert.equal(
         swapped,
         -1,
-        `${place}: out of order at ${numbers.slice(Math.max(0, swapped - 3), swapped + 3)}`,
+        `${place}: out of order at ${numbers.slice(Math.max(0, swapped - 3), swapped + 3).join(', ')}`,
       );
     }
     assert.ok(later.length > 0, 'nothing arrived at the new node');

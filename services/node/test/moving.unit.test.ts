@@ -57,7 +57,15 @@ function departuresOf({ engine }: TestEngine, registry: Registry, settleMs = 20)
   const { book, tables, custody, turns, clock } = engine;
   const { agents, inbox, moving } = tables;
   const departures = new Departures({
-    ...{ book, agents, inbox, moving, custody, turns, clock, log, settleMs },
+    book,
+    agents,
+    inbox,
+    moving,
+    custody,
+    turns,
+    clock,
+    log,
+    settleMs,
     rememberMs: 600_000,
     rememberMax: 100,
     keepMs: 3_600_000,

@@ -84,10 +84,6 @@ describe('moving agents', function () {
   const away = (node: TestNode) =>
     store.query('update nodes set left_at_ms = $2 where id = $1', [node.id, NEVER]);
   const back = (node: TestNode) => store.query('update nodes set left_at_ms = 0 where id = $1', [node.id]);
-  const lost = async (node: TestNode) => {
-    await away(node);
-    // The replica has heard of it a moment ago: it is a silence of no time that counts as lost.
-  };
   const movable = (agent: Agent) => store.query('update agents set movable = true where id = $1', [agent.id]);
   async function agentOn(node: TestNode): Promise<Agent> {
     return (await node.client.registerAgent({ name: `agent-${++names}`, adapter: 'stream' })).agent!;
@@ -261,7 +257,7 @@ describe('moving agents', function () {
     const agent = await agentOn(from);
     await put(from, agent, 'one', 'two');
     await put(from, agent, 'three');
-    await lost(from);
+    await away(from);
     await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
     await reaches(agent, 'over');
     await put(to, agent, 'direct');
@@ -286,14 +282,14 @@ describe('moving agents', function () {
     const [a, b, c] = [await node(), await node(), await node()];
     const agent = await agentOn(a);
     await put(a, agent, 'first');
-    await lost(a);
+    await away(a);
     const moved = (await admin()).moveAgent;
     await moved({ agent: agent.id, toNode: b.id });
     await eventually(async () => (await waiting(b, agent)).includes('end'));
     await reaches(agent, 'over');
     // As if it had come while the first move was still under way.
     await put(b, agent, 'second');
-    await lost(b);
+    await away(b);
     await moved({ agent: agent.id, toNode: c.id });
     await reaches(agent, 'over');
     assert.deepEqual(await waiting(b, agent), []);
@@ -386,7 +382,8 @@ describe('moving agents', function () {
     await router(() => flushed);
     await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
     await store.query(
-      `insert into moves (agent, epoch, org, from_node, from_shard, to_node, to_shard, reason, state, started_at_ms, changed_at_ms)
+      `insert into moves (agent, epoch, org, from_node, from_shard, to_node, to_shard, reason,
+         state, started_at_ms, changed_at_ms)
        values ($1, nextval('route_epochs'), $2, $3, 0, $4, 0, 'asked', 'opening', 0, 0)`,
       [halfway.id, from.welcome.org, from.id, to.id],
     );

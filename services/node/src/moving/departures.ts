@@ -76,7 +76,7 @@ export class Departures {
     await Promise.all(this.#running.values());
   }
 
-  /** What the registry says with WELCOME and with each heartbeat. Resolves when nothing of theirs is handed over here any more. */
+  /** What the registry says with WELCOME and with each heartbeat. Once it resolves, their mail is not delivered here. */
   async told(list: readonly Moving[]): Promise<void> {
     const news = list.filter(({ agent }) => this.#parts.book.byId(agent) !== undefined);
     if (news.length === 0) return;

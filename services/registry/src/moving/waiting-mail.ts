@@ -31,8 +31,8 @@ const KEPT_BYTES = 1024 * 1024;
 /**
  * Empties the old subject: what had come there by an earlier move goes first, as it would have there. Each message is deleted
  * only when it is stored where it goes, so that a crash in between repeats it; the recipient's primary key and history
- * drop repeats. They are deleted in their order, marks too. Gives how many there were; `mayGoOn` is asked before each. Rejects resource_exhausted STREAM_FULL while the new
- * inbox is at its bound.
+ * drop repeats. They are deleted in their order, marks too. Gives how many there were, and whether that was all;
+ * `mayGoOn` is asked before each. Rejects resource_exhausted STREAM_FULL while the new inbox is at its bound.
  */
 export async function moveWaiting(
   o: WaitingMailOptions,

@@ -30,10 +30,10 @@ const log = createLog({ level: 'silent', service: 'node', instance: 'test', vers
 let test: TestEngine;
 const leaving: Departures[] = [];
 
-afterEach(async () => {
+async function cleanUp(): Promise<void> {
   for (const departures of leaving.splice(0)) await departures.stop();
   await test.close();
-});
+}
 
 /** The registry, and what came to it. */
 class Registry {
@@ -89,6 +89,8 @@ const arrive = (agent: HostedAgent, entry: InboxEntry) =>
   test.engine.turns.run(() => test.engine.arrivals.take(agent, entry, Envelope.decode(entry.envelope)));
 
 describe('an agent that leaves', () => {
+  afterEach(cleanUp);
+
   it('is handed over in order, with what comes later, without what was attempted', async () => {
     test = await testEngine();
     const registry = new Registry();
@@ -152,6 +154,8 @@ describe('an agent that leaves', () => {
 });
 
 describe('an agent that arrives', () => {
+  afterEach(cleanUp);
+
   const announce = (epoch: number, end = false) =>
     test.engine.turns.run(() => {
       const said = { agent: 'a_00000000000moved', epoch, end, name: 'moved', adapter: 'stream' };

@@ -12,6 +12,7 @@ import { createLog } from '@fleetwire/telemetry';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, describe, it } from 'mocha';
 import type { HostedAgent } from '../src/agents/hosted-agent.ts';
+import { confirmed } from '../src/domain/receipt.ts';
 import { Departures } from '../src/moving/departures.ts';
 import {
   addAgent,
@@ -115,6 +116,30 @@ describe('an agent that leaves', () => {
     assert.deepEqual(
       ends.map(({ stage, reason }) => [stage, reason]),
       [[Stage.UNCONFIRMED, 'AGENT_MOVED']],
+    );
+  });
+
+  it('waits for an injection under way: what comes back from it is handed over first', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    const bob = await addAgent(test.engine, 'bob');
+    const taker = new TestTaker(2);
+    bob.taker = taker;
+    for (const body of ['proved', 'not reached', 'waits'])
+      await hold(test, bob, entryFor(bob.id, test.clock, text(body)));
+    const { turns, custody } = test.engine;
+    const departures = departuresOf(test, registry, 20_000);
+    await departures.told([{ agent: bob.id, epoch: 7 }]);
+    await turns.run(() => custody.end(taker.taken.slice(0, 1), confirmed('it answered')));
+    assert.equal(taker.taken.length, 2, 'nothing more is attempted here');
+    assert.deepEqual(registry.taken, []);
+    await turns.run(() => custody.putBack(taker.taken[1]!));
+    await eventually(() => registry.taken.length === 2);
+    assert.deepEqual(registry.taken, ['not reached', 'waits']);
+    const ends = receiptsFor(test.engine, OTHER_NODE).filter(({ final }) => final);
+    assert.deepEqual(
+      ends.map(({ stage }) => stage),
+      [Stage.CONFIRMED],
     );
   });
 

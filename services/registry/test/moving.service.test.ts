@@ -284,11 +284,13 @@ describe('moving agents', function () {
     await put(a, agent, 'first');
     await away(a);
     const moved = (await admin()).moveAgent;
+    let flushed = false;
+    await router(() => flushed);
     await moved({ agent: agent.id, toNode: b.id });
-    await eventually(async () => (await waiting(b, agent)).includes('end'));
-    await reaches(agent, 'over');
-    // As if it had come while the first move was still under way.
     await put(b, agent, 'second');
+    flushed = true;
+    await reaches(agent, 'over');
+    assert.deepEqual(await waiting(b, agent), [`begin ${agent.name} stream`, 'second', 'first+', 'end']);
     await away(b);
     await moved({ agent: agent.id, toNode: c.id });
     await reaches(agent, 'over');

@@ -183,8 +183,10 @@ describe('moving agents', function () {
     await store.query('update nodes set draining = true where id = $1', [to.id]);
     assert.equal(await ask(to.name), 'NODE_DRAINING');
     assert.equal(await stateOf(agent), undefined);
-    const stays = await (await admin()).moveAgent({ agent: agent.name, toNode: from.name });
-    assert.equal(stays.agent!.node, from.id);
+    assert.equal(
+      (await (await admin()).moveAgent({ agent: agent.name, toNode: from.name })).agent!.node,
+      from.id,
+    );
   });
 
   it('announces, waits for every router, lets the old node hand over, and ends with a mark', async () => {
@@ -255,8 +257,7 @@ describe('moving agents', function () {
     service = other;
     const [from, to] = [await node(), await node()];
     const agent = await agentOn(from);
-    await put(from, agent, 'one', 'two');
-    await put(from, agent, 'three');
+    for (const texts of [['one', 'two'], ['three']]) await put(from, agent, ...texts);
     await away(from);
     await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
     await reaches(agent, 'over');
@@ -395,7 +396,7 @@ describe('moving agents', function () {
     flushed = true;
     await reaches(agent, 'handover');
     await eventually(async () => (await stateOf(halfway)) === undefined);
-    const kept = await (await admin()).lookupAgent({ name: halfway.name });
-    assert.deepEqual([kept.agent!.node, kept.agent!.moving], [from.id, false]);
+    const kept = (await (await admin()).lookupAgent({ name: halfway.name })).agent!;
+    assert.deepEqual([kept.node, kept.moving], [from.id, false]);
   });
 });

@@ -22,7 +22,7 @@ import {
   Envelope,
   FlushRequest,
   FlushResponse,
-  InboxEntry,
+  type InboxEntry,
   InboxPack,
   type Receipt,
   ReceiptBatch,
@@ -44,6 +44,7 @@ import {
   startRegistryWorld,
   type TestNode,
 } from './fixture.ts';
+import { entry } from './mail-sample.ts';
 
 const SETTINGS = { move_ms: 50, move_flush_ms: 300, move_opening_ms: 500, sweep_ms: 100, flush_ms: 20 };
 const NEVER = 9_000_000_000_000_000;
@@ -125,26 +126,6 @@ describe('moving agents', function () {
   const inboxOf = (node: TestNode, agent: Agent) =>
     inboxSubject.build({ shard: 0, org: node.welcome.org, node: node.id, agent: agent.id });
 
-  function entry(agent: Agent, from: TestNode, text: string): InboxEntry {
-    const id = newMessageId();
-    const envelope = encode(
-      Envelope,
-      Envelope.fromPartial({
-        id,
-        org: from.welcome.org,
-        fromAgent: 'a_0000000000sender',
-        fromNode: from.id,
-        to: agent.name,
-        body: new TextEncoder().encode(text),
-      }),
-    );
-    return InboxEntry.fromPartial({
-      envelope,
-      recipients: [agent.id],
-      deadlineUs: Date.now() * 1000 + 3e8,
-      router: 'r',
-    });
-  }
   const put = (node: TestNode, agent: Agent, ...texts: string[]) =>
     broker.store(
       inboxOf(node, agent),

@@ -28,6 +28,8 @@ export interface WatchOptions {
 }
 
 export interface BucketWatch {
+  /** Sequence of the last message that came by it and was told of, where there was anything to tell; 0: none yet. */
+  readonly position: number;
   stop(): void;
   status(): WatchStatus;
 }
@@ -85,6 +87,7 @@ class Watch implements BucketWatch {
   #seen: Set<string> | undefined = new Set();
   #initialized = false;
   #session: PullLoop | undefined;
+  #position = 0;
   /** Entries that were delivered in this reading. */
   #delivered = 0;
   #revision = 0;
@@ -108,6 +111,10 @@ class Watch implements BucketWatch {
   async begin(): Promise<void> {
     const reading = await this.#open();
     void this.#run(reading);
+  }
+
+  get position(): number {
+    return this.#position;
   }
 
   stop(): void {
@@ -182,6 +189,7 @@ class Watch implements BucketWatch {
         if (this.#stopping.signal.aborted) return;
         const key = message.subject.slice(this.#prefix.length);
         this.#tell(key, isRemoval(message) ? undefined : message.data, message);
+        this.#position = message.sequence;
         this.#delivered += 1;
         if (this.#seen !== undefined && this.#delivered >= reading.pending) this.#complete();
       }

@@ -35,6 +35,8 @@ export interface Streams {
    * False when there is no such stream. The server looks through its index for it: not for a hot path.
    */
   isFull(stream: string, subject: string, bytes: number): Promise<boolean>;
+  /** Messages of one subject; the same cost. */
+  count(stream: string, subject: string): Promise<number>;
 }
 
 export interface StreamInfo {
@@ -84,6 +86,9 @@ export function createStreams(api: JetstreamApi): Streams {
       if (perSubject > 0 && (info.state.subjects?.[subject] ?? 0) >= perSubject) return true;
       const maxBytes = Number(info.config['max_bytes'] ?? -1);
       return maxBytes > 0 && info.state.bytes + bytes + STORED_EXTRA_MAX > maxBytes;
+    },
+    async count(stream, subject) {
+      return (await streamInfo(api, stream, subject))?.state.subjects?.[subject] ?? 0;
     },
     async state(stream) {
       const info = await streamInfo(api, stream);

@@ -67,6 +67,13 @@ export const nodeSection = defineSection('node', {
     'How long the directory of the org is of use while the hub is away',
   ),
   directory_full_ms: ms(3_600_000).describe('Time after which the whole directory is asked for again'),
+  move_remember_ms: ms(600_000, 86_400_000).describe(
+    'How far back the node tells where an agent moves to what it has delivered, so that it is not repeated there',
+  ),
+  move_remember_max: count(10_000, 100_000).describe('Messages of one agent that it tells of at most'),
+  move_keep_ms: ms(3_600_000, 86_400_000).describe(
+    'How long an agent that has moved away is remembered, for mail that comes late',
+  ),
   sessions: count(4096).describe('Sessions of agents at the same time'),
   hello_ms: ms(10_000, 60_000).describe('How long a session may take to say who it is'),
   agents: count(4096, LIMITS.rosterAgents).describe('Agents of this node'),

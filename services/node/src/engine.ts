@@ -13,10 +13,12 @@ import { Mailbox } from './mail/mailbox.ts';
 import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
+import { Arrivals } from './moving/arrivals.ts';
 import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
 import { DirectoryTable } from './store/directory-table.ts';
 import { InboxTable } from './store/inbox-table.ts';
+import { MovingTable } from './store/moving-table.ts';
 import { OutboxTable } from './store/outbox-table.ts';
 import { type ReceiptRow, ReceiptTable } from './store/receipt-table.ts';
 import { Turns } from './store/turns.ts';
@@ -48,10 +50,12 @@ export function createEngine(parts: EngineParts) {
     inbox: new InboxTable(db),
     receipts: new ReceiptTable(db),
     directory: new DirectoryTable(db),
+    moving: new MovingTable(db),
   };
   const outgoings: { current: Outgoings } = { current: { outbox: () => {}, receipts: () => {} } };
   const queueBounds = { messages: config.queue_messages, bytes: config.queue_bytes };
   const book = new AgentBook(tables.agents.load(), queueBounds);
+  restoreMoving(book, tables.moving);
   const turns: Turns = new Turns(db, {
     beforeCommit: () => {
       custody.dispatch();
@@ -70,11 +74,13 @@ export function createEngine(parts: EngineParts) {
     book,
     agents: tables.agents,
     inbox: tables.inbox,
+    moving: tables.moving,
     desk,
     turns,
     memoryBytes: config.memory_bytes,
     taken: (entry) => ticker.watch(entry),
   });
+  const arrivals = new Arrivals({ book, agents: tables.agents, moving: tables.moving, custody, log });
   const ticker: Ticker = new Ticker({
     clock,
     book,
@@ -118,11 +124,23 @@ export function createEngine(parts: EngineParts) {
     turns,
     progress,
     custody,
+    arrivals,
     ticker,
     outbox,
     acceptance,
     mailbox,
   };
+}
+
+/** Who was on its way at the last stop is so still. */
+function restoreMoving(book: AgentBook, table: MovingTable): void {
+  for (const [num, state] of table.load()) {
+    const agent = book.byNum(num);
+    if (agent === undefined) continue;
+    Object.assign(agent.moving, state);
+    if (state.leavingEpoch > 0) book.markLeaving(agent);
+    else agent.fence.raise();
+  }
 }
 
 /** At start: memory as the disk has it. What non-resuming sessions of an earlier run had taken ends unconfirmed. */

@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { childEnvironment, folders } from '@fleetwire/config';
 import { lockFolder } from '@fleetwire/embedded';
+import type { Moving } from '@fleetwire/gen/message';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { rosterDigest } from '@fleetwire/identity';
@@ -17,6 +18,7 @@ import {
   type ServiceContext,
 } from '@fleetwire/runtime';
 import { ADAPTERS } from './adapters/index.ts';
+import type { HostedAgent } from './agents/hosted-agent.ts';
 import { Programs } from './agents/programs.ts';
 import { Registration } from './agents/registration.ts';
 import { nodeSection } from './config.ts';
@@ -42,6 +44,7 @@ import { NodeClock } from './hub/node-clock.ts';
 import { NodeKeys } from './hub/node-keys.ts';
 import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door.ts';
 import { sendOnce } from './mail/send-once.ts';
+import { Departures } from './moving/departures.ts';
 import { AgentTable } from './store/agent-table.ts';
 import { openDatabase } from './store/database.ts';
 import { storeFault } from './store/store-fault.ts';
@@ -130,8 +133,9 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const keys = new NodeKeys(dir, identity);
   const self = nodeSelf(engine, dir, version);
   const registry = settings.registry || identity.registry;
-  const door = new RegistryDoor(
-    { dir, node: identity.node, keys, self, registry, clock, client },
+  const moving = (list: readonly Moving[]) => departures.told(list);
+  const door: RegistryDoor = new RegistryDoor(
+    { dir, node: identity.node, keys, self, registry, clock, client, moving },
     readWelcome(dir),
   );
   const registration = new Registration({
@@ -144,14 +148,25 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     agentsMax: settings.agents,
     retryMs: settings.roster_retry_ms,
     draining: () => door.draining,
+    arrivals: engine.arrivals,
+    moved: (agent) => void noteMoved(agent).catch(() => undefined), // the next roster says it again
   });
+  // By HELLO the move is known, with its mail to be handed over; unless it was so long ago that nobody would take that.
+  const noteMoved = async ({ id, moving: { arrivedEpoch } }: HostedAgent) => {
+    await door.hello();
+    await departures.told([{ agent: id, epoch: arrivedEpoch + 1 }]);
+  };
   const tokens = orgTokens(engine, identity);
   const hubActive = () => hub.link.state === 'ACTIVE';
   const directory = orgDirectory(context, engine, door, registration, hubActive);
   engine.book.elsewhere = () => directory.agentNames();
+  const programs = createPrograms(context, engine, registration, dir, identity);
+  const departures = createDepartures(context, engine, door, programs);
   const news = {
     rosterDiffers: () => registration.rosterDiffers(),
     syncRevision: (revision: number) => void directory.told(revision),
+    // What could not be noted is told again with the next heartbeat.
+    moving: (list: readonly Moving[]) => void departures.told(list).catch(() => undefined),
   };
   const hub: Hub = createHub({
     dir,
@@ -161,12 +176,12 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     registration,
     clock,
     tokens,
+    departures,
     log,
     keys,
     self,
     news,
   });
-  const programs = createPrograms(context, engine, registration, dir, identity);
   const callers = new Callers({
     org: identity.org,
     adminToken: adminToken(dir, () => `fwn_${randomBytes(32).toString('base64url')}`),
@@ -287,6 +302,32 @@ function orgTokens({ config: settings, clock, tables, turns }: Engine, { org }: 
   });
   tokens.restore(tables.agents.meta(REVOCATIONS_KEY));
   return tokens;
+}
+
+function createDepartures(
+  context: Context,
+  engine: Engine,
+  door: RegistryDoor,
+  programs: Programs,
+): Departures {
+  const { book, tables, custody, turns, clock, config: settings } = engine;
+  const { agents, inbox, moving } = tables;
+  return new Departures({
+    book,
+    agents,
+    inbox,
+    moving,
+    custody,
+    turns,
+    clock,
+    log: context.log,
+    settleMs: settings.observe_ms,
+    rememberMs: settings.move_remember_ms,
+    rememberMax: settings.move_remember_max,
+    keepMs: settings.move_keep_ms,
+    handOver: (request) => door.handOver(request),
+    endProgram: (agent) => programs.end(agent),
+  });
 }
 
 function createPrograms(

@@ -73,10 +73,10 @@ describe('roster', () => {
   afterEach(() => test.close());
 
   function make(): void {
-    const { book, tables, turns } = test.engine;
+    const { book, tables, turns, arrivals } = test.engine;
     door = new FakeDoor();
     moved = [];
-    const parts = { book, table: tables.agents, turns, door, log, clock: test.clock };
+    const parts = { book, table: tables.agents, turns, door, log, clock: test.clock, arrivals };
     const onMoved = (agent: HostedAgent) => void moved.push(agent);
     registration = new Registration({ ...parts, agentsMax: 10, retryMs: 60_000, moved: onMoved });
   }

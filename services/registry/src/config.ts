@@ -39,6 +39,23 @@ export const registrySection = defineSection('registry', {
   suggest_scan: whole(1, 1_000_000, 5000).describe('Names looked at to suggest one for an unknown name'),
   known_nodes_max: whole(1, 1_000_000, 20_000).describe('Nodes remembered between heartbeats'),
   known_fresh_ms: whole(0, 3_600_000, 60_000).describe('How long a remembered node is not read again'),
+  move_ms: whole(10, 60_000, 500).describe(
+    'Time between two looks at the moves of agents that are under way',
+  ),
+  move_flush_ms: whole(10, 60_000, 1000).describe(
+    'How long a router may take to say whether mail is under way',
+  ),
+  move_opening_ms: whole(100, 600_000, 15_000).describe(
+    'Age at which a move that was only announced is given up: the replica that began it has died',
+  ),
+  move_lost_ms: whole(100, 86_400_000, 300_000).describe(
+    'Silence of a node after which the mail of an agent that has left it is moved without it',
+  ),
+  move_late_ms: whole(0, 3_600_000, 120_000).describe(
+    'How long after a move mail is looked for at the old place',
+  ),
+  move_keep_ms: whole(1000, 86_400_000, 3_600_000).describe('How long a move that has ended is remembered'),
+  moves_max: whole(1, 100_000, 1000).describe('Moves that are carried on in one look'),
   heartbeats_max: whole(1, 100_000, 2000).describe('Heartbeats under way; more are not answered'),
   heartbeats_burst: whole(1, 10_000, 30).describe('Heartbeats of one node at once; more are not answered'),
   heartbeats_every_ms: whole(1, 600_000, 500).describe('Time until one node may send one more'),

@@ -26,7 +26,7 @@ export const registry = defineService({
   name: 'registry',
   config,
   store: { entities, migrations },
-  broker: { streams: ['INBOX', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  broker: { streams: ['INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
   async wire(context) {
     const { broker, store, orgs, log } = context;
     const keys = nodeKeys(store);
@@ -49,8 +49,9 @@ export const registry = defineService({
     const upkeep = upkeepOf(context, parts, duties, departures);
     const seen = new SeenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
     // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
-    const { announcer, view } = parts;
-    const components = [announcer, seen, view, look, suspensions, heartbeats, departures, clearing, upkeep];
+    const { announcer, view, moving } = parts;
+    const atWork = [suspensions, heartbeats, departures, clearing, upkeep, moving.mover];
+    const components = [announcer, seen, view, look, ...atWork];
     const health = () => ({
       partitions: parts.partitions,
       heartbeats_unanswered: heartbeats.unanswered,
@@ -61,6 +62,7 @@ export const registry = defineService({
       orgs_to_clear: clearing.open,
       routes: view.figures.entries,
       agents_in_memory: view.figures.rows,
+      moves: moving.mover.state,
     });
     return { rpc: [bindRegistry(parts)], components, health };
   },

@@ -17,6 +17,9 @@ export const routerConfig = defineSection('router', {
   poison_tries: count(5, 100).describe('Tries of an ingress message whose handling throws'),
   poison_wait_ms: ms(200).describe('Wait between them'),
   drain_ms: ms(5000).describe('Time to finish what is in memory when a partition is handed over'),
+  table_wait_ms: ms(2000).describe(
+    'How long a partition that was taken over waits for the routing table to be as new as its bucket',
+  ),
   share_interval_ms: ms(1000).describe('Time between two looks at who holds which partition'),
   restart_initial_ms: ms(100).describe(
     'Wait before a partition that came into doubt is taken over anew; doubles',

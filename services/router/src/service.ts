@@ -16,6 +16,7 @@ import { Suggestions } from './domain/resolve.ts';
 import { RoutingTable } from './domain/routing-table.ts';
 import { askRegistry } from './handlers/ask-registry.ts';
 import { explain } from './handlers/explain.ts';
+import { FlushAnswers } from './handlers/flush-answers.ts';
 import { NameLookup } from './handlers/name-lookup.ts';
 import { PartitionShare } from './handlers/partition-share.ts';
 import { PartitionWorker } from './handlers/partition-worker.ts';
@@ -41,7 +42,7 @@ export const router = defineService({
     } = context.config.router;
     const table = new RoutingTable();
     const lookup = lookupOf(context);
-    const routes = new RoutesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), table, lookup, log });
+    const routes = await routesOf(context, table, lookup);
     const bucket = await broker.bucket(LEASES_BUCKET);
     const leases = claimLease(bucket, context.instance);
     const names = { table, known: lookup.known.bind(lookup) };
@@ -49,7 +50,7 @@ export const router = defineService({
     const flow = flowOf(context, names, suggest);
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
     routesMetrics(context.meter, () => ({ agents: table.size, resyncs: routes.health()?.resyncs ?? 0 }));
-    const work = workOf(context, leases, lookup, flow, metrics);
+    const work = workOf(context, leases, lookup, flow, metrics, routes);
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
     const share: PartitionShare = new PartitionShare(shared);
     const check = {
@@ -57,6 +58,14 @@ export const router = defineService({
       start: () => checkPartitions(broker.consumers, partitions),
       stop: () => {},
     };
+    const { instance } = context;
+    const flushes = new FlushAnswers({
+      broker,
+      instance,
+      table,
+      holds: (subject) => share.holds(subject),
+      log,
+    });
     const handle = explain({ names, lookup, suggest, clock: context.clock });
     return {
       rpc: [
@@ -64,7 +73,7 @@ export const router = defineService({
           explain: (request, call: RpcContext<Caller>) => handle(request, { caller: callerOf(call) }),
         }),
       ],
-      components: [routes, check, share],
+      components: [routes, check, flushes, share],
       health: () => health(table, routes, share),
       serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };
@@ -74,6 +83,13 @@ export const router = defineService({
 /** Starts a router in this process; in its own process, `main.ts` does. */
 export function start(options?: RunOptions) {
   return runService(router, options);
+}
+
+async function routesOf(context: Context, table: RoutingTable, lookup: NameLookup): Promise<RoutesWatch> {
+  const { broker, clock, log } = context;
+  const bucket = await broker.bucket(ROUTES_BUCKET);
+  const last = async () => (await broker.streams.state(`KV_${ROUTES_BUCKET.name}`))?.lastSequence ?? 0;
+  return new RoutesWatch({ bucket, last, clock, table, lookup, log });
 }
 
 function lookupOf(context: Context): NameLookup {
@@ -117,6 +133,7 @@ function workOf(
   lookup: NameLookup,
   flow: Omit<FlowOptions, 'partition'>,
   metrics: FlowMetrics,
+  routes: RoutesWatch,
 ) {
   const { router: set } = context.config;
   const options = {
@@ -124,6 +141,10 @@ function workOf(
     leases,
     flow,
     lookup,
+    tableFresh: async () => {
+      if (await routes.caughtUp(set.table_wait_ms)) return;
+      context.log.warn('a partition is routed by a table that may be behind its bucket');
+    },
     limits: {
       pullMessages: set.pull_messages,
       entriesMax: set.entries_max,

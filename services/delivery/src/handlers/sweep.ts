@@ -98,12 +98,12 @@ async function readOn(plan: SweepPlan, o: SweepOptions, mayGoOn: () => boolean):
   return read;
 }
 
-/** The last deadline in the pack; of what cannot be decoded, the longest that any may have. */
+/** The last deadline in the pack; of a mark and of what cannot be decoded, the longest that any may have. */
 function deadlineOf(message: InboxMessage): number {
   const cap = message.storedAtUs + TTL_CAP_MS * 1000;
   try {
     const deadlines = InboxPack.decode(message.data).entries.map((entry) => entry.deadlineUs);
-    return Math.min(cap, Math.max(0, ...deadlines));
+    return deadlines.length === 0 ? cap : Math.min(cap, Math.max(...deadlines));
   } catch {
     return cap;
   }

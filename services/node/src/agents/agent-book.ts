@@ -11,6 +11,8 @@ export class AgentBook {
   readonly #byId = new Map<string, HostedAgent>();
   readonly #byLocalId = new Map<string, HostedAgent>();
   readonly #byName = new Map<string, HostedAgent>();
+  /** Those that have left for another node, for what still comes for them. */
+  readonly #leaving = new Map<string, HostedAgent>();
 
   /** Names of agents of the org, as far as they are known here. */
   elsewhere: () => Iterable<string> = () => [];
@@ -102,15 +104,43 @@ export class AgentBook {
     for (const agent of this.present()) if (agent.refused === undefined) yield agent.id;
   }
 
+  /** It lives elsewhere from now on: found by number and by `leaving` only. */
+  markLeaving(agent: HostedAgent): void {
+    this.#unlist(agent);
+    this.#leaving.set(agent.id, agent);
+  }
+
+  /** It lives here again; under the name that it has now. */
+  takeBack(agent: HostedAgent): void {
+    this.#leaving.delete(agent.id);
+    this.#byId.set(agent.id, agent);
+    this.#byLocalId.set(agent.localId, agent);
+    this.#byName.set(foldName(agent.name), agent);
+  }
+
+  leaving(id: string): HostedAgent | undefined {
+    return this.#leaving.get(id);
+  }
+
+  allLeaving(): HostedAgent[] {
+    return [...this.#leaving.values()];
+  }
+
   /** Its name is free again; its number stays known until `forget`. */
   markRemoved(agent: HostedAgent): void {
     agent.removed = true;
+    this.#unlist(agent);
+  }
+
+  #unlist(agent: HostedAgent): void {
     this.#byId.delete(agent.id);
     this.#byLocalId.delete(agent.localId);
-    this.#byName.delete(foldName(agent.name));
+    const folded = foldName(agent.name);
+    if (this.#byName.get(folded) === agent) this.#byName.delete(folded);
   }
 
   forget(agent: HostedAgent): void {
     this.#byNum.delete(agent.num);
+    this.#leaving.delete(agent.id);
   }
 }

@@ -1,8 +1,10 @@
 /** One agent that lives on this node, with its queue and with whoever takes its mail at the moment. */
 
 import type { AgentProfile, Location } from '@fleetwire/gen/registry';
+import { HomeFence } from '../domain/home-fence.ts';
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
 import type { AdapterKind, AgentRow, ProgramSpec } from '../store/agent-table.ts';
+import { AT_HOME, type MovingState } from '../store/moving-table.ts';
 
 /** A session or a program that mail is handed to. */
 export interface Taker {
@@ -48,6 +50,11 @@ export class HostedAgent {
   slowUntilMs = 0;
   /** Monotonic milliseconds until which its session of before the node's start is expected to return. */
   expectedUntilMs = 0;
+  /** Where it stands between two nodes. */
+  readonly moving: MovingState = { ...AT_HOME };
+  readonly fence = new HomeFence();
+  /** Mail that waits, beside the queue, for what comes with the agent. */
+  readonly heldBack = { count: 0, bytes: 0 };
   /** Registered at the registry since the last start or the registry's forgetting. */
   registered = false;
   /** The registry has its profile as it is now. */

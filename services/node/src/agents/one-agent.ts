@@ -5,7 +5,8 @@ import type { Agent, AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, foldName } from '@fleetwire/kernel';
 import { toldProfile } from '../domain/profile.ts';
 import type { RegistryDoor } from '../hub/registry-door.ts';
-import type { AdapterKind, ProgramSpec } from '../store/agent-table.ts';
+import type { Arrivals } from '../moving/arrivals.ts';
+import { type AdapterKind, NO_PROGRAM, type ProgramSpec } from '../store/agent-table.ts';
 import type { HostedAgent } from './hosted-agent.ts';
 import { noteRefused, noteTaken, type RosterParts, renameAll } from './roster-sync.ts';
 
@@ -14,8 +15,8 @@ export interface OneAgentParts extends RosterParts {
   readonly agentsMax: number;
   /** The registry has asked this node to take no new agents. */
   readonly draining?: () => boolean;
-  /** Inside the turn that adds it: what the registry said of a new agent, which may be on its way from another node. */
-  arrived?(agent: HostedAgent, registered: Agent): void;
+  /** Agents that may be on their way from another node. */
+  readonly arrivals: Pick<Arrivals, 'expected' | 'returned'>;
 }
 
 export interface Newcomer {
@@ -25,8 +26,6 @@ export interface Newcomer {
   /** From a node that is away or draining, where the registry allows it. */
   readonly takeOver?: boolean;
 }
-
-const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
 
 /** Rejects NODE_DRAINING, TOO_MANY_AGENTS, HUB_UNREACHABLE, or what the registry says, such as NAME_TAKEN. */
 export async function register(parts: OneAgentParts, name: string, newcomer: Newcomer): Promise<HostedAgent> {
@@ -56,12 +55,18 @@ function add(
       renameAll(parts, new Map([[renamed, registered.name]]));
       return renamed;
     }
+    const { id, moving } = registered;
+    const left = parts.arrivals.returned(
+      { agent: id, name: registered.name, adapter: newcomer.adapter },
+      moving,
+    );
+    if (left !== undefined) return left;
     const { adapter, spec = NO_PROGRAM, profile = registered.profile } = newcomer;
     const row = { id: registered.id, name: registered.name, adapter, spec, profile };
     const agent = book.add(table.insert(row, foldName(name)));
     agent.registered = true;
     agent.described = true;
-    parts.arrived?.(agent, registered);
+    if (moving) parts.arrivals.expected(agent);
     return agent;
   });
 }

@@ -92,16 +92,21 @@ export class Programs {
   /** Ends the program, returns the mail that waits, and removes the agent. */
   async remove(agent: HostedAgent): Promise<void> {
     const { turns, custody, book, table, registration } = this.#parts;
-    const runner = this.#runners.get(agent.num);
-    this.#runners.delete(agent.num);
-    await runner?.adapter.stop();
-    await runner?.end();
+    await this.end(agent);
     await turns.run(() => {
       custody.endRemoved(agent);
       table.markRemoved(agent.num);
       book.markRemoved(agent);
     });
     await registration.remove(agent);
+  }
+
+  /** The agent leaves: its program ends, what it was handed last is left as it is. */
+  async end(agent: HostedAgent): Promise<void> {
+    const runner = this.#runners.get(agent.num);
+    this.#runners.delete(agent.num);
+    await runner?.adapter.stop();
+    await runner?.end();
   }
 
   /** Ends with the node: programs in panes go on, those on pipes could not and are ended. */

@@ -56,6 +56,11 @@ export class AgentQueue {
     return depth === 0 || (depth < this.#bounds.messages && this.#bytes + size <= this.#bounds.bytes);
   }
 
+  /** Would so much be within the bounds of a queue of its own? */
+  wouldHold(messages: number, bytes: number): boolean {
+    return messages <= this.#bounds.messages && (messages <= 1 || bytes <= this.#bounds.bytes);
+  }
+
   /** Would so many messages fit, whatever their size? More than half of the queue is never asked for. */
   hasRoomFor(count: number): boolean {
     const messages = Math.min(count, Math.ceil(this.#bounds.messages / 2));

@@ -8,6 +8,7 @@ import type { Logger } from '@fleetwire/telemetry';
 import type { Registration } from '../agents/registration.ts';
 import type { OrgTokens } from '../domain/org-tokens.ts';
 import type { Engine } from '../engine.ts';
+import type { Departures } from '../moving/departures.ts';
 import { hearEvent } from './hear-event.ts';
 import type { NodeSelf } from './hello.ts';
 import { HubLink } from './hub-link.ts';
@@ -30,6 +31,7 @@ export interface HubParts {
   readonly registration: Registration;
   readonly clock: NodeClock;
   readonly tokens: OrgTokens;
+  readonly departures: Departures;
   readonly log: Logger;
   readonly keys: NodeKeys;
   readonly self: NodeSelf;
@@ -48,7 +50,8 @@ const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
   const { dir, engine, identity, door, registration, clock, tokens, log, keys, self, news = {} } = parts;
-  const { config, tables, turns, outbox, progress, book, custody } = engine;
+  const { config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
+  const { departures } = parts;
   const { org, node } = identity;
   let intake: Intake | undefined;
   const broker = () => link.broker;
@@ -90,7 +93,8 @@ export function createHub(parts: HubParts): Hub {
   const openIntake = (connection: Broker, welcome: Welcome) => {
     const { pull_batch: pullBatch, queue_wait_ms: queueWaitMs } = config;
     const openInbox = () => door.openInbox();
-    const intakeParts = { org, node, book, custody, turns, clock, log, pullBatch, queueWaitMs, openInbox };
+    const mail = { book, custody, arrivals, departures, turns };
+    const intakeParts = { org, node, ...mail, clock, log, pullBatch, queueWaitMs, openInbox };
     intake = new Intake(intakeParts, connection, welcome.shard);
     intake.start();
   };
@@ -122,8 +126,9 @@ export function createHub(parts: HubParts): Hub {
     moving: (list) => news.moving?.(list),
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
-    told: ({ revocations, orgStatus, trustDigest: current }) => {
+    told: ({ revocations, orgStatus, trustDigest: current, moving }) => {
       tokens.learn(revocations, orgStatus);
+      void departures.told(moving).catch(() => undefined); // told again with the next heartbeat
       // Keys were rotated, or one leaked and was dropped.
       if (current !== '' && trustDigest(door.welcome?.trust ?? '') !== current) void door.renewTrust();
     },
@@ -143,7 +148,11 @@ export function createHub(parts: HubParts): Hub {
   };
   const stop = async () => {
     await outboxLine.drain(FLUSH_MS);
-    await Promise.all([outboxLine.stop(), receiptLines.stop(), link.stop()]);
+    await Promise.all([outboxLine.stop(), receiptLines.stop(), link.stop(), departures.stop()]);
   };
-  return { link, start: () => link.start(), stop };
+  const start = () => {
+    departures.start();
+    link.start();
+  };
+  return { link, start, stop };
 }

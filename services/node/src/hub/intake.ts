@@ -2,7 +2,7 @@
 
 import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
 import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
-import { Envelope, type InboxEntry, InboxPack } from '@fleetwire/gen/message';
+import { Envelope, InboxEntry, InboxPack, type MoveMark } from '@fleetwire/gen/message';
 import { asFleetwireError, backoffMs, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { AgentBook } from '../agents/agent-book.ts';
@@ -10,6 +10,8 @@ import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { type LooseEntries, looseEntries, looseHeader } from '../domain/loose-mail.ts';
 import { returned } from '../domain/receipt.ts';
 import type { Custody } from '../mail/custody.ts';
+import type { Arrivals } from '../moving/arrivals.ts';
+import type { Departures } from '../moving/departures.ts';
 import type { Turns } from '../store/turns.ts';
 
 export interface IntakeParts {
@@ -17,6 +19,8 @@ export interface IntakeParts {
   readonly node: string;
   readonly book: AgentBook;
   readonly custody: Custody;
+  readonly arrivals: Arrivals;
+  readonly departures: Departures;
   readonly turns: Turns;
   readonly clock: Clock;
   readonly log: Logger;
@@ -39,6 +43,8 @@ interface Parcel {
   readonly entry: InboxEntry;
   /** It could not be decoded; `entry` is what could be read of it. */
   readonly broken: boolean;
+  /** Instead of mail: a point in that of a moving agent. It stays behind all that came before it. */
+  readonly mark?: MoveMark;
 }
 
 interface Fitted {
@@ -187,7 +193,8 @@ export class Intake {
       }
       parcel.pack.left--;
       const { message } = parcel.pack;
-      if (parcel.broken) this.#returnUnreadable(parcel.entry, message, 'its entry cannot be decoded');
+      if (parcel.mark !== undefined) this.#takeMark(parcel.mark);
+      else if (parcel.broken) this.#returnUnreadable(parcel.entry, message, 'its entry cannot be decoded');
       else this.#takeEntry(parcel.entry, message);
     }
     return { waiting, full };
@@ -201,8 +208,9 @@ export class Intake {
     if (broken) return false;
     let found = false;
     for (const id of entry.recipients) {
-      const agent = this.#parts.book.byId(id);
-      if (agent === undefined || agent.queue.hasRoom(entry.envelope.length)) continue;
+      const agent = this.#parts.book.byId(id) ?? this.#parts.book.leaving(id);
+      if (agent === undefined || entry.movedEpoch !== 0 || agent.moving.arriving > 0) continue;
+      if (agent.queue.hasRoom(entry.envelope.length)) continue;
       if (this.#mayMakeRoom(agent, until)) {
         full.set(agent, (full.get(agent) ?? 0) + 1);
         found = true;
@@ -231,7 +239,11 @@ export class Intake {
   }
 
   #parcels(pack: Pack): Parcel[] {
-    const { sound, broken } = this.#decode(pack.message);
+    const { sound, broken, mark } = this.#decode(pack.message);
+    if (mark !== undefined) {
+      pack.left = 1;
+      return [{ pack, entry: InboxEntry.fromPartial({ recipients: [mark.agent] }), broken: true, mark }];
+    }
     pack.left = sound.length + broken.length;
     return [
       ...sound.map((entry) => ({ pack, entry, broken: false })),
@@ -239,13 +251,32 @@ export class Intake {
     ];
   }
 
+  #takeMark(mark: MoveMark): void {
+    const { book, arrivals, departures } = this.#parts;
+    if (!mark.end) arrivals.announced(mark);
+    // The end of its way to here, or of its time here: the epochs of moves tell.
+    else if ((book.byId(mark.agent)?.moving.arriving ?? 0) > 0) arrivals.complete(mark);
+    else departures.marked(mark);
+  }
+
   #takeEntry(entry: InboxEntry, message: PulledMessage): void {
-    const { book, custody } = this.#parts;
+    const { book, custody, arrivals, departures } = this.#parts;
     const arrival = arrivalOf(entry);
     const envelope = this.#envelope(entry, message);
     if (envelope === undefined) return;
+    if (envelope.fromNode === this.#parts.node)
+      for (const id of entry.recipients) book.byId(id)?.fence.came(envelope.fromAgent, envelope.id);
+    if (entry.movedEpoch !== 0) {
+      const agent = book.byId(inboxSubject.parse(message.subject)?.agent ?? '');
+      if (agent !== undefined || entry.recipients.length === 0) {
+        if (agent !== undefined) arrivals.take(agent, entry, envelope);
+        return;
+      }
+    }
     for (const recipient of entry.recipients) {
-      const agent = book.byId(recipient);
+      const leaving = book.leaving(recipient);
+      const agent = book.byId(recipient) ?? leaving;
+      if (leaving !== undefined) departures.came(leaving);
       if (agent !== undefined) custody.hold(agent, envelope, entry.envelope, arrival);
       else {
         const outcome = returned('AGENT_NOT_HERE', 'the agent does not live on this node any more');
@@ -254,9 +285,12 @@ export class Intake {
     }
   }
 
-  #decode(message: PulledMessage): LooseEntries {
+  #decode(message: PulledMessage): LooseEntries & { readonly mark?: MoveMark } {
     try {
-      return { sound: InboxPack.decode(message.data).entries, broken: [] };
+      const { entries, mark } = InboxPack.decode(message.data);
+      const subject = inboxSubject.parse(message.subject);
+      const own = mark !== undefined && mark.agent === subject?.agent;
+      return own ? { sound: [], broken: [], mark } : { sound: entries, broken: [] };
     } catch (cause) {
       this.#poison(`pack ${message.sequence}`, cause);
       return looseEntries(message.data);

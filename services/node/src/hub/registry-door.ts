@@ -1,8 +1,10 @@
 /** The registry as this node sees it: joining, proving who it is, opening its inbox, registering its agents. */
 
 import { randomBytes } from 'node:crypto';
+import type { Moving } from '@fleetwire/gen/message';
 import type {
   Agent,
+  HandOverRequest,
   RegisterAgentRequest,
   RegistryServiceDefinition,
   RosterAgent,
@@ -82,6 +84,8 @@ async function untilReachable<T>(call: () => Promise<T>, waitMs: number, signal?
 
 export interface DoorOptions extends HelloParts {
   readonly dir: string;
+  /** Told of the agents that have moved away, before a WELCOME counts. */
+  moving?(list: readonly Moving[]): Promise<void>;
   readonly registry: string;
   readonly client: ClientMaker;
 }
@@ -204,6 +208,10 @@ export class RegistryDoor {
     return this.#withToken(() => this.#client.sync(request));
   }
 
+  async handOver(request: HandOverRequest): Promise<void> {
+    await this.#withToken(() => this.#client.handOver(request));
+  }
+
   async deregisterAgent(agent: string): Promise<void> {
     try {
       await this.#withToken(() => this.#client.deregisterAgent({ agent }));
@@ -229,6 +237,7 @@ export class RegistryDoor {
     if (this.#tooOften !== undefined && nowMs < this.#quietUntilMs) throw this.#tooOften;
     try {
       const greeting = await sayHello(this.#client, this.#options);
+      await this.#options.moving?.(greeting.moving);
       this.#greeted = true;
       this.#keep(greeting.welcome);
       return greeting;

@@ -58,9 +58,12 @@ export class Acceptance {
       const before = table.findSent(message.id);
       if (before !== undefined) return again(agent, before, digest);
     }
-    const local = namesThisNode(address, this.#parts.nodeName)
+    const here = namesThisNode(address, this.#parts.nodeName)
       ? this.#parts.book.byName(address.name)
       : undefined;
+    // Earlier mail for an agent that has just come may be under way through the hub: this must not overtake it.
+    const local =
+      here !== undefined && here.moving.arriving === 0 && here.fence.lets(agent.id) ? here : undefined;
     const size = message.body.length + LIMITS.addressChars;
     if (local === undefined) {
       const refusal = outbox.refusal(agent.num, size);
@@ -77,6 +80,7 @@ export class Acceptance {
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
     if (local !== undefined) this.#holdLocal(local, envelope, encoded, published);
+    else here?.fence.sent(agent.id, id);
     return { id, correlationId, traceparent };
   }
 

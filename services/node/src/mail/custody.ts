@@ -1,7 +1,7 @@
 /** Mail in this node's custody: taken in once, handed over in order, ended with a receipt. Everything here is in a turn. */
 
 import { encode } from '@fleetwire/gen/encode';
-import { Envelope, Receipt, Stage } from '@fleetwire/gen/message';
+import { Envelope, InboxEntry, Receipt, Stage } from '@fleetwire/gen/message';
 import type { Clock } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
@@ -17,6 +17,7 @@ import {
 } from '../domain/receipt.ts';
 import type { AgentTable } from '../store/agent-table.ts';
 import type { InboxMeta, InboxTable } from '../store/inbox-table.ts';
+import type { MovingTable } from '../store/moving-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
 
@@ -25,6 +26,7 @@ export interface CustodyParts {
   readonly book: AgentBook;
   readonly agents: AgentTable;
   readonly inbox: InboxTable;
+  readonly moving: MovingTable;
   readonly desk: ReceiptDesk;
   readonly turns: Turns;
   /** Bytes of waiting mail that may stay in memory. */
@@ -41,6 +43,8 @@ export const AGENT_REMOVED = returned('AGENT_REMOVED', 'the agent was removed');
 
 export type Held = 'held' | 'repeated' | 'ended';
 type Arrival = Omit<InboxMeta, 'seq' | 'heldAtUs'>;
+/** As it comes: to be kept behind what moves here with the agent; or that itself, which has been bounded before. */
+export type Coming = 'direct' | 'moved';
 
 export class Custody {
   readonly #parts: CustodyParts;
@@ -70,19 +74,33 @@ export class Custody {
     }
     for (const { agent, seq } of this.#parts.inbox.loadUnproven())
       this.#parts.book.byNum(agent)?.addUnproven(seq);
+    for (const { agent, count, bytes } of this.#parts.moving.heldBack()) {
+      const its = this.#parts.book.byNum(agent);
+      if (its === undefined) continue;
+      Object.assign(its.heldBack, { count, bytes });
+      this.#dirty.add(its);
+    }
   }
 
   /**
    * Takes one message for one agent into custody: what was here before is passed over, what does not fit is returned,
    * what is too late expires, each with its receipt.
    */
-  hold(agent: HostedAgent, envelope: Envelope, encoded: Uint8Array, arrival: Arrival): Held {
+  hold(
+    agent: HostedAgent,
+    envelope: Envelope,
+    encoded: Uint8Array,
+    arrival: Arrival,
+    coming: Coming = 'direct',
+  ): Held {
+    if (coming === 'direct' && (agent.moving.arriving > 0 || agent.heldBack.count > 0))
+      return this.#holdBack(agent, envelope, encoded, arrival);
     const nowUs = this.#parts.clock.nowUs();
     const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
     if (seq === undefined) return 'repeated';
     const meta = { ...arrival, seq, heldAtUs: nowUs };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
-    if (!agent.queue.hasRoom(encoded.length)) {
+    if (coming === 'direct' && !agent.queue.hasRoom(encoded.length)) {
       const detail = `${agent.queue.depth} messages wait for ${agent.name}`;
       return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
     }
@@ -93,6 +111,45 @@ export class Custody {
     this.#dirty.add(agent);
     this.#parts.taken(entry);
     return 'held';
+  }
+
+  /** All that was held back is in the queue behind what came first, as far as it has room; `all`: however much it is. */
+  refill(agent: HostedAgent, all = false): void {
+    const { moving } = this.#parts;
+    while (agent.heldBack.count > 0) {
+      const row = moving.nextHeldBack(agent.num);
+      if (row === undefined) break;
+      const { envelope, ingressAtUs, routedAtUs, router, deadlineUs } = InboxEntry.decode(row.entry);
+      if (!all && !agent.queue.hasRoom(envelope.length)) return;
+      moving.removeHeldBack(row.seq);
+      agent.heldBack.count--;
+      agent.heldBack.bytes -= row.entry.length;
+      const arrival = { ingressAtUs, routedAtUs, router, deadlineUs, history: row.history };
+      this.hold(agent, Envelope.decode(envelope), envelope, arrival, 'moved');
+    }
+    agent.heldBack.count = 0;
+    agent.heldBack.bytes = 0;
+  }
+
+  /** A message that had its end elsewhere: what repeats it has no effect here. */
+  remember(agent: HostedAgent, envelope: Pick<Envelope, 'id' | 'fromAgent'>): void {
+    this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, this.#parts.clock.nowUs());
+  }
+
+  /** Another node has them now: they leave the head of the queue without an end here, and may come again. */
+  giveAway(agent: HostedAgent, entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (agent.queue.endHead() !== entry)
+        throw new Error('what was handed over is not at the head any more');
+      this.#parts.inbox.delete(agent.num, entry.seq);
+      this.#parts.inbox.forgetSeen(entry.seq);
+      this.#drop(entry);
+    }
+  }
+
+  /** What waits goes back to its senders. */
+  returnWaiting(agent: HostedAgent, outcome: Outcome): void {
+    while (agent.queue.waiting.length > 0) this.#end(agent.queue.endHead(), outcome);
   }
 
   /** Ends a message that this node never took in, because the recipient is not here. */
@@ -114,8 +171,9 @@ export class Custody {
     const dirty = this.#dirty;
     this.#dirty = new Set();
     for (const agent of dirty) {
-      const taker = agent.taker;
-      if (taker === undefined || agent.removed) continue;
+      const { taker, moving } = agent;
+      if (moving.arriving === 0 && agent.heldBack.count > 0) this.refill(agent);
+      if (taker === undefined || agent.removed || moving.arriving > 0 || moving.leavingEpoch > 0) continue;
       const entries = this.#attempts(agent);
       if (entries.length === 0) continue;
       agent.attemptedUpTo = entries.at(-1)!.seq;
@@ -139,6 +197,7 @@ export class Custody {
       read.push({ entry, envelope });
       this.#end(entry, outcome);
     }
+    if (agent.heldBack.count > 0) this.#dirty.add(agent);
     return read;
   }
 
@@ -160,7 +219,8 @@ export class Custody {
   /** The agent is removed: what waits goes back to its senders. */
   endRemoved(agent: HostedAgent): void {
     this.endLostSession(agent);
-    while (agent.queue.waiting.length > 0) this.#end(agent.queue.endHead(), AGENT_REMOVED);
+    this.refill(agent, true);
+    this.returnWaiting(agent, AGENT_REMOVED);
   }
 
   /** Ends what waited beyond its deadline. */
@@ -219,10 +279,32 @@ export class Custody {
       entry.agent.addUnproven(entry.seq);
     }
     this.#parts.inbox.delete(entry.agent.num, entry.seq);
+    this.#drop(entry);
+  }
+
+  #drop(entry: Entry): void {
     if (entry.envelope !== undefined) this.#memoryUsed -= entry.size;
     entry.ended = true;
     entry.envelope = undefined;
     this.#depth--;
+  }
+
+  /** Until all that moves here with the agent is in its queue; a repetition is known then. */
+  #holdBack(agent: HostedAgent, envelope: Envelope, encoded: Uint8Array, arrival: Arrival): Held {
+    const entry = encode(InboxEntry, InboxEntry.fromPartial({ ...arrival, envelope: encoded }));
+    const { count, bytes } = agent.heldBack;
+    if (!agent.queue.wouldHold(count + 1, bytes + entry.length)) {
+      const nowUs = this.#parts.clock.nowUs();
+      const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
+      if (seq === undefined) return 'repeated';
+      const meta = { ...arrival, seq, heldAtUs: nowUs };
+      const detail = `${count} messages wait until ${agent.name} has arrived here`;
+      return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
+    }
+    this.#parts.moving.holdBack(agent.num, arrival.history, entry);
+    agent.heldBack.count++;
+    agent.heldBack.bytes += entry.length;
+    return 'held';
   }
 
   #receipt(entry: Entry, outcome: Outcome): { toNode: string; body: Receipt } {

@@ -51,6 +51,10 @@ export class StreamSession implements Taker {
   begin(): void {
     if (!this.receives) return;
     const { agent, custody, agents, hello, turns } = this.#parts;
+    if (agent.moving.leavingEpoch > 0) {
+      turns.after(() => this.goodbye('AGENT_MOVED', 'the agent lives on another node now'));
+      return;
+    }
     const before = agent.taker;
     if (before instanceof StreamSession) {
       turns.after(() => before.goodbye('SUPERSEDED', 'another session of this agent has taken over'));

@@ -12,6 +12,8 @@ export interface ProgramSpec {
   readonly env: Readonly<Record<string, string>>;
 }
 
+export const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
+
 export interface AgentRow {
   readonly num: number;
   readonly id: string;
@@ -100,6 +102,17 @@ export class AgentTable {
 
   setProfile(num: number, profile: AgentProfile): void {
     this.#db.prepare('UPDATE agents SET profile = ? WHERE num = ?').run(profileText(profile), num);
+  }
+
+  /** Its name is free for others; the row stays for what is still to be handed over. */
+  freeName(num: number): void {
+    this.#db.prepare('UPDATE agents SET folded = id WHERE num = ?').run(num);
+  }
+
+  /** It lives here again, under this name. */
+  takeBack(num: number, name: string, folded: string, adapter: AdapterKind): void {
+    const sql = `UPDATE agents SET name = ?, folded = ?, adapter = ?, token_epoch = token_epoch + 1 WHERE num = ?`;
+    this.#db.prepare(sql).run(name, folded, adapter, num);
   }
 
   markRemoved(num: number): void {

@@ -92,6 +92,24 @@ const MIGRATIONS: readonly string[] = [
     entry BLOB NOT NULL
   ) WITHOUT ROWID;
   `,
+  // Agents that come from another node or leave for one, and mail that has to wait for what comes with them.
+  `
+  CREATE TABLE moving (
+    agent INTEGER PRIMARY KEY,
+    arriving INTEGER NOT NULL DEFAULT 0,
+    arrived_epoch INTEGER NOT NULL DEFAULT 0,
+    leaving_epoch INTEGER NOT NULL DEFAULT 0,
+    marked INTEGER NOT NULL DEFAULT 0,
+    left_at_us INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE TABLE held_back (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    agent INTEGER NOT NULL,
+    history INTEGER NOT NULL,
+    entry BLOB NOT NULL
+  );
+  CREATE INDEX held_back_agent ON held_back (agent, seq);
+  `,
 ];
 
 /** An open database, for those who only hand it on. */

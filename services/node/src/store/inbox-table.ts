@@ -28,6 +28,14 @@ export interface UnprovenRow {
   readonly receipt: Uint8Array;
 }
 
+export interface SettledRow {
+  readonly id: string;
+  /** The sending agent's id. */
+  readonly sender: string;
+}
+
+const SETTLED_SCAN = 200_000;
+
 export class InboxTable {
   readonly #seen: StatementSync;
   readonly #insert: StatementSync;
@@ -37,6 +45,8 @@ export class InboxTable {
   readonly #insertUnproven: StatementSync;
   readonly #takeUnproven: StatementSync;
   readonly #unproven: StatementSync;
+  readonly #forgetSeen: StatementSync;
+  readonly #settled: StatementSync;
   readonly #sweepSeen: StatementSync;
   readonly #sweepUnproven: StatementSync;
 
@@ -59,6 +69,12 @@ export class InboxTable {
       'DELETE FROM unproven WHERE agent = ? AND seq = ? RETURNING seq, to_node AS toNode, receipt',
     );
     this.#unproven = db.prepare('SELECT agent, seq FROM unproven ORDER BY seq');
+    this.#forgetSeen = db.prepare('DELETE FROM seen WHERE seq = ?');
+    this.#settled = db.prepare(
+      `SELECT id, sender FROM (SELECT * FROM seen ORDER BY seq DESC LIMIT ?) AS s
+       WHERE agent = ? AND at_us >= ? AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.agent = s.agent AND i.seq = s.seq)
+       LIMIT ?`,
+    );
     this.#sweepSeen = db.prepare(
       `DELETE FROM seen WHERE seq IN
          (SELECT seq FROM (SELECT seq, at_us FROM seen ORDER BY seq LIMIT ?) WHERE at_us < ?)`,
@@ -91,6 +107,16 @@ export class InboxTable {
 
   delete(agent: number, seq: number): void {
     this.#delete.run(agent, seq);
+  }
+
+  /** The message goes elsewhere, and may come again: then it is not a repetition. */
+  forgetSeen(seq: number): void {
+    this.#forgetSeen.run(seq);
+  }
+
+  /** What had its end here since `sinceUs`, newest first, at most `limit`, of the newest SETTLED_SCAN of all agents. */
+  settledSince(agent: number, sinceUs: number, limit: number): SettledRow[] {
+    return this.#settled.all(SETTLED_SCAN, agent, sinceUs, limit) as unknown as SettledRow[];
   }
 
   /** Everything in custody, by agent, in order. */

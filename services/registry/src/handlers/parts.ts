@@ -11,6 +11,7 @@ import type { RegistryConfig } from '../config.ts';
 import type { Allowance } from '../domain/allowance.ts';
 import type { UsedNonces } from '../domain/challenge.ts';
 import type { LastSeen } from '../domain/liveness.ts';
+import type { MovingDesk } from '../moving/moving-part.ts';
 import type { NodeRoutes } from '../routing/node-routes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { WatchedRoutes } from '../routing/watched-routes.ts';
@@ -55,9 +56,8 @@ export interface RegistryParts {
   readonly routes: RouteTable;
   readonly view: WatchedRoutes;
   readonly broker: Pick<Broker, 'publish'>;
-  /** Takes the holder of a name over to `node`, where that is allowed; undefined: it is not. */
-  readonly takeOver?: (node: NodeRow, holder: PlacedAgent) => Promise<PlacedAgent | undefined>;
   readonly lastSeen: LastSeen;
+  readonly moving: MovingDesk;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;
   readonly consumers: Pick<Broker['consumers'], 'recreate'>;

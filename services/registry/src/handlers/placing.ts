@@ -6,6 +6,7 @@ import { limitReached, nodeUnknown } from '../domain/errors.ts';
 import { statusOf } from '../domain/liveness.ts';
 import { NO_PROFILE, type StoredProfile, sameProfile } from '../domain/profile.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
+import { takeOver } from '../moving/move-agent.ts';
 import type { AgentBounds, InsertOutcome, PlacedAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
 import type { RegistryParts } from './parts.ts';
@@ -26,7 +27,7 @@ export interface Placed {
 
 export type PlacingParts = Pick<
   RegistryParts,
-  'agents' | 'clock' | 'config' | 'lastSeen' | 'orgs' | 'random' | 'takeOver'
+  'agents' | 'clock' | 'config' | 'lastSeen' | 'moving' | 'orgs' | 'random' | 'routes'
 >;
 
 /** A holder may vanish between the insert that it refuses and the look at who it is. */
@@ -37,7 +38,7 @@ export async function place(
   parts: PlacingParts,
   node: NodeRow,
   wanted: Wanted,
-  takeOver: boolean,
+  takingOver: boolean,
 ): Promise<Placed> {
   const folded = foldName(wanted.name);
   let outcome: InsertOutcome = 'name_taken';
@@ -45,7 +46,7 @@ export async function place(
     const holder = await parts.agents.byName(node.org, folded);
     if (holder?.node === node.id) return { agent: await refreshed(parts, holder, wanted), fresh: false };
     if (holder !== undefined) {
-      const taken = takeOver ? await parts.takeOver?.(node, holder) : undefined;
+      const taken = takingOver ? await takeOver(parts, holder, node.id, wanted.adapter) : undefined;
       if (taken === undefined) throw await takenBy(parts, wanted.name, holder, node);
       return { agent: await refreshed(parts, taken, wanted), fresh: false };
     }

@@ -31,8 +31,8 @@ const PLACED = `select a.id, a.org, a.name, a.folded, a.node, a.adapter, a.regis
     a.epoch, a.model, a.capabilities, a.tools, a.repo, a.visibility, a.policy_group as "policyGroup", a.location,
     a.movable, a.suspended, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs",
     n.left_at_ms as "leftAtMs",
-    coalesce((select m.from_node from moves m where m.agent = a.id and m.to_node = a.node and m.state <> 'done'
-      order by m.epoch desc limit 1), '') as "movingFrom"
+    coalesce((select m.from_node from moves m where m.agent = a.id and m.to_node = a.node
+      and m.state not in ('done', 'over') order by m.epoch desc limit 1), '') as "movingFrom"
   from agents a join nodes n on n.id = a.node`;
 
 export function agentRows(store: Store) {

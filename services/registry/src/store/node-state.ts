@@ -32,8 +32,10 @@ export interface MovingRow {
   readonly epoch: number;
 }
 
-const MOVING = `select from_node as node, agent, epoch from moves
-  where to_node <> '' and state in ('routers', 'handover')`;
+/** Agents that left nodes and do not live there again, also some time after their mail has followed. */
+const MOVING = `select m.from_node as node, m.agent, max(m.epoch) as epoch from moves m left join agents a on a.id = m.agent
+  where m.to_node <> '' and m.state <> 'opening' and a.node is distinct from m.from_node`;
+const EACH_ONCE = 'group by m.from_node, m.agent';
 
 export function nodeState(store: Store) {
   const changed = async (set: string, where: string, params: readonly unknown[]) => {
@@ -113,17 +115,20 @@ export function nodeState(store: Store) {
 
     /** Of all nodes, at most `limit`. */
     moving: (limit: number): Promise<MovingRow[]> =>
-      store.query<MovingRow>(`${MOVING} order by from_node limit $1`, [limit]),
+      store.query<MovingRow>(`${MOVING} ${EACH_ONCE} order by m.from_node limit $1`, [limit]),
 
     movingFrom: (node: string, limit: number): Promise<MovingRow[]> =>
-      store.query<MovingRow>(`${MOVING} and from_node = $1 order by epoch limit $2`, [node, limit]),
+      store.query<MovingRow>(`${MOVING} and m.from_node = $1 ${EACH_ONCE} order by epoch limit $2`, [
+        node,
+        limit,
+      ]),
 
     /** Moves to or from each of these nodes that are under way. */
     movesOf: async (ids: readonly string[]): Promise<Map<string, number>> => {
       const rows = await store.query<{ id: string; moves: number }>(
         `select u.id, count(*)::int as moves from unnest($1::text[]) as u (id)
            join moves m on u.id in (m.from_node, m.to_node)
-         where m.state <> 'done' and m.to_node <> '' group by u.id`,
+         where m.state not in ('done', 'over') and m.to_node <> '' group by u.id`,
         [ids],
       );
       return new Map(rows.map(({ id, moves }) => [id, moves]));

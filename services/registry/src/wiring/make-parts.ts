@@ -22,6 +22,7 @@ import { nudge } from '../handlers/nudge.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import { Rosters } from '../handlers/rosters.ts';
 import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
+import { movingDesk } from '../moving/moving-part.ts';
 import { ChannelWriter } from '../routing/channel-writer.ts';
 import { NodeRoutes } from '../routing/node-routes.ts';
 import { RouteTable } from '../routing/route-table.ts';
@@ -47,6 +48,9 @@ export async function partsOf(
   const urls = set.node_nats_urls || context.config.nats.url;
   const { common, keys } = context.config;
   const tables = await tablesOf(context);
+  const lastSeen = new LastSeen();
+  const { agents, routes } = tables;
+  const setup = { broker, store: context.store, agents, routes, lastSeen, clock, log, config: set };
   const lifetimeMs = set.credentials_ttl_s * 1000;
   return {
     ...tables,
@@ -58,7 +62,8 @@ export async function partsOf(
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),
     syncRevision: (org) => tables.view.syncRevision(org),
-    lastSeen: new LastSeen(),
+    lastSeen,
+    moving: await movingDesk({ ...setup, instance: context.instance }),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs,
     consumers: broker.consumers,

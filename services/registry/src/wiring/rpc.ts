@@ -1,7 +1,6 @@
 /** Each call of RegistryService and the handler that answers it. */
 
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { FleetwireError } from '@fleetwire/kernel';
 import { bindService, callerOf } from '@fleetwire/rpc';
 import { createChannel, deleteChannel } from '../handlers/channels/create-channel.ts';
 import { listChannelMembers, listChannels } from '../handlers/channels/list-channels.ts';
@@ -19,10 +18,8 @@ import { renameAgent } from '../handlers/rename-agent.ts';
 import { rotateKey } from '../handlers/rotate-key.ts';
 import { sync } from '../handlers/sync.ts';
 import { syncRoster } from '../handlers/sync-roster.ts';
-
-const later = async (): Promise<never> => {
-  throw new FleetwireError('unimplemented', 'NOT_HERE', 'this call is to come');
-};
+import { handOver } from '../moving/hand-over.ts';
+import { moveAgent } from '../moving/move-agent.ts';
 
 export function bindRegistry(parts: RegistryParts) {
   return bindService(
@@ -40,8 +37,8 @@ export function bindRegistry(parts: RegistryParts) {
       rotateKey: (request, call) => rotateKey(parts, request, callerOf(call)),
       syncRoster: (request, call) => syncRoster(parts, request, callerOf(call)),
       renameAgent: (request, call) => renameAgent(parts, request, callerOf(call)),
-      moveAgent: later,
-      handOver: later,
+      moveAgent: (request, call) => moveAgent(parts, request, callerOf(call)),
+      handOver: (request, call) => handOver(parts, request, callerOf(call)),
       drainNode: (request, call) => drainNode(parts, request, callerOf(call)),
       removeNode: (request, call) => removeNode(parts, request, callerOf(call)),
       requestKeyRotation: (request, call) => requestKeyRotation(parts, request, callerOf(call)),

@@ -49,6 +49,11 @@ export class Lanes<T extends Sized> {
     return this.#lanes.size;
   }
 
+  /** True while anything of this lane waits, is in flight, or keeps it shut. */
+  holds(name: string): boolean {
+    return this.#lanes.has(name);
+  }
+
   push(name: string, item: T): void {
     let lane = this.#lanes.get(name);
     if (lane === undefined) {

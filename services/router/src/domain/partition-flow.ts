@@ -74,6 +74,11 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     return this.#prefix.size === 0;
   }
 
+  /** True while a publish to this subject waits or is under way. What is taken in later goes by the table of then. */
+  holds(subject: string): boolean {
+    return this.#lanes.holds(subject);
+  }
+
   /**
    * Takes the next ingress message; one that was already taken (a redelivery) is ignored. When a decision throws,
    * nothing has been taken, and the same message may be tried again; with `dead_letter`, an envelope whose decision

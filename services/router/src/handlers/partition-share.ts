@@ -37,6 +37,12 @@ export class PartitionShare {
     return [...this.#workers.values()];
   }
 
+  /** True while mail for this subject is in the memory of this replica, partitions that are being given back included. */
+  holds(subject: string): boolean {
+    for (const worker of this.#workers.values()) if (worker.holds(subject)) return true;
+    return false;
+  }
+
   async start(): Promise<void> {
     await this.#look();
     this.#looking = this.#keepLooking();

@@ -18,6 +18,8 @@ export interface WorkerOptions {
   readonly leases: LeaseClaims;
   readonly flow: Omit<FlowOptions, 'partition'>;
   readonly lookup: NameLookup;
+  /** Resolves when the routing table is as new as the bucket was at the call, or cannot be brought there in time. */
+  readonly tableFresh: () => Promise<void>;
   readonly limits: SessionLimits;
   readonly restart: BackoffPolicy;
   readonly drainMs: number;
@@ -72,6 +74,11 @@ export class PartitionWorker {
   get restarts(): { readonly inVain: number; readonly stuck: boolean } {
     this.#noteLasting();
     return { inVain: this.#restarts.inVain, stuck: this.#restarts.stuck };
+  }
+
+  /** As the flow's `holds`; what an ended session had in memory is published by its successor, by a later table. */
+  holds(subject: string): boolean {
+    return this.#flow?.holds(subject) ?? false;
   }
 
   /** Finishes what is in memory and gives the lease back. */
@@ -141,6 +148,7 @@ export class PartitionWorker {
     const certain = () => lease.valid() && broker.generation() === generation && broker.connected();
     this.#state = 'taking over';
     const { durable, startSequence } = await takeOver(broker.consumers, this.partition, lease.epoch, certain);
+    await this.#o.tableFresh();
     if (startSequence > this.#start) this.#noteProgress();
     this.#start = startSequence;
     const flow = new PartitionFlow<PulledMessage>({ ...this.#o.flow, partition: this.partition });

@@ -3,7 +3,7 @@
 import type { Bucket, BucketWatch } from '@fleetwire/broker';
 import { parseRouteKey } from '@fleetwire/contract';
 import { ChannelRoute, NodeRoute, Route } from '@fleetwire/gen/message';
-import { isName } from '@fleetwire/kernel';
+import { type Clock, isName, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RoutingTable } from '../domain/routing-table.ts';
 import { routeEntry } from '../domain/routing-table.ts';
@@ -11,6 +11,9 @@ import type { NameLookup } from './name-lookup.ts';
 
 export interface RoutesWatchOptions {
   readonly bucket: Bucket;
+  /** Sequence of what was written to the bucket last. */
+  readonly last: () => Promise<number>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly table: RoutingTable;
   readonly lookup: NameLookup;
   readonly log: Logger;
@@ -29,14 +32,19 @@ export interface RoutesHealth {
   readonly heard_ms: number;
 }
 
+const LOOK_MS = 5;
+
 /** One change of the bucket; `value` is undefined where the key was removed. */
 export interface RouteChange {
   readonly key: string;
   readonly value: Uint8Array | undefined;
 }
 
+/** What changes are applied to. */
+export type Applied = Pick<RoutesWatchOptions, 'table' | 'lookup' | 'log'>;
+
 /** Applies one change; an entry that cannot be read or used is logged and left out. */
-export function applyChange(o: Omit<RoutesWatchOptions, 'bucket'>, change: RouteChange): void {
+export function applyChange(o: Applied, change: RouteChange): void {
   const key = parseRouteKey(change.key);
   if (key === undefined || !APPLY[key.kind](o, key.org, key.id, change.value)) {
     o.log.error({ key: change.key }, 'a route in the bucket cannot be used');
@@ -44,12 +52,7 @@ export function applyChange(o: Omit<RoutesWatchOptions, 'bucket'>, change: Route
 }
 
 /** False when the value cannot be used. */
-type Apply = (
-  o: Omit<RoutesWatchOptions, 'bucket'>,
-  org: string,
-  id: string,
-  value: Uint8Array | undefined,
-) => boolean;
+type Apply = (o: Applied, org: string, id: string, value: Uint8Array | undefined) => boolean;
 
 const APPLY: Readonly<Record<'agent' | 'node' | 'channel', Apply>> = {
   agent(o, org, id, value) {
@@ -124,6 +127,21 @@ export class RoutesWatch {
 
   async stop(): Promise<void> {
     this.#watch?.stop();
+  }
+
+  /**
+   * False when the table has not come to where the bucket was at the call within the time. Asked under each new lease of a
+   * partition: who was paused meanwhile must not route by what was so before, since an agent may have moved.
+   */
+  async caughtUp(withinMs: number): Promise<boolean> {
+    const { last, clock } = this.#options;
+    const until = clock.monotonicMs() + withinMs;
+    const wanted = await last();
+    while ((this.#watch?.position ?? 0) < wanted) {
+      if (clock.monotonicMs() >= until) return false;
+      await pause(LOOK_MS);
+    }
+    return true;
   }
 
   /** How well the table follows: with `reading`, or a `heard_ms` of more than seconds, it may be behind. */

@@ -149,7 +149,10 @@ export interface IngressPack {
 export interface InboxEntry {
   /** One encoded Envelope, byte for byte as it came. */
   envelope: Uint8Array;
-  /** Agent ids on this node that receive it. */
+  /**
+   * Agent ids on this node that receive it. None, with moved_epoch: the old node has settled it, so it is only remembered,
+   * and its envelope says no more than whose message it is.
+   */
   recipients: string[];
   /** When the broker accepted it into ingress, and where it stands there. */
   ingressAtUs: number;
@@ -175,8 +178,14 @@ export interface InboxPack {
 export interface MoveMark {
   agent: string;
   epoch: number;
-  /** At the old node: no router sends here any more. At the new node: all that waited elsewhere has come. */
+  /**
+   * At the old node: no router sends here any more. At the new node: all that waited elsewhere has come. False, at the new
+   * node: the agent lives there from now on, and its mail waits until the end.
+   */
   end: boolean;
+  /** What the new node is to know of an agent that it has never had; with end = false. */
+  name: string;
+  adapter: string;
 }
 
 /** One step of a message's way. */
@@ -1102,7 +1111,7 @@ export const InboxPack: MessageFns<InboxPack> = {
 };
 
 function createBaseMoveMark(): MoveMark {
-  return { agent: "", epoch: 0, end: false };
+  return { agent: "", epoch: 0, end: false, name: "", adapter: "" };
 }
 
 export const MoveMark: MessageFns<MoveMark> = {
@@ -1115,6 +1124,12 @@ export const MoveMark: MessageFns<MoveMark> = {
     }
     if (message.end !== false) {
       writer.uint32(24).bool(message.end);
+    }
+    if (message.name !== "") {
+      writer.uint32(34).string(message.name);
+    }
+    if (message.adapter !== "") {
+      writer.uint32(42).string(message.adapter);
     }
     return writer;
   },
@@ -1156,6 +1171,22 @@ export const MoveMark: MessageFns<MoveMark> = {
             message.end = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.adapter = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1173,6 +1204,8 @@ export const MoveMark: MessageFns<MoveMark> = {
       agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       end: isSet(object.end) ? globalThis.Boolean(object.end) : false,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      adapter: isSet(object.adapter) ? globalThis.String(object.adapter) : "",
     };
   },
 
@@ -1187,6 +1220,12 @@ export const MoveMark: MessageFns<MoveMark> = {
     if (message.end !== false) {
       obj.end = message.end;
     }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.adapter !== "") {
+      obj.adapter = message.adapter;
+    }
     return obj;
   },
 
@@ -1198,6 +1237,8 @@ export const MoveMark: MessageFns<MoveMark> = {
     message.agent = object.agent ?? "";
     message.epoch = object.epoch ?? 0;
     message.end = object.end ?? false;
+    message.name = object.name ?? "";
+    message.adapter = object.adapter ?? "";
     return message;
   },
 };

@@ -1,0 +1,75 @@
+/** HandOver: what the old node still held for an agent that has moved, published to where it lives now. */
+
+import { hash } from 'node:crypto';
+import { LIMITS } from '@fleetwire/contract';
+import { Envelope, type InboxEntry } from '@fleetwire/gen/message';
+import type { HandOverRequest, HandOverResponse } from '@fleetwire/gen/registry';
+import type { Caller } from '@fleetwire/identity';
+import { FleetwireError, nowMs } from '@fleetwire/kernel';
+import { requireNode } from '../domain/callers.ts';
+import { movedPack, moveOver, moveUnderWay, moveUnknown, newInbox } from '../domain/moving.ts';
+import type { RegistryParts } from '../handlers/parts.ts';
+import type { MoveRow } from '../store/moves.ts';
+
+/**
+ * Resolves when all of it is stored. A batch may be repeated: the same one has the same dedupe ids, and the recipient's node
+ * drops repeats anyway. Rejects not_found MOVE_UNKNOWN, failed_precondition MOVE_OVER (what the node holds goes back),
+ * aborted MOVE_UNDER_WAY (again in a moment), resource_exhausted STREAM_FULL while the new inbox is at its bound.
+ */
+export async function handOver(
+  parts: RegistryParts,
+  request: HandOverRequest,
+  caller: Caller,
+): Promise<HandOverResponse> {
+  const { node, org } = requireNode(caller);
+  const { moves } = parts.moving;
+  const move = await moves.find(request.agent, request.epoch);
+  if (move === undefined || move.org !== org || move.fromNode !== node || move.state === 'opening')
+    throw moveUnknown();
+  if (move.toNode === '' || move.state === 'over') throw moveOver();
+  // It was taken for lost a moment ago: either the mover sees that it is back, or it is too late.
+  if (move.state === 'reading') throw moveUnderWay('the agent');
+  for (const pack of packs(request.entries.map((entry) => checked(entry, move)))) {
+    const payload = movedPack(pack, move.epoch);
+    const msgId = `move-${move.epoch}-${hash('sha256', payload, 'base64url').slice(0, 27)}`;
+    await parts.moving.store(newInbox(move), payload, { msgId });
+  }
+  if (request.done) {
+    if (await moves.advance(move, ['handover', 'waiting'], 'closing', nowMs(parts.clock)))
+      parts.moving.wake();
+  }
+  return {};
+}
+
+/** It is for this agent, or only to be remembered by its node; and it is of the org. */
+function checked(entry: InboxEntry, { agent, org }: MoveRow): InboxEntry {
+  const recipients = entry.recipients.length === 0 ? [] : [agent];
+  let envelope: Envelope | undefined;
+  try {
+    envelope = Envelope.decode(entry.envelope);
+  } catch {
+    // Refused below.
+  }
+  const size = entry.envelope.length <= LIMITS.serverMaxPayload - LIMITS.packBytes;
+  if (envelope !== undefined && size && (envelope.org === org || recipients.length === 0))
+    return { ...entry, recipients };
+  throw new FleetwireError('invalid_argument', 'ENTRY_INVALID', 'this is not mail of your org for an agent', {
+    help: 'Hand over entries as they were taken in.',
+  });
+}
+
+function* packs(entries: readonly InboxEntry[]): Generator<InboxEntry[]> {
+  let pack: InboxEntry[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    const size = entry.envelope.length;
+    if (pack.length > 0 && (pack.length >= LIMITS.packMessages || bytes + size > LIMITS.packBytes)) {
+      yield pack;
+      pack = [];
+      bytes = 0;
+    }
+    pack.push(entry);
+    bytes += size;
+  }
+  if (pack.length > 0) yield pack;
+}

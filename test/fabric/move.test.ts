@@ -1,0 +1,204 @@
+// Goal: an agent moves from one node to another under load, and what was sent to it has its effect once and in the order of each
+// sender: also when the old node is dead, and when a router stands still in the middle of it.
+// Method: the whole fabric as separate processes; agents on three nodes send to one agent all the time; it is moved by
+// an admin; what its programs took on both nodes, one after the other, is held against what was accepted.
+
+import { strict as assert } from 'node:assert';
+import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
+import { Stage } from '@fleetwire/gen/message';
+import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { pause } from '@fleetwire/kernel';
+import { createRpcClient } from '@fleetwire/rpc';
+import { type Agent, connect } from '@fleetwire/sdk';
+import { eventually } from '@fleetwire/testkit';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { type NodePart, type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
+
+const RATE = 100;
+const SETTLE_MS = 45_000;
+
+describe('an agent that moves under load', function () {
+  this.timeout(120_000);
+  let fabric: SeparateFabric;
+  const open: Agent[] = [];
+
+  before(async () => {
+    fabric = await startSeparateFabric({
+      nodes: ['old', 'new', 'third'],
+      env: {
+        FLEETWIRE_REGISTRY_LIVENESS_MS: '3000',
+        FLEETWIRE_REGISTRY_MOVE_LOST_MS: '4000',
+        FLEETWIRE_NODE_HEARTBEAT_MS: '500',
+        // What gathers while a router stands still comes at once.
+        FLEETWIRE_NODE_QUEUE_MESSAGES: '50000',
+      },
+    });
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') fabric.keep();
+    await Promise.all(open.splice(0).map((agent) => agent.close().catch(() => undefined)));
+  });
+  after(() => fabric[Symbol.asyncDispose]());
+
+  async function agentOn(node: NodePart, name: string): Promise<Agent> {
+    const agent = await connect({ address: node.address, token: node.adminToken(), name });
+    open.push(agent);
+    return agent;
+  }
+
+  /** Every sender's numbers, as `<sender> <number>`: accepted in this order. */
+  async function senders(to: string): Promise<{ accepted: Map<string, string>; stop(): Promise<void> }> {
+    const accepted = new Map<string, string>();
+    const over = new AbortController();
+    const loops = ['old', 'new', 'third'].map(async (place) => {
+      const agent = await agentOn(fabric.nodes[place]!, `${place}-to-${to}`);
+      for (let n = 0; !over.signal.aborted; n++) {
+        const text = `${place} ${n}`;
+        // One after the other: what was not accepted is said again, so that the order is that of the numbers.
+        const sent = await agent.send(to, Buffer.from(text)).catch(() => undefined);
+        if (sent === undefined) n--;
+        else accepted.set(text, sent.id);
+        await pause(1000 / RATE, over.signal);
+      }
+    });
+    return {
+      accepted,
+      stop: async () => {
+        over.abort();
+        await Promise.all(loops);
+      },
+    };
+  }
+
+  function takeAll(agent: Agent, taken: string[]): void {
+    void (async () => {
+      for await (const message of agent.messages()) {
+        taken.push(new TextDecoder().decode(message.body));
+        message.ack();
+      }
+    })().catch(() => undefined);
+  }
+
+  async function move(name: string): Promise<void> {
+    const token = await fabric.token();
+    const registry = createRpcClient(RegistryServiceDefinition, {
+      address: fabric.addresses.registry,
+      token: () => token,
+    });
+    try {
+      await eventually(() => registry.moveAgent({ agent: name, toNode: 'new' }), { timeoutMs: 20_000 });
+    } finally {
+      registry.close();
+    }
+  }
+
+  /** Those of `ids` that have ended without having reached the agent, with the reason. */
+  async function ends(ids: ReadonlySet<string>): Promise<Map<string, string>> {
+    const token = await fabric.token();
+    const delivery = createRpcClient(DeliveryServiceDefinition, {
+      address: fabric.addresses.delivery,
+      token: () => token,
+    });
+    const found = new Map<string, string>();
+    try {
+      let pageToken = '';
+      do {
+        const page = await delivery.listMessages({ pageSize: 500, pageToken });
+        for (const { id, settlements } of page.messages)
+          for (const { stage, reason } of settlements)
+            if (ids.has(id) && stage > Stage.DELIVERED) found.set(id, reason);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== '');
+    } finally {
+      delivery.close();
+    }
+    return found;
+  }
+
+  async function check(
+    accepted: ReadonlyMap<string, string>,
+    before: string[],
+    later: string[],
+    settleMs = SETTLE_MS,
+  ): Promise<string[]> {
+    const all = () => new Set([...before, ...later]);
+    const missing = () => [...accepted.keys()].filter((text) => !all().has(text));
+    await eventually(() => missing().length === 0, { timeoutMs: settleMs, everyMs: 100 }).catch(
+      () => undefined,
+    );
+    const taken = [...before, ...later];
+    assert.equal(
+      all().size,
+      taken.length,
+      `doubled: ${taken
+        .filter((t, i) => taken.indexOf(t) !== i)
+        .slice(0, 10)
+        .join(', ')}`,
+    );
+    for (const place of ['old', 'new', 'third']) {
+      const numbers = taken.filter((t) => t.startsWith(`${place} `)).map((t) => Number(t.split(' ')[1]));
+      const swapped = numbers.findIndex((n, i) => i > 0 && n < numbers[i - 1]!);
+      assert.equal(
+        swapped,
+        -1,
+        `${place}: out of order at ${numbers.slice(Math.max(0, swapped - 3), swapped + 3).join(', ')}`,
+      );
+    }
+    assert.ok(later.length > 0, 'nothing arrived at the new node');
+    return missing();
+  }
+
+  it('between two nodes that are there', async () => {
+    const [before, later]: [string[], string[]] = [[], []];
+    takeAll(await agentOn(fabric.nodes['old']!, 'both'), before);
+    const load = await senders('both');
+    await eventually(() => before.length > 100);
+    await move('both');
+    takeAll(await agentOn(fabric.nodes['new']!, 'both'), later);
+    await eventually(() => later.length > 200, { timeoutMs: 30_000 });
+    await load.stop();
+    const lost = await check(load.accepted, before, later);
+    assert.deepEqual(lost.slice(0, 10), []);
+  });
+
+  it('while the only router stands still', async () => {
+    const [before, later]: [string[], string[]] = [[], []];
+    takeAll(await agentOn(fabric.nodes['old']!, 'still'), before);
+    const load = await senders('still');
+    await eventually(() => before.length > 100);
+    const router = fabric.parts.router.pid();
+    process.kill(router, 'SIGSTOP');
+    try {
+      await move('still');
+      takeAll(await agentOn(fabric.nodes['new']!, 'still'), later);
+      // Its leases lapse, so that the move goes on without it.
+      await pause(13_000);
+    } finally {
+      process.kill(router, 'SIGCONT');
+    }
+    await eventually(() => later.length > 200, { timeoutMs: 30_000 });
+    await load.stop();
+    const lost = await check(load.accepted, before, later);
+    assert.deepEqual(lost.slice(0, 10), []);
+  });
+
+  it('from a node that is dead: what it held comes back to its senders when it does', async () => {
+    const [before, later]: [string[], string[]] = [[], []];
+    const held = await agentOn(fabric.nodes['old']!, 'dead');
+    takeAll(held, before);
+    const load = await senders('dead');
+    await eventually(() => before.length > 100);
+    await fabric.nodes['old']!.kill();
+    await held.close().catch(() => undefined);
+    await pause(1000);
+    await move('dead');
+    takeAll(await agentOn(fabric.nodes['new']!, 'dead'), later);
+    await eventually(() => later.length > 200, { timeoutMs: 30_000 });
+    await fabric.nodes['old']!.start();
+    await load.stop();
+    const lost = await check(load.accepted, before, later, 5000);
+    // Of what the dead node held, nothing may end in silence.
+    const ids = new Set(lost.map((text) => load.accepted.get(text)!));
+    await eventually(async () => (await ends(ids)).size === ids.size, { timeoutMs: SETTLE_MS, everyMs: 500 });
+  });
+});

@@ -15,7 +15,7 @@ import type { MovingDesk } from '../moving/moving-part.ts';
 import type { NodeRoutes } from '../routing/node-routes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { WatchedRoutes } from '../routing/watched-routes.ts';
-import type { AgentRows, PlacedAgent } from '../store/agents.ts';
+import type { AgentRows } from '../store/agents.ts';
 import type { ChannelRows } from '../store/channels.ts';
 import type { NodeRow } from '../store/entities.ts';
 import type { NodeKeys } from '../store/node-keys.ts';

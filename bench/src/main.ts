@@ -101,7 +101,7 @@ function routedSummary(d: RoutedDocument): string {
 function registrySummary(d: RegistryDocument): string {
   return [
     `look-up   p50 ${d.lookup_p50_ms} ms, p99 ${d.lookup_p99_ms} ms   ` +
-      `raw gRPC p50 ${d.raw_grpc_p50_ms} ms   ratio ${d.lookup_ratio}`,
+      `raw gRPC p50 ${d.raw_grpc_p50_ms} ms, our library ${d.rpc_library_p50_ms} ms   ratio ${d.lookup_ratio}`,
     `rates     ${d.registrations_per_s} registrations/s, ${d.joins_per_s} joins/s, ${d.heartbeats_per_s} heartbeats/s`,
     `table     ${d.router_bytes_per_agent} bytes an agent, ${d.router_resolve_ns} ns a decision, ` +
       `rebuilt in ${d.table_rebuild_s} s`,

@@ -37,7 +37,7 @@ import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { noteReturn } from '../src/store/moves.ts';
 import {
-  beat,
+  beatAs,
   OWN_SCHEMA,
   type RegistryWorld,
   reasonOf,
@@ -46,7 +46,14 @@ import {
 } from './fixture.ts';
 import { entry } from './mail-sample.ts';
 
-const SETTINGS = { move_ms: 50, move_flush_ms: 300, move_opening_ms: 500, sweep_ms: 100, flush_ms: 20 };
+const SETTINGS = {
+  move_ms: 50,
+  move_flush_ms: 300,
+  move_opening_ms: 500,
+  sweep_ms: 100,
+  flush_ms: 20,
+  heartbeats_burst: 10_000,
+};
 const NEVER = 9_000_000_000_000_000;
 
 describe('moving agents', function () {
@@ -195,8 +202,9 @@ describe('moving agents', function () {
     flushed = true;
     await reaches(agent, 'handover');
     assert.deepEqual(await waiting(from, agent), ['in the stream', 'end']);
+    const connected = await world.nodeBroker(from);
     const told = await eventually(async () => {
-      const { moving } = await beat(world, from);
+      const { moving } = await beatAs(connected, from, from.welcome.org, { instance: '' });
       return moving.length > 0 ? moving : undefined;
     });
     assert.deepEqual(told, [{ agent: agent.id, epoch }]);

@@ -182,6 +182,29 @@ export const ChannelMember = defineEntity({
   },
 });
 
+/** Mail that follows an agent, or goes back; read and written by store/moves.ts only. */
+export const Move = defineEntity({
+  name: 'Move',
+  tableName: 'moves',
+  properties: {
+    agent: text().primary(),
+    epoch: p.bigint('number').primary(),
+    org: text(),
+    fromNode: text(),
+    fromShard: p.integer(),
+    toNode: text(),
+    toShard: p.integer(),
+    reason: text(),
+    state: text(),
+    startedAtMs: p.bigint('number'),
+    changedAtMs: p.bigint('number'),
+  },
+  indexes: [
+    { name: 'moves_state', properties: ['state', 'changedAtMs'] },
+    { name: 'moves_from', properties: ['fromNode', 'state'] },
+  ],
+});
+
 /** Locked by what must not happen twice at once in an org. */
 export const Org = defineEntity({
   name: 'Org',
@@ -202,4 +225,4 @@ export const Secret = defineEntity({
   },
 });
 
-export const entities = [Node, Agent, Channel, ChannelMember, RemovedKey, Org, Secret];
+export const entities = [Node, Agent, Channel, ChannelMember, RemovedKey, Move, Org, Secret];

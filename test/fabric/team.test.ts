@@ -3,34 +3,14 @@
 // own; then look at what they made, from inside the org and from outside.
 
 import { strict as assert } from 'node:assert';
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { childEnvironment } from '@fleetwire/config';
 import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type Home, openHome } from './command-line.ts';
+import { commands, runInShell } from './readme-section.ts';
 
-const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
-const README = new URL('../../README.md', import.meta.url);
 const SLOW = { timeoutMs: 30_000, everyMs: 200 };
-
-/** Fenced commands of the section, in order. */
-function commands(section: string): string[] {
-  const text = readFileSync(README, 'utf8').split(`\n## ${section}\n`)[1]?.split('\n## ')[0] ?? '';
-  return [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) => block!.trim().split('\n'));
-}
-
-/** In place of npm's npx, which takes a second for each. History follows mail, so an early look at it is repeated. */
-const SHELL = [
-  'set -euxo pipefail',
-  'fleetwire() { "$NODE" "$CLI" "$@"; }',
-  'npx() {',
-  '  [ "$1" = fleetwire ]; shift',
-  '  if [ "$1" = trace ]; then until fleetwire "$@"; do :; done; else fleetwire "$@"; fi',
-  '}',
-];
 
 describe('a team, in the words of the README', () => {
   let home: Home;
@@ -48,18 +28,10 @@ describe('a team, in the words of the README', () => {
   it('runs every command of the section', async function () {
     this.timeout(300_000);
     assert.ok(lines.length >= 25, `only ${lines.length} commands are there`);
-    const script = [...SHELL, ...lines, 'printf "id %s" "$ID"'].join('\n');
-    const env = childEnvironment({ ...home.env, NODE: process.execPath, CLI });
-    const child = spawn('bash', ['-c', script], { cwd: home.path, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const said = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const)
-      child[name].setEncoding('utf8').on('data', (text: string) => {
-        said[name] += text;
-      });
-    const code = await new Promise((resolve) => child.once('close', resolve));
-    assert.equal(code, 0, said.stderr.slice(-2000));
-    id = said.stdout.match(/id (\S+)$/)![1]!;
-    assert.match(said.stdout, /would be denied/);
+    const { code, out, err } = await runInShell(home, [...lines, 'printf "id %s" "$ID"']);
+    assert.equal(code, 0, err.slice(-2000));
+    id = out.match(/id (\S+)$/)![1]!;
+    assert.match(out, /would be denied/);
   });
 
   it('leaves five members, with the roles that they were given', async () => {

@@ -34,7 +34,7 @@ async function token(context: CommandContext, options: { ttl?: number; quiet?: b
     return [
       'on the other machine, once:',
       `  ${command}`,
-      `the token is good for one machine until ${minute(expiresAtMs)}; later starts need FLEETWIRE_HUB only`,
+      `the token is good for one machine until ${minute(expiresAtMs)}; later starts need no token`,
       ...(isLoopback(registry) ? LOOPBACK : []),
     ];
   });

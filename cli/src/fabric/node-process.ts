@@ -3,12 +3,12 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, makePrivateFolder } from '@fleetwire/embedded';
-import { checkName, FleetwireError, printable } from '@fleetwire/kernel';
+import { asFleetwireError, checkName, FleetwireError, printable } from '@fleetwire/kernel';
 import { checkHealth } from '@fleetwire/rpc';
 import type { CommandContext } from '../command-context.ts';
 import { ownEnvironment } from '../config.ts';
 import { putFile } from '../files.ts';
-import { HUB_NODE, nodeFolder, nodeProcess, runningNode } from '../local-nodes.ts';
+import { HUB_NODE, nodeFolder, nodeOrg, nodeProcess, runningNode } from '../local-nodes.ts';
 import { checkNodeOrg } from '../nodes-of-org.ts';
 import { detach, endProcess, stopped, untilReady } from './background.ts';
 import type { Joining } from './join.ts';
@@ -28,7 +28,17 @@ async function isReady(folder: string): Promise<boolean> {
 
 /** Of what joins by FLEETWIRE_HUB and a token only that token says the org. Rejects NODE_OF_OTHER_ORG. */
 async function checkOrg(context: CommandContext, name: string, folder: string): Promise<void> {
-  if (context.config.ambient.hub === undefined) await checkNodeOrg(folder, name, await context.org());
+  if (context.config.ambient.hub !== undefined || (await knowsItsHub(context, folder))) return;
+  await checkNodeOrg(folder, name, await context.org());
+}
+
+/** On a machine without a hub and without contexts: the node has joined before, and its folder says where. */
+async function knowsItsHub(context: CommandContext, folder: string): Promise<boolean> {
+  if ((await nodeOrg(folder)) === '') return false;
+  return context.context().then(
+    () => false,
+    (error: unknown) => asFleetwireError(error).reason === 'CONTEXT_MISSING',
+  );
 }
 
 /**
@@ -109,9 +119,10 @@ async function serve(
 }
 
 /** FLEETWIRE_HUB and FLEETWIRE_JOIN_TOKEN where there is no context, as on a machine without a hub; else by the context. */
-async function joiningFor(context: CommandContext, folder: string): Promise<Joining> {
+async function joiningFor(context: CommandContext, folder: string): Promise<Partial<Joining>> {
   const { hub, join_token, api_key } = context.config.ambient;
   if (hub !== undefined) return { registry: hub, ...(join_token === undefined ? {} : { join_token }) };
+  if (await knowsItsHub(context, folder)) return {};
   const { joiningOf } = await import('./join.ts');
   return joiningOf(folder, await context.context(), api_key);
 }

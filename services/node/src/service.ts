@@ -149,7 +149,9 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     retryMs: settings.roster_retry_ms,
     draining: () => door.draining,
     arrivals: engine.arrivals,
-    moved: (agent) => void noteMoved(agent).catch(() => undefined), // the next roster says it again
+    // The next roster says it again.
+    moved: (agent) => void noteMoved(agent).catch(() => undefined),
+    dismissed: (agent) => void programs.remove(agent).catch(() => undefined),
   });
   // By HELLO the move is known, with its mail to be handed over; unless it was so long ago that nobody would take that.
   const noteMoved = async ({ id, moving: { arrivedEpoch } }: HostedAgent) => {

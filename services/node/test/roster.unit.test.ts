@@ -65,6 +65,7 @@ describe('roster', () => {
   let door: FakeDoor;
   let registration: Registration;
   let moved: HostedAgent[];
+  let dismissed: HostedAgent[];
 
   beforeEach(async () => {
     test = await testEngine();
@@ -76,9 +77,17 @@ describe('roster', () => {
     const { book, tables, turns, arrivals } = test.engine;
     door = new FakeDoor();
     moved = [];
+    dismissed = [];
     const parts = { book, table: tables.agents, turns, door, log, clock: test.clock, arrivals };
+    const onDismissed = (agent: HostedAgent) => void dismissed.push(agent);
     const onMoved = (agent: HostedAgent) => void moved.push(agent);
-    registration = new Registration({ ...parts, agentsMax: 10, retryMs: 60_000, moved: onMoved });
+    registration = new Registration({
+      ...parts,
+      agentsMax: 10,
+      retryMs: 60_000,
+      moved: onMoved,
+      dismissed: onDismissed,
+    });
   }
 
   const named = (name: string) => test.engine.book.byName(name);
@@ -160,6 +169,14 @@ describe('roster', () => {
     registration.rosterDiffers();
     await registration.catchUp();
     assert.deepEqual([alice.refused, [...test.engine.book.rosterIds()]], [undefined, [alice.id, bob.id]]);
+  });
+
+  it('says which agent a person has removed', async () => {
+    const alice = await addAgent(test.engine, 'alice');
+    door.outcome = () => ({ reason: 'AGENT_REMOVED' });
+    registration.rosterDiffers();
+    await registration.catchUp();
+    assert.deepEqual(dismissed, [alice]);
   });
 
   it('says which agent has moved', async () => {

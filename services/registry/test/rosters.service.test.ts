@@ -159,6 +159,22 @@ describe('rosters', function () {
     assert.deepEqual(await idsOf(node), [agent!.id]);
   });
 
+  it('do not bring back what a person has removed', async () => {
+    const node = await fresh();
+    const { outcomes } = await told(node, [item('gone-for-good'), item('stays')]);
+    const [gone, stays] = outcomes.map(({ agent }) => item(agent!.name, { id: agent!.id }));
+    const admin = await world.asUser(one, ['admin']);
+    await admin.deregisterAgent({ agent: 'gone-for-good' });
+    const again = await told(node, [gone!, stays!]);
+    assert.deepEqual(
+      again.outcomes.map(({ reason }) => reason),
+      ['AGENT_REMOVED', ''],
+    );
+    assert.deepEqual(await idsOf(node), [stays!.id]);
+    // Its name is free, also for the node that had it.
+    await node.client.registerAgent({ name: 'gone-for-good', adapter: 'stream' });
+  });
+
   it('are bounded by the wire, the node and the plan, exactly', async () => {
     const node = await fresh();
     const tooMany = Array.from({ length: 10_001 }, (_, i) => item(`n-${i}`));

@@ -9,6 +9,7 @@ import type { Adapter, AdapterFactory, ProgramOutgoing } from '../adapters/port.
 import type { Entry } from '../domain/queue.ts';
 import type { Custody } from '../mail/custody.ts';
 import { ProgramRunner } from '../mail/program-runner.ts';
+import { StreamSession } from '../mail/stream-session.ts';
 import type { AgentTable, ProgramSpec } from '../store/agent-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { AgentBook } from './agent-book.ts';
@@ -89,9 +90,11 @@ export class Programs {
     return agent;
   }
 
-  /** Ends the program, returns the mail that waits, and removes the agent. */
+  /** Ends the session or program, returns the mail that waits, and removes the agent. */
   async remove(agent: HostedAgent): Promise<void> {
     const { turns, custody, book, table, registration } = this.#parts;
+    const { taker } = agent;
+    if (taker instanceof StreamSession) taker.goodbye('AGENT_REMOVED', 'the agent was removed');
     await this.end(agent);
     await turns.run(() => {
       custody.endRemoved(agent);

@@ -19,6 +19,8 @@ export interface RosterParts {
   readonly log: Logger;
   /** The registry says that it lives on another node now. */
   moved?(agent: HostedAgent): void;
+  /** A person has removed it at the registry. */
+  dismissed?(agent: HostedAgent): void;
 }
 
 type Described = Pick<HostedAgent, 'profile' | 'location'>;
@@ -127,7 +129,7 @@ export function noteTaken(parts: Omit<RosterParts, 'door'>, agent: HostedAgent, 
 
 /** The agent goes on on this node; said once for each reason. */
 export function noteRefused(
-  parts: Pick<RosterParts, 'log' | 'moved'>,
+  parts: Pick<RosterParts, 'log' | 'moved' | 'dismissed'>,
   agent: HostedAgent,
   refusal: RosterRefusal,
 ): void {
@@ -140,6 +142,7 @@ export function noteRefused(
   agent.registered = false;
   agent.refused = { reason, message, suggestion };
   if (reason === 'AGENT_MOVED') parts.moved?.(agent);
+  else if (reason === 'AGENT_REMOVED') parts.dismissed?.(agent);
 }
 
 /** Inside a turn. A name that an agent of this node has, which the registry does not know by it, is not taken from that one. */

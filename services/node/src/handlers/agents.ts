@@ -69,8 +69,6 @@ export class AgentHandlers {
     const { callers, engine, programs } = this.#parts;
     callers.allowed(context, 'admin');
     const agent = engine.book.named(request.name);
-    const { taker } = agent;
-    if (taker instanceof StreamSession) taker.goodbye('AGENT_REMOVED', 'the agent was removed');
     await programs.remove(agent);
     return {};
   }

@@ -43,6 +43,11 @@ export const agentMoved = (nodeName: string): FleetwireError =>
     details: { node_name: nodeName },
   });
 
+export const agentRemoved = (): FleetwireError =>
+  new FleetwireError('failed_precondition', 'AGENT_REMOVED', 'an admin of the org has removed this agent', {
+    help: 'Forget it here; register it anew to have another one of that name.',
+  });
+
 export const rosterTooLarge = (max: number): FleetwireError =>
   new FleetwireError('invalid_argument', 'ROSTER_TOO_LARGE', `a roster has at most ${max} agents`, {
     help: 'Remove agents from this node, or run a second one.',

@@ -30,6 +30,7 @@ export async function deregisterAgent(
     ids: [agent.id],
     node: agent.node,
     returning,
+    dismissed: node === undefined,
     nowMs: nowMs(parts.clock),
   });
   await parts.routes.remove(org, agent.id);

@@ -3,7 +3,7 @@
 import type { OrgAccess } from '@fleetwire/access';
 import type { RosterOutcome } from '@fleetwire/gen/registry';
 import { type FleetwireError, foldName, newId } from '@fleetwire/kernel';
-import { agentMoved, nameTaken } from '../domain/agent-errors.ts';
+import { agentMoved, agentRemoved, nameTaken } from '../domain/agent-errors.ts';
 import type { RosterItem } from '../domain/roster.ts';
 import { suggestions } from '../domain/suggest.ts';
 import type { Refreshed } from '../store/agent-writes.ts';
@@ -53,6 +53,8 @@ async function sorted(
     meant.map(({ folded }) => folded),
   );
   const byId = new Map(rows.map((row) => [row.id, row]));
+  const gone = meant.map(({ id }) => id).filter((id) => id !== '' && !byId.has(id));
+  const dismissed = await parts.agents.dismissed(gone);
   const byName = new Map(rows.map((row) => [row.folded, row]));
   const known = new Map<RosterItem, PlacedAgent>();
   const fresh: RosterItem[] = [];
@@ -60,6 +62,7 @@ async function sorted(
     const row = byId.get(item.id) ?? byName.get(item.folded);
     const suspended = row === undefined ? access?.acceptsAgent(item.name) : undefined;
     if (item.refused !== undefined) answers.set(item, item.refused);
+    else if (dismissed.has(item.id)) answers.set(item, agentRemoved());
     else if (suspended !== undefined) answers.set(item, suspended);
     else if (row === undefined) fresh.push(item);
     else if (row.node === node.id) known.set(item, row);

@@ -164,6 +164,8 @@ export interface Removal {
   readonly node?: string | undefined;
   /** Why their waiting mail goes back to its senders; undefined: their node sees to it. */
   readonly returning?: ReturnReason | undefined;
+  /** A person has removed them, not their node: it is to give them up. */
+  readonly dismissed?: boolean;
   /** Only of nodes that were not heard of after this moment. */
   readonly silentSinceMs?: number | undefined;
   readonly nowMs: number;
@@ -197,6 +199,11 @@ export function removeAgents(store: Store, removal: Removal): Promise<RemovedAge
        returning a.id, a.org, a.name, a.node, n.shard`,
       [ids, nodes.map(({ id }) => id)],
     );
+    if (removal.dismissed === true)
+      await query(
+        'insert into dismissed select u.id, $2 from unnest($1::text[]) as u (id) on conflict do nothing',
+        [gone.map(({ id }) => id), nowMs],
+      );
     await query(
       `update nodes n set agents = n.agents - g.gone
        from (select node, count(*)::int as gone from unnest($1::text[]) as u (node) group by node) g

@@ -73,6 +73,18 @@ export function agentRows(store: Store) {
     /** Those that this call removed. */
     remove: (removal: Removal) => removeAgents(store, removal),
 
+    /** Of these, those that people have removed. */
+    dismissed: async (ids: readonly string[]): Promise<Set<string>> => {
+      const sql = 'select id from dismissed where id = any ($1)';
+      const rows = ids.length === 0 ? [] : await store.query<{ id: string }>(sql, [ids]);
+      return new Set(rows.map(({ id }) => id));
+    },
+
+    /** Nodes that were away for longer bring back what was removed before. */
+    forgetDismissed: async (beforeMs: number): Promise<void> => {
+      await store.query('delete from dismissed where removed_at_ms < $1', [beforeMs]);
+    },
+
     list: (org: string, after: string, limit: number) =>
       placed('where a.org = $1 and a.folded > $2 order by a.folded limit $3', [org, after, limit]),
 

@@ -117,6 +117,16 @@ export const Agent = defineEntity({
 });
 export type AgentRow = InferEntity<typeof Agent>;
 
+/** Agents that people have removed: a node that still has one is told so, and does not bring it back. */
+export const Dismissed = defineEntity({
+  name: 'Dismissed',
+  tableName: 'dismissed',
+  properties: {
+    id: text().primary(),
+    removedAtMs: p.bigint('number').index('dismissed_at'),
+  },
+});
+
 /** Keys of nodes that the servers are to refuse. */
 export const RemovedKey = defineEntity({
   name: 'RemovedKey',
@@ -225,4 +235,4 @@ export const Secret = defineEntity({
   },
 });
 
-export const entities = [Node, Agent, Channel, ChannelMember, RemovedKey, Move, Org, Secret];
+export const entities = [Node, Agent, Dismissed, Channel, ChannelMember, RemovedKey, Move, Org, Secret];

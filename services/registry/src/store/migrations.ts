@@ -121,6 +121,8 @@ class FollowMachines extends Migration {
       add column location jsonb not null default '{}',
       add column movable boolean not null default false,
       add column suspended boolean not null default false`);
+    this.addSql('create table dismissed (id text not null primary key, removed_at_ms bigint not null)');
+    this.addSql('create index dismissed_at on dismissed (removed_at_ms)');
     this.addSql(`create table channels (
       id text not null primary key,
       org text not null,

@@ -49,6 +49,8 @@ export function clearingOf(
 
 /** Nodes that one sweep shows offline; more are seen to by the next. */
 const SWEEP_ROWS = 1000;
+/** How long it is remembered which agents people have removed. */
+const DISMISSED_MS = 30 * 24 * 3_600_000;
 /** Channels whose routes one turn of the upkeep writes. */
 const MENDED_AT_ONCE = 100;
 
@@ -58,7 +60,7 @@ export function upkeepOf(
   duties: Duties,
   departures: Departures,
 ): Upkeep {
-  const { channels, clock, config, log, routes } = parts;
+  const { agents, channels, clock, config, log, routes } = parts;
   const { settling } = duties;
   const stale = new StaleSweep({ ...parts, sweeps: sweepRows(store) });
   broker.onDisconnect(() => stale.forget());
@@ -85,7 +87,10 @@ export function upkeepOf(
       if (!keysTold) await tellAllKeys(settling, over);
       keysTold = !over.aborted;
     },
-    sweepStale: (mayGoOn) => stale.run(mayGoOn),
+    sweepStale: async (mayGoOn) => {
+      await agents.forgetDismissed(nowMs(clock) - DISMISSED_MS);
+      return stale.run(mayGoOn);
+    },
     mendChannels: async () => routes.ensureChannels(await channels.unwritten(MENDED_AT_ONCE)),
     usage: (over) => usage.run(over),
     clock,

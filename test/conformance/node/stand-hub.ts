@@ -85,6 +85,8 @@ export class StandHub implements AsyncDisposable {
   /** The only version that it speaks; undefined: both. */
   only: 1 | undefined;
   onJoin: (request: JoinRequest) => void = () => {};
+  /** Called with each node that is new. */
+  onKnown: (node: Known) => void = () => {};
   address = '';
   #close: () => void = () => {};
 
@@ -199,7 +201,11 @@ export class StandHub implements AsyncDisposable {
       throw new Refused(status.UNAUTHENTICATED, { reason: 'JOIN_TOKEN_INVALID' });
     const present = [...this.nodes.values()].find(({ keys }) => keys.includes(request.publicKey));
     const id = present?.id ?? newId('n', request.publicKey);
-    if (present === undefined) this.nodes.set(id, new Known(id, request.nodeName, request.publicKey));
+    if (present === undefined) {
+      const node = new Known(id, request.nodeName, request.publicKey);
+      this.nodes.set(id, node);
+      this.onKnown(node);
+    }
     return { node: id, org: ORG, hubKey: this.only === 1 ? '' : this.key.publicKey };
   }
 

@@ -9,6 +9,10 @@ import { hosting } from './hub/hosting.ts';
 import { type Hub, openHub } from './hub/hub-under-test.ts';
 import { joining } from './hub/joining.ts';
 import { mailing } from './hub/mailing.ts';
+import { moving } from './hub/moving.ts';
+
+/** Until the moving of agents is there, on request only. */
+const MOVES = process.env['CONFORMANCE_MOVES'] === '1';
 
 describe('a hub by the page', () => {
   let running: Hub | undefined;
@@ -23,4 +27,5 @@ describe('a hub by the page', () => {
   beating(hub);
   hosting(hub);
   mailing(hub);
+  if (MOVES) moving(hub);
 });

@@ -6,7 +6,11 @@ import { after, before, describe } from 'mocha';
 import { carrying } from './node/carrying.ts';
 import { heeding } from './node/heeding.ts';
 import { meeting } from './node/meeting.ts';
+import { moving } from './node/moving.ts';
 import { StandHub } from './node/stand-hub.ts';
+
+/** Until the moving of agents is there, on request only. */
+const MOVES = process.env['CONFORMANCE_MOVES'] === '1';
 
 describe('a node by the page', () => {
   let running: StandHub | undefined;
@@ -19,4 +23,5 @@ describe('a node by the page', () => {
   carrying(hub);
   heeding(hub);
   meeting(hub);
+  if (MOVES) moving(hub);
 });

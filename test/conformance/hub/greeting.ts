@@ -8,6 +8,8 @@ import { claimsOf, newId, newNodeKey } from '../wire/keys.ts';
 import { reasonOf, refusal } from '../wire/rpc.ts';
 import type { Hub } from './hub-under-test.ts';
 
+const byText = (a: string, b: string) => (a < b ? -1 : 1);
+
 export const greeting = (hub: () => Hub) =>
   describe('hello', () => {
     it('proves the hub, and says what the node needs', async () => {
@@ -95,14 +97,14 @@ export const greeting = (hub: () => Hub) =>
       const { org, id } = node;
       assert.equal(shard, 0);
       assert.deepEqual([sub, exp * 1000], [node.key.publicKey, userJwtExpiresAtMs]);
-      assert.deepEqual([...nats.pub.allow].sort(), [
+      assert.deepEqual(nats.pub.allow.toSorted(byText), [
         `$JS.ACK.INBOX.node-${id}.>`,
         `$JS.API.CONSUMER.MSG.NEXT.INBOX.node-${id}`,
         `fw.v1.heartbeat.${org}.${id}`,
         `fw.v1.ingress.${partition}.${org}.${id}`,
         `fw.v1.receipt.${org}.*.${id}`,
       ]);
-      assert.deepEqual([...nats.sub.allow].sort(), [
+      assert.deepEqual(nats.sub.allow.toSorted(byText), [
         `_INBOX_${id}.>`,
         `fw.v1.event.${org}.org.*`,
         `fw.v1.peer.${org}.${id}.*`,

@@ -84,6 +84,8 @@ export class StandHub implements AsyncDisposable {
   readonly joins: JoinRequest[] = [];
   /** The only version that it speaks; undefined: both. */
   only: 1 | undefined;
+  /** False, with no ingress stream: packs are answered by an error. */
+  storing = true;
   onJoin: (request: JoinRequest) => void = () => {};
   /** Called with each node that is new. */
   onKnown: (node: Known) => void = () => {};
@@ -140,8 +142,12 @@ export class StandHub implements AsyncDisposable {
         },
       });
     hear(`fw.v1.heartbeat.${ORG}.*`, (node, message) => this.#answer(node, message));
-    hear(`fw.v1.ingress.0.${ORG}.*`, (node, { data, headers }) => {
+    hear(`fw.v1.ingress.0.${ORG}.*`, (node, message) => {
+      const { data, headers } = message;
       node.packs.push({ id: headers?.get('Nats-Msg-Id') ?? '', bytes: data.slice() });
+      if (this.storing) return;
+      const error = { code: 503, err_code: 10_077, description: 'not now' };
+      message.respond(JSON.stringify({ type: 'io.nats.jetstream.api.v1.pub_ack_response', error }));
     });
     hear(`fw.v1.receipt.${ORG}.*.*`, (node, { data, headers }) => {
       node.receipts.push(...ReceiptBatch.decode(data).receipts);

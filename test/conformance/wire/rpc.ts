@@ -141,16 +141,7 @@ export async function serve<D extends Definition>(
     work[key] = (call, done) => {
       if (handler === undefined) return done(failure(new Refused(status.UNIMPLEMENTED)));
       const token = String(call.metadata.get('authorization')[0] ?? '').replace('Bearer ', '');
-      handler(call.request, token).then(
-        (answer) =>
-          done(
-            null,
-            answer instanceof Uint8Array
-              ? answer
-              : responseType.encode(responseType.fromPartial(answer)).finish(),
-          ),
-        (error: unknown) => done(failure(error)),
-      );
+      void answered(handler(call.request, token), responseType, done);
     };
   }
   server.addService(methods as never, work as never);
@@ -163,6 +154,16 @@ export async function serve<D extends Definition>(
 }
 
 type Done = sendUnaryData<Uint8Array>;
+
+async function answered(work: Promise<object>, type: Codec, done: Done): Promise<void> {
+  try {
+    const answer = await work;
+    const raw = answer instanceof Uint8Array;
+    done(null, raw ? answer : type.encode(type.fromPartial(answer)).finish());
+  } catch (error) {
+    done(failure(error));
+  }
+}
 
 function failure(thrown: unknown): Partial<ServiceError> {
   const error = thrown instanceof Refused ? thrown : new Refused(status.INTERNAL, { reason: String(thrown) });

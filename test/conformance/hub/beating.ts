@@ -19,6 +19,9 @@ async function onlineFor(neighbour: PeerNode, node: PeerNode): Promise<boolean> 
   return nodes.find((route) => route.node === node.id)?.online ?? false;
 }
 
+/** A hub bounds heartbeats. */
+const RARELY = { everyMs: 300 };
+
 export const beating = (hub: () => Hub) =>
   describe('heartbeat', () => {
     it('is answered with the time, and with new credentials when half of their life is over', async () => {
@@ -71,7 +74,7 @@ export const beating = (hub: () => Hub) =>
         );
       for (const bytes of [new Uint8Array([0xff, 0xff, 0xff]), new Uint8Array(256 * 1024).fill(0x5a), forged])
         assert.equal(await answered(bytes), false);
-      await eventually(async () => (await node.beat()).known);
+      await eventually(async () => (await node.beat()).known, RARELY);
     });
 
     it('that says goodbye takes the node offline at once', async () => {
@@ -89,11 +92,11 @@ export const beating = (hub: () => Hub) =>
         const agent = await node.register(`old-${node.name}`);
         await hub().registry.calls.drainNode({ node: node.id, undo: false }, admin());
         await nudged(node, 'drain');
-        await eventually(async () => (await node.beat()).draining);
+        await eventually(async () => (await node.beat()).draining, RARELY);
         assert.equal(await reasonOf(node.register(`new-${node.name}`)), 'NODE_DRAINING');
         assert.equal((await node.register(agent.name)).id, agent.id);
         await hub().registry.calls.drainNode({ node: node.id, undo: true }, admin());
-        await eventually(async () => !(await node.beat()).draining);
+        await eventually(async () => !(await node.beat()).draining, RARELY);
       });
 
       it('a key is rotated: both are taken for a while', async function () {
@@ -101,7 +104,7 @@ export const beating = (hub: () => Hub) =>
         const node = await hub().connected();
         await hub().registry.calls.requestKeyRotation({ node: node.id }, admin());
         await nudged(node, 'rotate');
-        await eventually(async () => (await node.beat()).rotateKey);
+        await eventually(async () => (await node.beat()).rotateKey, RARELY);
         const [old, next] = [node.key, newNodeKey()];
         const rotate = async (signer: typeof old, o: { wrong?: boolean } = {}) => {
           const nonce = await node.nonce();
@@ -118,7 +121,7 @@ export const beating = (hub: () => Hub) =>
         await node.hello();
         node.key = next;
         await node.connect();
-        await eventually(async () => !(await node.beat()).rotateKey);
+        await eventually(async () => !(await node.beat()).rotateKey, RARELY);
       });
 
       it('a node that is removed is out at once and for good', async function () {

@@ -10,6 +10,9 @@ import type { Hub } from './hub-under-test.ts';
 
 const byText = (a: string, b: string) => (a < b ? -1 : 1);
 
+/** A hub bounds heartbeats. */
+const RARELY = { everyMs: 300 };
+
 export const greeting = (hub: () => Hub) =>
   describe('hello', () => {
     it('proves the hub, and says what the node needs', async () => {
@@ -123,7 +126,7 @@ export const greeting = (hub: () => Hub) =>
       const { known } = await eventually(async () => {
         const reply = await node.beat();
         return reply.contender.includes('thief') && reply;
-      });
+      }, RARELY);
       assert.equal(known, true);
       await eventually(() =>
         node.frames.some(({ from, nudge }) => from === 'registry' && nudge === 'identity'),

@@ -23,6 +23,11 @@ const GROUPS: readonly Group[] = [
     files: ['{libs,services}/*/test/**/*.service.test.ts', 'cli/test/**/*.service.test.ts'],
     options: ['--timeout', '60000', '--parallel', '--jobs', '2'],
   },
+  {
+    name: 'conformance',
+    files: ['test/conformance/*.test.ts'],
+    options: ['--timeout', '60000', '--parallel', '--jobs', '2'],
+  },
   { name: 'fabric', files: ['test/fabric/*.test.ts'], options: ['--timeout', '180000'] },
   { name: 'chaos', files: ['test/chaos/*.test.ts'], options: ['--timeout', '300000'] },
 ];

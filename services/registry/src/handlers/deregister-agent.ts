@@ -7,7 +7,6 @@ import { requireActing } from '../domain/agent-callers.ts';
 import { agentUnknown, notTheOwner } from '../domain/errors.ts';
 import type { PlacedAgent, RemovedAgent } from '../store/agents.ts';
 import { isOnline } from './find-agents.ts';
-import { nudge } from './nudge.ts';
 import type { RegistryParts } from './parts.ts';
 
 /** Idempotent by id: a call whose answer was lost, or which failed at the routing table, is made again. */
@@ -35,7 +34,7 @@ export async function deregisterAgent(
   });
   await parts.routes.remove(org, agent.id);
   tellRemoved(parts, gone, actor, 'removed');
-  if (actor !== agent.node) nudge(parts.broker, org, agent.node, 'roster');
+  if (actor !== agent.node) parts.nudge(org, agent.node, 'roster');
   return {};
 }
 

@@ -8,7 +8,6 @@ import { agentUnknown, notTheOwner } from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
 import { named } from './deregister-agent.ts';
 import { nearest, shownAgent } from './find-agents.ts';
-import { nudge } from './nudge.ts';
 import type { RegistryParts } from './parts.ts';
 import { takenBy } from './placing.ts';
 
@@ -48,7 +47,7 @@ export async function renameAgent(
       const details = { name: now.name, before: agent.name, node: now.node };
       const id = `agent_renamed-${now.id}-${now.epoch}`;
       parts.announcer.tell({ org, name: 'agent_renamed', target: now.id, actor, details, id });
-      if (actor !== now.node) nudge(parts.broker, org, now.node, 'roster');
+      if (actor !== now.node) parts.nudge(org, now.node, 'roster');
     }
     return { agent: shownAgent(parts, now) };
   }

@@ -11,9 +11,6 @@ import { joining } from './hub/joining.ts';
 import { mailing } from './hub/mailing.ts';
 import { moving } from './hub/moving.ts';
 
-/** Until the moving of agents is there, on request only. */
-const MOVES = process.env['CONFORMANCE_MOVES'] === '1';
-
 describe('a hub by the page', () => {
   let running: Hub | undefined;
   before(async () => {
@@ -27,5 +24,5 @@ describe('a hub by the page', () => {
   beating(hub);
   hosting(hub);
   mailing(hub);
-  if (MOVES) moving(hub);
+  moving(hub);
 });

@@ -9,9 +9,6 @@ import { meeting } from './node/meeting.ts';
 import { moving } from './node/moving.ts';
 import { StandHub } from './node/stand-hub.ts';
 
-/** Until the moving of agents is there, on request only. */
-const MOVES = process.env['CONFORMANCE_MOVES'] === '1';
-
 describe('a node by the page', () => {
   let running: StandHub | undefined;
   before(async () => {
@@ -23,5 +20,5 @@ describe('a node by the page', () => {
   carrying(hub);
   heeding(hub);
   meeting(hub);
-  if (MOVES) moving(hub);
+  moving(hub);
 });

@@ -1,5 +1,6 @@
 /** DeregisterAgent: frees a name; what waits for the agent does not pass to whoever takes the name next. */
 
+import { routeKey } from '@fleetwire/contract';
 import type { DeregisterAgentRequest, DeregisterAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { foldName, isId, isName, nowMs } from '@fleetwire/kernel';
@@ -19,7 +20,7 @@ export async function deregisterAgent(
   const agent = await named(parts, org, request.agent, node === undefined);
   if (agent === undefined) {
     if (!isId('agent', request.agent)) throw agentUnknown(request.agent, []);
-    await parts.routes.remove(org, request.agent);
+    await parts.routes.removeKey(routeKey(org, request.agent));
     return {};
   }
   if (node !== undefined && agent.node !== node) throw notTheOwner();

@@ -32,6 +32,8 @@ export interface RouteTableOptions {
   /** Told of each key before its entry is written or removed here. */
   readonly onTouched?: (key: string) => void;
   readonly channels?: ChannelWriter;
+  /** Takes those of these entries away whose agent or channel is gone. */
+  readonly removeGone?: (keys: readonly string[]) => Promise<unknown>;
 }
 
 export class RouteTable {
@@ -67,7 +69,8 @@ export class RouteTable {
       if (entry && !isOutdated({ epoch: epochOf(key, entry.value), bytes: entry.value }, wanted)) return;
       try {
         if (entry) await this.#bucket.update(key, wanted.bytes, entry.revision);
-        else await this.#bucket.create(key, wanted.bytes);
+        else if (attempt === 0) await this.#bucket.update(key, wanted.bytes, 0);
+        else await this.#revive(key, wanted);
         return;
       } catch (error) {
         if (!isRace(error)) throw error;
@@ -78,9 +81,17 @@ export class RouteTable {
     });
   }
 
-  /** Idempotent. */
+  /** An entry was removed here: of one who was faster than we, unless PostgreSQL says otherwise. */
+  async #revive(key: string, wanted: WantedEntry): Promise<void> {
+    await this.#bucket.create(key, wanted.bytes);
+    await this.#o.removeGone?.([key]);
+  }
+
+  /** Only of what is gone from PostgreSQL. It is noted also where no entry is yet: who is about to write it will see. */
   remove(org: string, id: string): Promise<void> {
-    return this.removeKey(routeKey(org, id));
+    const key = routeKey(org, id);
+    this.#o.onTouched?.(key);
+    return this.#bucket.delete(key);
   }
 
   async removeMany(gone: readonly { readonly org: string; readonly id: string }[]): Promise<void> {
@@ -88,6 +99,7 @@ export class RouteTable {
       await Promise.all(some.map(({ org, id }) => this.remove(org, id)));
   }
 
+  /** Idempotent; leaves nothing behind where there is no entry. */
   async removeKey(key: string): Promise<void> {
     this.#o.onTouched?.(key);
     if (await this.#bucket.get(key)) await this.#bucket.delete(key);

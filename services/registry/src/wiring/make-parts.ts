@@ -25,6 +25,7 @@ import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { movingDesk } from '../moving/moving-part.ts';
 import { ChannelWriter } from '../routing/channel-writer.ts';
 import { NodeRoutes } from '../routing/node-routes.ts';
+import { removeGone } from '../routing/reconcile.ts';
 import { RouteTable } from '../routing/route-table.ts';
 import { WatchedRoutes } from '../routing/watched-routes.ts';
 import { agentRows } from '../store/agents.ts';
@@ -119,7 +120,12 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
     markersKeepMs: set.markers_keep_ms,
   });
   const onTouched = (key: string) => view.distrust(key);
-  const routes = new RouteTable({ bucket, onTouched, channels: new ChannelWriter(channels) });
+  const routes: RouteTable = new RouteTable({
+    bucket,
+    onTouched,
+    channels: new ChannelWriter(channels),
+    removeGone: (keys) => removeGone({ agents, channels, routes }, keys),
+  });
   const known = new KnownNodes({
     load: (id) => nodes.byId(id),
     clock,

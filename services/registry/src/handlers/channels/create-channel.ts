@@ -1,5 +1,6 @@
 /** CreateChannel and DeleteChannel. */
 
+import { routeKey } from '@fleetwire/contract';
 import type {
   CreateChannelRequest,
   CreateChannelResponse,
@@ -66,7 +67,7 @@ export async function deleteChannel(
     return undefined;
   });
   if (channel === undefined) {
-    await parts.routes.remove(org, request.channel);
+    await parts.routes.removeKey(routeKey(org, request.channel));
     return {};
   }
   requireManager(caller, channel.kind);

@@ -179,6 +179,15 @@ describe('roster', () => {
     assert.deepEqual(dismissed, [alice]);
   });
 
+  it('is told at once when a difference comes up in the very moment in which there was none', async () => {
+    await addAgent(test.engine, 'alice');
+    await registration.catchUp();
+    const before = door.rosters.length;
+    void registration.catchUp();
+    registration.rosterDiffers();
+    await eventually(() => door.rosters.length === before + 1);
+  });
+
   it('says which agent has moved', async () => {
     const alice = await addAgent(test.engine, 'alice');
     door.outcome = () => ({ reason: 'AGENT_MOVED' });

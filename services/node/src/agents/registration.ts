@@ -93,6 +93,8 @@ export class Registration {
     if (this.#telling !== undefined) this.#again = true;
     this.#telling ??= this.#tellAll().finally(() => {
       this.#telling = undefined;
+      // Asked for after the last look at what is due, in the same moment.
+      if (this.#again) this.#hurry();
     });
     return this.#telling;
   }

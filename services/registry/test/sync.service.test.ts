@@ -93,6 +93,21 @@ describe('the view of an org', () => {
     for (let i = 1; i < 49; i++) assert.ok(found.has(`a_${i}`), `a_${i}`);
   });
 
+  it('follows a bucket that was lost and made anew, though that counts from 1 again', () => {
+    const view = new OrgView(100);
+    view.put('a_1', decoded('a_1', 'before', 1), 500);
+    view.put('a_2', decoded('a_2', 'gone', 1), 501);
+    view.put('a_1', decoded('a_1', 'after', 2), 3);
+    view.remove('a_2', 501);
+    assert.deepEqual([view.byName('after')?.id, view.byName('before'), view.size], ['a_1', undefined, 1]);
+    assert.equal(view.revision, 3);
+    view.put('a_3', decoded('a_3', 'new', 3), 4);
+    assert.equal(view.changesSince(501, 10, 1e6), undefined);
+    view.put('a_4', decoded('a_4', 'newer', 4), 5);
+    const changes = view.changesSince(4, 10, 1e6);
+    assert.deepEqual([changes?.entries.map(({ id }) => id), changes?.until], [['a_4'], 5]);
+  });
+
   it('of a renamed agent the old name is gone, also when another has it by then', () => {
     const view = new OrgView(10);
     view.put('a_1', decoded('a_1', 'Bob', 1), 1);

@@ -65,14 +65,15 @@ export class OrgView {
     return this.#byId.values();
   }
 
-  /** The entry as it is now; `before`: what it was until then. Undefined: it was known, or is older than what is. */
+  /** In the order of revisions. The entry as it is now; `before`: what it was until then. Undefined: it was known. */
   put(
     id: string,
     decoded: Decoded,
     revision: number,
   ): { entry: ViewEntry; before: ViewEntry | undefined } | undefined {
     const before = this.#byId.get(id);
-    if (before !== undefined && before.revision >= revision) return undefined;
+    if (before?.revision === revision) return undefined;
+    if (revision <= this.revision) this.#startOver(revision);
     const entry: ViewEntry = { ...decoded, id, revision, row: undefined };
     if (before !== undefined) this.#unname(before);
     this.#byId.set(id, entry);
@@ -88,7 +89,10 @@ export class OrgView {
       this.#byId.delete(id);
       this.#unname(before);
       // Nobody knows when it was removed: all that was said until now may be incomplete.
-      if (revision <= before.revision) this.#forgetChanges();
+      if (revision <= before.revision) {
+        this.#forgetChanges();
+        return before;
+      }
     }
     if (revision > this.revision) this.#note(revision, id);
     return before;
@@ -173,6 +177,13 @@ export class OrgView {
     this.#floor = this.revision + 1;
     this.#revisions = [];
     this.#changed = [];
+  }
+
+  /** The bucket was lost and made anew: it counts from 1 again. */
+  #startOver(revision: number): void {
+    this.revision = revision - 1;
+    this.#forgetChanges();
+    this.#sorted = undefined;
   }
 
   #firstAfter(since: number): number {

@@ -29,13 +29,15 @@ export function agentDocument(agent: Agent): object {
 
 const agentState = (agent: Agent) => (agent.moving ? `${agent.status}, moving` : agent.status);
 
-export function agentsView(agents: readonly Agent[]): View {
+const NO_AGENTS = 'no agents yet; start one with: fleetwire agent run NAME -- COMMAND';
+
+export function agentsView(agents: readonly Agent[], nobody = NO_AGENTS): View {
   const document = { agents: agents.map(agentDocument) };
   const cells = (a: Agent) => [a.name, agentState(a), a.nodeName, a.adapter];
   const capabilities = (a: Agent) => a.profile?.capabilities.join(',') || '-';
   const lines =
     agents.length === 0
-      ? ['no agents yet; start one with: fleetwire agent run NAME -- COMMAND']
+      ? [nobody]
       : table(
           ['NAME', 'STATUS', 'NODE', 'ADAPTER', 'CAPABILITIES', 'LAST SEEN', 'ID'],
           agents.map((a) => [...cells(a), capabilities(a), ago(a.lastSeenAtMs), a.id]),

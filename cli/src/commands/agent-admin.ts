@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
-import { allAgents, checkAgent, checkNode } from '../fleet.ts';
+import { allAgents, checkAgent, checkNode, findNode } from '../fleet.ts';
 import { agentDocument, agentsView } from '../fleet-documents.ts';
 import { visible } from '../output.ts';
 import { capability } from '../profile-options.ts';
@@ -44,8 +44,11 @@ interface ListOptions {
 
 async function list(context: CommandContext, options: ListOptions): Promise<void> {
   const { node = '', capability: able = '' } = options;
+  const hub = await context.hub();
+  if (node !== '') await findNode(hub, node);
+  const nobody = node === '' && able === '' ? undefined : 'no such agents';
   await show(context, options.watch, async () =>
-    agentsView(await allAgents(await context.hub(), { node, capability: able })),
+    agentsView(await allAgents(await context.hub(), { node, capability: able }), nobody),
   );
 }
 

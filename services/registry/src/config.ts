@@ -72,7 +72,7 @@ export const registrySection = defineSection('registry', {
     'Seconds that the old key of a node is taken after a rotation',
   ),
   removed_keys_max: whole(1, 5000, 5000).describe('Removed keys of one org that the servers are told of'),
-  events_waiting_max: whole(1, 100_000, 1000).describe('Events that wait to be told; more are dropped'),
+  events_waiting_max: whole(1, 100_000, 10_000).describe('Events that wait to be told; more are dropped'),
 });
 
 export type RegistryConfig = SectionValues<typeof registrySection>;

@@ -30,6 +30,10 @@ export interface Told {
 
 const SERVICE = 'registry';
 const MAX = 1000;
+/** Published at the same time. */
+const AT_ONCE = 100;
+/** A caller that waits for room waits so long at most. */
+const ROOM_MS = 5000;
 const TRIES = 3;
 const AGAIN = { initialMs: 100, maxMs: 2000 } as const;
 
@@ -55,7 +59,7 @@ export class Announcer {
     return this.#dropped;
   }
 
-  /** At once; it is told by and by, in order. */
+  /** At once; it is told by and by, in order as long as the broker takes it at the first try. */
   tell({ details = {}, ...event }: Told): void {
     const atMs = nowMs(this.#options.clock);
     this.#waiting.push({ ...event, service: SERVICE, atMs, details, usage: undefined });
@@ -68,6 +72,12 @@ export class Announcer {
     });
   }
 
+  /** For who tells of many: resolves when there is room for half of the bound, or after a while all the same. */
+  async room(): Promise<void> {
+    if (this.#waiting.length <= (this.#options.max ?? MAX) / 2) return;
+    await Promise.race([this.#telling, pause(ROOM_MS, this.#stopping.signal)]);
+  }
+
   /** Resolves when what waits is told or given up. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -75,13 +85,11 @@ export class Announcer {
   }
 
   async #work(): Promise<void> {
-    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
-      try {
-        await this.#publish(event);
-        this.#said = false;
-      } catch (error) {
-        this.#drop(error);
-      }
+    while (this.#waiting.length > 0) {
+      const some = this.#waiting.splice(0, AT_ONCE);
+      const done = await Promise.allSettled(some.map((event) => this.#publish(event)));
+      for (const one of done) if (one.status === 'rejected') this.#drop(one.reason);
+      if (done.every(({ status }) => status === 'fulfilled')) this.#said = false;
     }
   }
 

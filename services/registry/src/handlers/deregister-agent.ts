@@ -52,7 +52,7 @@ export async function named(
 
 /** `reason`: removed, swept, or roster when their node no longer has them. */
 export function tellRemoved(
-  parts: Pick<RegistryParts, 'announcer'>,
+  parts: { readonly announcer: Pick<RegistryParts['announcer'], 'tell'> },
   gone: readonly RemovedAgent[],
   actor: string,
   reason: string,

@@ -15,7 +15,7 @@ export interface StaleSweepParts {
   readonly sweeps: Pick<SweepRows, 'silentNodes' | 'agentsOf'>;
   readonly agents: Pick<AgentRows, 'remove'>;
   readonly routes: Pick<RouteTable, 'removeMany'>;
-  readonly announcer: Pick<Announcer, 'tell'>;
+  readonly announcer: Pick<Announcer, 'tell' | 'room'>;
   readonly lastSeen: Pick<LastSeen, 'latest'>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info'>;
@@ -83,7 +83,8 @@ export class StaleSweep {
         nowMs: nowMs(clock),
       });
       await routes.removeMany(gone);
-      tellRemoved({ announcer: announcer as Announcer }, gone, 'registry', 'swept');
+      tellRemoved({ announcer }, gone, 'registry', 'swept');
+      await announcer.room();
       removed += gone.length;
       // It was heard of at this very moment.
       if (gone.length === 0) break;

@@ -37,6 +37,7 @@ export async function syncRoster(
   for (let from = 0; from < items.length; from += BATCH) {
     const batch = items.slice(from, from + BATCH);
     outcomes.push(...(await placeBatch(parts, node, batch, access)));
+    await parts.announcer.room();
   }
   await removeMissing(parts, node, items, outcomes, epoch);
   return { outcomes, rosterDigest: rosterDigest(await parts.roster.idsOf(node.id)) };
@@ -63,6 +64,7 @@ async function removeMissing(
     const gone = await parts.agents.remove({ ids: missing, node: node.id, nowMs: nowMs(parts.clock) });
     await parts.routes.removeMany(gone);
     tellRemoved(parts, gone, node.id, 'roster');
+    await parts.announcer.room();
     if (gone.length === 0) return;
   }
 }

@@ -8,12 +8,10 @@ import { Departures } from './handlers/departures.ts';
 import { tellPresenceIfPossible } from './handlers/node-news.ts';
 import { revoking } from './handlers/revoke-nodes.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
-import { Suspensions } from './handlers/suspensions.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { nodeKeys } from './store/node-keys.ts';
 import { orgRows } from './store/orgs.ts';
-import { sweepRows } from './store/sweeps.ts';
 import { accountKeys, accountsOf } from './wiring/accounts.ts';
 import { config } from './wiring/context.ts';
 import { clearingOf, upkeepOf } from './wiring/duties.ts';
@@ -45,11 +43,10 @@ export const registry = defineService({
     const duties = { leases, orgRows: orgRows(store), revoke, settling };
     const clearing = clearingOf(context, parts, duties);
     const departures = new Departures(parts, orgs);
-    const suspensions = new Suspensions({ ...parts, orgs, sweeps: sweepRows(store) });
     const upkeep = upkeepOf(context, parts, duties, departures);
     const seen = new SeenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
     // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
-    const { announcer, view, moving } = parts;
+    const { announcer, suspensions, view, moving } = parts;
     const atWork = [suspensions, heartbeats, departures, clearing, upkeep, moving.mover];
     const components = [announcer, seen, view, look, ...atWork];
     const health = () => ({

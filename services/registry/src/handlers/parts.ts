@@ -25,6 +25,7 @@ import type { RosterRows } from '../store/roster.ts';
 import type { Announcer } from './announcer.ts';
 import type { HubKeys } from './hub-keys.ts';
 import type { KnownNodes } from './known-nodes.ts';
+import type { Suspensions } from './suspensions.ts';
 
 /** Makes NATS credentials for a node; `jwt` is empty on a server without accounts. */
 export type MintCredentials = (
@@ -54,6 +55,7 @@ export interface RegistryParts {
   readonly roster: RosterRows;
   readonly channels: ChannelRows;
   readonly routes: RouteTable;
+  readonly suspensions: Suspensions;
   readonly view: WatchedRoutes;
   readonly broker: Pick<Broker, 'publish'>;
   readonly lastSeen: LastSeen;

@@ -28,6 +28,7 @@ export async function registerAgent(
   const { agent, fresh } = await place(parts, node, { name, adapter, profile }, request.takeOver);
   await parts.routes.ensure(agent, fresh);
   if (fresh) {
+    parts.suspensions.registered(org, [agent.name]);
     const details = { name: agent.name, node: node.id, node_name: node.name };
     parts.announcer.tell({
       org,

@@ -33,6 +33,10 @@ export async function placeBatch(
   await refuseTaken(parts, node, taken, answers);
   const there = [...answers.values()].filter((answer): answer is PlacedAgent => 'folded' in answer);
   await parts.routes.ensureMany(there.filter((row) => !parts.view.shows(row)));
+  parts.suspensions.registered(
+    node.org,
+    registered.map(({ name }) => name),
+  );
   for (const row of registered) tellRegistered(parts, node, row);
   return batch.map((item) => shownOutcome(parts, answers.get(item)!));
 }

@@ -51,6 +51,14 @@ export class Suspensions {
     await this.#loop;
   }
 
+  /** Agents of these names are there now: were they registered while their workspace was being suspended? */
+  registered(org: string, names: readonly string[]): void {
+    const access = this.#o.orgs.get(org);
+    if (!names.some((name) => access?.acceptsAgent(name) !== undefined)) return;
+    this.#due.add(org);
+    this.#wake();
+  }
+
   #note(access: OrgAccess): void {
     const { org } = access.state;
     const names = suspendedNames(access).join();

@@ -22,6 +22,7 @@ import { nudge } from '../handlers/nudge.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import { Rosters } from '../handlers/rosters.ts';
 import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
+import { Suspensions } from '../handlers/suspensions.ts';
 import { movingDesk } from '../moving/moving-part.ts';
 import { ChannelWriter } from '../routing/channel-writer.ts';
 import { NodeRoutes } from '../routing/node-routes.ts';
@@ -34,6 +35,7 @@ import type { NodeKeys } from '../store/node-keys.ts';
 import { nodeState } from '../store/node-state.ts';
 import { nodeRows } from '../store/nodes.ts';
 import { rosterRows } from '../store/roster.ts';
+import { sweepRows } from '../store/sweeps.ts';
 import { accountKeys } from './accounts.ts';
 import type { Context } from './context.ts';
 
@@ -52,9 +54,11 @@ export async function partsOf(
   const lastSeen = new LastSeen();
   const { agents, routes } = tables;
   const setup = { broker, store: context.store, agents, routes, lastSeen, clock, log, config: set };
+  const suspensions = new Suspensions({ ...tables, orgs, sweeps: sweepRows(context.store), log });
   const lifetimeMs = set.credentials_ttl_s * 1000;
   return {
     ...tables,
+    suspensions,
     ...admissionOf(context),
     nodeKeys: settling.keys,
     hub: hubKeys(keysFolder({ common, keys })),

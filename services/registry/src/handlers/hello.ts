@@ -7,7 +7,7 @@ import {
   HelloResponse,
 } from '@fleetwire/gen/registry';
 import { hubKeyOf, proveHub, verifyNodeSignature } from '@fleetwire/identity';
-import { FleetwireError, nowMs } from '@fleetwire/kernel';
+import { FleetwireError, isId, nowMs } from '@fleetwire/kernel';
 import { checkNonce, makeNonce } from '../domain/challenge.ts';
 import {
   checkProtocol,
@@ -59,6 +59,7 @@ async function proven(
   { node: id, nonce, signature }: HelloRequest,
   now: number,
 ): Promise<{ node: NodeRow; publicKey: string }> {
+  if (!isId('node', id)) throw nodeUnknown();
   const node = await parts.known.fresh(id);
   const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, nonce, signature);
   if (node !== null && signedBy(node.publicKey)) return { node, publicKey: node.publicKey };

@@ -95,6 +95,53 @@ describe('keys of nodes', function () {
     await told('node_removed', node.id);
   });
 
+  it('removed, shut out or rotated away: the token of its last HELLO is good for nothing any more', async () => {
+    const own = world.freshOrg();
+    const its = await world.asUser(one, ['admin'], own);
+    world.org.owner = 'u_leaver';
+    const shutOut = await world.node(one, 'left-behind', own);
+    world.org.owner = 'u_owner';
+    const [gone, rotated] = [await world.node(one, 'gone', own), await world.node(one, 'rotated', own)];
+    const reasons = async (node: TestNode, service: RunningService) => {
+      const client = world.client(service, node.welcome.nodeToken);
+      const calls = [
+        client.sync({}),
+        client.listNodes({}),
+        client.listAgents({}),
+        client.lookupAgent({ name: 'nobody' }),
+        client.listChannels({}),
+        client.createChannel({ name: `of-${node.name}`, kind: 'channel' }),
+        client.registerAgent({ name: `of-${node.name}`, adapter: 'stream' }),
+        client.syncRoster({ agents: [] }),
+        client.openInbox({}),
+      ];
+      return [...new Set(await Promise.all(calls.map(reasonOf)))].sort().join();
+    };
+    const ends = (node: TestNode, reason: string) =>
+      Promise.all(
+        [one, two].map((service) => eventually(async () => (await reasons(node, service)) === reason)),
+      );
+    assert.match(await reasons(rotated, two), /none/);
+    const fresh = createNodeKey();
+    const { nonce } = await world.client(one).challenge({ node: rotated.id });
+    const bytes = rotationBytes(rotated.id, nonce, fresh.publicKey);
+    const signature = signWithNodeKey(rotated.seed, bytes);
+    const newSignature = signWithNodeKey(fresh.seed, bytes);
+    await rotated.client.rotateKey({ nonce, newPublicKey: fresh.publicKey, signature, newSignature });
+    assert.match(await reasons(rotated, one), /none/, 'while both keys are taken');
+    await its.removeNode({ node: gone.id });
+    await world.publish({ org: own, version: 1, departed: [{ user: 'u_leaver', atMs: Date.now() + 1000 }] });
+    await ends(gone, 'NODE_UNKNOWN');
+    await ends(shutOut, 'OWNER_DEPARTED');
+    await ends(rotated, 'TOKEN_REVOKED');
+    assert.equal(
+      (await its.listChannels({})).channels.find(({ name }) => name === 'of-gone'),
+      undefined,
+    );
+    const welcome = await greetAs(world.client(two), { id: rotated.id, seed: fresh.seed });
+    assert.equal(await reasonOf(world.client(one, welcome.nodeToken).listNodes({})), 'none');
+  });
+
   it('removed: what was cut short after the decision is completed', async () => {
     const node = await world.node(one, 'halfway');
     await node.client.registerAgent({ name: 'half', adapter: 'stream' });
@@ -147,11 +194,13 @@ describe('keys of nodes', function () {
   it('rotated: both work for a while, then the old one does not, nor its connection', async () => {
     const node = await world.node(one, 'rotating');
     const fresh = createNodeKey();
-    const rotate = async (o: { from?: string; to?: typeof fresh; seed?: string } = {}) => {
-      const to = o.to ?? fresh;
+    const rotate = async (
+      o: { from?: string; to?: typeof fresh; seed?: string; by?: RegistryClient } = {},
+    ) => {
+      const { to = fresh, by = node.client } = o;
       const { nonce } = await world.client(one).challenge({ node: node.id });
       const bytes = rotationBytes(node.id, nonce, to.publicKey);
-      return node.client.rotateKey({
+      return by.rotateKey({
         nonce,
         newPublicKey: to.publicKey,
         signature: signWithNodeKey(o.from ?? node.seed, bytes),
@@ -182,7 +231,8 @@ describe('keys of nodes', function () {
     assert.equal(await refused(node), 'NATS_REFUSED');
     const retired = greet(world.client(one), node.id, node.seed, { nonce: late.nonce });
     assert.equal(await reasonOf(retired), 'KEY_RETIRED');
-    assert.equal(await reasonOf(rotate({ from: fresh.seed, to: node })), 'KEY_IN_USE');
+    const by = world.client(one, welcome.nodeToken);
+    assert.equal(await reasonOf(rotate({ from: fresh.seed, to: node, by })), 'KEY_IN_USE');
     assert.ok(rotated.connected());
     assert.equal((await beatAs(rotated, node, org)).known, true);
     await told('node_key_rotated', node.id);

@@ -100,7 +100,7 @@ async function welcome(
   const lifetimeMs = config.node_token_ttl_s * 1000;
   const [credentials, token, signing, moving, roster] = await Promise.all([
     parts.mint(node),
-    parts.tokens.sign({ sub: node.id, org: node.org, scopes: ['node'], lifetimeMs }),
+    parts.tokens.sign({ sub: node.id, org: node.org, key: node.publicKey, scopes: ['node'], lifetimeMs }),
     protocol < 2 ? undefined : parts.hub(node.org),
     protocol < 2 ? [] : parts.nodeState.movingFrom(node.id, MOVING_MAX),
     protocol < 2 ? undefined : parts.nodeState.rosterDigest(node.id),

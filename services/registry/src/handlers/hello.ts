@@ -73,9 +73,13 @@ async function proven(
   throw node === null ? nodeUnknown() : signatureInvalid();
 }
 
-/** Of each machine by itself, so that one that is refused takes nothing from the one that holds the identity. */
+/**
+ * The machine that holds the identity by itself, so that those that are refused take nothing from it; all others together,
+ * since they are whatever they say.
+ */
 function admitHello(parts: RegistryParts, node: NodeRow, machine: string): void {
-  const refused = parts.hellos.take(`${node.id} ${cleaned(machine)}`, parts.clock.monotonicMs());
+  const whose = cleaned(machine, 128) === node.machine ? 'holder' : 'others';
+  const refused = parts.hellos.take(`${node.id} ${whose}`, parts.clock.monotonicMs());
   if (refused === undefined) return;
   if (refused.first) parts.log.warn({ node: node.name, org: node.org }, 'a node says HELLO too often');
   throw helloTooOften(refused.waitMs);

@@ -160,6 +160,7 @@ describe('keys of nodes', function () {
 
   it('removed: it stays out over a restart of the server, and when that comes back with an older memory', async () => {
     const node = await world.node(one, 'persistent');
+    const other = await world.node(two, 'stays-in');
     const [accounts, copy] = [join(world.nats.dir, 'accounts'), join(world.nats.dir, 'copy')];
     cpSync(accounts, copy, { recursive: true });
     await admin.removeNode({ node: node.id });
@@ -170,6 +171,8 @@ describe('keys of nodes', function () {
     cpSync(copy, accounts, { recursive: true });
     await world.nats.restart();
     await eventually(async () => (await refused(node)) === 'NATS_REFUSED');
+    for (const service of [one, two])
+      await eventually(() => greet(world.client(service), other.id, other.seed), { timeoutMs: 20_000 });
   });
 
   it('removed: it stays out when PostgreSQL comes back with an older memory', async () => {
@@ -258,7 +261,6 @@ describe('keys of nodes', function () {
     const { nodes } = await its.listNodes({});
     assert.equal(nodes.find(({ id }) => id === node.id)?.status, 'shut_out');
     await told('node_shut_out', node.id);
-    // The adopter had left and come back: what is theirs since then is not what they left behind.
     const { node: adopted } = await its.adoptNode({ node: 'orphan' });
     assert.equal(adopted?.owner, 'u_test');
     const comesIn = async () => {
@@ -268,8 +270,27 @@ describe('keys of nodes', function () {
       );
     };
     await eventually(comesIn);
+    // Who leaves at the same moment may be told of later, with an earlier moment.
     const later = { departed: [...state.departed, { user: 'u_test', atMs: 1 }] };
     await world.publish({ org: own, version: 2, ...later });
-    assert.ok(await comesIn());
+    await eventually(
+      async () => (await reasonOf(greet(world.client(two), node.id, node.seed))) === 'OWNER_DEPARTED',
+    );
+  });
+
+  it('of a departed member: one that was joining at that moment is shut out too', async () => {
+    const own = world.freshOrg();
+    const present = await world.node(one, 'present', own);
+    await world.publish({ org: own, version: 1, departed: [{ user: 'u_owner', atMs: 1 }] });
+    await eventually(
+      async () => (await reasonOf(greet(world.client(one), present.id, present.seed))) === 'OWNER_DEPARTED',
+    );
+    const key = createNodeKey();
+    const late = { joinToken: own, nodeName: 'late', publicKey: key.publicKey };
+    assert.equal(await reasonOf(world.client(one).join(late)), 'OWNER_DEPARTED');
+    const [row] = await world.sql<{ id: string }>('select id from nodes where public_key = $1', [
+      key.publicKey,
+    ]);
+    assert.equal(await reasonOf(greet(world.client(two), row!.id, key.seed)), 'OWNER_DEPARTED');
   });
 });

@@ -37,6 +37,7 @@ export const registry = defineService({
       consumers: broker.consumers,
       revoke,
       max: context.config.registry.removed_keys_max,
+      clock: context.clock,
     };
     const parts = await partsOf(context, accounts, settling);
     await parts.view.open();

@@ -7,9 +7,19 @@
 import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Broker } from '@fleetwire/broker';
+import { type Broker, connectBroker } from '@fleetwire/broker';
 import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
-import { createNodeKey, rotationBytes, signWithNodeKey } from '@fleetwire/identity';
+import {
+  CLAIMS_UPDATE,
+  claimsLookup,
+  createNodeKey,
+  keyFiles,
+  loadOrgKeys,
+  rotationBytes,
+  serviceInboxPrefix,
+  signingOfOrg,
+  signWithNodeKey,
+} from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
 import { openStore } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
@@ -173,6 +183,26 @@ describe('keys of nodes', function () {
     await eventually(async () => (await refused(node)) === 'NATS_REFUSED');
     for (const service of [one, two])
       await eventually(() => greet(world.client(service), other.id, other.seed), { timeoutMs: 20_000 });
+  });
+
+  it('removed: it stays out when somebody who asked the servers before answers after', async () => {
+    const node = await world.node(one, 'overwritten');
+    const credsFile = keyFiles.natsCreds(world.keysDir, 'sys');
+    const inboxPrefix = serviceInboxPrefix('sys');
+    const sys = await connectBroker({
+      urls: [world.nats.url],
+      name: 'test',
+      credsFile,
+      inboxPrefix,
+      waitMs: 5000,
+    });
+    const { account } = signingOfOrg(await loadOrgKeys(world.keysDir), org)!;
+    const before = await sys.request(claimsLookup(account), new Uint8Array(), 5000);
+    await admin.removeNode({ node: node.id });
+    await sys.request(CLAIMS_UPDATE, before, 5000);
+    await sys.close();
+    assert.equal(await refused(node), 'none');
+    await eventually(async () => (await refused(node)) === 'NATS_REFUSED');
   });
 
   it('removed: it stays out when PostgreSQL comes back with an older memory', async () => {

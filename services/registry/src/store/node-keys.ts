@@ -75,11 +75,12 @@ export function nodeKeys(store: Store) {
       return [...Map.groupBy(rows, (row) => row.org)].map(([of, keys]) => ({ org: of, keys }));
     },
 
-    told: async (keys: Untold['keys']): Promise<void> => {
+    /** Those that were noted before `untilMs`. */
+    told: async (keys: Untold['keys'], untilMs: number): Promise<void> => {
       await store.query(
         `update removed_keys r set told = true from unnest($1::text[], $2::bigint[]) as u (key, until_s)
-         where r.public_key = u.key and r.until_s = u.until_s`,
-        [keys.map(({ publicKey }) => publicKey), keys.map(({ untilS }) => untilS)],
+         where r.public_key = u.key and r.until_s = u.until_s and r.removed_at_ms <= $3`,
+        [keys.map(({ publicKey }) => publicKey), keys.map(({ untilS }) => untilS), untilMs],
       );
     },
 

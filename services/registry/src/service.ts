@@ -31,7 +31,7 @@ export const registry = defineService({
     const { broker, store, orgs, log } = context;
     const keys = nodeKeys(store);
     const accounts = accountsOf(context, keys);
-    const revoke = revoking({ keysDir: accountKeys(context), accounts, log });
+    const revoke = revoking({ keysDir: accountKeys(context), accounts, clock: context.clock, log });
     const settling = {
       keys,
       consumers: broker.consumers,

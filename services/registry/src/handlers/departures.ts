@@ -11,7 +11,7 @@ type DepartureParts = Pick<
   'nodeKeys' | 'known' | 'nodeRoutes' | 'announcer' | 'nudge' | 'settleKeys' | 'clock' | 'log'
 >;
 
-/** Credentials that another replica makes at this moment, by a clock that is a little ahead, are refused too. */
+/** Credentials that another replica makes at this moment, by a measure of the broker's clock that is a little ahead, are refused too. */
 const AHEAD_S = 2;
 
 /**
@@ -72,8 +72,9 @@ export class Departures {
 /** The nodes that belong to `user`, known to have left. Rejects when the servers cannot be told now: then upkeep does. */
 export async function shutOutNodes(parts: DepartureParts, org: string, user: string): Promise<void> {
   const { nodeKeys, known, nudge, settleKeys, clock, log } = parts;
-  const untilS = Math.floor(Date.now() / 1000) + AHEAD_S;
-  const nodes = await nodeKeys.shutOut(org, user, nowMs(clock), untilS);
+  const now = nowMs(clock);
+  const untilS = Math.floor(now / 1000) + AHEAD_S;
+  const nodes = await nodeKeys.shutOut(org, user, now, untilS);
   if (nodes.length === 0) return;
   for (const node of nodes) {
     await known.fresh(node.id);

@@ -251,6 +251,8 @@ describe('keys of nodes', function () {
     assert.ok(oldKeyUntilMs > Date.now());
     assert.deepEqual(await rotate(), { oldKeyUntilMs }, 'repeated');
     const welcome = await greetAs(world.client(two), { id: node.id, seed: fresh.seed });
+    const more = { from: fresh.seed, to: createNodeKey(), by: world.client(two, welcome.nodeToken) };
+    assert.equal(await reasonOf(rotate(more)), 'ROTATED_LATELY', 'each key is remembered for good');
     const rotated = await world.nodeBroker({ ...node, ...fresh, welcome });
     assert.equal((await beatAs(rotated, node, org)).rotateKey, false);
     const late = await world.client(two).challenge({ node: node.id });

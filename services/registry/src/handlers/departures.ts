@@ -11,7 +11,7 @@ type DepartureParts = Pick<
   'nodeKeys' | 'known' | 'nodeRoutes' | 'announcer' | 'nudge' | 'settleKeys' | 'clock' | 'log'
 >;
 
-/** Credentials that another replica makes at this moment, by a measure of the broker's clock that is a little ahead, are refused too. */
+/** Credentials that another replica makes at this moment, whose broker time is a little ahead, are refused too. */
 const AHEAD_S = 2;
 
 /**

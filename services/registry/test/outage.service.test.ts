@@ -37,7 +37,7 @@ describe('registry and its database', function () {
     const away = await beat();
     assert.equal(away.known, true);
     assert.notEqual(away.userJwt, '');
-    assert.equal(await reasonOf(node.client.lookupAgent({ name: 'alice' })), 'DATABASE_AWAY');
+    assert.equal(await reasonOf(node.client.listAgents({})), 'DATABASE_AWAY');
     const late = node.client.registerAgent({ name: 'bob', adapter: 'stream' });
     assert.equal(await reasonOf(late), 'DATABASE_AWAY');
 

@@ -55,14 +55,15 @@ export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'parti
 }
 
 /**
- * A user JWT for the holder of the node's private key; whole seconds, never longer than asked for. It has no
+ * A user JWT for the holder of the node's private key, issued at `nowMs`; whole seconds, never longer than asked for. It has no
  * not-before date, so a slow clock on the servers does no harm. Throws NODE_KEY_INVALID.
  */
 export async function mintNodeUser(o: NodeUserOptions): Promise<{ jwt: string; expiresAtMs: number }> {
   if (!isNodePublicKey(o.publicKey)) {
     throw new FleetwireError('invalid_argument', 'NODE_KEY_INVALID', 'the public key is not a NATS user key');
   }
-  const exp = Math.floor(((o.nowMs ?? Date.now()) + o.lifetimeMs) / 1000);
+  const nowMs = o.nowMs ?? Date.now();
+  const exp = Math.floor((nowMs + o.lifetimeMs) / 1000);
   const { publish, subscribe } = nodePermissions(o);
   const claims: Partial<User> = {
     pub: { allow: [...publish] },
@@ -75,5 +76,13 @@ export async function mintNodeUser(o: NodeUserOptions): Promise<{ jwt: string; e
     signer: keyPair(o.signing.signingSeed),
     exp,
   });
-  return { jwt, expiresAtMs: exp * 1000 };
+  return { jwt: issuedAt(Math.floor(nowMs / 1000), jwt, o.signing.signingSeed), expiresAtMs: exp * 1000 };
+}
+
+/** The library stamps with this machine's clock, but revocations go by one clock for all who issue: signed again. */
+function issuedAt(iat: number, jwt: string, signingSeed: string): string {
+  const [head, body] = jwt.split('.') as [string, string];
+  const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as object;
+  const text = `${head}.${Buffer.from(JSON.stringify({ ...claims, iat })).toString('base64url')}`;
+  return `${text}.${Buffer.from(keyPair(signingSeed).sign(Buffer.from(text))).toString('base64url')}`;
 }

@@ -3,6 +3,8 @@
 
 import { strict as assert } from 'node:assert';
 import { filters } from '@fleetwire/contract';
+import { decode, type User } from '@nats-io/jwt';
+import { createAccount, fromSeed } from '@nats-io/nkeys';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import {
@@ -50,6 +52,21 @@ describe('node key', () => {
     const signing = { account: 'A', signingSeed: 'S' };
     const mint = mintNodeUser({ ...place('n_a'), signing, publicKey: 'no', lifetimeMs: 1 });
     await assert.rejects(mint, (e) => (e as { reason?: string }).reason === 'NODE_KEY_INVALID');
+  });
+
+  it('has a user that is issued at the moment that is told, not by the clock of this machine', async () => {
+    const signingSeed = new TextDecoder().decode(createAccount().getSeed());
+    const signing = { account: createAccount().getPublicKey(), signingSeed };
+    const nowMs = Date.now() - 3_600_000;
+    const told = { ...place('n_a'), signing, publicKey: key.publicKey, lifetimeMs: 60_000, nowMs };
+    const { jwt, expiresAtMs } = await mintNodeUser(told);
+    const { iat, exp, sub } = decode<User>(jwt);
+    assert.deepEqual([iat, exp], [Math.floor(nowMs / 1000), expiresAtMs / 1000]);
+    assert.equal(sub, key.publicKey);
+    const [head, body, signature] = jwt.split('.') as [string, string, string];
+    const signed = Buffer.from(`${head}.${body}`);
+    const signer = fromSeed(new TextEncoder().encode(signingSeed));
+    assert.ok(signer.verify(signed, Buffer.from(signature, 'base64url')));
   });
 
   it('permissions of two nodes share nothing but to hear the events of their org', () => {

@@ -59,7 +59,7 @@ export const registrySection = defineSection('registry', {
   heartbeats_max: whole(1, 100_000, 2000).describe('Heartbeats under way; more are not answered'),
   heartbeats_burst: whole(1, 10_000, 30).describe('Heartbeats of one node at once; more are not answered'),
   heartbeats_every_ms: whole(1, 600_000, 500).describe('Time until one node may send one more'),
-  hellos_burst: whole(1, 10_000, 20).describe('HELLOs of one machine of a node at once'),
+  hellos_burst: whole(1, 10_000, 20).describe('HELLOs of a node at once, by its machine and by all others'),
   hellos_every_ms: whole(1, 600_000, 3000).describe('Time until it may say one more'),
   nonces_max: whole(1, 10_000_000, 100_000).describe('Used nonces remembered'),
   load_ms: whole(0, 600_000, 3000).describe(

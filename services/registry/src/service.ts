@@ -29,12 +29,13 @@ export const registry = defineService({
     const { broker, store, orgs, log } = context;
     const keys = nodeKeys(store);
     const accounts = accountsOf(context, keys);
-    const revoke = revoking({ keysDir: accountKeys(context), accounts, log });
+    const revoke = revoking({ keysDir: accountKeys(context), accounts, clock: context.clock, log });
     const settling = {
       keys,
       consumers: broker.consumers,
       revoke,
       max: context.config.registry.removed_keys_max,
+      clock: context.clock,
     };
     const parts = await partsOf(context, accounts, settling);
     await parts.view.open();

@@ -127,6 +127,20 @@ describe('nodes of protocol 2', function () {
     assert.ok(names.filter((name) => name.startsWith('node_online')).length <= 2, names.join());
   });
 
+  it('that say each time that they are another machine are told to wait, and the holder is not', async () => {
+    const node = await joined('many-faced');
+    const client = world.client(two);
+    await greetAs(client, node);
+    const outcomes: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      const machine = `m-${i + 2}`;
+      outcomes.push(await reasonOf(greetAs(client, node, { instance: machine, machine, host: machine })));
+    }
+    assert.ok(outcomes.includes('IDENTITY_IN_USE'));
+    assert.equal(outcomes.at(-1), 'HELLO_TOO_OFTEN');
+    assert.equal(await reasonOf(greetAs(client, node)), 'none');
+  });
+
   describe('of which there are two machines', () => {
     it('the second is refused, both are told, and it takes over when the first is silent', async () => {
       const node = await joined('twice');

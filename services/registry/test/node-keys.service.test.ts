@@ -7,9 +7,19 @@
 import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Broker } from '@fleetwire/broker';
+import { type Broker, connectBroker } from '@fleetwire/broker';
 import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
-import { createNodeKey, rotationBytes, signWithNodeKey } from '@fleetwire/identity';
+import {
+  CLAIMS_UPDATE,
+  claimsLookup,
+  createNodeKey,
+  keyFiles,
+  loadOrgKeys,
+  rotationBytes,
+  serviceInboxPrefix,
+  signingOfOrg,
+  signWithNodeKey,
+} from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
 import { openStore } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
@@ -95,6 +105,53 @@ describe('keys of nodes', function () {
     await told('node_removed', node.id);
   });
 
+  it('removed, shut out or rotated away: the token of its last HELLO is good for nothing any more', async () => {
+    const own = world.freshOrg();
+    const its = await world.asUser(one, ['admin'], own);
+    world.org.owner = 'u_leaver';
+    const shutOut = await world.node(one, 'left-behind', own);
+    world.org.owner = 'u_owner';
+    const [gone, rotated] = [await world.node(one, 'gone', own), await world.node(one, 'rotated', own)];
+    const reasons = async (node: TestNode, service: RunningService) => {
+      const client = world.client(service, node.welcome.nodeToken);
+      const calls = [
+        client.sync({}),
+        client.listNodes({}),
+        client.listAgents({}),
+        client.lookupAgent({ name: 'nobody' }),
+        client.listChannels({}),
+        client.createChannel({ name: `of-${node.name}`, kind: 'channel' }),
+        client.registerAgent({ name: `of-${node.name}`, adapter: 'stream' }),
+        client.syncRoster({ agents: [] }),
+        client.openInbox({}),
+      ];
+      return [...new Set(await Promise.all(calls.map(reasonOf)))].sort().join();
+    };
+    const ends = (node: TestNode, reason: string) =>
+      Promise.all(
+        [one, two].map((service) => eventually(async () => (await reasons(node, service)) === reason)),
+      );
+    assert.match(await reasons(rotated, two), /none/);
+    const fresh = createNodeKey();
+    const { nonce } = await world.client(one).challenge({ node: rotated.id });
+    const bytes = rotationBytes(rotated.id, nonce, fresh.publicKey);
+    const signature = signWithNodeKey(rotated.seed, bytes);
+    const newSignature = signWithNodeKey(fresh.seed, bytes);
+    await rotated.client.rotateKey({ nonce, newPublicKey: fresh.publicKey, signature, newSignature });
+    assert.match(await reasons(rotated, one), /none/, 'while both keys are taken');
+    await its.removeNode({ node: gone.id });
+    await world.publish({ org: own, version: 1, departed: [{ user: 'u_leaver', atMs: Date.now() + 1000 }] });
+    await ends(gone, 'NODE_UNKNOWN');
+    await ends(shutOut, 'OWNER_DEPARTED');
+    await ends(rotated, 'TOKEN_REVOKED');
+    assert.equal(
+      (await its.listChannels({})).channels.find(({ name }) => name === 'of-gone'),
+      undefined,
+    );
+    const welcome = await greetAs(world.client(two), { id: rotated.id, seed: fresh.seed });
+    assert.equal(await reasonOf(world.client(one, welcome.nodeToken).listNodes({})), 'none');
+  });
+
   it('removed: what was cut short after the decision is completed', async () => {
     const node = await world.node(one, 'halfway');
     await node.client.registerAgent({ name: 'half', adapter: 'stream' });
@@ -113,6 +170,7 @@ describe('keys of nodes', function () {
 
   it('removed: it stays out over a restart of the server, and when that comes back with an older memory', async () => {
     const node = await world.node(one, 'persistent');
+    const other = await world.node(two, 'stays-in');
     const [accounts, copy] = [join(world.nats.dir, 'accounts'), join(world.nats.dir, 'copy')];
     cpSync(accounts, copy, { recursive: true });
     await admin.removeNode({ node: node.id });
@@ -122,6 +180,28 @@ describe('keys of nodes', function () {
     rmSync(accounts, { recursive: true });
     cpSync(copy, accounts, { recursive: true });
     await world.nats.restart();
+    await eventually(async () => (await refused(node)) === 'NATS_REFUSED');
+    for (const service of [one, two])
+      await eventually(() => greet(world.client(service), other.id, other.seed), { timeoutMs: 20_000 });
+  });
+
+  it('removed: it stays out when somebody who asked the servers before answers after', async () => {
+    const node = await world.node(one, 'overwritten');
+    const credsFile = keyFiles.natsCreds(world.keysDir, 'sys');
+    const inboxPrefix = serviceInboxPrefix('sys');
+    const sys = await connectBroker({
+      urls: [world.nats.url],
+      name: 'test',
+      credsFile,
+      inboxPrefix,
+      waitMs: 5000,
+    });
+    const { account } = signingOfOrg(await loadOrgKeys(world.keysDir), org)!;
+    const before = await sys.request(claimsLookup(account), new Uint8Array(), 5000);
+    await admin.removeNode({ node: node.id });
+    await sys.request(CLAIMS_UPDATE, before, 5000);
+    await sys.close();
+    assert.equal(await refused(node), 'none');
     await eventually(async () => (await refused(node)) === 'NATS_REFUSED');
   });
 
@@ -147,11 +227,13 @@ describe('keys of nodes', function () {
   it('rotated: both work for a while, then the old one does not, nor its connection', async () => {
     const node = await world.node(one, 'rotating');
     const fresh = createNodeKey();
-    const rotate = async (o: { from?: string; to?: typeof fresh; seed?: string } = {}) => {
-      const to = o.to ?? fresh;
+    const rotate = async (
+      o: { from?: string; to?: typeof fresh; seed?: string; by?: RegistryClient } = {},
+    ) => {
+      const { to = fresh, by = node.client } = o;
       const { nonce } = await world.client(one).challenge({ node: node.id });
       const bytes = rotationBytes(node.id, nonce, to.publicKey);
-      return node.client.rotateKey({
+      return by.rotateKey({
         nonce,
         newPublicKey: to.publicKey,
         signature: signWithNodeKey(o.from ?? node.seed, bytes),
@@ -169,6 +251,8 @@ describe('keys of nodes', function () {
     assert.ok(oldKeyUntilMs > Date.now());
     assert.deepEqual(await rotate(), { oldKeyUntilMs }, 'repeated');
     const welcome = await greetAs(world.client(two), { id: node.id, seed: fresh.seed });
+    const more = { from: fresh.seed, to: createNodeKey(), by: world.client(two, welcome.nodeToken) };
+    assert.equal(await reasonOf(rotate(more)), 'ROTATED_LATELY', 'each key is remembered for good');
     const rotated = await world.nodeBroker({ ...node, ...fresh, welcome });
     assert.equal((await beatAs(rotated, node, org)).rotateKey, false);
     const late = await world.client(two).challenge({ node: node.id });
@@ -182,7 +266,8 @@ describe('keys of nodes', function () {
     assert.equal(await refused(node), 'NATS_REFUSED');
     const retired = greet(world.client(one), node.id, node.seed, { nonce: late.nonce });
     assert.equal(await reasonOf(retired), 'KEY_RETIRED');
-    assert.equal(await reasonOf(rotate({ from: fresh.seed, to: node })), 'KEY_IN_USE');
+    const by = world.client(one, welcome.nodeToken);
+    assert.equal(await reasonOf(rotate({ from: fresh.seed, to: node, by })), 'KEY_IN_USE');
     assert.ok(rotated.connected());
     assert.equal((await beatAs(rotated, node, org)).known, true);
     await told('node_key_rotated', node.id);
@@ -208,7 +293,6 @@ describe('keys of nodes', function () {
     const { nodes } = await its.listNodes({});
     assert.equal(nodes.find(({ id }) => id === node.id)?.status, 'shut_out');
     await told('node_shut_out', node.id);
-    // The adopter had left and come back: what is theirs since then is not what they left behind.
     const { node: adopted } = await its.adoptNode({ node: 'orphan' });
     assert.equal(adopted?.owner, 'u_test');
     const comesIn = async () => {
@@ -218,8 +302,27 @@ describe('keys of nodes', function () {
       );
     };
     await eventually(comesIn);
+    // Who leaves at the same moment may be told of later, with an earlier moment.
     const later = { departed: [...state.departed, { user: 'u_test', atMs: 1 }] };
     await world.publish({ org: own, version: 2, ...later });
-    assert.ok(await comesIn());
+    await eventually(
+      async () => (await reasonOf(greet(world.client(two), node.id, node.seed))) === 'OWNER_DEPARTED',
+    );
+  });
+
+  it('of a departed member: one that was joining at that moment is shut out too', async () => {
+    const own = world.freshOrg();
+    const present = await world.node(one, 'present', own);
+    await world.publish({ org: own, version: 1, departed: [{ user: 'u_owner', atMs: 1 }] });
+    await eventually(
+      async () => (await reasonOf(greet(world.client(one), present.id, present.seed))) === 'OWNER_DEPARTED',
+    );
+    const key = createNodeKey();
+    const late = { joinToken: own, nodeName: 'late', publicKey: key.publicKey };
+    assert.equal(await reasonOf(world.client(one).join(late)), 'OWNER_DEPARTED');
+    const [row] = await world.sql<{ id: string }>('select id from nodes where public_key = $1', [
+      key.publicKey,
+    ]);
+    assert.equal(await reasonOf(greet(world.client(two), row!.id, key.seed)), 'OWNER_DEPARTED');
   });
 });

@@ -79,7 +79,8 @@ describe('nodes', function () {
     const other = await client.challenge({ node: 'n_0000000000000000' });
     assert.equal(await reason({ nonce: other.nonce }), 'CHALLENGE_INVALID');
     assert.equal(await reason({ protocol: '9' }), 'PROTOCOL_UNSUPPORTED');
-    assert.equal(await reason({}, 'n_0000000000000000'), 'NODE_UNKNOWN');
+    for (const id of ['n_0000000000000000', 'n_\0', 'o_0000000000000000', ''])
+      assert.equal(await reason({}, id), 'NODE_UNKNOWN', JSON.stringify(id));
     assert.equal(await reasonOf(greet(client, node.id, createNodeKey().seed)), 'SIGNATURE_INVALID');
   });
 

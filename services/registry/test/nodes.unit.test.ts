@@ -71,8 +71,10 @@ describe('an allowance', () => {
     assert.deepEqual(allowance.take('n', 20), { waitMs: 80, first: false });
     assert.equal(allowance.take('other', 20), undefined);
     assert.equal(allowance.take('n', 100), undefined);
-    assert.deepEqual(allowance.take('n', 100), { waitMs: 100, first: true });
-    assert.equal(allowance.refused, 3);
+    assert.deepEqual(allowance.take('n', 100), { waitMs: 100, first: false }, 'it goes on');
+    for (const expected of [undefined, undefined, { waitMs: 100, first: true }])
+      assert.deepEqual(allowance.take('n', 1000), expected);
+    assert.equal(allowance.refused, 4);
   });
 
   it('remembers so many and no more', () => {

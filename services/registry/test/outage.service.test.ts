@@ -40,6 +40,7 @@ describe('registry and its database', function () {
     // Who is known is answered from memory.
     assert.equal(await reasonOf(node.client.lookupAgent({ name: 'alice' })), 'none');
     assert.equal(await reasonOf(node.client.lookupAgent({ name: 'nobody' })), 'DATABASE_AWAY');
+    assert.equal(await reasonOf(node.client.listAgents({})), 'DATABASE_AWAY');
     const late = node.client.registerAgent({ name: 'bob', adapter: 'stream' });
     assert.equal(await reasonOf(late), 'DATABASE_AWAY');
 

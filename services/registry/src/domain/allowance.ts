@@ -12,7 +12,7 @@ export interface AllowanceOptions {
 interface Used {
   /** When its bucket is full again, milliseconds of a monotonic clock. */
   fullAtMs: number;
-  /** It was refused since it last had something. */
+  /** It was refused since its bucket was last full: an episode. */
   refused: boolean;
 }
 
@@ -33,10 +33,11 @@ export class Allowance {
     this.#used.delete(who);
     this.#used.set(who, used);
     if (this.#used.size > max) this.#used.delete(this.#used.keys().next().value!);
+    if (used.fullAtMs <= nowMs) used.refused = false;
     const fullAtMs = Math.max(used.fullAtMs, nowMs) + everyMs;
     const waitMs = Math.ceil(fullAtMs - nowMs - burst * everyMs);
     if (waitMs <= 0) {
-      Object.assign(used, { fullAtMs, refused: false });
+      used.fullAtMs = fullAtMs;
       return undefined;
     }
     this.#refused++;

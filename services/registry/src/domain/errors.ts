@@ -59,6 +59,12 @@ export const keyInUse = (): FleetwireError =>
     },
   );
 
+export const rotatedLately = (retryAfterMs: number): FleetwireError =>
+  new FleetwireError('resource_exhausted', 'ROTATED_LATELY', 'the key before is still taken', {
+    help: 'Wait until it is not, or have an admin ask for another rotation.',
+    retryAfterMs,
+  });
+
 export const nodeNameTaken = (name: string, suggestion: string | undefined): FleetwireError =>
   new FleetwireError('already_exists', 'NODE_NAME_TAKEN', `another machine of your org is called "${name}"`, {
     help:

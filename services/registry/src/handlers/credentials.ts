@@ -66,25 +66,25 @@ export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOp
     const untilS = Math.max(allUntilS, accounts.revokedUntil(org, publicKey), issuedAfterS);
     // The servers know better than a database that was restored.
     if (untilS >= FOR_GOOD_S) throw nodeRemoved();
-    await issuedLaterThan(org, untilS);
+    await issuedLaterThan(clock, org, untilS);
     return mintNodeUser({ signing, org, node, publicKey, partition, shard, lifetimeMs, nowMs: nowMs(clock) });
   };
 }
 
-/** By this machine's clock, which says when a JWT was issued. Rejects unavailable ACCOUNT_NOT_READY. */
-async function issuedLaterThan(org: string, revokedUntilS: number): Promise<void> {
+/** By the broker's clock, which says when a JWT was issued. Rejects unavailable ACCOUNT_NOT_READY. */
+async function issuedLaterThan(clock: Clock, org: string, revokedUntilS: number): Promise<void> {
   const earliestMs = (revokedUntilS + 1) * 1000;
-  const waitMs = earliestMs - Date.now();
+  const waitMs = earliestMs - nowMs(clock);
   if (waitMs <= 0) return;
   if (waitMs > WAIT_MAX_MS) {
     const message = `what is issued now to nodes of ${org} is revoked already`;
     throw new FleetwireError('unavailable', 'ACCOUNT_NOT_READY', message, {
-      help: 'Try again; if it stays so, set the clocks of the machines of the registry.',
+      help: 'Try again; if it stays so, look whether the broker was set back in time.',
       retryAfterMs: Math.min(waitMs, 60_000),
     });
   }
   // A timer may end a moment early by this clock, and what is issued within that second is refused for good.
-  while (Date.now() < earliestMs) await pause(earliestMs - Date.now() + 1);
+  while (nowMs(clock) < earliestMs) await pause(earliestMs - nowMs(clock) + 1);
 }
 
 function knownOrg(keys: OrgKeys, org: string): KnownOrg {

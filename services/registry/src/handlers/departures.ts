@@ -1,4 +1,4 @@
-/** Members who have left an org: what they had brought in until then is shut out. */
+/** Members who have left an org: what they had brought in is shut out. */
 
 import type { OrgAccess } from '@fleetwire/access';
 import { asFleetwireError, nowMs } from '@fleetwire/kernel';
@@ -11,19 +11,19 @@ type DepartureParts = Pick<
   'nodeKeys' | 'known' | 'nodeRoutes' | 'announcer' | 'nudge' | 'settleKeys' | 'clock' | 'log'
 >;
 
-/** Credentials that another replica makes at this moment, by a clock that is a little ahead, are refused too. */
+/** Credentials that another replica makes at this moment, whose broker time is a little ahead, are refused too. */
 const AHEAD_S = 2;
 
 /**
  * At every replica, on each change: one statement decides which of them has shut a node out, and upkeep completes what is cut
- * short. What fails is due again.
+ * short. What fails is due again. Goes by users alone: moments are in no order with versions, nor with joins under way.
  */
 export class Departures {
   readonly name = 'departures';
   readonly #parts: DepartureParts;
   readonly #orgs: Pick<OrgDirectory, 'all' | 'onChange'>;
-  /** Org to the version whose departures were seen to, and the newest of them. */
-  readonly #done = new Map<string, { version: number; newest: number }>();
+  /** Org to the version whose departures were seen to, and who they were. */
+  readonly #done = new Map<string, { version: number; users: ReadonlySet<string> }>();
   #unfollow: () => void = () => undefined;
   #work: Promise<void> = Promise.resolve();
 
@@ -56,11 +56,10 @@ export class Departures {
   async #see({ state: { org, departed, version } }: OrgAccess): Promise<void> {
     const done = this.#done.get(org);
     if (done !== undefined && version <= done.version) return;
-    const newest = Math.max(...departed.map(({ atMs }) => atMs));
+    const users = new Set(departed.map(({ user }) => user));
     try {
-      for (const { user, atMs } of departed)
-        if (done === undefined || atMs >= done.newest) await this.#shutOut(org, user, atMs);
-      this.#done.set(org, { version, newest });
+      for (const user of users) if (!done?.users.has(user)) await shutOutNodes(this.#parts, org, user);
+      this.#done.set(org, { version, users });
     } catch (error) {
       this.#parts.log.warn(
         { err: asFleetwireError(error), org },
@@ -68,19 +67,21 @@ export class Departures {
       );
     }
   }
+}
 
-  async #shutOut(org: string, user: string, atMs: number): Promise<void> {
-    const { nodeKeys, known, nudge, settleKeys, clock, log } = this.#parts;
-    const untilS = Math.floor(Date.now() / 1000) + AHEAD_S;
-    const nodes = await nodeKeys.shutOut(org, user, atMs, nowMs(clock), untilS);
-    if (nodes.length === 0) return;
-    for (const node of nodes) {
-      await known.fresh(node.id);
-      tellOfNode(this.#parts, 'node_shut_out', node, node.epoch, { details: { owner: user } });
-      nudge(org, node.id, 'removed');
-    }
-    log.info({ org, user, nodes: nodes.length }, 'nodes of a departed member are shut out');
-    await tellPresenceIfPossible(this.#parts, nodes);
-    await settleKeys(org);
+/** The nodes that belong to `user`, known to have left. Rejects when the servers cannot be told now: then upkeep does. */
+export async function shutOutNodes(parts: DepartureParts, org: string, user: string): Promise<void> {
+  const { nodeKeys, known, nudge, settleKeys, clock, log } = parts;
+  const now = nowMs(clock);
+  const untilS = Math.floor(now / 1000) + AHEAD_S;
+  const nodes = await nodeKeys.shutOut(org, user, now, untilS);
+  if (nodes.length === 0) return;
+  for (const node of nodes) {
+    await known.fresh(node.id);
+    tellOfNode(parts, 'node_shut_out', node, node.epoch, { details: { owner: user } });
+    nudge(org, node.id, 'removed');
   }
+  log.info({ org, user, nodes: nodes.length }, 'nodes of a departed member are shut out');
+  await tellPresenceIfPossible(parts, nodes);
+  await settleKeys(org);
 }

@@ -7,7 +7,7 @@ import {
   HelloResponse,
 } from '@fleetwire/gen/registry';
 import { hubKeyOf, proveHub, verifyNodeSignature } from '@fleetwire/identity';
-import { FleetwireError, nowMs } from '@fleetwire/kernel';
+import { FleetwireError, isId, nowMs } from '@fleetwire/kernel';
 import { checkNonce, makeNonce } from '../domain/challenge.ts';
 import {
   checkProtocol,
@@ -59,6 +59,7 @@ async function proven(
   { node: id, nonce, signature }: HelloRequest,
   now: number,
 ): Promise<{ node: NodeRow; publicKey: string }> {
+  if (!isId('node', id)) throw nodeUnknown();
   const node = await parts.known.fresh(id);
   const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, nonce, signature);
   if (node !== null && signedBy(node.publicKey)) return { node, publicKey: node.publicKey };
@@ -72,9 +73,13 @@ async function proven(
   throw node === null ? nodeUnknown() : signatureInvalid();
 }
 
-/** Of each machine by itself, so that one that is refused takes nothing from the one that holds the identity. */
+/**
+ * The machine that holds the identity by itself, so that those that are refused take nothing from it; all others together,
+ * since they are whatever they say.
+ */
 function admitHello(parts: RegistryParts, node: NodeRow, machine: string): void {
-  const refused = parts.hellos.take(`${node.id} ${cleaned(machine)}`, parts.clock.monotonicMs());
+  const whose = cleaned(machine, 128) === node.machine ? 'holder' : 'others';
+  const refused = parts.hellos.take(`${node.id} ${whose}`, parts.clock.monotonicMs());
   if (refused === undefined) return;
   if (refused.first) parts.log.warn({ node: node.name, org: node.org }, 'a node says HELLO too often');
   throw helloTooOften(refused.waitMs);
@@ -99,7 +104,7 @@ async function welcome(
   const lifetimeMs = config.node_token_ttl_s * 1000;
   const [credentials, token, signing, moving, roster] = await Promise.all([
     parts.mint(node),
-    parts.tokens.sign({ sub: node.id, org: node.org, scopes: ['node'], lifetimeMs }),
+    parts.tokens.sign({ sub: node.id, org: node.org, key: node.publicKey, scopes: ['node'], lifetimeMs }),
     protocol < 2 ? undefined : parts.hub(node.org),
     protocol < 2 ? [] : parts.nodeState.movingFrom(node.id, MOVING_MAX),
     protocol < 2 ? undefined : parts.nodeState.rosterDigest(node.id),

@@ -10,9 +10,11 @@ import {
   nodeAlreadyJoined,
   nodeNameTaken,
   nodeRemoved,
+  ownerDeparted,
 } from '../domain/errors.ts';
 import { orgClosed, requireOpen } from '../domain/orgs.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
+import { shutOutNodes } from './departures.ts';
 import { tellOfNode } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
 
@@ -52,6 +54,11 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
     return { node: as, org, hubKey: signing === undefined ? '' : hubKeyOf(signing) };
   };
   if (outcome === 'inserted') {
+    // Who left before the node was there is seen here; who leaves now, by `Departures`.
+    if (parts.orgs.get(org)?.state.departed.some(({ user }) => user === owner)) {
+      await shutOutNodes(parts, org, owner);
+      throw ownerDeparted();
+    }
     tellOfNode(parts, 'node_joined', node, 0, { actor: owner || 'registry' });
     return joined(id);
   }

@@ -61,7 +61,7 @@ export async function adoptNode(
 ): Promise<AdoptNodeResponse> {
   const { org, user } = requireAdmin(caller);
   const node = await namedNode(parts, org, named);
-  const adopted = await parts.nodeState.adopt(node.id, user, nowMs(parts.clock));
+  const adopted = await parts.nodeState.adopt(node.id, user);
   if (adopted === undefined) throw nodeNotFound(named, []);
   const details = { owner_before: node.owner };
   const mark = `${user}-${node.revision}`;

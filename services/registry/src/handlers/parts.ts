@@ -41,7 +41,7 @@ export interface RegistryParts {
   /** What is remembered of nodes between heartbeats. */
   readonly known: KnownNodes;
   readonly nonces: UsedNonces;
-  /** HELLOs of each machine of a node. */
+  /** HELLOs of a node, by its machine and by all others. */
   readonly hellos: Allowance;
   readonly hub: HubKeys;
   readonly announcer: Announcer;

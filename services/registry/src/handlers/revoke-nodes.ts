@@ -2,7 +2,7 @@
 
 import type { OrgAccess } from '@fleetwire/access';
 import { loadOrgKeys, type Revocations, signingOfOrg } from '@fleetwire/identity';
-import { asFleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, nowMs } from '@fleetwire/kernel';
 import type { OrgAccounts, OrgDirectory } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import { isClosed } from '../domain/orgs.ts';
@@ -11,6 +11,7 @@ export interface RevokingOptions {
   /** Undefined: a single-tenant server without accounts. */
   readonly keysDir: string | undefined;
   readonly accounts: Pick<OrgAccounts, 'revokeAll' | 'revoke' | 'mounted'>;
+  readonly clock: Clock;
   readonly log: Pick<Logger, 'warn'>;
 }
 
@@ -39,7 +40,7 @@ export type RevokeNodes = (org: string, keys?: Revocations) => Promise<boolean>;
  * REVOCATION_OVERWRITTEN.
  */
 export function revoking(options: RevokingOptions): RevokeNodes {
-  const { keysDir, accounts, log } = options;
+  const { keysDir, accounts, clock, log } = options;
   let said = false;
   const cannot = (why: string): boolean => {
     if (!said)
@@ -54,8 +55,8 @@ export function revoking(options: RevokingOptions): RevokeNodes {
     if (issuer === undefined) return cannot('org-signing.json has no issuer: run bootstrap');
     const account = { id: org, ...signingOfOrg({ issuer, own }, org)! };
     try {
-      // By this machine's clock, which also says when credentials were issued.
-      if (keys === undefined) await accounts.revokeAll(issuer, account, Date.now());
+      // By the broker's clock, which also says when credentials were issued.
+      if (keys === undefined) await accounts.revokeAll(issuer, account, nowMs(clock));
       else await accounts.revoke(issuer, account, keys);
       return true;
     } catch (error) {

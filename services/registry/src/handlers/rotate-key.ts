@@ -5,7 +5,14 @@ import { type Caller, rotationBytes, verifyNodeSignature } from '@fleetwire/iden
 import { nowMs } from '@fleetwire/kernel';
 import { requireNode } from '../domain/callers.ts';
 import { checkNonce } from '../domain/challenge.ts';
-import { checkPublicKey, keyInUse, nodeUnknown, ownerDeparted, signatureInvalid } from '../domain/errors.ts';
+import {
+  checkPublicKey,
+  keyInUse,
+  nodeUnknown,
+  ownerDeparted,
+  rotatedLately,
+  signatureInvalid,
+} from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
 import { tellOfNode } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
@@ -30,6 +37,9 @@ export async function rotateKey(
   const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, bytes, signature);
   if (node.publicKey === to && signedBy(node.oldPublicKey)) return { oldKeyUntilMs: node.oldKeyUntilMs };
   if (!signedBy(node.publicKey)) throw signatureInvalid();
+  // Each key that is given up is remembered for good, here and by the servers.
+  if (!node.rotate && node.oldPublicKey !== null && node.oldKeyUntilMs > now)
+    throw rotatedLately(node.oldKeyUntilMs - now);
   const untilMs = now + parts.config.key_overlap_s * 1000;
   if (!(await parts.nodeKeys.rotate({ node: id, from: node.publicKey, to, untilMs }, now))) throw keyInUse();
   await parts.known.fresh(id);

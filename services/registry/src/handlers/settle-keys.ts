@@ -3,6 +3,7 @@
 import type { Broker } from '@fleetwire/broker';
 import { nodeConsumer } from '@fleetwire/contract';
 import type { Revocations } from '@fleetwire/identity';
+import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { NodeKeys, Untold } from '../store/node-keys.ts';
 
 export interface SettleParts {
@@ -12,9 +13,15 @@ export interface SettleParts {
   readonly revoke: (org: string, keys: Revocations) => Promise<boolean>;
   /** Keys of one org. */
   readonly max: number;
+  readonly clock: Clock;
 }
 
 const PAGE = 500;
+/**
+ * Whoever asked the servers before a revocation and answers after it takes it away. So it is looked for again as long as such an
+ * answer may be under way.
+ */
+const SEEN_AFTER_MS = 5_000;
 
 /**
  * Completes what was begun when keys were noted: of one org, or of all. The mail of a removed node stays in the stream when
@@ -36,7 +43,7 @@ async function settle(parts: SettleParts, { org, keys }: Untold): Promise<void> 
     const { stream, durable_name } = nodeConsumer(shard, org, node);
     await parts.consumers.remove(stream, durable_name);
   }
-  if (told) await parts.keys.told(keys);
+  if (told) await parts.keys.told(keys, nowMs(parts.clock) - SEEN_AFTER_MS);
 }
 
 /** Tells the servers of every key again: they may have come back with an older memory. */

@@ -41,9 +41,8 @@ export const Node = defineEntity({
     lastSeenAtMs: p.bigint('number'),
     /** Deletions of its org before it joined. */
     deletion: p.bigint('number').defaultRaw('0'),
-    /** Id of the user to whom it belongs, and since when; empty: not known. */
+    /** Id of the user to whom it belongs; empty: not known. */
     owner: text().default(''),
-    ownedAtMs: p.bigint('number').defaultRaw('0'),
     protocol: p.integer().default(1),
     host: text().default(''),
     /** Of the process that is this node; empty: not told. */

@@ -81,7 +81,6 @@ class FollowMachines extends Migration {
       add column rotate boolean not null default false,
       add column old_public_key text,
       add column old_key_until_ms bigint not null default 0,
-      add column owned_at_ms bigint not null default 0,
       add column issued_after_s bigint not null default 0,
       add column epoch bigint not null default 0,
       add column revision integer not null default 0,

@@ -75,11 +75,12 @@ export function nodeKeys(store: Store) {
       return [...Map.groupBy(rows, (row) => row.org)].map(([of, keys]) => ({ org: of, keys }));
     },
 
-    told: async (keys: Untold['keys']): Promise<void> => {
+    /** Those that were noted before `untilMs`. */
+    told: async (keys: Untold['keys'], untilMs: number): Promise<void> => {
       await store.query(
         `update removed_keys r set told = true from unnest($1::text[], $2::bigint[]) as u (key, until_s)
-         where r.public_key = u.key and r.until_s = u.until_s`,
-        [keys.map(({ publicKey }) => publicKey), keys.map(({ untilS }) => untilS)],
+         where r.public_key = u.key and r.until_s = u.until_s and r.removed_at_ms <= $3`,
+        [keys.map(({ publicKey }) => publicKey), keys.map(({ untilS }) => untilS), untilMs],
       );
     },
 
@@ -98,21 +99,15 @@ export function nodeKeys(store: Store) {
     retire: (nowMs: number, limit: number): Promise<{ id: string; name: string }[]> =>
       store.transaction(({ query }) => retire(query, nowMs, limit)),
 
-    /** The nodes of an org that belonged to `user` at `atMs`, from now on shut out. Gives those that were not yet. */
-    shutOut: (
-      org: string,
-      user: string,
-      atMs: number,
-      nowMs: number,
-      untilS: number,
-    ): Promise<RoutedNode[]> =>
+    /** The nodes of an org that belong to `user`, from now on shut out. Gives those that were not yet. */
+    shutOut: (org: string, user: string, nowMs: number, untilS: number): Promise<RoutedNode[]> =>
       store.transaction(async ({ query }) => {
         const nodes = await query<RoutedNode & { keys: string[] }>(
           `update nodes set shut_out = 'OWNER_DEPARTED', status = 'offline', revision = revision + 1,
-             epoch = nextval('route_epochs'), issued_after_s = greatest(issued_after_s, $4)
-           where org = $1 and owner = $2 and owned_at_ms <= $3 and shut_out = ''
+             epoch = nextval('route_epochs'), issued_after_s = greatest(issued_after_s, $3)
+           where org = $1 and owner = $2 and shut_out = ''
            returning ${ROUTED}, array_remove(array[public_key, old_public_key], null) as keys`,
-          [org, user, atMs, untilS],
+          [org, user, untilS],
         );
         for (const { id, shard, keys } of nodes)
           await query(NOTE, [keys, org, id, shard, 'shut_out', nowMs, untilS]);

@@ -88,8 +88,8 @@ export function nodeState(store: Store) {
 
     askRotation: (id: string) => changed('rotate = true', 'id = $1 and not rotate', [id]),
 
-    adopt: (id: string, owner: string, atMs: number): Promise<RoutedNode | undefined> =>
-      changed(`owner = $2, owned_at_ms = $3, shut_out = ''`, 'id = $1', [id, owner, atMs]),
+    adopt: (id: string, owner: string): Promise<RoutedNode | undefined> =>
+      changed(`owner = $2, shut_out = ''`, 'id = $1', [id, owner]),
 
     /** Nodes written since `sinceMs` of PostgreSQL's clock (0: all), and its clock now. */
     changedSince: async (sinceMs: number): Promise<{ nowMs: number; nodes: NodeChange[] }> => {

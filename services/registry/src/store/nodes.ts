@@ -137,8 +137,8 @@ function insert(store: Store, node: NewNode, limit: number): Promise<NodeInsert>
     if (cleared > node.deletion) return 'org_cleared';
     const rows = await query(
       `insert into nodes (id, org, name, folded, public_key, partition, shard, status, version, platform, agents,
-         joined_at_ms, last_seen_at_ms, deletion, owner, owned_at_ms, epoch)
-       select $1, $2, $3, $4, $5, $6, $7, 'offline', '', '', 0, $8, $9, $11, $12, $8, nextval('route_epochs')
+         joined_at_ms, last_seen_at_ms, deletion, owner, epoch)
+       select $1, $2, $3, $4, $5, $6, $7, 'offline', '', '', 0, $8, $9, $11, $12, nextval('route_epochs')
        where (select count(*) from nodes where org = $2) < $10
          and not exists (select from removed_keys where public_key = $5 and reason <> 'shut_out')
          and not exists (select from nodes where old_public_key = $5)

@@ -1,7 +1,8 @@
 /** Each call of RegistryService and the handler that answers it. */
 
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { bindService, callerOf } from '@fleetwire/rpc';
+import type { Caller } from '@fleetwire/identity';
+import { bindService, callerOf, type RpcContext } from '@fleetwire/rpc';
 import { createChannel, deleteChannel } from '../handlers/channels/create-channel.ts';
 import { listChannelMembers, listChannels } from '../handlers/channels/list-channels.ts';
 import { joinChannel, leaveChannel } from '../handlers/channels/membership.ts';
@@ -16,40 +17,48 @@ import type { RegistryParts } from '../handlers/parts.ts';
 import { registerAgent } from '../handlers/register-agent.ts';
 import { renameAgent } from '../handlers/rename-agent.ts';
 import { rotateKey } from '../handlers/rotate-key.ts';
+import { inGoodStanding } from '../handlers/standing.ts';
 import { sync } from '../handlers/sync.ts';
 import { syncRoster } from '../handlers/sync-roster.ts';
 import { handOver } from '../moving/hand-over.ts';
 import { moveAgent } from '../moving/move-agent.ts';
 
+type Handler<Q, A> = (parts: RegistryParts, request: Q, caller: Caller) => Promise<A>;
+
 export function bindRegistry(parts: RegistryParts) {
+  /** Of whoever has a token; a node's counts as long as the node does. */
+  const by =
+    <Q, A>(handler: Handler<Q, A>) =>
+    async (request: Q, call: RpcContext<Caller>): Promise<A> =>
+      handler(parts, request, await inGoodStanding(parts, callerOf(call)));
   return bindService(
     RegistryServiceDefinition,
     {
       join: (request) => join(parts, request),
       challenge: async (request) => challenge(parts, request),
       hello: (request) => hello(parts, request),
-      openInbox: (_request, call) => openInbox(parts, callerOf(call)),
-      registerAgent: (request, call) => registerAgent(parts, request, callerOf(call)),
-      deregisterAgent: (request, call) => deregisterAgent(parts, request, callerOf(call)),
-      lookupAgent: (request, call) => lookupAgent(parts, request, callerOf(call)),
-      listAgents: (request, call) => listAgents(parts, request, callerOf(call)),
-      listNodes: (request, call) => listNodes(parts, request, callerOf(call)),
-      rotateKey: (request, call) => rotateKey(parts, request, callerOf(call)),
-      syncRoster: (request, call) => syncRoster(parts, request, callerOf(call)),
-      renameAgent: (request, call) => renameAgent(parts, request, callerOf(call)),
-      moveAgent: (request, call) => moveAgent(parts, request, callerOf(call)),
-      handOver: (request, call) => handOver(parts, request, callerOf(call)),
-      drainNode: (request, call) => drainNode(parts, request, callerOf(call)),
-      removeNode: (request, call) => removeNode(parts, request, callerOf(call)),
-      requestKeyRotation: (request, call) => requestKeyRotation(parts, request, callerOf(call)),
-      adoptNode: (request, call) => adoptNode(parts, request, callerOf(call)),
-      createChannel: (request, call) => createChannel(parts, request, callerOf(call)),
-      deleteChannel: (request, call) => deleteChannel(parts, request, callerOf(call)),
-      joinChannel: (request, call) => joinChannel(parts, request, callerOf(call)),
-      leaveChannel: (request, call) => leaveChannel(parts, request, callerOf(call)),
-      listChannels: (request, call) => listChannels(parts, request, callerOf(call)),
-      listChannelMembers: (request, call) => listChannelMembers(parts, request, callerOf(call)),
-      sync: (request, call) => sync(parts, request, callerOf(call)),
+      openInbox: by((all, _request, caller) => openInbox(all, caller)),
+      registerAgent: by(registerAgent),
+      deregisterAgent: by(deregisterAgent),
+      lookupAgent: by(lookupAgent),
+      listAgents: by(listAgents),
+      listNodes: by(listNodes),
+      rotateKey: by(rotateKey),
+      syncRoster: by(syncRoster),
+      renameAgent: by(renameAgent),
+      moveAgent: by(moveAgent),
+      handOver: by(handOver),
+      drainNode: by(drainNode),
+      removeNode: by(removeNode),
+      requestKeyRotation: by(requestKeyRotation),
+      adoptNode: by(adoptNode),
+      createChannel: by(createChannel),
+      deleteChannel: by(deleteChannel),
+      joinChannel: by(joinChannel),
+      leaveChannel: by(leaveChannel),
+      listChannels: by(listChannels),
+      listChannelMembers: by(listChannelMembers),
+      sync: by(sync),
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

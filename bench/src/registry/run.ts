@@ -27,6 +27,10 @@ export interface RegistryRun {
   /** The same answer by a server and a client of libs/rpc, without a token: what of a look-up is not the registry's. */
   readonly rpc_library_p50_ms: number;
   readonly lookup_ratio: number;
+  /** Twenty calls to one server after the other, which find it awake and its code in the processor's cache. */
+  readonly lookup_in_row_p50_ms: number;
+  readonly raw_grpc_in_row_p50_ms: number;
+  readonly lookup_in_row_ratio: number;
   readonly joins_per_s: number;
   readonly registrations_per_s: number;
   readonly heartbeats_per_s: number;
@@ -67,7 +71,7 @@ export async function measureRun(
   const simulators = fabric.registries.map(() => startTasks('workers/registry-nodes'));
   const table = startTasks('workers/registry-table', ['--expose-gc']);
   const lookups = startTasks('workers/registry-lookups');
-  const echo = startTasks('raw/grpc-echo');
+  const echoes = { bare: startTasks('raw/grpc-echo'), library: startTasks('raw/grpc-echo') };
   try {
     const before = residentMb(fabric.routers[1].pid());
     const filled = await fill(fabric, load, simulators);
@@ -78,9 +82,9 @@ export async function measureRun(
     const beats = await measureHeartbeats(fabric, simulators, load.seconds);
     report(`${beats.heartbeats_per_s} heartbeats/s`);
     await pace(simulators, load.nodes / HEARTBEAT_S);
-    const { samples, ...looked } = await lookUp(fabric, load, lookups, echo);
+    const { samples, ...looked } = await lookUp(fabric, load, lookups, echoes);
     report(
-      `look-up ${looked.lookup_p50_ms} ms, raw ${looked.raw_grpc_p50_ms} ms, ratio ${looked.lookup_ratio}`,
+      `look-up ${looked.lookup_p50_ms} ms, raw ${looked.raw_grpc_p50_ms} ms, ratio ${looked.lookup_ratio}, in a row ${looked.lookup_in_row_ratio}`,
     );
     const { ns } = await table.run<{ ns: number }>('decisions', { org: filled.joined.org });
     const { renames, ...changed } = await followChanges(fabric, load.changes, table, filled.joined);
@@ -96,6 +100,6 @@ export async function measureRun(
     const sizes = { ...read, router_process_mb };
     return { ...looked, ...rates, ...beats, router_resolve_ns, ...sizes, ...changed, table_rebuild_s, how };
   } finally {
-    for (const each of [...simulators, table, lookups, echo]) await each.stop();
+    for (const each of [...simulators, table, lookups, ...Object.values(echoes)]) await each.stop();
   }
 }

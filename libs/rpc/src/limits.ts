@@ -25,6 +25,4 @@ export const RPC_DEFAULTS = {
 export const BASE_CHANNEL_OPTIONS = {
   'grpc.keepalive_time_ms': RPC_DEFAULTS.keepaliveTimeMs,
   'grpc.keepalive_timeout_ms': RPC_DEFAULTS.keepaliveTimeoutMs,
-  // Its counters cost each call, and nobody can read them: the service that shows them is not served.
-  'grpc.enable_channelz': 0,
 } as const;

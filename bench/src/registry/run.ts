@@ -3,7 +3,7 @@
 import { round } from '../phases.ts';
 import type { CpuByRole } from '../process-cpu.ts';
 import { startTasks } from '../task-process.ts';
-import type { RegistryFabric } from './fabric.ts';
+import { NODE_FLAGS, type RegistryFabric } from './fabric.ts';
 import { fill } from './fill.ts';
 import { failures, measureHeartbeats, pace } from './heartbeats.ts';
 import { lookUp } from './look-up.ts';
@@ -69,7 +69,7 @@ export async function measureRun(
   report: (line: string) => void,
 ): Promise<RegistryRun> {
   const simulators = fabric.registries.map(() => startTasks('workers/registry-nodes'));
-  const table = startTasks('workers/registry-table', ['--expose-gc']);
+  const table = startTasks('workers/registry-table', ['--expose-gc', ...NODE_FLAGS]);
   const lookups = startTasks('workers/registry-lookups');
   const echoes = { bare: startTasks('raw/grpc-echo'), library: startTasks('raw/grpc-echo') };
   try {

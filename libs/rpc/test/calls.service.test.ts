@@ -54,6 +54,34 @@ describe('deadlines', () => {
     });
   });
 
+  it('have aborted a signal that is looked at only afterwards, as has a caller who is gone', async () => {
+    const over = Promise.withResolvers<void>();
+    const seen: boolean[] = [];
+    let entered = 0;
+    await using server = await serve({
+      send: async (_request, context) => {
+        entered++;
+        await over.promise;
+        seen.push(context.signal.aborted);
+        return {};
+      },
+      nodeStatus: quick,
+    });
+    using client = clientOf(server.address);
+    await client.nodeStatus({}); // connected: what follows is the handler's time
+    const gone = new AbortController();
+    const calls = [client.send({}, { deadlineMs: 500 }), client.send({}, { signal: gone.signal })];
+    const late = assert.rejects(calls[0]!, { kind: 'deadline_exceeded' });
+    await eventually(() => entered === 2);
+    gone.abort();
+    await assert.rejects(calls[1]!, { kind: 'cancelled' });
+    await late;
+    await client.nodeStatus({}); // after these, so the server has heard of both
+    over.resolve();
+    await eventually(() => seen.length === 2);
+    assert.deepEqual(seen, [true, true]);
+  });
+
   it('are inherited by the calls a handler makes, so that the inner time-out surfaces', async () => {
     await using inner = await serve({
       send: (_request, context) => never(context.signal),

@@ -83,9 +83,9 @@ export async function measureRun(
     report(`${beats.heartbeats_per_s} heartbeats/s`);
     await pace(simulators, load.nodes / HEARTBEAT_S);
     const { samples, ...looked } = await lookUp(fabric, load, lookups, echoes);
-    report(
-      `look-up ${looked.lookup_p50_ms} ms, raw ${looked.raw_grpc_p50_ms} ms, ratio ${looked.lookup_ratio}, in a row ${looked.lookup_in_row_ratio}`,
-    );
+    const { lookup_p50_ms, raw_grpc_p50_ms, lookup_ratio, lookup_in_row_ratio } = looked;
+    const ratios = `ratio ${lookup_ratio}, in a row ${lookup_in_row_ratio}`;
+    report(`look-up ${lookup_p50_ms} ms, raw ${raw_grpc_p50_ms} ms, ${ratios}`);
     const { ns } = await table.run<{ ns: number }>('decisions', { org: filled.joined.org });
     const { renames, ...changed } = await followChanges(fabric, load.changes, table, filled.joined);
     report(`route change ${changed.route_change_to_router_p99_ms} ms at the 99th percentile`);

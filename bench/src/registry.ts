@@ -32,6 +32,11 @@ export async function benchRegistry(
       await fabric.stop();
     }
   }
+  return documentOf(options, runs);
+}
+
+/** Of runs that were made with these settings. */
+export function documentOf(options: RegistryOptions, runs: readonly RegistryRun[]): RegistryDocument {
   const medians = mediansOf(runs);
   const per100k = (medians.router_bytes_per_agent * 100_000) / 1e6;
   const aims = {

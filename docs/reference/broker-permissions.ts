@@ -13,9 +13,6 @@ export function brokerRows(): string[][] {
     ...rights.publish.map((pattern) => [name, 'publish', `\`${pattern}\``]),
     ...('neverPublish' in rights ? rights.neverPublish : []).map((p) => [name, 'never publish', `\`${p}\``]),
     ...rights.subscribe.map((pattern) => [name, 'subscribe', `\`${pattern}\``]),
-    ...('answers' in rights
-      ? [[name, 'answer', `${rights.answers.max} time, within ${rights.answers.ttlMs / 1000} s`]]
-      : []),
   ]);
 }
 

@@ -1,4 +1,4 @@
-/** Servers that answer the message of a look-up and do nothing for it: a bare one of nice-grpc, and one of libs/rpc. */
+/** A server that answers the message of a look-up and does nothing for it: a bare one of nice-grpc, or one of libs/rpc. */
 
 import { LookupAgentResponse } from '@fleetwire/gen/registry';
 import { bindService, startRpcServer } from '@fleetwire/rpc';
@@ -20,17 +20,19 @@ const ANSWER = LookupAgentResponse.fromPartial({
   },
 });
 
-const server = createServer();
 const handlers = {
   lookupAgent: async (request: { name: string }) => ({ agent: { ...ANSWER.agent!, name: request.name } }),
 };
-server.add(ECHO, handlers);
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 serveTasks({
-  async listen() {
+  async bare() {
+    const server = createServer();
+    server.add(ECHO, handlers);
+    return `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
+  },
+  async library() {
     const services = [bindService(ECHO, handlers, { auth: 'none' })];
-    const own = await startRpcServer({ listen: '127.0.0.1:0', services, log: silent });
-    return { bare: `127.0.0.1:${await server.listen('127.0.0.1:0')}`, own: own.address };
+    return (await startRpcServer({ listen: '127.0.0.1:0', services, log: silent })).address;
   },
 });

@@ -16,6 +16,8 @@ import { eventually, fabricUser, tempFolder } from '@fleetwire/testkit';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const READY_MS = 60_000;
+/** As `fleetwire up` starts its processes. */
+export const NODE_FLAGS = ['--max-semi-space-size=16'];
 
 /** What one node may send is bounded to hold up nobody else; the question here is what the registry can answer. */
 const NO_SHARES = {
@@ -141,7 +143,7 @@ async function replicaOf(
     address,
     pid: () => child!.pid!,
     start: async () => {
-      const own = spawn(process.execPath, [main], {
+      const own = spawn(process.execPath, [...NODE_FLAGS, main], {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: childEnvironment({ ...env, FLEETWIRE_RPC_LISTEN: address, FLEETWIRE_INSTANCE: role }),
       });

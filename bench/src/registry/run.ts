@@ -3,7 +3,7 @@
 import { round } from '../phases.ts';
 import type { CpuByRole } from '../process-cpu.ts';
 import { startTasks } from '../task-process.ts';
-import type { RegistryFabric } from './fabric.ts';
+import { NODE_FLAGS, type RegistryFabric } from './fabric.ts';
 import { fill } from './fill.ts';
 import { failures, measureHeartbeats, pace } from './heartbeats.ts';
 import { lookUp } from './look-up.ts';
@@ -27,6 +27,10 @@ export interface RegistryRun {
   /** The same answer by a server and a client of libs/rpc, without a token: what of a look-up is not the registry's. */
   readonly rpc_library_p50_ms: number;
   readonly lookup_ratio: number;
+  /** Twenty calls to one server after the other, which find it awake and its code in the processor's cache. */
+  readonly lookup_in_row_p50_ms: number;
+  readonly raw_grpc_in_row_p50_ms: number;
+  readonly lookup_in_row_ratio: number;
   readonly joins_per_s: number;
   readonly registrations_per_s: number;
   readonly heartbeats_per_s: number;
@@ -65,9 +69,9 @@ export async function measureRun(
   report: (line: string) => void,
 ): Promise<RegistryRun> {
   const simulators = fabric.registries.map(() => startTasks('workers/registry-nodes'));
-  const table = startTasks('workers/registry-table', ['--expose-gc']);
+  const table = startTasks('workers/registry-table', ['--expose-gc', ...NODE_FLAGS]);
   const lookups = startTasks('workers/registry-lookups');
-  const echo = startTasks('raw/grpc-echo');
+  const echoes = { bare: startTasks('raw/grpc-echo'), library: startTasks('raw/grpc-echo') };
   try {
     const before = residentMb(fabric.routers[1].pid());
     const filled = await fill(fabric, load, simulators);
@@ -78,10 +82,10 @@ export async function measureRun(
     const beats = await measureHeartbeats(fabric, simulators, load.seconds);
     report(`${beats.heartbeats_per_s} heartbeats/s`);
     await pace(simulators, load.nodes / HEARTBEAT_S);
-    const { samples, ...looked } = await lookUp(fabric, load, lookups, echo);
-    report(
-      `look-up ${looked.lookup_p50_ms} ms, raw ${looked.raw_grpc_p50_ms} ms, ratio ${looked.lookup_ratio}`,
-    );
+    const { samples, ...looked } = await lookUp(fabric, load, lookups, echoes);
+    const { lookup_p50_ms, raw_grpc_p50_ms, lookup_ratio, lookup_in_row_ratio } = looked;
+    const ratios = `ratio ${lookup_ratio}, in a row ${lookup_in_row_ratio}`;
+    report(`look-up ${lookup_p50_ms} ms, raw ${raw_grpc_p50_ms} ms, ${ratios}`);
     const { ns } = await table.run<{ ns: number }>('decisions', { org: filled.joined.org });
     const { renames, ...changed } = await followChanges(fabric, load.changes, table, filled.joined);
     report(`route change ${changed.route_change_to_router_p99_ms} ms at the 99th percentile`);
@@ -96,6 +100,6 @@ export async function measureRun(
     const sizes = { ...read, router_process_mb };
     return { ...looked, ...rates, ...beats, router_resolve_ns, ...sizes, ...changed, table_rebuild_s, how };
   } finally {
-    for (const each of [...simulators, table, lookups, echo]) await each.stop();
+    for (const each of [...simulators, table, lookups, ...Object.values(echoes)]) await each.stop();
   }
 }

@@ -9,7 +9,6 @@ import type { UserRights } from './service-users.ts';
 
 /** Of one connection: pulls, watches, listeners, and much room. */
 const SERVICE_SUBSCRIPTIONS_MAX = 4096;
-const NS_PER_MS = 1e6;
 /** What there is to differ in, also by not being there. */
 const CLAIMS = ['pub', 'sub', 'resp', 'subs', 'allowed_connection_types'] as const;
 
@@ -48,11 +47,10 @@ async function credsOf(
   return new TextDecoder().decode(fmtCreds(jwt, user));
 }
 
-function claimsOf({ publish, neverPublish, subscribe, answers }: UserRights): Partial<User> {
+function claimsOf({ publish, neverPublish, subscribe }: UserRights): Partial<User> {
   return {
     pub: { allow: [...publish], deny: [...(neverPublish ?? [])] },
     sub: { allow: [...subscribe], deny: [] },
-    ...(answers === undefined ? {} : { resp: { max: answers.max, ttl: answers.ttlMs * NS_PER_MS } }),
     subs: SERVICE_SUBSCRIPTIONS_MAX,
     allowed_connection_types: ['STANDARD'],
   };

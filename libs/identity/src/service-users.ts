@@ -36,13 +36,13 @@ export interface UserRights {
   /** Taken out of `publish`. */
   readonly neverPublish?: readonly string[];
   readonly subscribe: readonly string[];
-  /** It may also publish to the reply subject of what it is sent: so many times, within so long after. */
-  readonly answers?: { readonly max: number; readonly ttlMs: number };
 }
 
 /** Prefix of the reply subjects of a service's connections; its permissions cover no other. */
 export const serviceInboxPrefix = (service: string): string => `_INBOX_${service}`;
 
+/** Subjects by which nats-server sends answers back through accounts. */
+const WAYS_BACK = '_R_.>';
 const inboxOf = (service: string): string => `${serviceInboxPrefix(service)}.>`;
 const sweeps = (...names: readonly string[]): string[] =>
   names.map((name) => writesOf(LEASES_BUCKET, LEASE_KEYS.sweep(name)));
@@ -84,10 +84,12 @@ const OWN: Readonly<Record<string, UserRights>> = {
       purgesOf(ROUTES_BUCKET),
       ...watchesOf(LEASES_BUCKET),
       ...sweeps('registry', 'registry-orgs', 'registry-moves'),
+      // Answers to heartbeats: the way back to a node leads through the accounts, by a subject that the servers choose at
+      // random. Not by nats-server's response permissions: of every message that has a reply subject, each change of
+      // a route among them, it keeps a note, and looks through all notes at each further message once there are 4,096.
+      WAYS_BACK,
     ],
     subscribe: [filters.allHeartbeats],
-    // The way back to a node leads through the accounts: the servers choose its subject. Heartbeats wait 5 s at most.
-    answers: { max: 1, ttlMs: 5_000 },
   },
   router: {
     publish: [
@@ -102,7 +104,7 @@ const OWN: Readonly<Record<string, UserRights>> = {
       ...watchesOf(ROUTES_BUCKET),
       ...watchesOf(LEASES_BUCKET),
       writesOf(LEASES_BUCKET, 'router.>'),
-      // Answers to flushes, which only a registry may ask for. Not by `answers`: the server would take a note of every
+      // Answers to flushes, which only a registry may ask for. Not by response permissions: the server would take a note of every
       // message that has a reply subject, and all that a router pulls has one.
       inboxOf('registry'),
     ],

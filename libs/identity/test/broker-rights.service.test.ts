@@ -11,7 +11,6 @@ import {
   partitionOf,
   routerConsumer,
 } from '@fleetwire/contract';
-import { eventually } from '@fleetwire/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { after, before, describe, it } from 'mocha';
@@ -160,21 +159,18 @@ describe('rights at the broker', function () {
     assert.deepEqual(there, await answers(NOWHERE, 'n_nobody'));
   });
 
-  it('let a registry answer a heartbeat, once, and a router what a registry asks', async () => {
+  it('let a registry answer a heartbeat, and a router what a registry asks', async () => {
     const [one] = fabric.orgs;
     const [registry, router] = [await fabric.watched('registry'), await fabric.watched('router')];
     const { connection: node } = await fabric.node(one, 'n_alice');
     registry.connection.subscribe('fw.v1.heartbeat.>', {
-      callback: (_, m) => {
-        m.respond('first');
-        m.respond('second');
-      },
+      callback: (_, m) => void m.respond('first'),
     });
     router.connection.subscribe('fw.v1.flush.*', { callback: (_, m) => void m.respond('flushed') });
     await Promise.all([registry, router].map(settle));
     const beat = heartbeatSubject.build({ org: one, node: 'n_alice' });
     assert.equal((await node.request(beat, '', TIMEOUT)).string(), 'first');
-    await eventually(() => registry.faults.some((fault) => /Violation for Publish to "_R_/i.test(fault)));
+    assert.deepEqual(registry.faults, []);
     const flush = flushSubject.build({ instance: 'x' });
     assert.equal((await registry.connection.request(flush, '', TIMEOUT)).string(), 'flushed');
   });

@@ -89,7 +89,7 @@ describe('keys folder', () => {
     const { publish, subscribe } = serviceRights('registry');
     assert.deepEqual([before!.uc.nats.pub, after!.uc.nats.pub?.allow], [undefined, publish]);
     assert.deepEqual(after!.uc.nats.sub?.allow, subscribe);
-    assert.deepEqual(after!.uc.nats.resp, { max: 1, ttl: 5e9 });
+    assert.equal(after!.uc.nats.resp, undefined);
     assert.equal(statSync(file).mode & 0o777, 0o600);
     for (const wrong of ['{ half', await newCreds('registry', (await loadSecrets(folder.path)).system)]) {
       writeFileSync(file, wrong);

@@ -1,5 +1,6 @@
 /** The deadline of a call as its handler sees it: a little earlier than the caller's own. */
 
+import type { FleetwireError } from '@fleetwire/kernel';
 import type { CallContext } from 'nice-grpc-common';
 import { deadlineExceeded } from './errors.ts';
 import { RPC_DEFAULTS } from './limits.ts';
@@ -10,6 +11,7 @@ export const DEADLINE_KEY = 'fw-deadline-at';
 export interface DeadlineClock {
   readonly leftMs: number | undefined;
   readonly deadlineAt: number | undefined;
+  /** Made when it is asked for. */
   readonly signal: AbortSignal;
   readonly late: Promise<never> | undefined;
   stop(): void;
@@ -28,10 +30,18 @@ export function deadlineClock(name: string, call: CallContext, single: boolean):
     };
   const left = Math.max(0, told - Date.now());
   const leftMs = left - Math.min(RPC_DEFAULTS.shaveMs, left / 2);
-  const controller = new AbortController();
-  const follow = () => controller.abort(call.signal.reason);
-  if (call.signal.aborted) follow();
-  else call.signal.addEventListener('abort', follow, { once: true });
+  let controller: AbortController | undefined;
+  let ended: FleetwireError | undefined;
+  const follow = () => controller?.abort(call.signal.reason);
+  // Most handlers never look at the signal.
+  const signal = (): AbortSignal => {
+    if (controller !== undefined) return controller.signal;
+    controller = new AbortController();
+    if (ended !== undefined) controller.abort(ended);
+    else if (call.signal.aborted) follow();
+    else call.signal.addEventListener('abort', follow, { once: true });
+    return controller.signal;
+  };
   let giveUp: NodeJS.Timeout | undefined;
   let rejectLate: (error: unknown) => void = () => undefined;
   const late = single
@@ -41,21 +51,23 @@ export function deadlineClock(name: string, call: CallContext, single: boolean):
     : undefined;
   const timer = setTimeout(
     () => {
-      const error = deadlineExceeded(name, left);
-      controller.abort(error);
-      giveUp = setTimeout(rejectLate, Math.min(RPC_DEFAULTS.lateMs, leftMs / 2), error);
+      ended = deadlineExceeded(name, left);
+      controller?.abort(ended);
+      giveUp = setTimeout(rejectLate, Math.min(RPC_DEFAULTS.lateMs, leftMs / 2), ended);
     },
     Math.min(leftMs, 2 ** 31 - 1),
   );
   return {
     leftMs,
     deadlineAt: Date.now() + leftMs,
-    signal: controller.signal,
+    get signal() {
+      return signal();
+    },
     late,
     stop() {
       clearTimeout(timer);
       clearTimeout(giveUp);
-      call.signal.removeEventListener('abort', follow);
+      if (controller !== undefined) call.signal.removeEventListener('abort', follow);
     },
   };
 }

@@ -26,8 +26,11 @@ export interface ServerPolicy {
   readonly draining: AbortSignal;
 }
 
+/** The caller is put in; a copy would ask for the signal. */
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 interface Entered {
-  readonly context: RpcContext;
+  readonly context: Writable<RpcContext>;
   run<T>(fn: () => T): T;
   /** Rejects shortly after the shaved deadline; undefined when there is none. */
   readonly late: Promise<never> | undefined;
@@ -87,7 +90,7 @@ async function authenticated(
   service: BoundService,
   method: string,
   call: CallContext,
-  context: RpcContext,
+  context: Writable<RpcContext>,
 ): Promise<RpcContext> {
   const mode = service.auth(method);
   if (mode === 'none') return context;
@@ -99,7 +102,8 @@ async function authenticated(
   }
   if (!policy.authenticate)
     throw new FleetwireError('unauthenticated', 'TOKEN_INVALID', 'no tokens are known here');
-  return { ...context, caller: await policy.authenticate(bearer) };
+  context.caller = await policy.authenticate(bearer);
+  return context;
 }
 
 function begin(
@@ -123,7 +127,9 @@ function begin(
       caller: undefined,
       traceparent,
       deadlineMs: clock.leftMs,
-      signal: clock.signal,
+      get signal() {
+        return clock.signal;
+      },
       draining: policy.draining,
       peer: call.peer,
       metadata: (key) => call.metadata.get(key)?.toString() ?? '',

@@ -4,7 +4,7 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { LIMITS } from '@fleetwire/contract';
 import { FleetwireError, invariant } from '@fleetwire/kernel';
-import { ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
+import { ServerCredentials, type ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import { createServer, type Server } from 'nice-grpc';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
 import type { BoundService } from './bind.ts';
@@ -100,23 +100,25 @@ function serverOptions(options: RpcServerOptions): object {
   };
 }
 
-/** grpc-js keeps the deadline to itself: this puts it where the handler's wrapper can read it. */
-const tellDeadline: ServerInterceptor = (_method, call) =>
-  new ServerInterceptingCall(call, {
-    start: (next) =>
-      next({
-        onReceiveMetadata(metadata, forward) {
-          const deadline = call.getDeadline();
-          const at = deadline instanceof Date ? deadline.getTime() : deadline;
-          metadata.remove(DEADLINE_KEY);
-          if (Number.isFinite(at)) metadata.set(DEADLINE_KEY, String(at));
-          forward(metadata);
-        },
-        onReceiveMessage: (message, forward) => forward(message),
-        onReceiveHalfClose: (forward) => forward(),
-        onCancel: () => undefined,
-      }),
-  });
+/**
+ * grpc-js keeps the deadline to itself: this puts it where the handler's wrapper can read it. The call is not wrapped in a
+ * ServerInterceptingCall, which would pass on each event of each call by several closures.
+ */
+const tellDeadline: ServerInterceptor = (_method, call) => {
+  const start = call.start.bind(call);
+  call.start = (listener) => {
+    const forward = listener.onReceiveMetadata;
+    listener.onReceiveMetadata = (metadata) => {
+      const deadline = call.getDeadline();
+      const at = deadline instanceof Date ? deadline.getTime() : deadline;
+      metadata.remove(DEADLINE_KEY);
+      if (Number.isFinite(at)) metadata.set(DEADLINE_KEY, String(at));
+      forward.call(listener, metadata);
+    };
+    start(listener);
+  };
+  return call as ServerInterceptingCall;
+};
 
 async function listen(server: Server, options: RpcServerOptions): Promise<string> {
   const unixPath = socketPath(options.listen);

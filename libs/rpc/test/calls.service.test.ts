@@ -54,6 +54,37 @@ describe('deadlines', () => {
     });
   });
 
+  it('have aborted a signal that is looked at only afterwards, as has a caller who is gone', async () => {
+    const over = Promise.withResolvers<void>();
+    const seen: unknown[] = [];
+    let entered = 0;
+    let shavedEnd = 0;
+    await using server = await serve({
+      send: async (_request, context) => {
+        if (entered++ === 0) shavedEnd = performance.now() + context.deadlineMs!;
+        await over.promise;
+        seen.push(context.signal.aborted && context.signal.reason);
+        return {};
+      },
+      nodeStatus: quick,
+    });
+    using client = clientOf(server.address);
+    await client.nodeStatus({}); // connected: what follows is the handler's time
+    const gone = new AbortController();
+    const calls = [client.send({}, { deadlineMs: 500 }), client.send({}, { signal: gone.signal })];
+    const late = assert.rejects(calls[0]!, { kind: 'deadline_exceeded' });
+    await eventually(() => entered === 2);
+    gone.abort();
+    await assert.rejects(calls[1]!, { kind: 'cancelled' });
+    await late;
+    await eventually(() => performance.now() > shavedEnd + 1);
+    await client.nodeStatus({}); // after these, so the server has heard of both
+    over.resolve();
+    await eventually(() => seen.length === 2);
+    assert.equal((seen[0] as FleetwireError).reason, 'DEADLINE_EXCEEDED');
+    assert.equal((seen[1] as Error).name, 'AbortError');
+  });
+
   it('are inherited by the calls a handler makes, so that the inner time-out surfaces', async () => {
     await using inner = await serve({
       send: (_request, context) => never(context.signal),

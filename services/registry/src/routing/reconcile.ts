@@ -33,7 +33,7 @@ export interface Reconciled {
 const PAGE = 1000;
 /** A channel may have 10,000 members. */
 const CHANNEL_PAGE = 50;
-const AT_ONCE = 16;
+const AT_ONCE = 64;
 /** In one run; the next is soon. */
 const MARKERS = 5000;
 
@@ -57,7 +57,7 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
   for (const page of slices(put, PAGE)) {
     if (over.aborted) break;
     for (const some of slices(page, AT_ONCE))
-      await Promise.all(some.map(([key, entry]) => parts.routes.ensureEntry(key, entry)));
+      await Promise.all(some.map(([key, entry]) => parts.routes.ensureEntry(key, entry, !entries.has(key))));
     removed += await removeGone(
       parts,
       page.map(([key]) => key),

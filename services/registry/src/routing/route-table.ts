@@ -62,6 +62,7 @@ export class RouteTable {
     if (channels !== undefined) await Promise.all(ids.map((id) => channels.write(id, this)));
   }
 
+  /** As `ensure`. */
   async ensureEntry(key: string, wanted: WantedEntry, fresh = false): Promise<void> {
     this.#o.onTouched?.(key);
     for (let attempt = 0; attempt < TRIES; attempt++) {

@@ -81,7 +81,20 @@ export async function partsOf(
     partitions: (await readFabricRecord(broker)).partitions,
     secret: await tables.nodes.secret('challenge', randomBytes(32)),
     natsUrls: urls.split(',').map((url) => url.trim()),
-    jwks: () => JSON.stringify(publishedKeys(context.trust, nowMs(clock))),
+    jwks: publishing(context),
+  };
+}
+
+/** Each heartbeat tells of it: the text is made anew for another trust, and once a second, since keys end by time. */
+function publishing(context: Context): () => string {
+  let made: { readonly trust: Context['trust']; readonly second: number; readonly text: string } | undefined;
+  return () => {
+    const now = nowMs(context.clock);
+    const second = Math.floor(now / 1000);
+    const { trust } = context;
+    if (made?.trust !== trust || made.second !== second)
+      made = { trust, second, text: JSON.stringify(publishedKeys(trust, now)) };
+    return made.text;
   };
 }
 

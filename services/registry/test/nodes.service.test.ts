@@ -84,6 +84,26 @@ describe('nodes', function () {
     assert.equal(await reasonOf(greet(client, node.id, createNodeKey().seed)), 'SIGNATURE_INVALID');
   });
 
+  it('that are refused are counted by reason, and so are joins', async () => {
+    const service = await world.start();
+    const client = world.client(service);
+    const node = await world.node(service, 'counted');
+    const { nonce } = await client.challenge({ node: node.id });
+    await greet(client, node.id, node.seed, { nonce });
+    for (const refused of [
+      () => greet(client, node.id, node.seed, { nonce }),
+      () => greet(client, node.id, createNodeKey().seed),
+      () => greet(client, node.id, createNodeKey().seed),
+      () => greet(client, 'n_0000000000000000', node.seed),
+      () => client.join({ joinToken: 'no', nodeName: 'nobody', publicKey: createNodeKey().publicKey }),
+    ])
+      assert.notEqual(await reasonOf(refused()), 'none');
+    const { hellos_refused: hellos, joins_refused: joins } = service.health();
+    assert.deepEqual(hellos, { CHALLENGE_INVALID: 1, SIGNATURE_INVALID: 2, NODE_UNKNOWN: 1 });
+    assert.deepEqual(joins, { JOIN_TOKEN_INVALID: 1 });
+    await service.stop();
+  });
+
   it('open their inbox: the consumer is made, and made anew', async () => {
     const node = await world.node(one, 'opener');
     const spec = nodeConsumer(0, world.orgs[0], node.id);

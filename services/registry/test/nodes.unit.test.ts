@@ -15,6 +15,7 @@ import { claimIdentity, holderOfBeat } from '../src/domain/identity-holder.ts';
 import { LastSeen } from '../src/domain/liveness.ts';
 import { cleanedFacts } from '../src/domain/node-facts.ts';
 import { Announcer } from '../src/handlers/announcer.ts';
+import { Refusals } from '../src/handlers/refusals.ts';
 
 describe('an identity', () => {
   const holder = { instance: 'i-1', machine: 'm-1' };
@@ -105,6 +106,29 @@ describe('a used nonce', () => {
     for (const each of all) used.use(each, 0);
     assert.throws(() => used.use(all[2]!, 0), { reason: 'CHALLENGE_INVALID' });
     used.use(all[0]!, 0);
+  });
+});
+
+describe('what is refused', () => {
+  it('is counted each time, and said once a minute for each reason', async () => {
+    let now = 0;
+    const said: string[] = [];
+    const log = {
+      warn: (fields: { reason: string; times: number }) => said.push(`${fields.reason} ${fields.times}`),
+    };
+    const refusals = new Refusals({ what: 'a HELLO', clock: { monotonicMs: () => now }, log: log as never });
+    const refuse = (reason: string) =>
+      assert.rejects(refusals.counting({}, Promise.reject(new FleetwireError('not_found', reason, 'no'))), {
+        reason,
+      });
+    for (const reason of ['A', 'A', 'B', 'A']) await refuse(reason);
+    now = 60_000;
+    await refuse('A');
+    assert.equal(await refusals.counting({}, Promise.resolve(1)), 1);
+    assert.deepEqual(said, ['A 1', 'B 1', 'A 4']);
+    for (let i = 0; i < 100; i++) await refuse(`R${i}`);
+    assert.equal(refusals.figures['A'], 4);
+    assert.equal(Object.keys(refusals.figures).length, 51);
   });
 });
 

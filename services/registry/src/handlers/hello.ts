@@ -39,6 +39,8 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
   const protocol = checkProtocol(request.protocol, request.protocols);
   checkNonce(parts.secret, request.node, request.nonce, now);
   checkChallenge(request.challenge);
+  // One that was listened to costs no query.
+  parts.nonces.check(request.nonce);
   const { node, publicKey } = await proven(parts, request, now);
   const unused = parts.nonces.use(request.nonce, now);
   try {

@@ -32,6 +32,9 @@ describe('nodes', function () {
     assert.deepEqual(await world.client(two).join({ ...request, nodeName: 'laptop' }), first);
     const join = (o: object) => errorOf(world.client(one).join({ ...request, ...o }));
     assert.equal((await join({ nodeName: 'desk' }))?.reason, 'NODE_ALREADY_JOINED');
+    const elsewhere = await join({ joinToken: world.orgs[1] });
+    assert.deepEqual([elsewhere?.reason, elsewhere?.details], ['NODE_ALREADY_JOINED', {}]);
+    assert.doesNotMatch(`${elsewhere?.message} ${elsewhere?.help}`, /laptop/i);
     const taken = await join({ publicKey: createNodeKey().publicKey });
     assert.deepEqual([taken?.kind, taken?.reason], ['already_exists', 'NODE_NAME_TAKEN']);
     assert.equal(await reasonOf(world.client(one).join({ ...request, nodeName: 'a b' })), 'INVALID_NAME');

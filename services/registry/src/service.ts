@@ -48,9 +48,9 @@ export const registry = defineService({
     const upkeep = upkeepOf(context, parts, duties, departures);
     const seen = new SeenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
     // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
-    const { announcer, suspensions, view, moving } = parts;
+    const { announcer, presence, suspensions, view, moving } = parts;
     const atWork = [suspensions, heartbeats, departures, clearing, upkeep, moving.mover];
-    const components = [announcer, seen, view, look, ...atWork];
+    const components = [announcer, presence, seen, view, look, ...atWork];
     const refused = {
       joins: new Refusals({ ...parts, what: 'a join' }),
       hellos: new Refusals({ ...parts, what: 'a HELLO' }),

@@ -15,7 +15,9 @@ import { claimIdentity, holderOfBeat } from '../src/domain/identity-holder.ts';
 import { LastSeen } from '../src/domain/liveness.ts';
 import { cleanedFacts } from '../src/domain/node-facts.ts';
 import { Announcer } from '../src/handlers/announcer.ts';
+import { PresenceNews } from '../src/handlers/presence-news.ts';
 import { Refusals } from '../src/handlers/refusals.ts';
+import type { RoutedNode } from '../src/store/nodes.ts';
 
 describe('an identity', () => {
   const holder = { instance: 'i-1', machine: 'm-1' };
@@ -129,6 +131,61 @@ describe('what is refused', () => {
     for (let i = 0; i < 100; i++) await refuse(`R${i}`);
     assert.equal(refusals.figures['A'], 4);
     assert.equal(Object.keys(refusals.figures).length, 51);
+  });
+});
+
+describe('the presence of a node', () => {
+  const minute = 60_000;
+  const setup = () => {
+    let nowMs = 10 * minute;
+    let now: RoutedNode = {
+      id: 'n_1',
+      org: 'o_1',
+      name: 'one',
+      shard: 0,
+      status: 'offline',
+      draining: false,
+      epoch: 0,
+    };
+    const told: string[] = [];
+    const news = new PresenceNews({
+      nodes: { routed: async () => [now] },
+      announcer: { tell: ({ name, id }) => void told.push(`${name} ${id.split('-').at(-1)}`) },
+      clock: { ...systemClock, nowUs: () => nowMs * 1000 },
+      log: { debug: () => undefined } as never,
+    });
+    const becomes = (status: 'online' | 'offline') => {
+      now = { ...now, status, epoch: now.epoch + 1 };
+      news.tell(now);
+    };
+    const pass = async (ms: number) => {
+      nowMs += ms;
+      await news.tellLate();
+    };
+    return {
+      told,
+      becomes,
+      pass,
+      elsewhere: (status: 'online' | 'offline') => (now = { ...now, status, epoch: now.epoch + 1 }),
+    };
+  };
+
+  it('is told with the right last word once the minute is over, and each word once a minute', async () => {
+    const { told, becomes, pass } = setup();
+    for (const status of ['online', 'offline', 'online', 'offline', 'online'] as const) becomes(status);
+    await pass(1000);
+    assert.deepEqual(told, ['node_online 1', 'node_offline 2']);
+    await pass(minute);
+    await pass(minute);
+    assert.deepEqual(told, ['node_online 1', 'node_offline 2', 'node_online 5']);
+  });
+
+  it('is told as it is then, also when another replica has seen more of it', async () => {
+    const { told, becomes, pass, elsewhere } = setup();
+    for (const status of ['online', 'offline', 'online'] as const) becomes(status);
+    elsewhere('offline');
+    await pass(minute);
+    assert.deepEqual(told.slice(2), ['node_offline 4']);
   });
 });
 

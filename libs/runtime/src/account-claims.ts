@@ -89,7 +89,7 @@ export async function revokeUsers(
   );
 }
 
-/** `name` is for people. Rejects permission_denied ACCOUNT_REFUSED. */
+/** The first server that answers counts for all of a cluster. `name` is for people. Rejects permission_denied ACCOUNT_REFUSED. */
 export async function giveClaims(system: SystemAccount, jwt: string, name: string): Promise<void> {
   const reply = await system.request(CLAIMS_UPDATE, new TextEncoder().encode(jwt), REQUEST_MS);
   const answer = JSON.parse(new TextDecoder().decode(reply)) as {

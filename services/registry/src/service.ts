@@ -6,6 +6,7 @@ import { defineService, type RunningService, type RunOptions, runService } from 
 import { registrySection } from './config.ts';
 import { Departures } from './handlers/departures.ts';
 import { tellPresenceIfPossible } from './handlers/node-news.ts';
+import { Refusals } from './handlers/refusals.ts';
 import { revoking } from './handlers/revoke-nodes.ts';
 import { SeenWriter } from './handlers/seen-writer.ts';
 import { entities } from './store/entities.ts';
@@ -47,14 +48,20 @@ export const registry = defineService({
     const upkeep = upkeepOf(context, parts, duties, departures);
     const seen = new SeenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
     // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
-    const { announcer, suspensions, view, moving } = parts;
+    const { announcer, presence, suspensions, view, moving } = parts;
     const atWork = [suspensions, heartbeats, departures, clearing, upkeep, moving.mover];
-    const components = [announcer, seen, view, look, ...atWork];
+    const components = [announcer, presence, seen, view, look, ...atWork];
+    const refused = {
+      joins: new Refusals({ ...parts, what: 'a join' }),
+      hellos: new Refusals({ ...parts, what: 'a HELLO' }),
+    };
     const health = () => ({
       partitions: parts.partitions,
       heartbeats_unanswered: heartbeats.unanswered,
       heartbeats_malformed: heartbeats.malformed,
       hellos_too_often: parts.hellos.refused,
+      hellos_refused: refused.hellos.figures,
+      joins_refused: refused.joins.figures,
       events_dropped: announcer.dropped,
       upkeep: upkeep.holding,
       orgs_to_clear: clearing.open,
@@ -62,7 +69,7 @@ export const registry = defineService({
       agents_in_memory: view.figures.rows,
       moves: moving.mover.state,
     });
-    return { rpc: [bindRegistry(parts)], components, health };
+    return { rpc: [bindRegistry(parts, refused)], components, health };
   },
 });
 

@@ -129,7 +129,9 @@ describe('nodes of protocol 2', function () {
 
   it('that say each time that they are another machine are told to wait, and the holder is not', async () => {
     const node = await joined('many-faced');
-    const client = world.client(two);
+    // Which does not take the holder for silent, however slow the machine.
+    const patient = await world.start({ ...SETTINGS, liveness_ms: 600_000, hellos_every_ms: 60_000 });
+    const client = world.client(patient);
     await greetAs(client, node);
     const outcomes: string[] = [];
     for (let i = 0; i < 20; i++) {
@@ -139,6 +141,7 @@ describe('nodes of protocol 2', function () {
     assert.ok(outcomes.includes('IDENTITY_IN_USE'));
     assert.equal(outcomes.at(-1), 'HELLO_TOO_OFTEN');
     assert.equal(await reasonOf(greetAs(client, node)), 'none');
+    await patient.stop();
   });
 
   describe('of which there are two machines', () => {
@@ -168,6 +171,25 @@ describe('nodes of protocol 2', function () {
       });
       await eventually(async () => (await beatAs(broker, node, org)).refused === 'IDENTITY_IN_USE');
       assert.equal((await shown(one, node.id)).host, 'attic');
+    });
+
+    it('those that take turns are noted once a minute', async () => {
+      const node = await joined('turns');
+      // Which does not take the holder for silent so soon.
+      const patient = await world.start({ ...SETTINGS, liveness_ms: 600_000 });
+      await greetAs(world.client(patient), node);
+      const noted = async () => {
+        const sql = 'select revision, contender from nodes where id = $1';
+        return (await world.sql<{ revision: number; contender: string }>(sql, [node.id]))[0]!;
+      };
+      const tried = (machine: string) =>
+        reasonOf(greetAs(world.client(patient), node, { instance: machine, machine, host: machine }));
+      assert.equal(await tried('m-2'), 'IDENTITY_IN_USE');
+      const first = await noted();
+      assert.match(first.contender, /^m-2/);
+      for (const machine of ['m-3', 'm-2', 'm-3']) assert.equal(await tried(machine), 'IDENTITY_IN_USE');
+      assert.deepEqual(await noted(), first);
+      await patient.stop();
     });
 
     it('a restart on the same machine takes over at once, and so does another machine after a goodbye', async () => {

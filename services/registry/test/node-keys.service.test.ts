@@ -217,7 +217,11 @@ describe('keys of nodes', function () {
       row!.row,
     ]);
     await world.sql('delete from removed_keys where node = $1', [node.id]);
-    assert.equal(await reasonOf(greet(world.client(two), node.id, node.seed)), 'NODE_REMOVED');
+    const refusedHello = greetAs(world.client(two), node, { instance: 'i-undead' });
+    assert.equal(await reasonOf(refusedHello), 'NODE_REMOVED');
+    // Nor does it show as online for having tried.
+    const held = await world.sql('select from nodes where id = $1 and instance = $2', [node.id, 'i-undead']);
+    assert.equal(held.length, 0);
     await eventually(async () => {
       const welcome = await greet(world.client(one), node.id, node.seed).catch(() => node.welcome);
       return (await refused({ ...node, welcome })) === 'NATS_REFUSED';

@@ -32,6 +32,9 @@ describe('nodes', function () {
     assert.deepEqual(await world.client(two).join({ ...request, nodeName: 'laptop' }), first);
     const join = (o: object) => errorOf(world.client(one).join({ ...request, ...o }));
     assert.equal((await join({ nodeName: 'desk' }))?.reason, 'NODE_ALREADY_JOINED');
+    const elsewhere = await join({ joinToken: world.orgs[1] });
+    assert.deepEqual([elsewhere?.reason, elsewhere?.details], ['NODE_ALREADY_JOINED', {}]);
+    assert.doesNotMatch(`${elsewhere?.message} ${elsewhere?.help}`, /laptop/i);
     const taken = await join({ publicKey: createNodeKey().publicKey });
     assert.deepEqual([taken?.kind, taken?.reason], ['already_exists', 'NODE_NAME_TAKEN']);
     assert.equal(await reasonOf(world.client(one).join({ ...request, nodeName: 'a b' })), 'INVALID_NAME');
@@ -82,6 +85,26 @@ describe('nodes', function () {
     for (const id of ['n_0000000000000000', 'n_\0', 'o_0000000000000000', ''])
       assert.equal(await reason({}, id), 'NODE_UNKNOWN', JSON.stringify(id));
     assert.equal(await reasonOf(greet(client, node.id, createNodeKey().seed)), 'SIGNATURE_INVALID');
+  });
+
+  it('that are refused are counted by reason, and so are joins', async () => {
+    const service = await world.start();
+    const client = world.client(service);
+    const node = await world.node(service, 'counted');
+    const { nonce } = await client.challenge({ node: node.id });
+    await greet(client, node.id, node.seed, { nonce });
+    for (const refused of [
+      () => greet(client, node.id, node.seed, { nonce }),
+      () => greet(client, node.id, createNodeKey().seed),
+      () => greet(client, node.id, createNodeKey().seed),
+      () => greet(client, 'n_0000000000000000', node.seed),
+      () => client.join({ joinToken: 'no', nodeName: 'nobody', publicKey: createNodeKey().publicKey }),
+    ])
+      assert.notEqual(await reasonOf(refused()), 'none');
+    const { hellos_refused: hellos, joins_refused: joins } = service.health();
+    assert.deepEqual(hellos, { CHALLENGE_INVALID: 1, SIGNATURE_INVALID: 2, NODE_UNKNOWN: 1 });
+    assert.deepEqual(joins, { JOIN_TOKEN_INVALID: 1 });
+    await service.stop();
   });
 
   it('open their inbox: the consumer is made, and made anew', async () => {

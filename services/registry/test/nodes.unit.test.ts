@@ -15,6 +15,9 @@ import { claimIdentity, holderOfBeat } from '../src/domain/identity-holder.ts';
 import { LastSeen } from '../src/domain/liveness.ts';
 import { cleanedFacts } from '../src/domain/node-facts.ts';
 import { Announcer } from '../src/handlers/announcer.ts';
+import { PresenceNews } from '../src/handlers/presence-news.ts';
+import { Refusals } from '../src/handlers/refusals.ts';
+import type { RoutedNode } from '../src/store/nodes.ts';
 
 describe('an identity', () => {
   const holder = { instance: 'i-1', machine: 'm-1' };
@@ -105,6 +108,84 @@ describe('a used nonce', () => {
     for (const each of all) used.use(each, 0);
     assert.throws(() => used.use(all[2]!, 0), { reason: 'CHALLENGE_INVALID' });
     used.use(all[0]!, 0);
+  });
+});
+
+describe('what is refused', () => {
+  it('is counted each time, and said once a minute for each reason', async () => {
+    let now = 0;
+    const said: string[] = [];
+    const log = {
+      warn: (fields: { reason: string; times: number }) => said.push(`${fields.reason} ${fields.times}`),
+    };
+    const refusals = new Refusals({ what: 'a HELLO', clock: { monotonicMs: () => now }, log: log as never });
+    const refuse = (reason: string) =>
+      assert.rejects(refusals.counting({}, Promise.reject(new FleetwireError('not_found', reason, 'no'))), {
+        reason,
+      });
+    for (const reason of ['A', 'A', 'B', 'A']) await refuse(reason);
+    now = 60_000;
+    await refuse('A');
+    assert.equal(await refusals.counting({}, Promise.resolve(1)), 1);
+    assert.deepEqual(said, ['A 1', 'B 1', 'A 4']);
+    for (let i = 0; i < 100; i++) await refuse(`R${i}`);
+    assert.equal(refusals.figures['A'], 4);
+    assert.equal(Object.keys(refusals.figures).length, 51);
+  });
+});
+
+describe('the presence of a node', () => {
+  const minute = 60_000;
+  const setup = () => {
+    let nowMs = 10 * minute;
+    let now: RoutedNode = {
+      id: 'n_1',
+      org: 'o_1',
+      name: 'one',
+      shard: 0,
+      status: 'offline',
+      draining: false,
+      epoch: 0,
+    };
+    const told: string[] = [];
+    const news = new PresenceNews({
+      nodes: { routed: async () => [now] },
+      announcer: { tell: ({ name, id }) => void told.push(`${name} ${id.split('-').at(-1)}`) },
+      clock: { ...systemClock, nowUs: () => nowMs * 1000 },
+      log: { debug: () => undefined } as never,
+    });
+    const becomes = (status: 'online' | 'offline') => {
+      now = { ...now, status, epoch: now.epoch + 1 };
+      news.tell(now);
+    };
+    const pass = async (ms: number) => {
+      nowMs += ms;
+      await news.tellLate();
+    };
+    return {
+      told,
+      becomes,
+      pass,
+      elsewhere: (status: 'online' | 'offline') => (now = { ...now, status, epoch: now.epoch + 1 }),
+    };
+  };
+
+  it('is told with the right last word once the minute is over, and each word once a minute', async () => {
+    const { told, becomes, pass } = setup();
+    for (const status of ['online', 'offline', 'online', 'offline', 'online'] as const) becomes(status);
+    await pass(1000);
+    assert.deepEqual(told, ['node_online 1', 'node_offline 2']);
+    await pass(minute);
+    await pass(minute);
+    assert.deepEqual(told, ['node_online 1', 'node_offline 2', 'node_online 5']);
+  });
+
+  it('is told as it is then, also when another replica has seen more of it', async () => {
+    const { told, becomes, pass, elsewhere } = setup();
+    for (const status of ['online', 'offline', 'online'] as const) becomes(status);
+    elsewhere('offline');
+    await pass(minute);
+    assert.deepEqual(told.slice(2), ['node_offline 4']);
   });
 });
 

@@ -39,10 +39,15 @@ export class UsedNonces {
     this.#max = max;
   }
 
-  /** Throws CHALLENGE_INVALID when it was used already. Gives what makes it usable again. */
+  /** Throws CHALLENGE_INVALID when it was used already. */
+  check(nonce: Uint8Array): void {
+    if (this.#used.has(keyOf(nonce))) throw invalid('it was used already');
+  }
+
+  /** As `check`, and it is used from now on. Gives what makes it usable again. */
   use(nonce: Uint8Array, nowMs: number): () => void {
-    const key = Buffer.from(nonce.subarray(HEAD)).toString('base64');
-    if (this.#used.has(key)) throw invalid('it was used already');
+    this.check(nonce);
+    const key = keyOf(nonce);
     for (const [known, untilMs] of this.#used) {
       if (untilMs > nowMs && this.#used.size < this.#max) break;
       this.#used.delete(known);
@@ -51,6 +56,8 @@ export class UsedNonces {
     return () => void this.#used.delete(key);
   }
 }
+
+const keyOf = (nonce: Uint8Array): string => Buffer.from(nonce.subarray(HEAD)).toString('base64');
 
 function seal(secret: Uint8Array, node: string, head: Uint8Array): Buffer {
   return createHmac('sha256', secret).update(`hello:${node}:`).update(head).digest();

@@ -72,16 +72,21 @@ export const nodeNameTaken = (name: string, suggestion: string | undefined): Fle
     details: suggestion === undefined ? {} : { suggestion },
   });
 
-export const nodeAlreadyJoined = (name: string): FleetwireError =>
-  new FleetwireError(
-    'already_exists',
-    'NODE_ALREADY_JOINED',
-    `this machine's key has joined as "${name}" already`,
-    {
-      help: `Keep that name, or make a new key by removing the node's folder.`,
-      details: { node_name: name },
-    },
-  );
+/** Undefined: as a node of another org, which is nobody's business here. */
+export const nodeAlreadyJoined = (name: string | undefined): FleetwireError =>
+  name === undefined
+    ? new FleetwireError('already_exists', 'NODE_ALREADY_JOINED', "this machine's key has joined elsewhere", {
+        help: `Make a new key by removing the node's folder, or use another folder.`,
+      })
+    : new FleetwireError(
+        'already_exists',
+        'NODE_ALREADY_JOINED',
+        `this machine's key has joined as "${name}" already`,
+        {
+          help: `Keep that name, or make a new key by removing the node's folder.`,
+          details: { node_name: name },
+        },
+      );
 
 export const agentUnknown = (name: string, nearest: readonly string[]): FleetwireError =>
   new FleetwireError('not_found', 'UNKNOWN_AGENT', `there is no agent "${printable(name)}" in your org`, {

@@ -8,7 +8,7 @@ import type { RegistryParts } from './parts.ts';
 
 type DepartureParts = Pick<
   RegistryParts,
-  'nodeKeys' | 'known' | 'nodeRoutes' | 'announcer' | 'nudge' | 'settleKeys' | 'clock' | 'log'
+  'nodeKeys' | 'known' | 'nodeRoutes' | 'announcer' | 'presence' | 'nudge' | 'settleKeys' | 'clock' | 'log'
 >;
 
 /** Credentials that another replica makes at this moment, whose broker time is a little ahead, are refused too. */

@@ -39,6 +39,8 @@ export async function hello(parts: RegistryParts, request: HelloRequest): Promis
   const protocol = checkProtocol(request.protocol, request.protocols);
   checkNonce(parts.secret, request.node, request.nonce, now);
   checkChallenge(request.challenge);
+  // One that was listened to costs no query.
+  parts.nonces.check(request.nonce);
   const { node, publicKey } = await proven(parts, request, now);
   const unused = parts.nonces.use(request.nonce, now);
   try {
@@ -92,6 +94,13 @@ async function welcome(
   protocol: number,
 ): Promise<HelloResponse> {
   const { config, clock } = parts;
+  const lifetimeMs = config.node_token_ttl_s * 1000;
+  // First what may fail: a node that gets none of it does not show as online, nor takes anybody's place.
+  const [credentials, token, signing] = await Promise.all([
+    parts.mint(node),
+    parts.tokens.sign({ sub: node.id, org: node.org, key: node.publicKey, scopes: ['node'], lifetimeMs }),
+    protocol < 2 ? undefined : parts.hub(node.org),
+  ]);
   const routed = await takeIdentity(parts, node, {
     version: cleaned(request.version),
     platform: cleaned(request.platform),
@@ -101,11 +110,7 @@ async function welcome(
     host: cleaned(request.host, 128),
     facts: request.facts && cleanedFacts(request.facts),
   });
-  const lifetimeMs = config.node_token_ttl_s * 1000;
-  const [credentials, token, signing, moving, roster] = await Promise.all([
-    parts.mint(node),
-    parts.tokens.sign({ sub: node.id, org: node.org, key: node.publicKey, scopes: ['node'], lifetimeMs }),
-    protocol < 2 ? undefined : parts.hub(node.org),
+  const [moving, roster] = await Promise.all([
     protocol < 2 ? [] : parts.nodeState.movingFrom(node.id, MOVING_MAX),
     protocol < 2 ? undefined : parts.nodeState.rosterDigest(node.id),
     tellPresence(parts, [routed]),

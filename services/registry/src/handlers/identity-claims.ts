@@ -1,7 +1,7 @@
 /** One process on one machine is a node: who says HELLO takes the identity over, or is refused, and then both are told. */
 
 import { FleetwireError, nowMs } from '@fleetwire/kernel';
-import { identityInUse, nodeRemoved } from '../domain/errors.ts';
+import { identityInUse, nodeRemoved, ownerDeparted } from '../domain/errors.ts';
 import { claimIdentity } from '../domain/identity-holder.ts';
 import { cleaned } from '../domain/node-facts.ts';
 import type { NodeRow } from '../store/entities.ts';
@@ -18,10 +18,10 @@ type ClaimParts = Pick<
 /** Somebody else's HELLO between our reading and our writing. */
 const TRIES = 4;
 const HOUR_MS = 3_600_000;
-/** A contender that goes on is written down again after this time. */
+/** So often contenders of a node are written down and told of. */
 const NOTED_FRESH_MS = 60_000;
 
-/** Rejects failed_precondition IDENTITY_IN_USE, aborted IDENTITY_CONTENDED. */
+/** Rejects failed_precondition IDENTITY_IN_USE, NODE_REMOVED or OWNER_DEPARTED, aborted IDENTITY_CONTENDED. */
 export async function takeIdentity(parts: ClaimParts, node: NodeRow, told: Greeting): Promise<RoutedNode> {
   let holder: NodeRow = node;
   for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -44,6 +44,7 @@ export async function takeIdentity(parts: ClaimParts, node: NodeRow, told: Greet
     }
     const read = await parts.known.fresh(node.id);
     if (read === null) throw nodeRemoved();
+    if (read.shutOut !== '') throw ownerDeparted();
     holder = read;
   }
   throw new FleetwireError('aborted', 'IDENTITY_CONTENDED', 'several say HELLO as this node at this moment', {

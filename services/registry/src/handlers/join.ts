@@ -66,7 +66,7 @@ export async function join(parts: RegistryParts, request: JoinRequest): Promise<
   const present = await parts.nodes.byPublicKey(publicKey);
   if (present !== null) {
     if (present.org === org && present.folded === node.folded) return joined(present.id);
-    throw nodeAlreadyJoined(present.name);
+    throw nodeAlreadyJoined(present.org === org ? present.name : undefined);
   }
   if ((await parts.nodeKeys.removed(publicKey)) !== null) throw nodeRemoved();
   const taken = await parts.nodes.taken(org, [node.folded, ...suggestions(name, 'node').map(foldName)]);

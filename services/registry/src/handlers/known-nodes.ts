@@ -15,6 +15,9 @@ export class KnownNodes {
   /** Least recently used first. */
   readonly #known = new Map<string, { node: NodeRow; readAtMs: number }>();
   readonly #loading = new Map<string, Promise<NodeRow | null>>();
+  /** Of each node that is being read: how often, and the number of the latest reading that has ended. */
+  readonly #reading = new Map<string, { underway: number; ended: number }>();
+  #readings = 0;
 
   constructor(options: KnownNodesOptions) {
     this.#options = options;
@@ -36,7 +39,7 @@ export class KnownNodes {
   /** As it is in the store now; what is remembered while that cannot be read. Waits for no reading that began before. */
   async fresh(id: string): Promise<NodeRow | null> {
     try {
-      return this.#remember(id, await this.#options.load(id));
+      return await this.#read(id);
     } catch (error) {
       const known = this.#known.get(id);
       if (known) return known.node;
@@ -53,12 +56,25 @@ export class KnownNodes {
   #load(id: string): Promise<NodeRow | null> {
     const underway = this.#loading.get(id);
     if (underway) return underway;
-    const loading = this.#options
-      .load(id)
-      .then((node) => this.#remember(id, node))
-      .finally(() => this.#loading.delete(id));
+    const loading = this.#read(id).finally(() => this.#loading.delete(id));
     this.#loading.set(id, loading);
     return loading;
+  }
+
+  /** What a reading that began later has found stays remembered. */
+  async #read(id: string): Promise<NodeRow | null> {
+    const number = ++this.#readings;
+    const reading = this.#reading.get(id) ?? { underway: 0, ended: 0 };
+    this.#reading.set(id, reading);
+    reading.underway++;
+    try {
+      const node = await this.#options.load(id);
+      if (number < reading.ended) return node;
+      reading.ended = number;
+      return this.#remember(id, node);
+    } finally {
+      if (--reading.underway === 0) this.#reading.delete(id);
+    }
   }
 
   #remember(id: string, node: NodeRow | null): NodeRow | null {

@@ -1,20 +1,16 @@
 /** What follows from a change of a node: its entry in the routing table, an event, and that it hears of it. */
 
-import { asFleetwireError, nowMs } from '@fleetwire/kernel';
+import { asFleetwireError } from '@fleetwire/kernel';
 import type { RoutedNode } from '../store/nodes.ts';
+import type { Announcer } from './announcer.ts';
 import type { RegistryParts } from './parts.ts';
 
-type NewsParts = Pick<RegistryParts, 'nodeRoutes' | 'announcer' | 'clock' | 'log'>;
+type NewsParts = Pick<RegistryParts, 'nodeRoutes' | 'presence' | 'log'>;
 type NodeName = Pick<RoutedNode, 'id' | 'org' | 'name'>;
-
-const MINUTE_MS = 60_000;
-const REMEMBERED_MAX = 20_000;
-/** The minute in which a state of a node was told last. */
-const toldIn = new WeakMap<object, Map<string, number>>();
 
 /** An event about a node; `mark` tells this one from others of the name. */
 export function tellOfNode(
-  parts: Pick<RegistryParts, 'announcer'>,
+  parts: { readonly announcer: Pick<Announcer, 'tell'> },
   name: string,
   node: NodeName,
   mark: string | number,
@@ -32,18 +28,9 @@ export function tellOfNode(
   });
 }
 
-/** Nodes that came or went: the table has it when this resolves; as event at most once a minute for each. */
+/** Nodes that came or went: the table has it when this resolves; as event see `PresenceNews`. */
 export async function tellPresence(parts: NewsParts, nodes: readonly RoutedNode[]): Promise<void> {
-  const minute = Math.floor(nowMs(parts.clock) / MINUTE_MS);
-  const told = toldIn.get(parts.announcer) ?? new Map<string, number>();
-  toldIn.set(parts.announcer, told);
-  for (const node of nodes) {
-    const name = node.status === 'online' ? 'node_online' : 'node_offline';
-    if (told.get(`${name} ${node.id}`) === minute) continue;
-    told.set(`${name} ${node.id}`, minute);
-    if (told.size > REMEMBERED_MAX) told.delete(told.keys().next().value!);
-    tellOfNode(parts, name, node, minute);
-  }
+  for (const node of nodes) parts.presence.tell(node);
   await Promise.all(nodes.map((node) => parts.nodeRoutes.ensure(node)));
 }
 

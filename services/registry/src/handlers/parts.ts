@@ -25,6 +25,7 @@ import type { RosterRows } from '../store/roster.ts';
 import type { Announcer } from './announcer.ts';
 import type { HubKeys } from './hub-keys.ts';
 import type { KnownNodes } from './known-nodes.ts';
+import type { PresenceNews } from './presence-news.ts';
 import type { Suspensions } from './suspensions.ts';
 
 /** Makes NATS credentials for a node; `jwt` is empty on a server without accounts. */
@@ -45,6 +46,8 @@ export interface RegistryParts {
   readonly hellos: Allowance;
   readonly hub: HubKeys;
   readonly announcer: Announcer;
+  /** Tells that nodes come and go. */
+  readonly presence: PresenceNews;
   /** Has a node send a heartbeat, since its answer has news: now, and once every replica knows. Never throws. */
   readonly nudge: (org: string, node: string, why: string) => void;
   /** Completes removals, rotations and shut-outs of an org at the broker. Can be repeated. */

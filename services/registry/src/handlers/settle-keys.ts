@@ -22,18 +22,32 @@ const PAGE = 500;
  * answer may be under way.
  */
 const SEEN_AFTER_MS = 5_000;
+const UNTELLABLE_MS = 300_000;
 
 /**
  * Completes what was begun when keys were noted: of one org, or of all. The mail of a removed node stays in the stream when
- * its consumer goes. Rejects when the servers cannot be told now; then it is due again.
+ * its consumer goes. Rejects when the servers cannot be told now; then it is due again. False: there is no way to tell them.
  */
-export async function settleKeys(parts: SettleParts, org?: string): Promise<number> {
+export async function settleKeys(parts: SettleParts, org?: string): Promise<boolean> {
   const untold = await parts.keys.untold(PAGE, org);
-  for (const each of untold) await settle(parts, each);
-  return untold.length;
+  let all = true;
+  for (const each of untold) all = (await settle(parts, each)) && all;
+  return all;
 }
 
-async function settle(parts: SettleParts, { org, keys }: Untold): Promise<void> {
+/** `settle` at every call, but seldom while there is no way to tell the servers: only a changed setup helps. */
+export function settlingSeldom(
+  settle: () => Promise<boolean>,
+  clock: Pick<Clock, 'monotonicMs'>,
+): () => Promise<void> {
+  let dueMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (clock.monotonicMs() < dueMs) return;
+    if (!(await settle())) dueMs = clock.monotonicMs() + UNTELLABLE_MS;
+  };
+}
+
+async function settle(parts: SettleParts, { org, keys }: Untold): Promise<boolean> {
   const told = await parts.revoke(
     org,
     Object.fromEntries(keys.map(({ publicKey, untilS }) => [publicKey, untilS])),
@@ -44,6 +58,7 @@ async function settle(parts: SettleParts, { org, keys }: Untold): Promise<void> 
     await parts.consumers.remove(stream, durable_name);
   }
   if (told) await parts.keys.told(keys, nowMs(parts.clock) - SEEN_AFTER_MS);
+  return told;
 }
 
 /** Tells the servers of every key again: they may have come back with an older memory. */

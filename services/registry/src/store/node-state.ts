@@ -73,9 +73,9 @@ export function nodeState(store: Store) {
       ]);
     },
 
-    /** Written when it is another one than noted, or was noted before `staleMs`. True: it was. */
+    /** Written unless one was noted after `staleMs`, whichever: many that take turns cost no more than one. True: it was. */
     contended: async (id: string, contender: string, atMs: number, staleMs: number): Promise<boolean> => {
-      const where = 'id = $1 and (contender <> $2 or contender_at_ms <= $4)';
+      const where = 'id = $1 and contender_at_ms <= $4';
       return (
         (await changed('contender = $2, contender_at_ms = $3', where, [id, contender, atMs, staleMs])) !==
         undefined

@@ -105,6 +105,10 @@ export function nodeRows(store: Store) {
         [silentSinceMs, limit],
       ),
 
+    /** Those of these that there are. */
+    routed: (ids: readonly string[]): Promise<RoutedNode[]> =>
+      store.query<RoutedNode>(`select ${ROUTED} from nodes where id = any ($1)`, [ids]),
+
     /** All nodes of all orgs in the order of their ids, `limit` after `afterId`. */
     scan: (afterId: string, limit: number): Promise<RoutedNode[]> =>
       store.query<RoutedNode>(`select ${ROUTED} from nodes where id > $1 order by id limit $2`, [

@@ -9,7 +9,7 @@ import { tellPresenceIfPossible } from '../handlers/node-news.ts';
 import { OrgClearing } from '../handlers/org-clearing.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import type { RevokeNodes } from '../handlers/revoke-nodes.ts';
-import { settleKeys, tellAllKeys } from '../handlers/settle-keys.ts';
+import { settleKeys, settlingSeldom, tellAllKeys } from '../handlers/settle-keys.ts';
 import { StaleSweep } from '../handlers/stale-sweep.ts';
 import { Upkeep } from '../handlers/upkeep.ts';
 import { UsageReport } from '../handlers/usage-report.ts';
@@ -66,6 +66,7 @@ export function upkeepOf(
   broker.onDisconnect(() => stale.forget());
   const markersUntilUs = () => clock.nowUs() - config.markers_keep_ms * 1000;
   const usage = new UsageReport({ orgs: duties.orgRows, publish: publisherOf(broker), clock });
+  const settleSeldom = settlingSeldom(() => settleKeys(settling), clock);
   // Servers that were away may come back with an older memory.
   let keysTold = false;
   const upkeep = new Upkeep({
@@ -79,7 +80,7 @@ export function upkeepOf(
     keys: async () => {
       departures.again();
       await settling.keys.retire(nowMs(clock), SWEEP_ROWS);
-      await settleKeys(settling);
+      await settleSeldom();
     },
     reconcileNodes: async (over) => {
       const { put, removed } = await reconcileNodes(parts, over);

@@ -20,6 +20,7 @@ import { NodeLoads } from '../handlers/node-loads.ts';
 import { NodeLook } from '../handlers/node-look.ts';
 import { nudge } from '../handlers/nudge.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
+import { PresenceNews } from '../handlers/presence-news.ts';
 import { Rosters } from '../handlers/rosters.ts';
 import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { Suspensions } from '../handlers/suspensions.ts';
@@ -56,13 +57,16 @@ export async function partsOf(
   const setup = { broker, store: context.store, agents, routes, lastSeen, clock, log, config: set };
   const suspensions = new Suspensions({ ...tables, orgs, sweeps: sweepRows(context.store), log });
   const lifetimeMs = set.credentials_ttl_s * 1000;
+  const publish = publisherOf(broker);
+  const announcer = new Announcer({ publish, clock, log, max: set.events_waiting_max });
   return {
     ...tables,
     suspensions,
     ...admissionOf(context),
     nodeKeys: settling.keys,
     hub: hubKeys(keysFolder({ common, keys })),
-    announcer: new Announcer({ publish: publisherOf(broker), clock, log, max: set.events_waiting_max }),
+    announcer,
+    presence: new PresenceNews({ ...tables, announcer, clock, log }),
     broker,
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),

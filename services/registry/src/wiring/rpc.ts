@@ -2,6 +2,7 @@
 
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
+import { printable } from '@fleetwire/kernel';
 import { bindService, callerOf, type RpcContext } from '@fleetwire/rpc';
 import { createChannel, deleteChannel } from '../handlers/channels/create-channel.ts';
 import { listChannelMembers, listChannels } from '../handlers/channels/list-channels.ts';
@@ -14,6 +15,7 @@ import { listNodes } from '../handlers/list-nodes.ts';
 import { adoptNode, drainNode, removeNode, requestKeyRotation } from '../handlers/node-admin.ts';
 import { openInbox } from '../handlers/open-inbox.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
+import type { Refusals } from '../handlers/refusals.ts';
 import { registerAgent } from '../handlers/register-agent.ts';
 import { renameAgent } from '../handlers/rename-agent.ts';
 import { rotateKey } from '../handlers/rotate-key.ts';
@@ -25,7 +27,16 @@ import { moveAgent } from '../moving/move-agent.ts';
 
 type Handler<Q, A> = (parts: RegistryParts, request: Q, caller: Caller) => Promise<A>;
 
-export function bindRegistry(parts: RegistryParts) {
+/** Of those who call without a token. */
+export interface Refused {
+  readonly joins: Refusals;
+  readonly hellos: Refusals;
+}
+
+const SHOWN_CHARS = 64;
+const shown = (text: string): string => printable(text.slice(0, SHOWN_CHARS));
+
+export function bindRegistry(parts: RegistryParts, { joins, hellos }: Refused) {
   /** Of whoever has a token; a node's counts as long as the node does. */
   const by =
     <Q, A>(handler: Handler<Q, A>) =>
@@ -34,9 +45,9 @@ export function bindRegistry(parts: RegistryParts) {
   return bindService(
     RegistryServiceDefinition,
     {
-      join: (request) => join(parts, request),
+      join: (request) => joins.counting({ node: shown(request.nodeName) }, join(parts, request)),
       challenge: async (request) => challenge(parts, request),
-      hello: (request) => hello(parts, request),
+      hello: (request) => hellos.counting({ node: shown(request.node) }, hello(parts, request)),
       openInbox: by((all, _request, caller) => openInbox(all, caller)),
       registerAgent: by(registerAgent),
       deregisterAgent: by(deregisterAgent),

@@ -43,6 +43,17 @@ export const agentMoved = (nodeName: string): FleetwireError =>
     details: { node_name: nodeName },
   });
 
+export const agentAssigned = (name: string): FleetwireError =>
+  new FleetwireError(
+    'failed_precondition',
+    'AGENT_ASSIGNED',
+    `agent "${printable(name)}" is assigned to a workspace by its name`,
+    {
+      help: `Have an admin of the org end that with \`fleetwire workspace unassign ${printable(name)}\` first.`,
+      details: { agent: name },
+    },
+  );
+
 export const agentRemoved = (): FleetwireError =>
   new FleetwireError('failed_precondition', 'AGENT_REMOVED', 'an admin of the org has removed this agent', {
     help: 'Forget it here; register it anew to have another one of that name.',

@@ -4,7 +4,10 @@ import { parseRouteKey, routeKey } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { NodeRoute } from '@fleetwire/gen/message';
 import { slices } from '@fleetwire/kernel';
+import type { PresentEntry } from '../domain/route-diff.ts';
+import type { EpochRows } from '../store/epochs.ts';
 import type { NodeRows, RoutedNode } from '../store/nodes.ts';
+import { raiseEpochs } from './reconcile.ts';
 import type { RouteTable } from './route-table.ts';
 
 const PAGE = 1000;
@@ -49,6 +52,7 @@ export interface NodeReconcileParts {
   readonly nodes: Pick<NodeRows, 'scan' | 'present'>;
   readonly nodeRoutes: Pick<NodeRoutes, 'ensure' | 'remove'>;
   readonly routes: Pick<RouteTable, 'readAll'>;
+  readonly epochs: EpochRows;
 }
 
 /**
@@ -56,14 +60,15 @@ export interface NodeReconcileParts {
  * nor do nodes that come and go meanwhile.
  */
 export async function reconcileNodes(
-  { nodes, nodeRoutes, routes }: NodeReconcileParts,
+  { nodes, nodeRoutes, routes, epochs }: NodeReconcileParts,
   over: AbortSignal,
 ): Promise<{ put: number; removed: number }> {
   const wrong: RoutedNode[] = [];
   const { entries: present } = await routes.readAll(over);
+  await raiseEpochs(epochs, present);
   for (let after = ''; ; ) {
     const page = await nodes.scan(after, PAGE);
-    for (const row of page) {
+    for (const row of await caughtUp(epochs, page, present)) {
       const key = routeKey(row.org, row.id);
       const entry = present.get(key);
       present.delete(key);
@@ -77,6 +82,18 @@ export async function reconcileNodes(
   // What was removed while we wrote must not come back by us.
   const suspect = [...present.keys(), ...wrong.map(({ org, id }) => routeKey(org, id))];
   return { put: wrong.length, removed: await removeGoneNodes({ nodes, nodeRoutes }, suspect) };
+}
+
+/** Rows were read after the table: one that is behind it nevertheless comes from a backup, and gets a new epoch. */
+async function caughtUp(
+  epochs: EpochRows,
+  page: readonly RoutedNode[],
+  present: ReadonlyMap<string, PresentEntry>,
+): Promise<readonly RoutedNode[]> {
+  const behind = page.filter((row) => (present.get(routeKey(row.org, row.id))?.epoch ?? 0) > row.epoch);
+  if (behind.length === 0) return page;
+  const renewed = await epochs.renew('node', behind);
+  return page.map((row) => ({ ...row, epoch: renewed.get(row.id) ?? row.epoch }));
 }
 
 const isWrong = (there: NodeRoute | undefined, row: RoutedNode): boolean =>

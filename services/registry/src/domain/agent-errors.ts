@@ -76,6 +76,12 @@ export const channelsFull = (max: number): FleetwireError =>
     help: 'Delete what is not needed, or have the limit raised.',
   });
 
+export const channelsOfNodeFull = (max: number): FleetwireError =>
+  new FleetwireError('resource_exhausted', 'CHANNEL_LIMIT', `this node has made ${max} channels`, {
+    help: 'Delete those that are not needed, or have a person make it with `fleetwire channel create`.',
+    details: { max: String(max) },
+  });
+
 export const channelFull = (max: number): FleetwireError =>
   new FleetwireError('resource_exhausted', 'MEMBER_LIMIT', `it would have more than ${max} members`, {
     help: 'Use more than one channel.',

@@ -195,6 +195,18 @@ describe('directory', () => {
     assert.equal(names()[0], 'renamed');
   });
 
+  it('has room in a full answer, whatever there was before', async () => {
+    directory = make(3);
+    for (let n = 0; n < 3; n++) hub.change(n, `agent-${n}`);
+    await directory.told(hub.revision);
+    for (let n = 0; n < 3; n++) hub.change(n, undefined);
+    for (let n = 6; n < 9; n++) hub.change(n, `agent-${n}`);
+    test.clock.ahead += HOUR * 1000 + 1;
+    await directory.told(hub.revision);
+    assert.equal(hub.requests.at(-1)!.revision, 0);
+    assert.deepEqual(names(), expected());
+  });
+
   it('drops what only an answer that was cut short still had', async () => {
     for (let n = 0; n < 5; n++) hub.change(n, `agent-${n}`);
     await directory.told(hub.revision);

@@ -28,6 +28,7 @@ export const registrySection = defineSection('registry', {
     'Silence of a node after which its agents are removed and their names are free',
   ),
   channels_max: whole(1, 1_000_000, 1000).describe('Channels and groups of one org'),
+  channels_per_node_max: whole(1, 1_000_000, 100).describe('Channels that one node has made'),
   rows_remembered_max: whole(0, 10_000_000, 200_000).describe('Agents that are looked up without PostgreSQL'),
   sync_page: whole(1, 10_000, 2000).describe('Entries in one answer of Sync; fewer when they are large'),
   sync_changes_max: whole(1, 10_000_000, 20_000).describe(

@@ -22,6 +22,8 @@ import {
 
 const sorted = (ids: Iterable<string>) => [...ids].toSorted((a, b) => (a < b ? -1 : 1));
 
+const BOUNDS = { channels_max: 12, channels_per_node_max: 2 };
+
 describe('channels and groups', function () {
   this.timeout(90_000);
   let world: RegistryWorld;
@@ -34,7 +36,7 @@ describe('channels and groups', function () {
   let members: (channel: string) => Promise<readonly string[] | undefined>;
   before(async () => {
     world = await startRegistryWorld();
-    [one, two] = await Promise.all([world.start({ channels_max: 12 }), world.start({ channels_max: 12 })]);
+    [one, two] = await Promise.all([world.start(BOUNDS), world.start(BOUNDS)]);
     [laptop, desk] = await Promise.all([world.node(one, 'laptop'), world.node(two, 'desk')]);
     sender = await world.asUser(one, ['send']);
     admin = await world.asUser(two, ['admin']);
@@ -177,6 +179,13 @@ describe('channels and groups', function () {
     await store.query(`delete from agents where id like 'a\\_%' and name like 'filler-%'`);
     await eventually(async () => assert.deepEqual(await members(channel!.id), [last.id]) ?? true);
     await store.close();
+    const wild = await world.node(one, 'wild');
+    for (const name of ['wild-1', 'wild-2', 'wild-2'])
+      assert.equal(await reasonOf(wild.client.createChannel({ name })), 'none');
+    const beyond = await errorOf(wild.client.createChannel({ name: 'wild-3' }));
+    assert.deepEqual([beyond?.reason, beyond?.details['max']], ['CHANNEL_LIMIT', '2']);
+    assert.equal(await reasonOf(wild.client.createChannel({ name: 'bounds' })), 'none', 'it is there');
+    for (const name of ['wild-1', 'wild-2']) await admin.deleteChannel({ channel: `#${name}` });
     let reason = 'none';
     for (let i = 0; reason === 'none' && i < 20; i++)
       reason = await reasonOf(admin.createChannel({ name: `fill-${i}` }));

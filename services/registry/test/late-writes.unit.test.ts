@@ -1,5 +1,5 @@
 /**
- * Goal: whoever writes the entry of an agent after it was removed leaves none behind; what PostgreSQL has can always be
+ * Goal: whoever writes the entry of an agent or node after it was removed leaves none behind; what PostgreSQL has can always be
  * written. Method: a bucket in memory that remembers removals as NATS does.
  */
 
@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import type { Bucket } from '@fleetwire/broker';
 import { FleetwireError } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
+import { NodeRoutes } from '../src/routing/node-routes.ts';
 import { RouteTable } from '../src/routing/route-table.ts';
 
 const KEY = 'o_1.a_0000000000000001';
@@ -42,7 +43,7 @@ describe('an entry that is written late', () => {
       if (!present) for (const key of keys) await table.removeKey(key);
     };
     const table: RouteTable = new RouteTable({ bucket: memory.bucket, removeGone });
-    return { table, ...memory };
+    return { table, ...memory, get: (key: string) => memory.bucket.get(key) };
   };
 
   for (const fresh of [true, false]) {
@@ -53,6 +54,18 @@ describe('an entry that is written late', () => {
       assert.equal(has(), false);
     });
   }
+
+  it('does not stay when its node was removed while it was being written', async () => {
+    const node = { id: 'n_1', org: 'o_1', name: 'n', shard: 0, status: 'online', draining: false, epoch: 1 };
+    const { table, size, get } = tableOf(false);
+    const nodes = new NodeRoutes(table);
+    await nodes.ensure(node);
+    const late = nodes.ensure({ ...node, epoch: 2 });
+    await nodes.remove('o_1', 'n_1');
+    await late;
+    await nodes.ensure({ ...node, epoch: 3 });
+    assert.deepEqual([size(), await get('o_1.n_1')], [1, undefined]);
+  });
 
   it('stays when PostgreSQL has the agent again', async () => {
     const { table, has } = tableOf(true);

@@ -159,6 +159,33 @@ describe('lifetimes of names', function () {
     assert.equal(back.outcomes[0]!.reason, 'NAME_TAKEN');
   });
 
+  it('a name that is assigned to a workspace is neither shed nor taken by renaming', async () => {
+    const org = world.freshOrg();
+    const place = { workspace: 'w_1', repo: '', user: 'u_1', suspended: false };
+    await world.publish({ org, version: 1, assignments: [{ ...place, agent: 'watched' }] });
+    const node = await world.node(one, 'office', org);
+    const watched = await register(node, 'Watched');
+    const free = await register(node, 'free-one');
+    const person = await world.asUser(two, ['admin'], org);
+    const taking = () => reasonOf(person.renameAgent({ agent: 'free-one', name: 'watched' }));
+    await eventually(async () => (await taking()) === 'AGENT_ASSIGNED');
+    const shed = await errorOf(node.client.renameAgent({ agent: watched.id, name: 'unwatched' }));
+    assert.equal(shed?.reason, 'AGENT_ASSIGNED');
+    assert.match(shed?.help ?? '', /workspace unassign Watched/);
+    assert.equal(
+      await reasonOf(node.client.renameAgent({ agent: free.id, name: 'WATCHED' })),
+      'AGENT_ASSIGNED',
+    );
+    assert.equal(
+      (await node.client.renameAgent({ agent: watched.id, name: 'WATCHED' })).agent!.name,
+      'WATCHED',
+    );
+    assert.equal((await node.client.renameAgent({ agent: free.id, name: 'freer' })).agent!.name, 'freer');
+    await world.publish({ org, version: 2, assignments: [] });
+    const freed = () => reasonOf(node.client.renameAgent({ agent: watched.id, name: 'unwatched' }));
+    await eventually(async () => (await freed()) === 'none');
+  });
+
   it('agents of a suspended workspace say so, and work again when it does', async () => {
     const org = world.freshOrg();
     const assigned = (suspended: boolean) => [

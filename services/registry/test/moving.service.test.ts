@@ -163,7 +163,7 @@ describe('moving agents', function () {
     assert.equal(await reasonOf(from.client.moveAgent({ agent: agent.id, toNode: to.id })), 'SCOPE_MISSING');
     const foreign = await node({ org: world.orgs[1] });
     assert.equal(await ask(foreign.id), 'NODE_UNKNOWN');
-    assert.equal(await ask('nowhere'), 'UNKNOWN_NODE');
+    assert.equal(await ask('nowhere'), 'NODE_UNKNOWN');
     assert.equal(await ask((await node({ protocol: 1 })).id), 'NODE_TOO_OLD');
     const gone = await node();
     await away(gone);

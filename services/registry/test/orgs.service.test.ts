@@ -100,7 +100,7 @@ describe('the registry and the state of orgs', function () {
     assert.deepEqual(told.revocations.slice(0, 1), revocations);
   });
 
-  it('accepts no agent of a suspended workspace', async () => {
+  it('accepts no new agent of a suspended workspace, and keeps those there are', async () => {
     const [org] = world.orgs;
     const node = await world.node(one, 'worker');
     const assigned = { agent: 'sleeper', workspace: 'w_1', repo: '', user: 'u_1', suspended: true };
@@ -109,6 +109,15 @@ describe('the registry and the state of orgs', function () {
     assert.equal(await register(node, 'other'), undefined);
     await publish(org, { assignments: [{ ...assigned, suspended: false }] });
     assert.equal(await register(node, 'sleeper'), undefined);
+    await publish(org, { assignments: [assigned] });
+    assert.equal(await register(node, 'sleeper'), undefined);
+    const stranger = await world.node(one, 'no-worker');
+    assert.equal((await register(stranger, 'sleeper'))?.reason, 'NAME_TAKEN');
+    const status = async () => (await node.client.lookupAgent({ name: 'sleeper' })).agent!.status;
+    await eventually(async () => (await status()) === 'suspended');
+    const { agent } = await node.client.registerAgent({ name: 'sleeper', adapter: 'stream' });
+    assert.equal(agent!.status, 'suspended');
+    await publish(org, { assignments: [] });
   });
 
   describe('whose plan has limits', () => {

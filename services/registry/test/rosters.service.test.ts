@@ -107,6 +107,18 @@ describe('rosters', function () {
     assert.deepEqual([route.visibility, route.group, route.epoch], [2, 'Reviewers', now!.agent!.epoch]);
   });
 
+  it('that name one agent by its id and again by its name are answered for it once, also in another batch', async () => {
+    const node = await fresh();
+    const [made, other] = (await told(node, [item('once'), item('second')])).outcomes;
+    const more = Array.from({ length: 600 }, (_, i) => item(`filler-${i}`));
+    const list = [item('changed', { id: made!.agent!.id }), item('once'), item('second'), ...more];
+    const again = await told(node, [...list, item('renamed', { id: other!.agent!.id })]);
+    const reasons = again.outcomes.map(({ reason }) => reason);
+    assert.deepEqual([...reasons.slice(0, 3), reasons.at(-1)], ['', 'LISTED_TWICE', '', 'LISTED_TWICE']);
+    assert.equal(again.outcomes[0]!.agent!.id, made!.agent!.id);
+    assert.equal((await idsOf(node)).length, 602);
+  });
+
   it('that lie get nothing of another node, nor of another org', async () => {
     const [victim, liar, stranger] = [await fresh(), await fresh(), await fresh(world.orgs[1])];
     const owned = (await told(victim, [item('mine'), item('also-mine')])).outcomes.map(({ agent }) => agent!);

@@ -72,8 +72,10 @@ function fabric(
     },
     channels: {
       scan: scanning(channels),
+      withMembers: async (ids: readonly string[]) => channels.filter(({ id }) => ids.includes(id)),
       presentIds: async (ids: readonly string[]) => channels.filter(({ id }) => ids.includes(id)),
     },
+    epochs: { raise: async () => false, renew: async () => new Map<string, number>() },
     routes: {
       readAll: async () => {
         between();
@@ -119,12 +121,14 @@ describe('the difference of two routing tables', () => {
         ['e', entry(1, 'e')],
       ],
       remove: ['d'],
+      behind: [],
     });
   });
 
   it('leaves a later epoch alone', () => {
     const wanted = new Map([['b', entry(5, 'b')]]);
-    assert.deepEqual(diffRoutes(wanted, new Map([['b', present(6, 'later')]])).put, []);
+    const { put, behind } = diffRoutes(wanted, new Map([['b', present(6, 'later')]]));
+    assert.deepEqual([put, behind], [[], ['b']]);
   });
 });
 

@@ -17,7 +17,7 @@ export interface DirectoryParts {
   readonly door: Pick<RegistryDoor, 'sync'>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Entries that are kept; what is beyond is left out. */
+  /** Entries that are kept, twice as many while all is told anew; what is beyond is left out. */
   readonly entriesMax: number;
   /** How long after the hub's last word it is of use. */
   readonly freshMs: number;
@@ -149,12 +149,13 @@ export class Directory {
     const asOfMs = this.#nowMs();
     let pageToken = '';
     let generation = this.#state.generation;
+    let taken = 0;
     for (let page = 0; page < PAGES_MAX; page++) {
       const answer = await door.sync({ revision, pageToken });
       if (page === 0 && answer.full) generation = this.#attempt = Math.max(this.#attempt + 1, asOfMs);
       const last = answer.nextPageToken === '';
       await turns.run(() => {
-        this.#take(answer, generation);
+        taken = this.#take(answer, generation, taken);
         if (!last) return;
         if (generation !== this.#state.generation) this.#parts.table.removeBefore(generation);
         const fullAtMs = generation === this.#state.generation ? this.#state.fullAtMs : asOfMs;
@@ -168,16 +169,27 @@ export class Directory {
     throw new FleetwireError('internal', 'REGISTRY_ANSWER', 'the answer has no end');
   }
 
-  /** Inside a turn. */
-  #take(answer: SyncResponse, generation: number): void {
+  /**
+   * Inside a turn. Of a full answer its own entries count, since what was there before goes at its end; `taken`: of the
+   * pages before. Gives how many there are now.
+   */
+  #take(answer: SyncResponse, generation: number, taken: number): number {
     const { table, entriesMax, log } = this.#parts;
     for (const id of answer.removed) table.remove(id);
     let left = 0;
+    let now = taken;
     for (const entry of entriesOf(answer)) {
-      if (table.size < entriesMax || table.has(entry.id)) table.put(entry, generation);
+      const known = table.has(entry.id);
+      // Answers that were cut short may have left others behind.
+      const room = answer.full
+        ? now < entriesMax && (known || table.size < 2 * entriesMax)
+        : known || table.size < entriesMax;
+      if (room) table.put(entry, generation);
+      if (room) now++;
       else left++;
     }
     if (left > 0) log.warn({ left, entriesMax }, 'the org is larger than the directory of this node may be');
+    return now;
   }
 
   #write(): void {

@@ -43,6 +43,17 @@ export const agentMoved = (nodeName: string): FleetwireError =>
     details: { node_name: nodeName },
   });
 
+export const agentAssigned = (name: string): FleetwireError =>
+  new FleetwireError(
+    'failed_precondition',
+    'AGENT_ASSIGNED',
+    `agent "${printable(name)}" is assigned to a workspace by its name`,
+    {
+      help: `Have an admin of the org end that with \`fleetwire workspace unassign ${printable(name)}\` first.`,
+      details: { agent: name },
+    },
+  );
+
 export const agentRemoved = (): FleetwireError =>
   new FleetwireError('failed_precondition', 'AGENT_REMOVED', 'an admin of the org has removed this agent', {
     help: 'Forget it here; register it anew to have another one of that name.',
@@ -63,6 +74,12 @@ export const channelUnknown = (named: string): FleetwireError =>
 export const channelsFull = (max: number): FleetwireError =>
   new FleetwireError('resource_exhausted', 'CHANNEL_LIMIT', `the org has ${max} channels and groups`, {
     help: 'Delete what is not needed, or have the limit raised.',
+  });
+
+export const channelsOfNodeFull = (max: number): FleetwireError =>
+  new FleetwireError('resource_exhausted', 'CHANNEL_LIMIT', `this node has made ${max} channels`, {
+    help: 'Delete those that are not needed, or have a person make it with `fleetwire channel create`.',
+    details: { max: String(max) },
   });
 
 export const channelFull = (max: number): FleetwireError =>

@@ -17,24 +17,28 @@ export interface RouteDiff {
   /** Missing or different. */
   readonly put: readonly (readonly [key: string, entry: WantedEntry])[];
   readonly remove: readonly string[];
+  /** Those of an earlier epoch than what is there. */
+  readonly behind: readonly string[];
 }
 
 /**
  * `wanted` was read before `present`: an entry with a later epoch than the one wanted was written in between and
- * stays, and what is to be removed must be looked up once more before it is.
+ * stays, unless its row has the epoch wanted still; what is to be removed must be looked up once more before it is.
  */
 export function diffRoutes(
   wanted: ReadonlyMap<string, WantedEntry>,
   present: ReadonlyMap<string, PresentEntry>,
 ): RouteDiff {
   const put: (readonly [string, WantedEntry])[] = [];
+  const behind: string[] = [];
   for (const [key, entry] of wanted) {
     const there = present.get(key);
     if (there === undefined || isOutdated(there, entry)) put.push([key, entry]);
+    else if (there.epoch > entry.epoch) behind.push(key);
   }
   const remove: string[] = [];
   for (const key of present.keys()) if (!wanted.has(key)) remove.push(key);
-  return { put, remove };
+  return { put, remove, behind };
 }
 
 /** `wanted` is to be written over `there`. */

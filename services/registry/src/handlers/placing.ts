@@ -33,7 +33,10 @@ export type PlacingParts = Pick<
 /** A holder may vanish between the insert that it refuses and the look at who it is. */
 const TRIES = 3;
 
-/** Idempotent for the holder. Throws NAME_TAKEN, NODE_DRAINING, AGENT_LIMIT, PLAN_LIMIT, NODE_UNKNOWN, NAME_IN_MOTION. */
+/**
+ * Idempotent for the holder, also while its workspace is suspended. Throws NAME_TAKEN, WORKSPACE_SUSPENDED, NODE_DRAINING,
+ * AGENT_LIMIT, PLAN_LIMIT, NODE_UNKNOWN, NAME_IN_MOTION.
+ */
 export async function place(
   parts: PlacingParts,
   node: NodeRow,
@@ -45,6 +48,8 @@ export async function place(
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const holder = await parts.agents.byName(node.org, folded);
     if (holder?.node === node.id) return { agent: await refreshed(parts, holder, wanted), fresh: false };
+    const refused = parts.orgs.get(node.org)?.acceptsAgent(wanted.name);
+    if (refused !== undefined && (holder === undefined || takingOver)) throw refused;
     if (holder !== undefined) {
       const taken = takingOver ? await takeOver(parts, holder, node.id, wanted.adapter) : undefined;
       if (taken === undefined) throw await takenBy(parts, wanted.name, holder, node);

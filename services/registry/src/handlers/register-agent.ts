@@ -21,14 +21,13 @@ export async function registerAgent(
   checkName(name, 'agent');
   checkAdapter(adapter);
   const profile = request.profile && readProfile(request.profile);
-  const refused = requireOpen(parts.orgs, org)?.acceptsAgent(name);
-  if (refused !== undefined) throw refused;
+  requireOpen(parts.orgs, org);
   const node = await parts.nodes.byId(nodeId);
   if (node === null || node.org !== org) throw nodeUnknown();
   const { agent, fresh } = await place(parts, node, { name, adapter, profile }, request.takeOver);
   await parts.routes.ensure(agent, fresh);
+  if (!agent.suspended) parts.suspensions.registered(org, [agent.name]);
   if (fresh) {
-    parts.suspensions.registered(org, [agent.name]);
     const details = { name: agent.name, node: node.id, node_name: node.name };
     parts.announcer.tell({
       org,

@@ -1,9 +1,11 @@
 /** RenameAgent: another name for the same agent; whoever had mail under way to it still reaches it. */
 
+import type { OrgAccess } from '@fleetwire/access';
 import type { RenameAgentRequest, RenameAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { checkName, FleetwireError, foldName } from '@fleetwire/kernel';
 import { requireActing } from '../domain/agent-callers.ts';
+import { agentAssigned } from '../domain/agent-errors.ts';
 import { agentUnknown, notTheOwner } from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
 import { named } from './deregister-agent.ts';
@@ -14,7 +16,7 @@ import { takenBy } from './placing.ts';
 /** The name may be taken and freed, or the agent moved, between two looks. */
 const TRIES = 3;
 
-/** Idempotent. Throws NAME_TAKEN, UNKNOWN_AGENT, NOT_THE_OWNER, INVALID_NAME, WORKSPACE_SUSPENDED. */
+/** Idempotent. Throws NAME_TAKEN, UNKNOWN_AGENT, NOT_THE_OWNER, INVALID_NAME, WORKSPACE_SUSPENDED, AGENT_ASSIGNED. */
 export async function renameAgent(
   parts: RegistryParts,
   request: RenameAgentRequest,
@@ -32,6 +34,7 @@ export async function renameAgent(
     // Neither a way into a suspended workspace nor out of it.
     const refused = access?.acceptsAgent(name) ?? access?.acceptsAgent(agent.name);
     if (refused !== undefined) throw refused;
+    if (agent.folded !== folded) refuseAssigned(access, [agent.name, name]);
     const renamed =
       agent.name === name || (await parts.agents.rename(org, agent.id, agent.node, { name, folded }));
     if (renamed === 'gone') continue;
@@ -54,4 +57,10 @@ export async function renameAgent(
   throw new FleetwireError('aborted', 'NAME_IN_MOTION', `"${name}" is being registered and removed`, {
     retryAfterMs: 100,
   });
+}
+
+/** Assignments go by name: workspace, person and policies would be left behind, or those of another be had. */
+function refuseAssigned(access: OrgAccess | undefined, names: readonly string[]): void {
+  const assigned = names.find((name) => access?.assignmentOf(name) !== undefined);
+  if (assigned !== undefined) throw agentAssigned(assigned);
 }

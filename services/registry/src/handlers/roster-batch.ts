@@ -3,7 +3,7 @@
 import type { OrgAccess } from '@fleetwire/access';
 import type { RosterOutcome } from '@fleetwire/gen/registry';
 import { type FleetwireError, foldName, newId } from '@fleetwire/kernel';
-import { agentMoved, agentRemoved, nameTaken } from '../domain/agent-errors.ts';
+import { agentMoved, agentRemoved, nameTaken, nameTwice } from '../domain/agent-errors.ts';
 import type { RosterItem } from '../domain/roster.ts';
 import { suggestions } from '../domain/suggest.ts';
 import type { Refreshed } from '../store/agent-writes.ts';
@@ -18,16 +18,21 @@ const SUGGESTIONS = 10;
 
 type Answer = PlacedAgent | FleetwireError;
 
-/** In the order of the batch. Routes are there when it resolves. */
+/**
+ * In the order of the batch. Routes are there when it resolves. `listed`: the agents that batches before have named; those of
+ * this one are added.
+ */
 export async function placeBatch(
   parts: RegistryParts,
   node: NodeRow,
   batch: readonly RosterItem[],
   access: OrgAccess | undefined,
+  listed: Set<string>,
 ): Promise<RosterOutcome[]> {
   const answers = new Map<RosterItem, Answer>();
   const taken = new Map<RosterItem, PlacedAgent>();
   const { known, fresh } = await sorted(parts, node, batch, access, answers, taken);
+  refuseSecond(known, listed, answers);
   await refreshKnown(parts, node, known, answers);
   const registered = await registerFresh(parts, node, fresh, answers, taken);
   await refuseTaken(parts, node, taken, answers);
@@ -74,6 +79,20 @@ async function sorted(
     else taken.set(item, row);
   }
   return { known, fresh };
+}
+
+/** One agent by its id and again by its name. */
+function refuseSecond(
+  known: Map<RosterItem, PlacedAgent>,
+  listed: Set<string>,
+  answers: Map<RosterItem, Answer>,
+): void {
+  for (const [item, { id }] of known) {
+    if (listed.has(id)) {
+      known.delete(item);
+      answers.set(item, nameTwice(item.name));
+    } else listed.add(id);
+  }
 }
 
 async function refreshKnown(

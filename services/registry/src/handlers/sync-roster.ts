@@ -34,9 +34,10 @@ export async function syncRoster(
   const epoch = await parts.roster.epochNow();
   const items = readRoster(request.agents);
   const outcomes: RosterOutcome[] = [];
+  const listed = new Set<string>();
   for (let from = 0; from < items.length; from += BATCH) {
     const batch = items.slice(from, from + BATCH);
-    outcomes.push(...(await placeBatch(parts, node, batch, access)));
+    outcomes.push(...(await placeBatch(parts, node, batch, access, listed)));
     await parts.announcer.room();
   }
   await removeMissing(parts, node, items, outcomes, epoch);

@@ -2,11 +2,13 @@
 
 import type { MoveAgentRequest, MoveAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { FleetwireError, foldName, isId, isName, nowMs, printable } from '@fleetwire/kernel';
-import { agentUnknown, limitReached, nodeUnknown } from '../domain/errors.ts';
+import { FleetwireError, foldName, isId, isName, nowMs } from '@fleetwire/kernel';
+import { requireAdmin } from '../domain/callers.ts';
+import { agentUnknown, limitReached, nodeNotFound } from '../domain/errors.ts';
 import { isOnline, MOVING_PROTOCOL, mayTakeOver, moveUnderWay } from '../domain/moving.ts';
 import { requireOpen } from '../domain/orgs.ts';
 import { shownAgent } from '../handlers/find-agents.ts';
+import { namedNode } from '../handlers/node-admin.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { Party } from '../store/moves.ts';
@@ -20,10 +22,12 @@ export async function moveAgent(
   request: MoveAgentRequest,
   caller: Caller,
 ): Promise<MoveAgentResponse> {
-  const org = adminsOrg(caller);
+  const { org } = requireAdmin(caller);
   requireOpen(parts.orgs, org);
   const agent = await agentNamed(parts, org, request.agent);
-  const to = await nodeNamed(parts, org, request.toNode);
+  const { id: toNode } = await namedNode(parts, org, request.toNode);
+  const to = await parts.moving.moves.party(toNode);
+  if (to === undefined) throw nodeNotFound(request.toNode, []);
   if (agent.node === to.id) return { agent: shownAgent(parts, agent) };
   checkTarget(parts, to);
   const from = await parts.moving.moves.party(agent.node);
@@ -71,14 +75,6 @@ async function move(
   return placed;
 }
 
-function adminsOrg(caller: Caller): string {
-  if (caller.kind === 'user' && caller.scopes.includes('admin')) return caller.org;
-  throw new FleetwireError('permission_denied', 'SCOPE_MISSING', 'moving agents needs the scope admin', {
-    help: 'Use an API key that has it; an admin can make one.',
-    details: { needed: 'admin', present: caller.scopes.join(',') },
-  });
-}
-
 async function agentNamed(parts: RegistryParts, org: string, named: string): Promise<PlacedAgent> {
   const found = isId('agent', named)
     ? await parts.agents.byId(org, named)
@@ -87,16 +83,6 @@ async function agentNamed(parts: RegistryParts, org: string, named: string): Pro
       : undefined;
   if (found === undefined) throw agentUnknown(named, []);
   return found;
-}
-
-async function nodeNamed(parts: RegistryParts, org: string, named: string): Promise<Party> {
-  const { moves } = parts.moving;
-  const found = isId('node', named) ? await moves.party(named) : await moves.partyNamed(org, foldName(named));
-  if (found !== undefined && found.org === org) return found;
-  if (isId('node', named)) throw nodeUnknown();
-  throw new FleetwireError('not_found', 'UNKNOWN_NODE', `your org has no node "${printable(named)}"`, {
-    help: 'See `fleetwire node list`.',
-  });
 }
 
 function checkTarget(parts: RegistryParts, to: Party): void {

@@ -1,22 +1,23 @@
 /** The nodes in the routing table: one entry each, with whether it is there, whether it takes agents, and how busy it is. */
 
-import type { Bucket, WatchEntry } from '@fleetwire/broker';
 import { parseRouteKey, routeKey } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { NodeRoute } from '@fleetwire/gen/message';
-import { FleetwireError, slices } from '@fleetwire/kernel';
+import { slices } from '@fleetwire/kernel';
+import type { PresentEntry } from '../domain/route-diff.ts';
+import type { EpochRows } from '../store/epochs.ts';
 import type { NodeRows, RoutedNode } from '../store/nodes.ts';
+import { raiseEpochs } from './reconcile.ts';
+import type { RouteTable } from './route-table.ts';
 
-const TRIES = 8;
-const RACES = ['KEY_EXISTS', 'REVISION_CONFLICT', 'PUBLISH_IN_DOUBT'];
 const PAGE = 1000;
 const AT_ONCE = 16;
 
 export class NodeRoutes {
-  readonly #bucket: Bucket;
+  readonly #table: Pick<RouteTable, 'change' | 'remove'>;
 
-  constructor(bucket: Bucket) {
-    this.#bucket = bucket;
+  constructor(table: Pick<RouteTable, 'change' | 'remove'>) {
+    this.#table = table;
   }
 
   /** Resolves when the table has this state of the node, or a later one. The load stays. */
@@ -34,57 +35,24 @@ export class NodeRoutes {
     );
   }
 
-  /** Idempotent. */
-  async remove(org: string, node: string): Promise<void> {
-    const key = routeKey(org, node);
-    if (await this.#bucket.get(key)) await this.#bucket.delete(key);
+  /** Only of what is gone from PostgreSQL. Whoever is about to write it will see that it was removed. */
+  remove(org: string, node: string): Promise<void> {
+    return this.#table.remove(org, node);
   }
 
-  /** All entries of nodes there are at this moment, undefined those that cannot be read; rejects when `over` aborts first. */
-  async readAll(over: AbortSignal): Promise<Map<string, NodeRoute | undefined>> {
-    const found = new Map<string, NodeRoute | undefined>();
-    const read = Promise.withResolvers<void>();
-    const giveUp = () => read.reject(over.reason);
-    const onEntry = ({ key, value }: WatchEntry) => {
-      if (parseRouteKey(key)?.kind !== 'node') return;
-      if (value === undefined) found.delete(key);
-      else found.set(key, decoded(value));
-    };
-    over.throwIfAborted();
-    over.addEventListener('abort', giveUp);
-    const watch = await this.#bucket.watch(onEntry, read.resolve, { onClosed: read.reject });
-    try {
-      await read.promise;
-    } finally {
-      over.removeEventListener('abort', giveUp);
-      watch.stop();
-    }
-    return found;
-  }
-
-  async #change(key: string, change: (there: NodeRoute | undefined) => NodeRoute | undefined): Promise<void> {
-    for (let attempt = 0; attempt < TRIES; attempt++) {
-      const entry = await this.#bucket.get(key);
-      const route = change(entry && decoded(entry.value));
-      if (route === undefined) return;
-      try {
-        const bytes = encode(NodeRoute, route);
-        if (entry) await this.#bucket.update(key, bytes, entry.revision);
-        else await this.#bucket.create(key, bytes);
-        return;
-      } catch (error) {
-        if (!(error instanceof FleetwireError && RACES.includes(error.reason))) throw error;
-      }
-    }
-    throw new FleetwireError('aborted', 'ROUTE_CONTENDED', 'the route is being written by others', {
-      retryAfterMs: 100,
+  #change(key: string, change: (there: NodeRoute | undefined) => NodeRoute | undefined): Promise<void> {
+    return this.#table.change(key, (bytes) => {
+      const route = change(bytes && decoded(bytes));
+      return route && encode(NodeRoute, route);
     });
   }
 }
 
 export interface NodeReconcileParts {
   readonly nodes: Pick<NodeRows, 'scan' | 'present'>;
-  readonly nodeRoutes: Pick<NodeRoutes, 'ensure' | 'remove' | 'readAll'>;
+  readonly nodeRoutes: Pick<NodeRoutes, 'ensure' | 'remove'>;
+  readonly routes: Pick<RouteTable, 'readAll'>;
+  readonly epochs: EpochRows;
 }
 
 /**
@@ -92,22 +60,22 @@ export interface NodeReconcileParts {
  * nor do nodes that come and go meanwhile.
  */
 export async function reconcileNodes(
-  { nodes, nodeRoutes }: NodeReconcileParts,
+  { nodes, nodeRoutes, routes, epochs }: NodeReconcileParts,
   over: AbortSignal,
 ): Promise<{ put: number; removed: number }> {
   const wrong: RoutedNode[] = [];
-  const present = await nodeRoutes.readAll(over);
+  const { entries: present } = await routes.readAll(over);
+  await raiseEpochs(epochs, present);
   for (let after = ''; ; ) {
-    const rows = await nodes.scan(after, PAGE);
-    for (const row of rows) {
+    const page = await nodes.scan(after, PAGE);
+    for (const row of await caughtUp(epochs, page, present)) {
       const key = routeKey(row.org, row.id);
-      const there = present.get(key);
+      const entry = present.get(key);
       present.delete(key);
-      if (there === undefined || (there.epoch <= row.epoch && !sameNode(there, routeOfNode(row, there.load))))
-        wrong.push(row);
+      if (isWrong(entry && decoded(entry.bytes), row)) wrong.push(row);
     }
-    if (rows.length < PAGE || over.aborted) break;
-    after = rows.at(-1)!.id;
+    if (page.length < PAGE || over.aborted) break;
+    after = page.at(-1)!.id;
   }
   if (over.aborted) return { put: 0, removed: 0 };
   for (const some of slices(wrong, AT_ONCE)) await Promise.all(some.map((row) => nodeRoutes.ensure(row)));
@@ -115,6 +83,21 @@ export async function reconcileNodes(
   const suspect = [...present.keys(), ...wrong.map(({ org, id }) => routeKey(org, id))];
   return { put: wrong.length, removed: await removeGoneNodes({ nodes, nodeRoutes }, suspect) };
 }
+
+/** Rows were read after the table: one that is behind it nevertheless comes from a backup, and gets a new epoch. */
+async function caughtUp(
+  epochs: EpochRows,
+  page: readonly RoutedNode[],
+  present: ReadonlyMap<string, PresentEntry>,
+): Promise<readonly RoutedNode[]> {
+  const behind = page.filter((row) => (present.get(routeKey(row.org, row.id))?.epoch ?? 0) > row.epoch);
+  if (behind.length === 0) return page;
+  const renewed = await epochs.renew('node', behind);
+  return page.map((row) => ({ ...row, epoch: renewed.get(row.id) ?? row.epoch }));
+}
+
+const isWrong = (there: NodeRoute | undefined, row: RoutedNode): boolean =>
+  there === undefined || (there.epoch <= row.epoch && !sameNode(there, routeOfNode(row, there.load)));
 
 /** Takes away those of the entries whose node is not in PostgreSQL (any more); keys of others are left alone. */
 export async function removeGoneNodes(
@@ -124,6 +107,7 @@ export async function removeGoneNodes(
   let removed = 0;
   for (const page of slices(keys, PAGE)) {
     const named = page.map(parseRouteKey).filter((key) => key?.kind === 'node');
+    if (named.length === 0) continue;
     const present = await nodes.present(named.map((key) => key!.id));
     const gone = named.filter((key) => !present.has(key!.id));
     for (const some of slices(gone, AT_ONCE))

@@ -1,7 +1,7 @@
 /** The routing table of one org in memory: by id, by name, in order, and what has changed since when. */
 
-import { foldName } from '@fleetwire/kernel';
 import type { PlacedAgent } from '../store/agents.ts';
+import { AgentIndex } from './agent-index.ts';
 import type { Decoded } from './entries.ts';
 
 /** An entry with where it is kept. */
@@ -11,6 +11,8 @@ export type ViewEntry = Decoded & {
   /** All of an agent, as new as the route; undefined: not read (yet). */
   row: PlacedAgent | undefined;
 };
+
+export type AgentEntry = ViewEntry & { readonly kind: 'agent' };
 
 export interface Changes {
   /** Later ones than what was asked for, each once. */
@@ -24,7 +26,7 @@ export class OrgView {
   /** Of the last change. */
   revision = 0;
   readonly #byId = new Map<string, ViewEntry>();
-  readonly #byName = new Map<string, ViewEntry>();
+  readonly #agents = new AgentIndex<AgentEntry>();
   /** Ids in order, as they were at a revision; what was removed since is skipped, what was added is a later change. */
   #sorted: { readonly ids: readonly string[]; readonly revision: number } | undefined;
   #changesSinceSorted = 0;
@@ -58,11 +60,12 @@ export class OrgView {
   }
 
   byName(name: string): ViewEntry | undefined {
-    return this.#byName.get(foldName(name));
+    return this.#agents.byName(name);
   }
 
-  entries(): Iterable<ViewEntry> {
-    return this.#byId.values();
+  /** The agents that have it, in no order. */
+  able(capability: string): Iterable<AgentEntry> {
+    return this.#agents.able(capability);
   }
 
   /** In the order of revisions. The entry as it is now; `before`: what it was until then. Undefined: it was known. */
@@ -75,9 +78,9 @@ export class OrgView {
     if (before?.revision === revision) return undefined;
     if (revision <= this.revision) this.#startOver(revision);
     const entry: ViewEntry = { ...decoded, id, revision, row: undefined };
-    if (before !== undefined) this.#unname(before);
+    if (before?.kind === 'agent') this.#agents.remove(before);
     this.#byId.set(id, entry);
-    if (entry.kind === 'agent') this.#byName.set(foldName(entry.route.name), entry);
+    if (entry.kind === 'agent') this.#agents.add(entry);
     this.#note(revision, id);
     return { entry, before };
   }
@@ -87,7 +90,7 @@ export class OrgView {
     const before = this.#byId.get(id);
     if (before !== undefined) {
       this.#byId.delete(id);
-      this.#unname(before);
+      if (before.kind === 'agent') this.#agents.remove(before);
       // Nobody knows when it was removed: all that was said until now may be incomplete.
       if (revision <= before.revision) {
         this.#forgetChanges();
@@ -152,13 +155,6 @@ export class OrgView {
       this.#changesSinceSorted = 0;
     }
     return this.#sorted;
-  }
-
-  #unname(entry: ViewEntry): void {
-    if (entry.kind !== 'agent') return;
-    const folded = foldName(entry.route.name);
-    // Another agent may have taken the name since.
-    if (this.#byName.get(folded)?.id === entry.id) this.#byName.delete(folded);
   }
 
   #note(revision: number, id: string): void {

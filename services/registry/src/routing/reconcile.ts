@@ -2,9 +2,10 @@
 
 import { parseRouteKey, routeKey } from '@fleetwire/contract';
 import { slices } from '@fleetwire/kernel';
-import { diffRoutes, type WantedEntry } from '../domain/route-diff.ts';
+import { diffRoutes, type PresentEntry, type WantedEntry } from '../domain/route-diff.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { ChannelRows } from '../store/channels.ts';
+import type { EpochRows } from '../store/epochs.ts';
 import { agentEntry, channelEntry, type KeyedEntry } from './entries.ts';
 import type { Marker, RouteTable } from './route-table.ts';
 
@@ -16,7 +17,8 @@ export interface RemovalParts {
 
 export interface ReconcileParts extends RemovalParts {
   readonly agents: Pick<AgentRows, 'scan' | 'byIds'>;
-  readonly channels: Pick<ChannelRows, 'scan' | 'presentIds'>;
+  readonly channels: Pick<ChannelRows, 'scan' | 'presentIds' | 'withMembers'>;
+  readonly epochs: EpochRows;
   readonly routes: Pick<RouteTable, 'readAll' | 'ensureEntry' | 'removeKey' | 'forget'>;
   /** Markers from before this moment are not needed any more; broker time, microseconds. */
   readonly markersUntilUs: () => number;
@@ -47,8 +49,10 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
   await collect(wanted, parts.agents, agentEntry, PAGE);
   await collect(wanted, parts.channels, channelEntry, CHANNEL_PAGE);
   const { entries, markers } = await parts.routes.readAll(over);
+  await raiseEpochs(parts.epochs, entries);
   for (const key of entries.keys()) if (parseRouteKey(key)?.kind === 'node') entries.delete(key);
-  const { put, remove } = diffRoutes(wanted, entries);
+  const { put: wrong, remove, behind } = diffRoutes(wanted, entries);
+  const put = [...wrong, ...(await renewed(parts, wanted, behind, over))];
   let removed = 0;
   for (const keys of slices(remove, PAGE)) {
     if (over.aborted) break;
@@ -65,6 +69,42 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
   }
   const forgotten = await forget(parts, markers, over);
   return { routes: wanted.size, put: put.length, removed, forgotten };
+}
+
+/** PostgreSQL was set back: whatever it decides from now on is later than what the table has. */
+export async function raiseEpochs(
+  epochs: Pick<EpochRows, 'raise'>,
+  entries: ReadonlyMap<string, PresentEntry>,
+): Promise<void> {
+  let latest = 0;
+  for (const { epoch } of entries.values()) latest = Math.max(latest, epoch);
+  if (latest > 0) await epochs.raise(latest);
+}
+
+/** The entries of rows that are behind the table, now with later epochs; of one that was changed since it was read, none. */
+async function renewed(
+  { agents, channels, epochs }: ReconcileParts,
+  wanted: ReadonlyMap<string, WantedEntry>,
+  behind: readonly string[],
+  over: AbortSignal,
+): Promise<KeyedEntry[]> {
+  const entries: KeyedEntry[] = [];
+  const rowsOf = (kind: 'agent' | 'channel') =>
+    behind.flatMap((key) => {
+      const parsed = parseRouteKey(key);
+      return parsed?.kind === kind ? [{ id: parsed.id, epoch: wanted.get(key)!.epoch }] : [];
+    });
+  for (const rows of slices(rowsOf('agent'), PAGE)) {
+    if (over.aborted) return entries;
+    const ids = [...(await epochs.renew('agent', rows)).keys()];
+    if (ids.length > 0) entries.push(...(await agents.byIds(ids)).map(agentEntry));
+  }
+  for (const rows of slices(rowsOf('channel'), CHANNEL_PAGE)) {
+    if (over.aborted) return entries;
+    const ids = [...(await epochs.renew('channel', rows)).keys()];
+    if (ids.length > 0) entries.push(...(await channels.withMembers(ids)).map(channelEntry));
+  }
+  return entries;
 }
 
 async function collect<T extends { readonly id: string }>(

@@ -1,4 +1,4 @@
-/** Writes the routing table: one entry for each agent and channel in a key-value bucket that routers and others watch. */
+/** Writes the routing table: one entry for each agent, channel and node in a key-value bucket that routers and others watch. */
 
 import type { Bucket, WatchEntry } from '@fleetwire/broker';
 import { routeKey } from '@fleetwire/contract';
@@ -32,7 +32,7 @@ export interface RouteTableOptions {
   /** Told of each key before its entry is written or removed here. */
   readonly onTouched?: (key: string) => void;
   readonly channels?: ChannelWriter;
-  /** Takes those of these entries away whose agent or channel is gone. */
+  /** Takes those of these entries away whose agent, channel or node is gone. */
   readonly removeGone?: (keys: readonly string[]) => Promise<unknown>;
 }
 
@@ -63,15 +63,29 @@ export class RouteTable {
   }
 
   /** As `ensure`. */
-  async ensureEntry(key: string, wanted: WantedEntry, fresh = false): Promise<void> {
+  ensureEntry(key: string, wanted: WantedEntry, fresh = false): Promise<void> {
+    const outdated = (bytes: Uint8Array) => isOutdated({ epoch: epochOf(key, bytes), bytes }, wanted);
+    return this.change(key, (there) => (there && !outdated(there) ? undefined : wanted.bytes), fresh);
+  }
+
+  /**
+   * The only way that entries are written: `decide` gives what comes in place of what is there, undefined: it stays. It is
+   * asked again when somebody else was faster.
+   */
+  async change(
+    key: string,
+    decide: (there: Uint8Array | undefined) => Uint8Array | undefined,
+    fresh = false,
+  ): Promise<void> {
     this.#o.onTouched?.(key);
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const entry = fresh && attempt === 0 ? undefined : await this.#bucket.get(key);
-      if (entry && !isOutdated({ epoch: epochOf(key, entry.value), bytes: entry.value }, wanted)) return;
+      const bytes = decide(entry?.value);
+      if (bytes === undefined) return;
       try {
-        if (entry) await this.#bucket.update(key, wanted.bytes, entry.revision);
-        else if (attempt === 0) await this.#bucket.update(key, wanted.bytes, 0);
-        else await this.#revive(key, wanted);
+        if (entry) await this.#bucket.update(key, bytes, entry.revision);
+        else if (attempt === 0) await this.#bucket.update(key, bytes, 0);
+        else await this.#revive(key, bytes);
         return;
       } catch (error) {
         if (!isRace(error)) throw error;
@@ -83,8 +97,8 @@ export class RouteTable {
   }
 
   /** An entry was removed here: of one who was faster than we, unless PostgreSQL says otherwise. */
-  async #revive(key: string, wanted: WantedEntry): Promise<void> {
-    await this.#bucket.create(key, wanted.bytes);
+  async #revive(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#bucket.create(key, bytes);
     await this.#o.removeGone?.([key]);
   }
 

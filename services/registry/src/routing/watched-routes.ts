@@ -127,8 +127,7 @@ export class WatchedRoutes {
   capable(org: string, capability: string, node: string): string[] {
     const view = this.#orgs.get(org);
     const found: { id: string; rank: number; name: string }[] = [];
-    for (const entry of view?.entries() ?? []) {
-      if (entry.kind !== 'agent' || !entry.route.capabilities.includes(capability)) continue;
+    for (const entry of view?.able(capability) ?? []) {
       const { route } = entry;
       if (node !== '' && route.node !== node && route.nodeName.toLowerCase() !== node.toLowerCase()) continue;
       found.push({ id: entry.id, rank: rankOf(entry, view!.byId(route.node)), name: route.name });

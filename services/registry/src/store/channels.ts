@@ -24,23 +24,32 @@ export function channelRows(store: Store) {
     store.query<CountedChannel>(`select ${FIELDS} from channels c ${where}`, params);
   return {
     /**
-     * `full`: the org has `limit` of them; `org_cleared`: it was cleared for a deletion that the caller knows nothing of.
+     * `full`: the org has `limit` of them; `creator_full`: who makes it has made `perCreator` of them (undefined: any
+     * number); `org_cleared`: it was cleared for a deletion that the caller knows nothing of.
      * One of this name that is there already stays as it is.
      */
-    create: (channel: NewChannel, limit: number): Promise<'there' | 'full' | 'org_cleared'> =>
+    create: (
+      channel: NewChannel,
+      limit: number,
+      perCreator?: number,
+    ): Promise<'there' | 'full' | 'creator_full' | 'org_cleared'> =>
       store.transaction(async ({ query }) => {
         const { id, org, kind, name, folded, createdBy, createdAtMs, deletion } = channel;
         if ((await lockOrg(query, org)) > deletion) return 'org_cleared';
-        const rows = await query<{ room: boolean }>(
+        const rows = await query<{ there: boolean; made: boolean; own: number }>(
           `with there as (select id from channels where org = $2 and kind = $3 and folded = $5),
+             own as (select count(*)::int as present from channels where org = $2 and created_by = $6),
              made as (insert into channels (id, org, kind, name, folded, created_by, created_at_ms, epoch, deletion)
                select $1, $2, $3, $4, $5, $6, $7, nextval('route_epochs'), $9
                where not exists (select from there) and (select count(*) from channels where org = $2) < $8
+                 and ($10::int is null or (select present from own) < $10::int)
                returning id)
-           select exists (select from there) or exists (select from made) as room`,
-          [id, org, kind, name, folded, createdBy, createdAtMs, limit, deletion],
+           select exists (select from there) as there, exists (select from made) as made, present as own from own`,
+          [id, org, kind, name, folded, createdBy, createdAtMs, limit, deletion, perCreator ?? null],
         );
-        return rows[0]!.room ? 'there' : 'full';
+        const { there, made, own } = rows[0]!;
+        if (there || made) return 'there';
+        return perCreator !== undefined && own >= perCreator ? 'creator_full' : 'full';
       }),
 
     byId: async (org: string, id: string) => (await counted('where c.org = $1 and c.id = $2', [org, id]))[0],

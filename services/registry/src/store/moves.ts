@@ -98,8 +98,6 @@ export function moveRows(store: Store) {
     (await query<T>(sql, params))[0];
   return {
     party: (id: string) => first<Party>(`${PARTY} where id = $1`, [id]),
-    partyNamed: (org: string, folded: string) =>
-      first<Party>(`${PARTY} where org = $1 and folded = $2`, [org, folded]),
 
     /** May another node of the same owner take it over while its node is away? */
     isMovable: async (agent: string): Promise<boolean> => {

@@ -15,6 +15,7 @@ import { Upkeep } from '../handlers/upkeep.ts';
 import { UsageReport } from '../handlers/usage-report.ts';
 import { reconcileNodes, removeGoneNodes } from '../routing/node-routes.ts';
 import { reconcile } from '../routing/reconcile.ts';
+import { epochRows } from '../store/epochs.ts';
 import type { OrgRows } from '../store/orgs.ts';
 import { sweepRows } from '../store/sweeps.ts';
 import type { Context } from './context.ts';
@@ -62,6 +63,7 @@ export function upkeepOf(
 ): Upkeep {
   const { agents, channels, clock, config, log, routes } = parts;
   const { settling } = duties;
+  const epochs = epochRows(store);
   const stale = new StaleSweep({ ...parts, sweeps: sweepRows(store) });
   broker.onDisconnect(() => stale.forget());
   const markersUntilUs = () => clock.nowUs() - config.markers_keep_ms * 1000;
@@ -71,7 +73,7 @@ export function upkeepOf(
   let keysTold = false;
   const upkeep = new Upkeep({
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
-    reconcile: (over) => reconcile({ ...parts, markersUntilUs }, over),
+    reconcile: (over) => reconcile({ ...parts, epochs, markersUntilUs }, over),
     sweep: async () => {
       const gone = await parts.nodes.sweep(nowMs(clock) - config.liveness_ms, SWEEP_ROWS);
       await tellPresenceIfPossible(parts, gone);
@@ -83,7 +85,7 @@ export function upkeepOf(
       await settleSeldom();
     },
     reconcileNodes: async (over) => {
-      const { put, removed } = await reconcileNodes(parts, over);
+      const { put, removed } = await reconcileNodes({ ...parts, epochs }, over);
       if (put > 0 || removed > 0) log.info({ put, removed }, 'entries of nodes were corrected');
       if (!keysTold) await tellAllKeys(settling, over);
       keysTold = !over.aborted;

@@ -26,7 +26,7 @@ import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { Suspensions } from '../handlers/suspensions.ts';
 import { movingDesk } from '../moving/moving-part.ts';
 import { ChannelWriter } from '../routing/channel-writer.ts';
-import { NodeRoutes } from '../routing/node-routes.ts';
+import { NodeRoutes, removeGoneNodes } from '../routing/node-routes.ts';
 import { removeGone } from '../routing/reconcile.ts';
 import { RouteTable } from '../routing/route-table.ts';
 import { WatchedRoutes } from '../routing/watched-routes.ts';
@@ -145,15 +145,20 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
     bucket,
     onTouched,
     channels: new ChannelWriter(channels),
-    removeGone: (keys) => removeGone({ agents, channels, routes }, keys),
+    removeGone: (keys) =>
+      Promise.all([
+        removeGone({ agents, channels, routes }, keys),
+        removeGoneNodes({ nodes, nodeRoutes }, keys),
+      ]),
   });
+  const nodeRoutes = new NodeRoutes(routes);
   const known = new KnownNodes({
     load: (id) => nodes.byId(id),
     clock,
     max: set.known_nodes_max,
     freshMs: set.known_fresh_ms,
   });
-  const ofNodes = { nodes, known, nodeState: nodeState(store), nodeRoutes: new NodeRoutes(bucket) };
+  const ofNodes = { nodes, known, nodeState: nodeState(store), nodeRoutes };
   return { ...ofNodes, agents, roster: rosterRows(store), channels, routes, view };
 }
 

@@ -10,7 +10,7 @@ import type {
 import type { Caller } from '@fleetwire/identity';
 import { checkName, FleetwireError, foldName, isId, newId, nowMs } from '@fleetwire/kernel';
 import { requirePerson } from '../../domain/agent-callers.ts';
-import { channelsFull } from '../../domain/agent-errors.ts';
+import { channelsFull, channelsOfNodeFull } from '../../domain/agent-errors.ts';
 import { orgClosed, requireOpen } from '../../domain/orgs.ts';
 import type { RegistryParts } from '../parts.ts';
 import { findChannel, readKind, requireManager, shownChannel } from './find-channel.ts';
@@ -22,7 +22,7 @@ export async function createChannel(
   caller: Caller,
 ): Promise<CreateChannelResponse> {
   const kind = readKind(request.kind);
-  const { org, actor } = requireManager(caller, kind);
+  const { org, actor, node } = requireManager(caller, kind);
   const access = requireOpen(parts.orgs, org);
   const { name } = request;
   checkName(name, kind);
@@ -34,7 +34,10 @@ export async function createChannel(
   const outcome = await channels.create(
     { id, org, kind, name, folded, createdBy: actor, createdAtMs, deletion },
     config.channels_max,
+    // So that one node that goes wild does not use up what the org may have.
+    node === undefined ? undefined : config.channels_per_node_max,
   );
+  if (outcome === 'creator_full') throw channelsOfNodeFull(config.channels_per_node_max);
   if (outcome === 'full') throw channelsFull(config.channels_max);
   if (outcome === 'org_cleared') throw orgClosed(org);
   const channel = await channels.byName(org, kind, folded);

@@ -8,7 +8,8 @@ import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Broker, connectBroker } from '@fleetwire/broker';
-import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
+import { deadSubject, inboxSubject, nodeConsumer, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { DeadLetter } from '@fleetwire/gen/message';
 import {
   CLAIMS_UPDATE,
   claimsLookup,
@@ -60,13 +61,13 @@ describe('keys of nodes', function () {
   const told = async (name: string, target: string) =>
     eventually(async () => (await world.events(target)).some((event) => event.name === name));
 
-  it('removed: it is out at once and for good, with its agents, and its mail is seen to', async () => {
+  it('removed: it is out at once and for good, with its agents, and its mail is not lost', async () => {
     const node = await world.node(one, 'removed');
     const { agent } = await node.client.registerAgent({ name: 'tenant', adapter: 'stream' });
     await node.client.openInbox({});
     const subject = inboxSubject.build({ shard: 0, org, node: node.id, agent: agent!.id });
     const router = await world.broker();
-    await router.store(subject, new Uint8Array(3), { msgId: 'waits' });
+    await router.store(subject, new Uint8Array(3).fill(0xff), { msgId: 'waits' });
     const neighbour = await world.nodeBroker(await world.node(two, 'neighbour'));
     const broker = await world.nodeBroker(node);
     const out = dropped(broker);
@@ -101,8 +102,12 @@ describe('keys of nodes', function () {
     assert.equal(move?.reason, 'node_removed');
     const { stream, durable_name } = nodeConsumer(0, org, node.id);
     assert.equal(await router.consumers.info(stream, durable_name), undefined);
-    // What waited is taken out by the mover; nobody could read this, so it becomes a dead letter.
-    await eventually(async () => (await router.messages.lastBySubject('INBOX', subject)) === undefined);
+    // Nobody can read it, so there is no sender to return it to.
+    const dead = deadSubject.build({ org, agent: UNKNOWN_RECIPIENT });
+    await eventually(async () => {
+      const letter = await router.messages.lastBySubject('DEAD', dead);
+      return letter !== undefined && DeadLetter.decode(letter.data).subject === subject;
+    });
     await told('node_removed', node.id);
   });
 

@@ -57,10 +57,13 @@ function within(option: string, max: number): (text: string) => string {
 }
 
 /** Case does not matter. Throws invalid_argument INVALID_OPTION. */
-export function capability(text: string): string {
+export const capability = (text: string): string => capabilityOf('--capability', text);
+
+/** `where`: what the person wrote it as. Throws invalid_argument INVALID_OPTION. */
+export function capabilityOf(where: string, text: string): string {
   const folded = text.toLowerCase();
   if (CAPABILITY.test(folded)) return folded;
-  throw unusable('--capability', text, 'Give 1 to 64 letters, digits, dots, underscores and hyphens.');
+  throw unusable(where, text, 'Give 1 to 64 letters, digits, dots, underscores and hyphens.');
 }
 
 function capabilities(text: string, before: readonly string[] = []): readonly string[] {

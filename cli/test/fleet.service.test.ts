@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import { Agent, Channel, Node } from '@fleetwire/gen/registry';
-import { FleetwireError } from '@fleetwire/kernel';
+import { FleetwireError, newId } from '@fleetwire/kernel';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { type StandIn, standIn } from './stand-in.ts';
@@ -130,6 +130,20 @@ describe('commands for a fleet', function () {
       assert.ok(code !== 0 && !err.includes('fwj_'), line);
     }
     assert.deepEqual(w.asked, []);
+  });
+
+  it('do not say that an agent is removed whose id nobody has', async () => {
+    const unknown = () => {
+      throw new FleetwireError('not_found', 'UNKNOWN_AGENT', 'there is no such agent');
+    };
+    Object.assign(w.answers.registry, { lookupAgent: unknown, deregisterAgent: () => ({}) });
+    const { code, json } = await w.run('agent', 'remove', newId('agent'), '--json');
+    assert.deepEqual([code !== 0, (json['error'] as { reason: string }).reason], [true, 'UNKNOWN_AGENT']);
+  });
+
+  it('name what was typed when a capability is none', async () => {
+    const { err } = await w.run('who', '?');
+    assert.ok(err.includes('?CAPABILITY') && !err.includes('--capability'), err);
   });
 
   it('remove a node only when somebody says yes', async () => {

@@ -1,10 +1,12 @@
 /** agent list | rename | remove | move: agents of the org, wherever they live. */
 
+import { FleetwireError, isId } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { allAgents, checkAgent, checkNode, findNode } from '../fleet.ts';
 import { agentDocument, agentsView } from '../fleet-documents.ts';
+import type { Hub } from '../hub.ts';
 import { visible } from '../output.ts';
 import { capability } from '../profile-options.ts';
 import { show, WATCH } from '../watch.ts';
@@ -60,8 +62,23 @@ async function rename(context: CommandContext, _options: object, given: string, 
 }
 
 async function remove(context: CommandContext, _options: object, given: string): Promise<void> {
-  await (await context.hub()).registry.deregisterAgent({ agent: checkAgent(given) });
+  const agent = checkAgent(given);
+  const { registry } = await context.hub();
+  // By an id the hub says yes to what is gone already; who mistyped it is to hear of that.
+  const unknown = isId('agent', agent) ? await unknownAgent(registry, agent) : undefined;
+  await registry.deregisterAgent({ agent });
+  if (unknown !== undefined) throw unknown;
   context.output.result({ agent: given, removed: true }, () => `${visible(given)} is removed`);
+}
+
+async function unknownAgent(registry: Hub['registry'], agent: string): Promise<unknown> {
+  try {
+    await registry.lookupAgent({ name: agent });
+    return undefined;
+  } catch (error) {
+    if (error instanceof FleetwireError && error.reason === 'UNKNOWN_AGENT') return error;
+    throw error;
+  }
 }
 
 async function move(context: CommandContext, options: { to: string }, given: string): Promise<void> {

@@ -10,7 +10,7 @@ import { allAgents, allNodes } from '../fleet.ts';
 import { agentDocument } from '../fleet-documents.ts';
 import type { Hub } from '../hub.ts';
 import { ago, isoOrNull } from '../output.ts';
-import { capability } from '../profile-options.ts';
+import { capabilityOf } from '../profile-options.ts';
 import { show, type View, WATCH } from '../watch.ts';
 
 export function addWhoCommand(program: Command, action: Action): void {
@@ -31,7 +31,8 @@ export type Wanted =
 /** Throws invalid_argument INVALID_NAME, INVALID_OPTION. */
 export function wantedOf(given: string | undefined): Wanted {
   if (given === undefined) return { kind: 'all' };
-  if (given.startsWith('?')) return { kind: 'capability', capability: capability(given.slice(1)) };
+  if (given.startsWith('?'))
+    return { kind: 'capability', capability: capabilityOf('?CAPABILITY', given.slice(1)) };
   if (!isId('agent', given)) checkName(given, 'agent');
   return { kind: 'name', name: given };
 }

@@ -239,6 +239,23 @@ describe('an agent that arrives', () => {
     assert.equal(new Set(taker.taken).size, 7);
   });
 
+  it('that was announced in vain leaves again with its mail, and may come after all', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    registry.refuse = () => {
+      throw new FleetwireError('not_found', 'MOVE_UNKNOWN', 'no such move');
+    };
+    const departures = departuresOf(test, registry);
+    const first = await announce(7);
+    await hold(test, first, entryFor(first.id, test.clock, text('direct')));
+    await announce(7, true);
+    await departures.told([{ agent: first.id, epoch: 8 }]);
+    const ended = () => receiptsFor(test.engine, OTHER_NODE).find(({ final }) => final);
+    assert.equal((await eventually(ended)).reason, 'AGENT_MOVED');
+    assert.equal(test.engine.book.byName('moved'), undefined);
+    assert.equal(await announce(9), first);
+  });
+
   it('comes back to a node that it had left, and gets again what it had taken along', async () => {
     test = await testEngine();
     const registry = new Registry();

@@ -385,6 +385,8 @@ describe('moving agents', function () {
     flushed = true;
     await reaches(agent, 'handover');
     await eventually(async () => (await stateOf(halfway)) === undefined);
+    // The node that it was announced to does not wait for it for ever.
+    assert.deepEqual(await waiting(to, halfway), ['end']);
     const kept = (await (await admin()).lookupAgent({ name: halfway.name })).agent!;
     assert.deepEqual([kept.node, kept.moving], [from.id, false]);
   });

@@ -3,12 +3,13 @@
 import type { Store, StoreTransaction } from '@fleetwire/store';
 
 /**
- * opening: announced at the new node, not moved yet. routers: the route leads to the new node (or to none), and some router may
+ * opening: announced at the new node, not moved yet. recalled: announced in vain, and the new node is to learn that. routers: the route leads to the new node (or to none), and some router may
  * still send by the old one. waiting: for the old node, which is away. handover: the old node is at it. reading: what waits in
  * the broker is read here. closing: all of it is there. done: by the old node; over: without it.
  */
 export type MoveState =
   | 'opening'
+  | 'recalled'
   | 'routers'
   | 'waiting'
   | 'handover'
@@ -162,8 +163,13 @@ export function moveRows(store: Store) {
       );
     },
 
+    /** The new node has been told. It counts the agent as gone by the next epoch, which no move may have therefore. */
     drop: async ({ agent, epoch }: MoveRow): Promise<void> => {
-      await query(`delete from moves where agent = $1 and epoch = $2 and state = 'opening'`, [agent, epoch]);
+      await query(
+        `with dropped as (delete from moves where agent = $1 and epoch = $2 and state = 'recalled' returning agent)
+         select nextval('route_epochs') from dropped`,
+        [agent, epoch],
+      );
     },
 
     find: (agent: string, epoch: number) =>

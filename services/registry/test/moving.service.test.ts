@@ -390,4 +390,26 @@ describe('moving agents', function () {
     const kept = (await (await admin()).lookupAgent({ name: halfway.name })).agent!;
     assert.deepEqual([kept.node, kept.moving], [from.id, false]);
   });
+
+  /** As if it had moved so before. */
+  const noted = (agent: Agent, from: TestNode, to: TestNode, state: string) =>
+    store.query(
+      `insert into moves (agent, epoch, org, from_node, from_shard, to_node, to_shard, reason,
+         state, started_at_ms, changed_at_ms)
+       values ($1, nextval('route_epochs'), $2, $3, 0, $4, 0, 'asked', $5, 0, (extract(epoch from now()) * 1000)::bigint)`,
+      [agent.id, from.welcome.org, from.id, to.id, state],
+    );
+
+  it('leaves to a later move what waits at a place that an earlier one had left too', async () => {
+    const [from, to] = [await node(), await node()];
+    const [again, once] = [await agentOn(to), await agentOn(to)];
+    await away(from);
+    await noted(again, from, to, 'done');
+    await noted(again, from, to, 'waiting');
+    await noted(once, from, to, 'done');
+    for (const agent of [again, once]) await put(from, agent, 'waits');
+    // Looked at one after the other.
+    await eventually(async () => (await waiting(to, once)).length === 1);
+    assert.deepEqual([await waiting(from, again), await waiting(to, again)], [['waits'], []]);
+  });
 });

@@ -163,6 +163,8 @@ export async function lateMail(parts: MoveParts, move: MoveRow, mayGoOn: () => b
     if (knows && isOnline(node, seenAtMs(parts, node), at)) return 0;
     const agent = await parts.agents.byId(move.org, move.agent);
     if (agent === undefined || agent.node !== move.toNode) return 0;
+    // It has been away and comes once more: what waits there goes with that move, behind what its node still holds.
+    if (await parts.moves.isUnderWay(move.agent)) return 0;
   }
   return (await moveWaiting(parts.mail, move, mayGoOn)).moved;
 }

@@ -412,4 +412,16 @@ describe('moving agents', function () {
     await eventually(async () => (await waiting(to, once)).length === 1);
     assert.deepEqual([await waiting(from, again), await waiting(to, again)], [['waits'], []]);
   });
+
+  it('looks at all moves in turn, however many wait for nodes that are away', async () => {
+    const other = await world.start({ ...SETTINGS, moves_max: 1 });
+    await service.stop();
+    service = other;
+    const [gone, from, to] = [await node(), await node(), await node()];
+    const [waits, goes] = [await agentOn(gone), await agentOn(from)];
+    await away(gone);
+    for (const agent of [waits, goes]) await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
+    await reaches(goes, 'handover');
+    await reaches(waits, 'waiting');
+  });
 });

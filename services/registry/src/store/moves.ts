@@ -180,11 +180,12 @@ export function moveRows(store: Store) {
       return (await query(sql, [agent])).length > 0;
     },
 
-    /** Not ended, the one that was looked at longest ago first. */
-    open: (limit: number) =>
+    /** Not ended, by agent and epoch, behind this one: moves that wait must not be all that is ever looked at. */
+    open: (limit: number, behind: Pick<MoveRow, 'agent' | 'epoch'> = { agent: '', epoch: 0 }) =>
       query<MoveRow>(
-        `select ${COLUMNS} from moves where state not in ${ENDED} order by changed_at_ms, agent limit $1`,
-        [limit],
+        `select ${COLUMNS} from moves where state not in ${ENDED} and (agent, epoch) > ($2, $3)
+         order by agent, epoch limit $1`,
+        [limit, behind.agent, behind.epoch],
       ),
 
     /** Ended since `sinceMs`. */

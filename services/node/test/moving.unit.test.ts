@@ -176,6 +176,17 @@ describe('an agent that leaves', () => {
     const { stage, reason } = await eventually(ended);
     assert.deepEqual([stage, reason], [Stage.RETURNED, 'AGENT_MOVED']);
   });
+
+  it('is forgotten in time when it has moved without this node and nothing was left here', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    registry.refuse = () => {
+      throw new FleetwireError('failed_precondition', 'MOVE_OVER', 'too late');
+    };
+    const bob = await addAgent(test.engine, 'bob');
+    await departuresOf(test, registry).told([{ agent: bob.id, epoch: 7 }]);
+    await eventually(() => bob.moving.leftAtUs > 0);
+  });
 });
 
 describe('an agent that arrives', () => {

@@ -3,9 +3,10 @@
 import type { Store, StoreTransaction } from '@fleetwire/store';
 
 /**
- * opening: announced at the new node, not moved yet. recalled: announced in vain, and the new node is to learn that. routers: the route leads to the new node (or to none), and some router may
- * still send by the old one. waiting: for the old node, which is away. handover: the old node is at it. reading: what waits in
- * the broker is read here. closing: all of it is there. done: by the old node; over: without it.
+ * opening: announced at the new node, not moved yet. recalled: announced in vain, and the new node is to learn that. routers:
+ * the route leads to the new node (or to none), and some router may still send by the old one. waiting: for the old node,
+ * which is away. handover: the old node is at it. reading: what waits in the broker is read here. closing: all of it is
+ * there. done: by the old node; over: without it.
  */
 export type MoveState =
   | 'opening'

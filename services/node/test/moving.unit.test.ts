@@ -176,6 +176,17 @@ describe('an agent that leaves', () => {
     const { stage, reason } = await eventually(ended);
     assert.deepEqual([stage, reason], [Stage.RETURNED, 'AGENT_MOVED']);
   });
+
+  it('is forgotten in time when it has moved without this node and nothing was left here', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    registry.refuse = () => {
+      throw new FleetwireError('failed_precondition', 'MOVE_OVER', 'too late');
+    };
+    const bob = await addAgent(test.engine, 'bob');
+    await departuresOf(test, registry).told([{ agent: bob.id, epoch: 7 }]);
+    await eventually(() => bob.moving.leftAtUs > 0);
+  });
 });
 
 describe('an agent that arrives', () => {
@@ -237,6 +248,23 @@ describe('an agent that arrives', () => {
       );
     assert.equal(moved.heldBack.count, 0);
     assert.equal(new Set(taker.taken).size, 7);
+  });
+
+  it('that was announced in vain leaves again with its mail, and may come after all', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    registry.refuse = () => {
+      throw new FleetwireError('not_found', 'MOVE_UNKNOWN', 'no such move');
+    };
+    const departures = departuresOf(test, registry);
+    const first = await announce(7);
+    await hold(test, first, entryFor(first.id, test.clock, text('direct')));
+    await announce(7, true);
+    await departures.told([{ agent: first.id, epoch: 8 }]);
+    const ended = () => receiptsFor(test.engine, OTHER_NODE).find(({ final }) => final);
+    assert.equal((await eventually(ended)).reason, 'AGENT_MOVED');
+    assert.equal(test.engine.book.byName('moved'), undefined);
+    assert.equal(await announce(9), first);
   });
 
   it('comes back to a node that it had left, and gets again what it had taken along', async () => {

@@ -18,7 +18,16 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { HostedAgent } from '../src/agents/hosted-agent.ts';
 import { Registration } from '../src/agents/registration.ts';
 import { RosterSync } from '../src/agents/roster-sync.ts';
-import { addAgent, NODE, refusalOf, type TestEngine, testEngine } from './engine-fixture.ts';
+import {
+  addAgent,
+  entryFor,
+  hold,
+  NODE,
+  refusalOf,
+  type TestEngine,
+  TestTaker,
+  testEngine,
+} from './engine-fixture.ts';
 
 const log = createLog({ level: 'silent', service: 'node', instance: 'test', version: '0' } as never);
 
@@ -126,6 +135,24 @@ describe('roster', () => {
     assert.equal(book.byId(id)?.profile?.model, 'm');
     assert.equal(book.byLocalId(localId), book.byId(id));
     assert.equal(book.byId(before), undefined);
+  });
+
+  it('waits for no mail from elsewhere for an agent that was forgotten on its way here', async () => {
+    const { turns, arrivals, book } = test.engine;
+    const said = { agent: newId('agent'), epoch: 7, end: false, name: 'alice', adapter: 'stream' };
+    await turns.run(() => arrivals.announced(said));
+    const alice = book.byId(said.agent)!;
+    const taker = new TestTaker();
+    alice.taker = taker;
+    await hold(test, alice, entryFor(alice.id, test.clock));
+    door.outcome = (agent) => ({ agent: agentOf(agent) });
+    registration.rosterDiffers();
+    await registration.catchUp();
+    assert.equal(taker.taken.length, 0, 'by the same id it may still be under way');
+    door.outcome = (agent) => ({ agent: { ...agentOf(agent), id: newId('agent') } });
+    registration.rosterDiffers();
+    await registration.catchUp();
+    assert.deepEqual([taker.taken.length, alice.moving.arriving], [1, 0]);
   });
 
   it('follows the names of the registry, also when two have taken each other’s', async () => {
@@ -266,12 +293,12 @@ describe('roster', () => {
   });
 
   it('sends no more of the profiles at once than fits', async () => {
-    const { book, tables, turns } = test.engine;
+    const { book, tables, turns, arrivals } = test.engine;
     for (const name of ['alice', 'bob', 'carol']) {
       const agent = await addAgent(test.engine, name);
       agent.profile = profile({ model: 'm'.repeat(60) });
     }
-    const roster = new RosterSync({ book, table: tables.agents, turns, door, log }, 150);
+    const roster = new RosterSync({ book, table: tables.agents, turns, door, log, arrivals }, 150);
     for (let i = 0; i < 3; i++) await roster.tell();
     assert.deepEqual(
       door.rosters.map((agents) => agents.map((agent) => agent.profile !== undefined)),

@@ -6,22 +6,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { type Broker, claimLease } from '@fleetwire/broker';
-import {
-  completeReceipt,
-  flushSubject,
-  inboxSubject,
-  LEASE_KEYS,
-  LEASES_BUCKET,
-  ROUTES_BUCKET,
-  receiptSubject,
-  routeKey,
-} from '@fleetwire/contract';
+import type { Broker } from '@fleetwire/broker';
+import { completeReceipt, ROUTES_BUCKET, receiptSubject, routeKey } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import {
   Envelope,
-  FlushRequest,
-  FlushResponse,
+  type FlushRequest,
   type InboxEntry,
   InboxPack,
   type Receipt,
@@ -45,6 +35,7 @@ import {
   type TestNode,
 } from './fixture.ts';
 import { entry } from './mail-sample.ts';
+import { inboxOf, standInRouter, waitingAt } from './moving-rig.ts';
 
 const SETTINGS = {
   move_ms: 50,
@@ -111,27 +102,11 @@ describe('moving agents', function () {
       ])
     )[0]!;
 
-  /** A router that says what it is told to. */
   async function router(flushed: (asked: FlushRequest) => boolean): Promise<{ asked: FlushRequest[] }> {
-    const instance = `router-${++names}`;
-    const lease = await claimLease(await broker.bucket(LEASES_BUCKET), instance).acquire(
-      LEASE_KEYS.router(instance),
-    );
-    const asked: FlushRequest[] = [];
-    const subscription = broker.subscribe(flushSubject.build({ instance }), (message) => {
-      const request = FlushRequest.decode(message.data);
-      asked.push(request);
-      message.respond(encode(FlushResponse, { flushed: flushed(request) }));
-    });
-    cleanUp.push(async () => {
-      subscription.stop();
-      await lease!.release();
-    });
+    const { asked, stop } = await standInRouter(broker, `router-${++names}`, flushed);
+    cleanUp.push(stop);
     return { asked };
   }
-
-  const inboxOf = (node: TestNode, agent: Agent) =>
-    inboxSubject.build({ shard: 0, org: node.welcome.org, node: node.id, agent: agent.id });
 
   const put = (node: TestNode, agent: Agent, ...texts: string[]) =>
     broker.store(
@@ -140,19 +115,7 @@ describe('moving agents', function () {
       { msgId: newMessageId() },
     );
 
-  /** What waits at a node for an agent, in order: texts, those that were moved with a plus, and marks. */
-  async function waiting(node: TestNode, agent: Agent): Promise<string[]> {
-    const found: string[] = [];
-    for (let from = 1; ; ) {
-      const message = await broker.messages.nextBySubject('INBOX', inboxOf(node, agent), from);
-      if (message === undefined) return found;
-      from = message.sequence + 1;
-      const { entries, mark } = InboxPack.decode(message.data);
-      if (mark !== undefined) found.push(mark.end ? 'end' : `begin ${mark.name} ${mark.adapter}`);
-      for (const { envelope, movedEpoch } of entries)
-        found.push(`${Buffer.from(Envelope.decode(envelope).body).toString()}${movedEpoch === 0 ? '' : '+'}`);
-    }
-  }
+  const waiting = (node: TestNode, agent: Agent) => waitingAt(broker, inboxOf(node, agent));
 
   it('moves only for an admin, within the org, to a node that takes agents and knows of moves', async () => {
     const [from, to] = [await node(), await node()];
@@ -385,7 +348,43 @@ describe('moving agents', function () {
     flushed = true;
     await reaches(agent, 'handover');
     await eventually(async () => (await stateOf(halfway)) === undefined);
+    // The node that it was announced to does not wait for it for ever.
+    assert.deepEqual(await waiting(to, halfway), ['end']);
     const kept = (await (await admin()).lookupAgent({ name: halfway.name })).agent!;
     assert.deepEqual([kept.node, kept.moving], [from.id, false]);
+  });
+
+  /** As if it had moved so before. */
+  const noted = (agent: Agent, from: TestNode, to: TestNode, state: string) =>
+    store.query(
+      `insert into moves (agent, epoch, org, from_node, from_shard, to_node, to_shard, reason,
+         state, started_at_ms, changed_at_ms)
+       values ($1, nextval('route_epochs'), $2, $3, 0, $4, 0, 'asked', $5, 0, (extract(epoch from now()) * 1000)::bigint)`,
+      [agent.id, from.welcome.org, from.id, to.id, state],
+    );
+
+  it('leaves to a later move what waits at a place that an earlier one had left too', async () => {
+    const [from, to] = [await node(), await node()];
+    const [again, once] = [await agentOn(to), await agentOn(to)];
+    await away(from);
+    await noted(again, from, to, 'done');
+    await noted(again, from, to, 'waiting');
+    await noted(once, from, to, 'done');
+    for (const agent of [again, once]) await put(from, agent, 'waits');
+    // Looked at one after the other.
+    await eventually(async () => (await waiting(to, once)).length === 1);
+    assert.deepEqual([await waiting(from, again), await waiting(to, again)], [['waits'], []]);
+  });
+
+  it('looks at all moves in turn, however many wait for nodes that are away', async () => {
+    const other = await world.start({ ...SETTINGS, moves_max: 1 });
+    await service.stop();
+    service = other;
+    const [gone, from, to] = [await node(), await node(), await node()];
+    const [waits, goes] = [await agentOn(gone), await agentOn(from)];
+    await away(gone);
+    for (const agent of [waits, goes]) await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
+    await reaches(goes, 'handover');
+    await reaches(waits, 'waiting');
   });
 });

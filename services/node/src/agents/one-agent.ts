@@ -16,7 +16,7 @@ export interface OneAgentParts extends RosterParts {
   /** The registry has asked this node to take no new agents. */
   readonly draining?: () => boolean;
   /** Agents that may be on their way from another node. */
-  readonly arrivals: Pick<Arrivals, 'expected' | 'returned'>;
+  readonly arrivals: Pick<Arrivals, 'anew' | 'expected' | 'returned'>;
 }
 
 export interface Newcomer {

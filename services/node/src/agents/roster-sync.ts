@@ -6,6 +6,7 @@ import { FleetwireError, foldName } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { toldProfile } from '../domain/profile.ts';
 import type { RegistryDoor } from '../hub/registry-door.ts';
+import type { Arrivals } from '../moving/arrivals.ts';
 import type { AgentTable } from '../store/agent-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { AgentBook } from './agent-book.ts';
@@ -17,6 +18,7 @@ export interface RosterParts {
   readonly turns: Turns;
   readonly door: Pick<RegistryDoor, 'syncRoster'>;
   readonly log: Logger;
+  readonly arrivals: Pick<Arrivals, 'anew'>;
   /** The registry says that it lives on another node now. */
   moved?(agent: HostedAgent): void;
   /** A person has removed it at the registry. */
@@ -125,6 +127,7 @@ export function noteTaken(parts: Omit<RosterParts, 'door'>, agent: HostedAgent, 
   log.warn({ agent: agent.name, before: agent.id, now: id }, 'the registry knows this agent by another id');
   table.setId(agent.num, id);
   book.setId(agent, id);
+  parts.arrivals.anew(agent);
 }
 
 /** The agent goes on on this node; said once for each reason. */

@@ -69,6 +69,13 @@ export class Arrivals {
     this.#parts.custody.touch(agent);
   }
 
+  /** Inside a turn: the registry had forgotten it and has it by another id now, with which nothing comes from elsewhere. */
+  anew(agent: HostedAgent): void {
+    if (agent.moving.arriving === 0) return;
+    this.#set(agent, { arriving: 0 });
+    this.#parts.custody.touch(agent);
+  }
+
   /** It had left this node before, and all that it had here is gone since. */
   #returning(mark: MoveMark): HostedAgent | undefined {
     const { book, agents } = this.#parts;

@@ -145,9 +145,13 @@ export class Departures {
   async #leave(agent: HostedAgent, epoch: number): Promise<void> {
     await this.#settle(agent);
     const { signal } = this.#stopping;
+    let known = agent.moving.marked;
     for (let attempt = 0; !signal.aborted && agent.moving.leavingEpoch === epoch; ) {
       const news = new Promise<void>((resolve) => this.#wake.set(agent, resolve));
       try {
+        // Of a move that ended without this node no mark comes: what it holds of the agent would be kept for ever.
+        if (!known) await this.#parts.handOver({ agent: agent.id, epoch, entries: [], done: false });
+        known = true;
         const more = await this.#handOn(agent, epoch);
         attempt = 0;
         if (!more) await news;

@@ -24,8 +24,8 @@ export async function handOver(
   const { node, org } = requireNode(caller);
   const { moves } = parts.moving;
   const move = await moves.find(request.agent, request.epoch);
-  if (move === undefined || move.org !== org || move.fromNode !== node || move.state === 'opening')
-    throw moveUnknown();
+  if (move === undefined || move.org !== org || move.fromNode !== node) throw moveUnknown();
+  if (move.state === 'opening' || move.state === 'recalled') throw moveUnknown();
   if (move.toNode === '' || move.state === 'over') throw moveOver();
   // It was taken for lost a moment ago: either the mover sees that it is back, or it is too late.
   if (move.state === 'reading') throw moveUnderWay('the agent');

@@ -34,12 +34,25 @@ export async function openMove(parts: MoveParts, move: MoveRow, agent: PlacedAge
   try {
     await parts.store(newInbox(move), markPack(mark), { msgId: `move-${id}-${epoch}-begin` });
     const outcome = await parts.moves.place(move, parts.config.agents_per_node_max, nowMs(parts.clock));
-    if (outcome !== 'placed') await parts.moves.drop(move);
+    if (outcome !== 'placed') await recall(parts, move);
     return outcome;
   } catch (error) {
-    await parts.moves.drop(move).catch(() => undefined); // the mover drops it later
+    await recall(parts, move).catch(() => undefined); // the mover does it later
     throw error;
   }
+}
+
+/**
+ * It was announced and does not come, unless it has been placed after all. The node waits for nothing more of it, and learns
+ * by its next roster where it lives.
+ */
+async function recall(parts: MoveParts, move: MoveRow): Promise<void> {
+  const mine = move.state === 'recalled';
+  if (!mine && !(await parts.moves.advance(move, ['opening'], 'recalled', nowMs(parts.clock)))) return;
+  const mark = { agent: move.agent, epoch: move.epoch, end: true, name: '', adapter: '' };
+  const msgId = `move-${move.agent}-${move.epoch}-end`;
+  await parts.store(newInbox(move), markPack(mark), { msgId });
+  await parts.moves.drop(move);
 }
 
 /** True when it is worth another step at once. `mayGoOn`: the lease is still held. */
@@ -53,7 +66,11 @@ export async function stepMove(
   const now = nowMs(parts.clock);
   if (move.state === 'opening') {
     // Whoever began it has been told of nothing, and begins anew.
-    if (now - move.changedAtMs >= parts.config.move_opening_ms) await parts.moves.drop(move);
+    if (now - move.changedAtMs >= parts.config.move_opening_ms) await recall(parts, move);
+    return false;
+  }
+  if (move.state === 'recalled') {
+    await recall(parts, move);
     return false;
   }
   if (move.toNode !== '' && agent === undefined) {
@@ -146,6 +163,8 @@ export async function lateMail(parts: MoveParts, move: MoveRow, mayGoOn: () => b
     if (knows && isOnline(node, seenAtMs(parts, node), at)) return 0;
     const agent = await parts.agents.byId(move.org, move.agent);
     if (agent === undefined || agent.node !== move.toNode) return 0;
+    // It has been away and comes once more: what waits there goes with that move, behind what its node still holds.
+    if (await parts.moves.isUnderWay(move.agent)) return 0;
   }
   return (await moveWaiting(parts.mail, move, mayGoOn)).moved;
 }

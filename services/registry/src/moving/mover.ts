@@ -43,6 +43,8 @@ export class Mover {
   #loop: Promise<void> = Promise.resolve();
   #holding = false;
   #underWay = 0;
+  /** Where the next look goes on, when there are more moves than one look takes. */
+  #behind: MoveRow | undefined;
 
   constructor(options: MoverOptions) {
     this.#o = options;
@@ -95,7 +97,8 @@ export class Mover {
 
   async #carryOn(mayGoOn: () => boolean): Promise<void> {
     const { moves, config, routers, flush } = this.#o;
-    const open = await moves.open(config.moves_max);
+    const open = await moves.open(config.moves_max, this.#behind);
+    this.#behind = open.length < config.moves_max ? undefined : open.at(-1);
     this.#underWay = open.length;
     if (open.length === 0) return;
     const live = routers();

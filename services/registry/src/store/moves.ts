@@ -3,12 +3,14 @@
 import type { Store, StoreTransaction } from '@fleetwire/store';
 
 /**
- * opening: announced at the new node, not moved yet. routers: the route leads to the new node (or to none), and some router may
- * still send by the old one. waiting: for the old node, which is away. handover: the old node is at it. reading: what waits in
- * the broker is read here. closing: all of it is there. done: by the old node; over: without it.
+ * opening: announced at the new node, not moved yet. recalled: announced in vain, and the new node is to learn that. routers:
+ * the route leads to the new node (or to none), and some router may still send by the old one. waiting: for the old node,
+ * which is away. handover: the old node is at it. reading: what waits in the broker is read here. closing: all of it is
+ * there. done: by the old node; over: without it.
  */
 export type MoveState =
   | 'opening'
+  | 'recalled'
   | 'routers'
   | 'waiting'
   | 'handover'
@@ -160,8 +162,13 @@ export function moveRows(store: Store) {
       );
     },
 
+    /** The new node has been told. It counts the agent as gone by the next epoch, which no move may have therefore. */
     drop: async ({ agent, epoch }: MoveRow): Promise<void> => {
-      await query(`delete from moves where agent = $1 and epoch = $2 and state = 'opening'`, [agent, epoch]);
+      await query(
+        `with dropped as (delete from moves where agent = $1 and epoch = $2 and state = 'recalled' returning agent)
+         select nextval('route_epochs') from dropped`,
+        [agent, epoch],
+      );
     },
 
     find: (agent: string, epoch: number) =>
@@ -172,11 +179,12 @@ export function moveRows(store: Store) {
       return (await query(sql, [agent])).length > 0;
     },
 
-    /** Not ended, the one that was looked at longest ago first. */
-    open: (limit: number) =>
+    /** Not ended, by agent and epoch, behind this one: moves that wait must not be all that is ever looked at. */
+    open: (limit: number, behind: Pick<MoveRow, 'agent' | 'epoch'> = { agent: '', epoch: 0 }) =>
       query<MoveRow>(
-        `select ${COLUMNS} from moves where state not in ${ENDED} order by changed_at_ms, agent limit $1`,
-        [limit],
+        `select ${COLUMNS} from moves where state not in ${ENDED} and (agent, epoch) > ($2, $3)
+         order by agent, epoch limit $1`,
+        [limit, behind.agent, behind.epoch],
       ),
 
     /** Ended since `sinceMs`. */

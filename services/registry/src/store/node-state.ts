@@ -34,7 +34,7 @@ export interface MovingRow {
 
 /** Agents that left nodes and do not live there again, also some time after their mail has followed. */
 const MOVING = `select m.from_node as node, m.agent, max(m.epoch) as epoch from moves m left join agents a on a.id = m.agent
-  where m.to_node <> '' and m.state <> 'opening' and a.node is distinct from m.from_node`;
+  where m.to_node <> '' and m.state not in ('opening', 'recalled') and a.node is distinct from m.from_node`;
 const EACH_ONCE = 'group by m.from_node, m.agent';
 
 export function nodeState(store: Store) {

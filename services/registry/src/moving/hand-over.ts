@@ -1,7 +1,7 @@
 /** HandOver: what the old node still held for an agent that has moved, published to where it lives now. */
 
 import { hash } from 'node:crypto';
-import { LIMITS } from '@fleetwire/contract';
+import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
 import { Envelope, type InboxEntry } from '@fleetwire/gen/message';
 import type { HandOverRequest, HandOverResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
@@ -29,7 +29,8 @@ export async function handOver(
   if (move.toNode === '' || move.state === 'over') throw moveOver();
   // It was taken for lost a moment ago: either the mover sees that it is back, or it is too late.
   if (move.state === 'reading') throw moveUnderWay('the agent');
-  for (const pack of packs(request.entries.map((entry) => checked(entry, move)))) {
+  const latestUs = parts.clock.nowUs() + TTL_CAP_MS * 1000;
+  for (const pack of packs(request.entries.map((entry) => checked(entry, move, latestUs)))) {
     const payload = movedPack(pack, move.epoch);
     const msgId = `move-${move.epoch}-${hash('sha256', payload, 'base64url').slice(0, 27)}`;
     await parts.moving.store(newInbox(move), payload, { msgId });
@@ -41,8 +42,8 @@ export async function handOver(
   return {};
 }
 
-/** It is for this agent, or only to be remembered by its node; and it is of the org. */
-function checked(entry: InboxEntry, { agent, org }: MoveRow): InboxEntry {
+/** It is for this agent, or only to be remembered by its node; it is of the org, and waits no longer than any mail may. */
+function checked(entry: InboxEntry, { agent, org }: MoveRow, latestUs: number): InboxEntry {
   const recipients = entry.recipients.length === 0 ? [] : [agent];
   let envelope: Envelope | undefined;
   try {
@@ -52,7 +53,7 @@ function checked(entry: InboxEntry, { agent, org }: MoveRow): InboxEntry {
   }
   const size = entry.envelope.length <= LIMITS.serverMaxPayload - LIMITS.packBytes;
   if (envelope !== undefined && size && (envelope.org === org || recipients.length === 0))
-    return { ...entry, recipients };
+    return { ...entry, recipients, deadlineUs: Math.min(entry.deadlineUs, latestUs) };
   throw new FleetwireError('invalid_argument', 'ENTRY_INVALID', 'this is not mail of your org for an agent', {
     help: 'Hand over entries as they were taken in.',
   });

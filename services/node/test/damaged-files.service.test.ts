@@ -76,8 +76,8 @@ describe('damaged files', function () {
   });
 });
 
-/** Takes away what came with schema 4; agents of then have their id only. */
-const BEFORE_4 = `DROP TABLE directory;
+/** Takes away what came with schemas 4 and 5; agents of before have their id only. */
+const BEFORE_4 = `DROP TABLE held_back; DROP TABLE moving; DROP TABLE directory;
   ALTER TABLE agents DROP COLUMN profile; ALTER TABLE agents DROP COLUMN local_id;`;
 
 describe('database of an earlier version', () => {

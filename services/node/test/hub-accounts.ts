@@ -13,6 +13,7 @@ import {
   mintNodeUser,
   type OrgSigning,
   orgAccountJwt,
+  serviceInboxPrefix,
   signingOfOrg,
   signWithNodeKey,
 } from '@fleetwire/identity';
@@ -36,7 +37,12 @@ export async function startHubAccounts(org: string, lifetimeMs: number): Promise
   const signing = signingOfOrg(await loadOrgKeys(keysDir), org)!;
   const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
   const credsFile = keyFiles.natsCreds(keysDir, 'sys');
-  const sys = await connectBroker({ urls: [nats.url], name: 'sys', credsFile });
+  const sys = await connectBroker({
+    urls: [nats.url],
+    name: 'sys',
+    credsFile,
+    inboxPrefix: serviceInboxPrefix('sys'),
+  });
   const claims = await orgAccountJwt(accountIssuer(secrets), { id: org, ...signing });
   await sys.request(CLAIMS_UPDATE, new TextEncoder().encode(claims), 5000);
   await sys.close();

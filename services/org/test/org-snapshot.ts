@@ -38,6 +38,7 @@ export async function snapshot(at: SnapshotOf, { org, keys }: Watched): Promise<
   const state = await at.published(org);
   const told = await eventsOf(at.broker, org);
   const revocations = state!.revocations.map(({ kind, subject }) => ({ kind, subject }));
+  const departed = state!.departed.map(({ user }) => user);
   return {
     org: await rows('select * from orgs where id = $1'),
     memberships: await rows('select * from memberships where org = $1 order by joined_at_ms'),
@@ -59,7 +60,7 @@ export async function snapshot(at: SnapshotOf, { org, keys }: Watched): Promise<
     subscriptions: at.stripe.model
       .subscriptionsOf(org)
       .map(({ status, items }) => [status, items.data.map(({ price, quantity }) => [price.id, quantity])]),
-    published: plain({ ...state, revocations }),
+    published: plain({ ...state, revocations, departed }),
     audit: await rows(
       `select actor_kind, actor, action, target, decision, reason from audit a where org = $1
          and id >= (select min(id) from audit where org = a.org and action = 'org.delete') order by id`,

@@ -26,7 +26,9 @@ export async function helpWithoutHub(
   if ((await contextNames(folders.config)).length > 0) return thrown;
   if (!(await worksWithHubElsewhere(folders.data))) return thrown;
   return new FleetwireError(thrown.kind, thrown.reason, thrown.message, {
-    help: 'The nodes of this machine work with a hub elsewhere; commands about the org need an API key of your own: fleetwire invite accept LINK',
+    help:
+      'The nodes of this machine work with a hub elsewhere; commands about the org need an API key of your own: ' +
+      'fleetwire invite accept LINK',
     details: thrown.details,
     cause: thrown,
   });

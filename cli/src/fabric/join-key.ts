@@ -1,4 +1,4 @@
-/** A join token is spent on the first key that comes with it, also when the node's name is then refused: that key is used again. */
+/** A join token is spent on the first key that comes with it, also when a name is refused: that key is used again. */
 
 import { createHash } from 'node:crypto';
 import { readFile, rename, rm } from 'node:fs/promises';

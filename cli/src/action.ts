@@ -19,7 +19,7 @@ export function actionWith(contextOf: (options: GlobalOptions) => CommandContext
       try {
         await handler(context, options, ...(args as never[]));
       } catch (error) {
-        throw context.explain(error);
+        throw await context.explain(error);
       } finally {
         context.close();
       }

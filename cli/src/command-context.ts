@@ -9,6 +9,7 @@ import { fabricProcess } from './fabric/fabric-record.ts';
 import { checkAgentName, hostOf } from './hosting-node.ts';
 import { connectHub, connectOrg, type Hub, type OrgClient } from './hub.ts';
 import { connectNode, HUB_NODE, type NodeClient, OPERATOR } from './local-nodes.ts';
+import { helpWithoutHub, worksWithHubElsewhere } from './node-machine.ts';
 import { NodesOfOrg } from './nodes-of-org.ts';
 import { operatorToken } from './operator.ts';
 import { createOutput, type Output } from './output.ts';
@@ -45,6 +46,8 @@ export class CommandContext {
   readonly #closing: (() => void)[] = [];
   #hub: Hub | undefined;
   #closesHub = false;
+  /** The command named the hub that it asks. */
+  #namedHub = false;
   #org: Promise<ActingOrg | undefined> | undefined;
 
   constructor(
@@ -139,6 +142,7 @@ export class CommandContext {
 
   /** The same, on a machine without a hub: nodes join at `hub`, with the token when they have not joined before. */
   joiningAt(hub: string, joinToken: string | undefined): CommandContext {
+    this.#namedHub = true;
     const token = joinToken === undefined ? {} : { join_token: joinToken };
     const ambient = { ...this.config.ambient, hub, ...token };
     const context = new CommandContext(this.options, { ...this.config, ambient }, this.output);
@@ -202,11 +206,14 @@ export class CommandContext {
   }
 
   /** Says plainly who does not answer, and that no fabric runs here, where the error tells of connections and ports. */
-  explain(thrown: unknown): unknown {
-    if (!(thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE')) return thrown;
+  async explain(thrown: unknown): Promise<unknown> {
     const { ambient, folders } = this.config;
-    const elsewhere = ambient.node_address !== undefined || ambient.hub !== undefined;
-    const help = elsewhere || fabricProcess(folders.data) !== undefined ? thrown.help : NO_FABRIC;
+    if (!(thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE'))
+      return helpWithoutHub(thrown, folders);
+    const elsewhere = this.#namedHub || ambient.node_address !== undefined || ambient.hub !== undefined;
+    const noFabric =
+      fabricProcess(folders.data) === undefined && !(await worksWithHubElsewhere(folders.data));
+    const help = noFabric && !elsewhere ? NO_FABRIC : thrown.help;
     const { details } = thrown;
     return new FleetwireError('unavailable', 'PEER_UNREACHABLE', notAnswering(thrown), {
       ...(help === undefined ? {} : { help }),

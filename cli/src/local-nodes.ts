@@ -1,6 +1,6 @@
 /** The nodes of this machine, found by the files that each keeps in its data folder. */
 
-import { readdir, readFile } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { lockHolder, type ProcessIdentity } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
@@ -35,6 +35,34 @@ export async function nodeNames(dataFolder: string): Promise<string[]> {
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     .map((entry) => entry.name)
     .sort();
+}
+
+/** Those of which there is something to say: a folder that has not joined and does not run is no node yet. */
+export async function shownNodeNames(dataFolder: string): Promise<string[]> {
+  const names = await nodeNames(dataFolder);
+  const shown = await Promise.all(
+    names.map(async (name) => {
+      const folder = nodeFolder(dataFolder, name);
+      return nodeProcess(folder) !== undefined || !(await neverJoined(folder));
+    }),
+  );
+  return names.filter((_, i) => shown[i]);
+}
+
+/** Has the folder no identity, or one without a node, and nothing that a node kept? False where it cannot say. */
+export async function neverJoined(folder: string): Promise<boolean> {
+  if (
+    await access(join(folder, 'node.db')).then(
+      () => true,
+      () => false,
+    )
+  )
+    return false;
+  try {
+    return JSON.parse(await readFile(join(folder, 'identity.json'), 'utf8')).node === '';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }
 
 /** The nodes whose process runs and says where it answers. */

@@ -39,20 +39,23 @@ export async function localStatus(dataFolder: string, name: string): Promise<Loc
   }
 }
 
-/** In a line: what it holds, and why it has no link to the hub. */
+/** In a line: what it holds, and why it has no link to the hub; a refusal, which is long, is among the notes. */
 export function statusDetail({ told }: LocalStatus): string {
   if (told === undefined) return '';
   const { agents, outboxDepth, inboxDepth, hub, hubError } = told;
   const counts = `${counted(agents, 'agent')}, ${outboxDepth} to send, ${inboxDepth} to deliver`;
-  return hubError === '' || hub === 'active' ? counts : `${counts}; ${hubError}`;
+  return hubError === '' || hub === 'active' || hub === 'refused' ? counts : `${counts}; ${hubError}`;
 }
 
 /** What people should know besides, a line each. */
 export function statusNotes({ name, told }: LocalStatus): string[] {
   if (told === undefined) return [];
+  const refused = told.hub === 'refused';
   const notes = [
     told.name === '' || told.name === name ? '' : `called ${told.name} in its org`,
-    told.draining ? 'draining: it takes no new agents' : '',
+    refused ? told.hubError : '',
+    // A node without a place takes no agents at all, drained or not.
+    told.draining && !refused ? 'draining: it takes no new agents' : '',
     told.contender === '' ? '' : `its identity was used elsewhere and refused: ${told.contender}`,
   ];
   return notes.filter((note) => note !== '').map((note) => `! ${visible(`${name}: ${note}`)}`);

@@ -45,8 +45,8 @@ export async function show(
   const intervalMs = context.config.watch.interval_ms;
   const renew = () => context.renewHub();
   const explained = () =>
-    look().catch((error: unknown) => {
-      throw context.explain(error);
+    look().catch(async (error: unknown) => {
+      throw await context.explain(error);
     });
   try {
     const { signal } = leaving;

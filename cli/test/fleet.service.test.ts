@@ -54,7 +54,7 @@ describe('commands for a fleet', function () {
       drainNode: () => one,
       requestKeyRotation: () => one,
       adoptNode: () => one,
-      moveAgent: () => ({ agent: agent('alice', { nodeName: 'desktop', moving: true }) }),
+      moveAgent: () => ({ agent: agent('alice', { nodeName: 'desktop', moving: true, adapter: 'tmux' }) }),
       renameAgent: () => ({ agent: agent('eve') }),
       deregisterAgent: () => ({}),
       createChannel: () => ({ channel: Channel.fromPartial({ name: 'review', kind: 'channel' }) }),
@@ -76,7 +76,7 @@ describe('commands for a fleet', function () {
         'agent move alice --to desktop',
         'moveAgent',
         { agent: 'alice', toNode: 'desktop' },
-        /mail is on the way/,
+        /mail is on the way\nits program .* fleetwire agent run alice --node desktop -- COMMAND\n/,
       ],
       ['agent rename alice eve', 'renameAgent', { agent: 'alice', name: 'eve' }, /alice is eve now/],
       ['agent remove alice', 'deregisterAgent', { agent: 'alice' }, /alice is removed/],
@@ -197,12 +197,20 @@ describe('commands for a fleet', function () {
       agents: [
         agent('asleep', { ...able, status: 'offline', node: 'n_2' }),
         agent('bob', able),
-        agent('carol', { ...able, node: 'n_3', status: 'draining' }),
+        agent('carol', { ...able, node: 'n_3' }),
+        agent('mo', { ...able, node: 'n_2', moving: true }),
+        agent('sue', { ...able, node: 'n_2', status: 'suspended' }),
         agent('zoe', { ...able, node: 'n_2' }),
       ],
     });
     const { json } = await w.run('who', '?Review', '--json');
-    assert.deepEqual(ids(json['agents']), ['a_zoe', 'a_bob', 'a_asleep', 'a_carol']);
+    assert.deepEqual(ids(json['agents']), ['a_zoe', 'a_bob', 'a_carol', 'a_mo', 'a_asleep', 'a_sue']);
+    const people = await w.run('who', '?review');
+    assert.match(
+      people.out,
+      /^zoe@laptop\nbob@laptop\ncarol@laptop \(draining\)\nmo@laptop \(moving\)\nasleep@/,
+    );
+    assert.match(people.out, /sue@laptop \(suspended\)\n$/);
     const { request } = w.asked.find(({ method }) => method === 'listAgents')!;
     assert.equal((request as { capability: string }).capability, 'review');
   });
@@ -243,7 +251,16 @@ describe('commands for a fleet', function () {
       [shown!['node_name'], shown!['draining'], shown!['pid']],
       ['hub-attic', true, process.pid],
     );
+    const why = `NODE_REMOVED: ${'it was removed; '.repeat(20)}join with a new join token`;
+    w.answers.node['nodeStatus'] = () => ({ ...told, hub: 'refused', hubError: why });
+    const refused = await w.run('node', 'status', 'laptop');
+    assert.match(
+      refused.out,
+      /laptop +refused .* to deliver\n[\s\S]*! laptop: NODE_REMOVED: .*a new join token\n/,
+    );
+    assert.doesNotMatch(refused.out, /draining/);
     // It says by its exit code that not all is well here.
+    w.answers.node['nodeStatus'] = () => ({ ...told, contender: 'cellar' });
     const all = await w.go('status').ended;
     assert.match(all.out, /node laptop +active .*1 agent, [\s\S]*draining[\s\S]*cellar/);
   });

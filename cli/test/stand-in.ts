@@ -47,6 +47,8 @@ export interface StandIn extends AsyncDisposable {
   readonly answers: { registry: Answers; org: Answers; node: Answers };
   /** Requests in the order in which they came, without the exchange of keys. */
   readonly asked: { readonly method: string; readonly request: unknown }[];
+  /** Where the hub answers, host:port. */
+  readonly hub: string;
   /** What is true for commands besides. */
   readonly env: Record<string, string>;
   /** In this process. */
@@ -164,6 +166,7 @@ export async function standIn(): Promise<StandIn> {
   return {
     answers,
     asked,
+    hub: at,
     env,
     go,
     run,

@@ -1,5 +1,6 @@
 /** agent list | rename | remove | move: agents of the org, wherever they live. */
 
+import type { Agent } from '@fleetwire/gen/registry';
 import { FleetwireError, isId } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
@@ -84,8 +85,12 @@ async function unknownAgent(registry: Hub['registry'], agent: string): Promise<u
 async function move(context: CommandContext, options: { to: string }, given: string): Promise<void> {
   const request = { agent: checkAgent(given), toNode: options.to };
   const { agent } = await (await context.hub()).registry.moveAgent(request);
-  context.output.result(
-    { agent: agentDocument(agent!) },
-    () => `${agent!.name} lives on ${agent!.nodeName} now${agent!.moving ? '; its mail is on the way' : ''}`,
-  );
+  context.output.result({ agent: agentDocument(agent!) }, () => [
+    `${agent!.name} lives on ${agent!.nodeName} now${agent!.moving ? '; its mail is on the way' : ''}`,
+    ...(agent!.adapter === 'tmux' || agent!.adapter === 'stdio' ? [programStays(agent!)] : []),
+  ]);
 }
+
+/** Mail moves with an agent, its program does not. */
+const programStays = ({ name, nodeName }: Agent) =>
+  `its program has ended on the old node; start it on the new one: fleetwire agent run ${name} --node ${nodeName} -- COMMAND`;

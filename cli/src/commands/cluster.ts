@@ -8,6 +8,7 @@ import { startNode } from '../fabric/node-process.ts';
 import { allNodes } from '../fleet.ts';
 import { clusterView } from '../fleet-documents.ts';
 import { hostName } from '../host-name.ts';
+import { neverJoined, nodeFolder } from '../local-nodes.ts';
 import { show, WATCH } from '../watch.ts';
 import { addRemoveCommand } from './node-admin.ts';
 
@@ -56,5 +57,13 @@ async function join(
 ): Promise<void> {
   const name = given ?? hostName();
   checkName(name, 'node');
+  const { folders, ambient } = context.config;
+  const token = options.token ?? ambient.join_token;
+  if (token === undefined && (await neverJoined(nodeFolder(folders.data, name)))) throw tokenMissing(name);
   await startNode(context.joiningAt(address, options.token), name, options.detach === true);
 }
+
+const tokenMissing = (name: string) =>
+  new FleetwireError('failed_precondition', 'NODE_NOT_JOINED', `${name} belongs to no org yet`, {
+    help: 'Give a join token with --token TOKEN; `fleetwire node token` on the hub prints one.',
+  });

@@ -4,7 +4,7 @@ import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
-import { nodeNames } from '../local-nodes.ts';
+import { shownNodeNames } from '../local-nodes.ts';
 import { type LocalStatus, localStatus, statusDetail, statusNotes } from '../local-status.ts';
 import { table } from '../output.ts';
 
@@ -18,7 +18,7 @@ export function addNodeStatusCommand(node: Command, action: Action): void {
 
 async function status(context: CommandContext, _options: object, name: string | undefined): Promise<void> {
   const { data } = context.config.folders;
-  const known = await nodeNames(data);
+  const known = await shownNodeNames(data);
   if (name !== undefined && !known.includes(name)) throw missing(name, known);
   const names = name === undefined ? known : [name];
   const found = await Promise.all(names.map((each) => localStatus(data, each)));

@@ -5,8 +5,9 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
-import { nodeNames } from '../local-nodes.ts';
+import { shownNodeNames } from '../local-nodes.ts';
 import { localStatus, statusDetail, statusNotes } from '../local-status.ts';
+import { worksWithHubElsewhere } from '../node-machine.ts';
 import { table } from '../output.ts';
 
 export function addStatusCommand(program: Command, action: Action): void {
@@ -50,10 +51,11 @@ async function status(context: CommandContext): Promise<void> {
     parts,
   };
   const state = ready ? 'runs' : 'is starting';
+  const none = (await worksWithHubElsewhere(data))
+    ? 'this machine has no fabric of its own; its nodes work with a hub elsewhere'
+    : 'no fabric runs on this machine; start it with: fleetwire up';
   output.result(document, () => [
-    running === undefined
-      ? 'no fabric runs on this machine; start it with: fleetwire up'
-      : `the fabric of this machine ${state} (process ${running.pid})`,
+    running === undefined ? none : `the fabric of this machine ${state} (process ${running.pid})`,
     ...(running === undefined || about === undefined
       ? []
       : [`nats-server: ${about.nats}; PostgreSQL: ${about.postgres}`]),
@@ -88,7 +90,7 @@ async function serviceStatus(context: CommandContext): Promise<PartStatus[]> {
 }
 
 async function nodeStatus(dataFolder: string): Promise<PartStatus[]> {
-  const names = await nodeNames(dataFolder);
+  const names = await shownNodeNames(dataFolder);
   const found = await Promise.all(names.map((name) => localStatus(dataFolder, name)));
   return found.map((each) => ({
     name: each.name,

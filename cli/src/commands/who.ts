@@ -89,12 +89,18 @@ export function chosen({ agents, nodes }: Known, wanted: Wanted): readonly Agent
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const rank = (agent: Agent): readonly [number, number, number] => {
     const node = byId.get(agent.node);
-    return [agent.status === 'online' ? 0 : 1, node?.draining === true ? 1 : 0, node?.load ?? 0];
+    const passedOver = node?.draining === true || agent.moving;
+    return [agent.status === 'online' ? 0 : 1, passedOver ? 1 : 0, node?.load ?? 0];
   };
+  // The registry tells of draining by node; no work by capability goes there.
+  const shown = (agent: Agent): Agent =>
+    agent.status === 'online' && byId.get(agent.node)?.draining === true
+      ? { ...agent, status: 'draining' }
+      : agent;
   return able
     .map((agent) => ({ agent, rank: rank(agent) }))
     .sort((a, b) => compare(a.rank, b.rank) || (foldName(a.agent.name) < foldName(b.agent.name) ? -1 : 1))
-    .map(({ agent }) => agent);
+    .map(({ agent }) => shown(agent));
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -12,6 +12,7 @@ import { HUB_NODE, nodeFolder, nodeOrg, nodeProcess, runningNode } from '../loca
 import { checkNodeOrg } from '../nodes-of-org.ts';
 import { detach, endProcess, stopped, untilReady } from './background.ts';
 import type { Joining } from './join.ts';
+import { withJoinKey } from './join-key.ts';
 import { openLogFile } from './log-file.ts';
 import { catchSignals } from './signals.ts';
 import { tellStarter } from './starter.ts';
@@ -86,7 +87,9 @@ export async function startNode(context: CommandContext, name: string, backgroun
   await rm(join(folder, 'node.json'), { force: true });
   const logs = openLogFile(logOf(folder));
   try {
-    const service = await serve(context, name, folder, logs);
+    const { ambient, folders } = context.config;
+    const token = ambient.hub === undefined ? undefined : ambient.join_token;
+    const service = await withJoinKey(folders.data, name, token, () => serve(context, name, folder, logs));
     if (leaving.signal.aborted) {
       await service.stop();
       throw stopped();

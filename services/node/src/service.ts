@@ -148,6 +148,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     agentsMax: settings.agents,
     retryMs: settings.roster_retry_ms,
     draining: () => door.draining,
+    refusal: () => (hub.link.state === 'REFUSED' ? hub.link.error : ''),
     arrivals: engine.arrivals,
     // The next roster says it again.
     moved: (agent) => void noteMoved(agent).catch(() => undefined),

@@ -40,6 +40,11 @@ describe('a node that its hub refuses', function () {
     const { hubError } = await status();
     assert.match(hubError, /^NODE_UNKNOWN: no place for it; stop this node, move /);
     assert.ok(hubError.includes(`move ${node.folder.path} away`));
+    // A newcomer is told so, not only that the hub is away.
+    const newcomer = { name: 'eve', adapter: 'mailbox' };
+    const isRefusal = (error: unknown) =>
+      error instanceof FleetwireError && error.reason === 'NODE_REFUSED' && error.message.includes(hubError);
+    await assert.rejects(async () => node.client().runAgent(newcomer), isRefusal);
     alice.send('bob', ['still here']);
     await eventually(() => bob.texts().includes('still here'));
     // Nor does it go by what it remembers when the registry is away after that.

@@ -15,6 +15,8 @@ export interface OneAgentParts extends RosterParts {
   readonly agentsMax: number;
   /** The registry has asked this node to take no new agents. */
   readonly draining?: () => boolean;
+  /** Why the registry does not take this node, and what to do; empty: it does. */
+  readonly refusal?: () => string;
   /** Agents that may be on their way from another node. */
   readonly arrivals: Pick<Arrivals, 'anew' | 'expected' | 'returned'>;
 }
@@ -27,9 +29,11 @@ export interface Newcomer {
   readonly takeOver?: boolean;
 }
 
-/** Rejects NODE_DRAINING, TOO_MANY_AGENTS, HUB_UNREACHABLE, or what the registry says, such as NAME_TAKEN. */
+/** Rejects NODE_REFUSED, NODE_DRAINING, TOO_MANY_AGENTS, HUB_UNREACHABLE, or what the registry says, such as NAME_TAKEN. */
 export async function register(parts: OneAgentParts, name: string, newcomer: Newcomer): Promise<HostedAgent> {
   const { book, door, agentsMax } = parts;
+  const refusal = parts.refusal?.() ?? '';
+  if (refusal !== '') throw nodeRefused(refusal);
   if (parts.draining?.() === true) throw nodeDraining(name);
   if (book.size >= agentsMax) throw tooManyAgents(book.size);
   const { adapter, profile, takeOver = false } = newcomer;
@@ -122,6 +126,13 @@ async function reach<T>(call: () => Promise<T>): Promise<T> {
       cause,
     });
   }
+}
+
+function nodeRefused(refusal: string): FleetwireError {
+  const message = `the hub does not take this node, so it takes no new agents: ${refusal}`;
+  return new FleetwireError('failed_precondition', 'NODE_REFUSED', message, {
+    help: 'Do what it says, or start the agent on another node.',
+  });
 }
 
 function nodeDraining(name: string): FleetwireError {

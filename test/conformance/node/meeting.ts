@@ -99,7 +99,9 @@ export const meeting = (hub: () => StandHub) =>
         const known = await eventually(() => hub().node(name).beats.length > 0 && hub().node(name), {
           timeoutMs: 50_000,
         });
-        assert.deepEqual(met.get(known), [0, 0, 0, 0], `connections of ${name} at each HELLO`);
+        // Three lies and then the truth; what it says later it may say while connected.
+        const connections = met.get(known)!.slice(0, 4);
+        assert.deepEqual(connections, [0, 0, 0, 0], `connections of ${name} at each HELLO`);
         assert.ok(known.hellos.every(({ protocol }) => protocol === '2'));
       }
     });

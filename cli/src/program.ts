@@ -23,7 +23,7 @@ import { addSendCommand } from './commands/send.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addWhoCommand } from './commands/who.ts';
 import { addWorkspaceCommands } from './commands/workspace.ts';
-import { tellStarter } from './fabric/starter.ts';
+import { type StarterWord, tellStarter } from './fabric/starter.ts';
 import { errorDocument, processStreams, reportError, type Streams } from './output.ts';
 import { VERSION } from './version.ts';
 
@@ -73,11 +73,12 @@ function inherit(command: Command): void {
   }
 }
 
-/** Runs one command line (without node and script) and gives the exit code. */
+/** Runs one command line (without node and script) and gives the exit code; `tell` is told of an error besides. */
 export async function runProgram(
   args: readonly string[],
   action: Action = ambientAction,
   streams: Streams = processStreams,
+  tell: (word: StarterWord) => Promise<void> = tellStarter,
 ): Promise<number> {
   const program = buildProgram(action);
   const json = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined).includes('--json');
@@ -88,7 +89,7 @@ export async function runProgram(
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
     const error = thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown;
     const code = reportError(error, json, streams);
-    await tellStarter({ error: errorDocument(error) });
+    await tell({ error: errorDocument(error) });
     return code;
   }
 }

@@ -159,7 +159,8 @@ export async function standIn(): Promise<StandIn> {
           createOutput(options.json === true, streams),
         ),
     );
-    const code = await runProgram(args, action, streams);
+    // Whoever started this process waits for no word of a command in it.
+    const code = await runProgram(args, action, streams, async () => undefined);
     return { code, ...said, json: documentOf(said.out) };
   };
   const closing = building.move();

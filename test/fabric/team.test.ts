@@ -173,7 +173,7 @@ describe('a team, in the words of the README', () => {
     assert.equal((await own.refused(['send', 'tester', 'hello'])).reason, 'NO_OPERATOR_MAILBOX');
     const { user } = (await home.ok('member', 'list', '--email', 'fay', '--context', 'acme')).members[0];
     const removed = await home.run(['member', 'remove', user, '--context', 'acme']);
-    assert.match(removed.out, /machines that they brought into the org stay/);
+    assert.match(removed.out, /machines that they brought into the org are shut out/);
   });
 
   it('outlasts the fabric: it starts again as its own operator, whichever org was chosen', async () => {

@@ -107,7 +107,7 @@ describe('a fleet', function () {
     assert.equal(await node('cabin'), undefined);
     await eventually(async () => {
       const part = await linkOf(other, 'cabin');
-      return part.status === 'refused' && /NODE_REMOVED/.test(part.detail);
+      return part.status === 'refused' && /NODE_REMOVED/.test(JSON.stringify(part));
     }, SLOW);
     await other.ok('node', 'stop', 'cabin');
   });
@@ -125,7 +125,7 @@ describe('a fleet', function () {
     await copy.ok('node', 'start', 'tower', '--detach');
     await eventually(async () => {
       const part = await linkOf(copy, 'tower');
-      return part?.status === 'refused' && /IDENTITY_IN_USE/.test(part.detail);
+      return part?.status === 'refused' && /IDENTITY_IN_USE/.test(JSON.stringify(part));
     }, SLOW);
     await eventually(async () => (await node('tower')).contender !== '', SLOW);
     await eventually(async () => (await linkOf(other, 'tower')).notes.length > 0, SLOW);

@@ -7,13 +7,13 @@
 import assert from 'node:assert/strict';
 import type { Broker } from '@fleetwire/broker';
 import type { Store } from '@fleetwire/store';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, type ServiceProcess } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type HoldAt, hold, prepareHolds } from './audit-hold.ts';
 import { testConfig } from './billing/billing-world.ts';
 import { StripeDouble } from './billing/stripe-double.ts';
 import { type Client, type OrgWorld, reasonOf, secretOf, startOrgWorld } from './fixture.ts';
-import { type OrgProcess, orgProcess } from './org-process.ts';
+import { orgProcess } from './org-process.ts';
 import { snapshot, type Watched } from './org-snapshot.ts';
 
 const CANCEL = /^DELETE \/v1\/subscriptions/;
@@ -33,7 +33,7 @@ describe('the deletion of an org', function () {
   this.timeout(180_000);
   let world: OrgWorld;
   let stripe: StripeDouble;
-  let main: OrgProcess;
+  let main: ServiceProcess;
   let store: Store;
   let broker: Broker;
   let operator: Client;

@@ -60,7 +60,6 @@ export interface RegistryParts {
   readonly routes: RouteTable;
   readonly suspensions: Suspensions;
   readonly view: WatchedRoutes;
-  readonly broker: Pick<Broker, 'publish'>;
   readonly lastSeen: LastSeen;
   readonly moving: MovingDesk;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;

@@ -57,7 +57,7 @@ export async function place(
     }
     if (outcome !== 'name_taken') throw await refusalOf(parts, node.org, outcome);
     const id = newId('agent', parts.random);
-    const row = newRow(parts, node, id, wanted);
+    const row = newRow(parts, id, wanted);
     outcome = await parts.agents.insert({ ...row, org: node.org, node: node.id }, boundsOf(parts, node.org));
     if (outcome !== 'inserted') continue;
     const agent = await parts.agents.byId(node.org, id);
@@ -68,7 +68,7 @@ export async function place(
   throw new FleetwireError('aborted', 'NAME_IN_MOTION', message, { retryAfterMs: 100 });
 }
 
-export function newRow(parts: Pick<PlacingParts, 'clock'>, _node: NodeRow, id: string, wanted: Wanted) {
+export function newRow(parts: Pick<PlacingParts, 'clock'>, id: string, wanted: Wanted) {
   const { name, adapter, profile } = wanted;
   const registeredAtMs = nowMs(parts.clock);
   const folded = foldName(name);

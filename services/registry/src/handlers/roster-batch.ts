@@ -125,7 +125,7 @@ async function registerFresh(
   taken: Map<RosterItem, PlacedAgent>,
 ): Promise<PlacedAgent[]> {
   if (fresh.length === 0) return [];
-  const rows = fresh.map((item) => newRow(parts, node, newId('agent', parts.random), item));
+  const rows = fresh.map((item) => newRow(parts, newId('agent', parts.random), item));
   const done = await parts.roster.insert(node.org, node.id, rows, boundsOf(parts, node.org));
   const refused = done.refused && (await refusalOf(parts, node.org, done.refused));
   const lost: RosterItem[] = [];

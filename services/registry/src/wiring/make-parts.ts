@@ -67,7 +67,6 @@ export async function partsOf(
     hub: hubKeys(keysFolder({ common, keys })),
     announcer,
     presence: new PresenceNews({ ...tables, announcer, clock, log }),
-    broker,
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),
     syncRevision: (org) => tables.view.syncRevision(org),

@@ -1,6 +1,6 @@
 /** What `agent run` is told of an agent: options, checked here so that a slip is told before anything is started. */
 
-import { LIMITS } from '@fleetwire/contract';
+import { foldCapability, LIMITS, VISIBILITIES } from '@fleetwire/contract';
 import type { AgentProfile } from '@fleetwire/gen/registry';
 import { AgentProfile as Profile } from '@fleetwire/gen/registry';
 import { checkName, FleetwireError, printable } from '@fleetwire/kernel';
@@ -18,9 +18,6 @@ export interface ProfileOptions {
   readonly group?: string;
   readonly movable?: boolean;
 }
-
-const VISIBILITIES = ['isolated', 'shared', 'group'] as const;
-const CAPABILITY = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
 export function addProfileOptions(command: Command): Command {
   return command
@@ -61,8 +58,8 @@ export const capability = (text: string): string => capabilityOf('--capability',
 
 /** `where`: what the person wrote it as. Throws invalid_argument INVALID_OPTION. */
 export function capabilityOf(where: string, text: string): string {
-  const folded = text.toLowerCase();
-  if (CAPABILITY.test(folded)) return folded;
+  const folded = foldCapability(text);
+  if (folded !== undefined) return folded;
   throw unusable(where, text, 'Give 1 to 64 letters, digits, dots, underscores and hyphens.');
 }
 

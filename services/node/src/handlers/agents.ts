@@ -1,5 +1,6 @@
 /** RunAgent, StopAgent, ListLocalAgents, Directory and NodeStatus. */
 
+import { checkProfile } from '@fleetwire/contract';
 import type {
   DirectoryRequest,
   DirectoryResponse,
@@ -14,7 +15,7 @@ import type {
 import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
-import { checkProfile, toldProfile } from '../domain/profile.ts';
+import { toldProfile } from '../domain/profile.ts';
 import type { Engine } from '../engine.ts';
 import type { Directory } from '../hub/directory.ts';
 import type { HubLink } from '../hub/hub-link.ts';

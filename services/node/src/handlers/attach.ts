@@ -1,11 +1,11 @@
 /** Attach: an agent's session. Sends are accepted in order, deliveries and receipts flow back on the same stream. */
 
+import { checkProfile } from '@fleetwire/contract';
 import type { AttachHello, AttachRequest, AttachResponse, Outgoing, SendRefused } from '@fleetwire/gen/node';
 import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Registration } from '../agents/registration.ts';
-import { checkProfile } from '../domain/profile.ts';
 import { closing, type Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
 import { StreamSession } from '../mail/stream-session.ts';

@@ -1,10 +1,9 @@
 /** What a node tells of itself, made fit to be kept and shown: bounded, and without control characters. */
 
-import { LIMITS } from '@fleetwire/contract';
+import { foldCapability, LIMITS } from '@fleetwire/contract';
 import type { NodeFacts } from '@fleetwire/gen/message';
 import type { StoredFacts } from '../store/entities.ts';
 
-const CAPABILITY = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const CPUS_MAX = 100_000;
 
 /** One line of at most `max` characters. */
@@ -16,8 +15,8 @@ export function cleaned(text: string, max = 64): string {
 export function cleanedFacts(facts: NodeFacts): StoredFacts {
   const capabilities = facts.capabilities
     .slice(0, 4 * LIMITS.capabilities)
-    .map((one) => one.toLowerCase())
-    .filter((one) => CAPABILITY.test(one));
+    .map(foldCapability)
+    .filter((one) => one !== undefined);
   const tools = facts.tools.slice(0, 4 * LIMITS.tools).map((tool) => cleaned(tool, LIMITS.toolChars));
   return {
     capabilities: distinct(capabilities, LIMITS.capabilities),

@@ -1,5 +1,6 @@
 /** LookupAgent and ListAgents. */
 
+import { foldCapability } from '@fleetwire/contract';
 import type {
   Agent,
   ListAgentsRequest,
@@ -12,7 +13,7 @@ import { foldName, isId, isName, nearestNames, nowMs } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { requireReader } from '../domain/callers.ts';
 import { agentUnknown } from '../domain/errors.ts';
-import { foldCapability, shownProfile } from '../domain/profile.ts';
+import { shownProfile } from '../domain/profile.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { RegistryParts } from './parts.ts';
 

@@ -1,9 +1,8 @@
 /** Entries of the routing table, as they are written from rows and read back. */
 
-import { parseRouteKey, routeKey } from '@fleetwire/contract';
+import { parseRouteKey, routeKey, VISIBILITIES } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { ChannelRoute, NodeRoute, Route } from '@fleetwire/gen/message';
-import { VISIBILITIES } from '../domain/profile.ts';
 import type { WantedEntry } from '../domain/route-diff.ts';
 import type { PlacedAgent } from '../store/agents.ts';
 import type { ChannelWithMembers } from '../store/channels.ts';

@@ -6,10 +6,11 @@
 import { strict as assert } from 'node:assert';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
 import { Stage } from '@fleetwire/gen/message';
+import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { pause } from '@fleetwire/kernel';
 import { createRpcClient } from '@fleetwire/rpc';
-import { type Agent, connect } from '@fleetwire/sdk';
+import { type Agent, connect, type Message } from '@fleetwire/sdk';
 import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type NodePart, type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
@@ -29,6 +30,7 @@ describe('an agent that moves under load', function () {
         FLEETWIRE_REGISTRY_LIVENESS_MS: '3000',
         FLEETWIRE_REGISTRY_MOVE_LOST_MS: '4000',
         FLEETWIRE_NODE_HEARTBEAT_MS: '500',
+        FLEETWIRE_NODE_OBSERVE_MS: '10000',
         // What gathers while a router stands still comes at once.
         FLEETWIRE_NODE_QUEUE_MESSAGES: '50000',
       },
@@ -40,8 +42,8 @@ describe('an agent that moves under load', function () {
   });
   after(() => fabric[Symbol.asyncDispose]());
 
-  async function agentOn(node: NodePart, name: string): Promise<Agent> {
-    const agent = await connect({ address: node.address, token: node.adminToken(), name });
+  async function agentOn(node: NodePart, name: string, o: { window?: number } = {}): Promise<Agent> {
+    const agent = await connect({ address: node.address, token: node.adminToken(), name, ...o });
     open.push(agent);
     return agent;
   }
@@ -92,21 +94,34 @@ describe('an agent that moves under load', function () {
     }
   }
 
-  /** Those of `ids` that have ended without having reached the agent, with the reason. */
-  async function ends(ids: ReadonlySet<string>): Promise<Map<string, string>> {
+  /** The agents that live on a node by its own word. */
+  async function hostedAt(node: NodePart): Promise<string[]> {
+    const client = createRpcClient(NodeServiceDefinition, {
+      address: node.address,
+      token: () => node.adminToken(),
+    });
+    try {
+      return (await client.listLocalAgents({})).agents.map(({ name }) => name);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** Those of `ids` that have ended: how, and the reason. */
+  async function ends(ids: ReadonlySet<string>): Promise<Map<string, [Stage, string]>> {
     const token = await fabric.token();
     const delivery = createRpcClient(DeliveryServiceDefinition, {
       address: fabric.addresses.delivery,
       token: () => token,
     });
-    const found = new Map<string, string>();
+    const found = new Map<string, [Stage, string]>();
     try {
       let pageToken = '';
       do {
         const page = await delivery.listMessages({ pageSize: 500, pageToken });
         for (const { id, settlements } of page.messages)
           for (const { stage, reason } of settlements)
-            if (ids.has(id) && stage > Stage.DELIVERED) found.set(id, reason);
+            if (ids.has(id) && stage > Stage.DELIVERED) found.set(id, [stage, reason]);
         pageToken = page.nextPageToken;
       } while (pageToken !== '');
     } finally {
@@ -159,6 +174,38 @@ describe('an agent that moves under load', function () {
     await load.stop();
     const lost = await check(load.accepted, before, later);
     assert.deepEqual(lost.slice(0, 10), []);
+  });
+
+  it('in the middle of an injection: what was shown is proved there or ends there, the rest follows', async () => {
+    const old = fabric.nodes['old']!;
+    const before = await agentOn(old, 'injected', { window: 2 });
+    const shown: Message[] = [];
+    void (async () => {
+      for await (const message of before.messages({ autoAck: false })) shown.push(message);
+    })().catch(() => undefined);
+    const sender = await agentOn(fabric.nodes['third']!, 'injector');
+    const ids: string[] = [];
+    for (let n = 0; n < 5; n++) ids.push((await sender.send('injected', Buffer.from(`third ${n}`))).id);
+    await eventually(() => shown.length === 2);
+    await move('injected');
+    await eventually(async () => !(await hostedAt(old)).includes('injected'));
+    shown[0]!.ack();
+    const later: string[] = [];
+    takeAll(await agentOn(fabric.nodes['new']!, 'injected'), later);
+    await eventually(() => later.length === 3, { timeoutMs: SETTLE_MS });
+    assert.deepEqual(later, ['third 2', 'third 3', 'third 4']);
+    assert.equal(shown.length, 2, 'nothing more was shown at the old node');
+    const expected = [
+      [Stage.CONFIRMED, ''],
+      [Stage.UNCONFIRMED, 'AGENT_MOVED'],
+      ...[2, 3, 4].map(() => [Stage.CONFIRMED, '']),
+    ];
+    const told = async () => {
+      const found = await ends(new Set(ids));
+      return ids.map((id) => found.get(id));
+    };
+    await eventually(async () => (await told()).every((end) => end !== undefined), { timeoutMs: SETTLE_MS });
+    assert.deepEqual(await told(), expected);
   });
 
   it('while the only router stands still', async () => {

@@ -24,7 +24,8 @@ export const registrySection = defineSection('registry', {
   usage_interval_ms: whole(100, 86_400_000, 60_000).describe('Time between two looks at what orgs have'),
   nodes_max: whole(1, 100_000, 1000).describe('Nodes of one org'),
   agents_per_node_max: whole(1, 1_000_000, 10_000).describe('Agents of one node'),
-  stale_ms: whole(100, 86_400_000, 300_000).describe(
+  // At most an hour: the mark that ends a move must reach a node that was silent, and lasts for two in its inbox.
+  stale_ms: whole(100, 3_600_000, 300_000).describe(
     'Silence of a node after which its agents are removed and their names are free',
   ),
   channels_max: whole(1, 1_000_000, 1000).describe('Channels and groups of one org'),

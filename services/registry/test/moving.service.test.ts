@@ -387,4 +387,20 @@ describe('moving agents', function () {
     await reaches(goes, 'handover');
     await reaches(waits, 'waiting');
   });
+
+  it('looks for late mail at all places that were left lately, however many', async () => {
+    const other = await world.start({ ...SETTINGS, move_lost_ms: 100, moves_max: 1 });
+    await service.stop();
+    service = other;
+    const [gone, to] = [await node(), await node()];
+    const agents = [await agentOn(gone), await agentOn(gone), await agentOn(gone)];
+    await away(gone);
+    for (const agent of agents) {
+      await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
+      await reaches(agent, 'over');
+      await put(gone, agent, 'late');
+    }
+    for (const agent of agents)
+      await eventually(async () => (await waiting(to, agent)).includes('late+'), { timeoutMs: 45_000 });
+  });
 });

@@ -43,8 +43,9 @@ export class Mover {
   #loop: Promise<void> = Promise.resolve();
   #holding = false;
   #underWay = 0;
-  /** Where the next look goes on, when there are more moves than one look takes. */
+  /** Where the next look goes on, at what is open and at what has ended, when there are more moves than one look takes. */
   #behind: MoveRow | undefined;
+  #behindEnded: MoveRow | undefined;
 
   constructor(options: MoverOptions) {
     this.#o = options;
@@ -129,7 +130,9 @@ export class Mover {
   async #lookForLate(mayGoOn: () => boolean): Promise<void> {
     const { moves, config, clock, late, log } = this.#o;
     const now = nowMs(clock);
-    for (const move of await moves.ended(now - config.move_late_ms, config.moves_max)) {
+    const ended = await moves.ended(now - config.move_late_ms, config.moves_max, this.#behindEnded);
+    this.#behindEnded = ended.length < config.moves_max ? undefined : ended.at(-1);
+    for (const move of ended) {
       if (!mayGoOn()) return;
       const { agent } = move;
       const found = await this.#attempt('late mail', () => late(move, mayGoOn));

@@ -93,6 +93,8 @@ const COLUMNS = `agent, epoch, org, from_node as "fromNode", from_shard as "from
 const PARTY = `select id, org, name, shard, owner, protocol, draining, agents,
   last_seen_at_ms as "lastSeenAtMs", left_at_ms as "leftAtMs" from nodes`;
 const ENDED = `('done', 'over')`;
+type Place = Pick<MoveRow, 'agent' | 'epoch'>;
+const FIRST: Place = { agent: '', epoch: 0 };
 
 export function moveRows(store: Store) {
   const { query } = store;
@@ -180,18 +182,19 @@ export function moveRows(store: Store) {
     },
 
     /** Not ended, by agent and epoch, behind this one: moves that wait must not be all that is ever looked at. */
-    open: (limit: number, behind: Pick<MoveRow, 'agent' | 'epoch'> = { agent: '', epoch: 0 }) =>
+    open: (limit: number, behind: Place = FIRST) =>
       query<MoveRow>(
         `select ${COLUMNS} from moves where state not in ${ENDED} and (agent, epoch) > ($2, $3)
          order by agent, epoch limit $1`,
         [limit, behind.agent, behind.epoch],
       ),
 
-    /** Ended since `sinceMs`. */
-    ended: (sinceMs: number, limit: number) =>
+    /** Ended since `sinceMs`, in the same order and behind this one. */
+    ended: (sinceMs: number, limit: number, behind: Place = FIRST) =>
       query<MoveRow>(
-        `select ${COLUMNS} from moves where state in ${ENDED} and changed_at_ms > $1 order by changed_at_ms limit $2`,
-        [sinceMs, limit],
+        `select ${COLUMNS} from moves where state in ${ENDED} and changed_at_ms > $4 and (agent, epoch) > ($2, $3)
+         order by agent, epoch limit $1`,
+        [limit, behind.agent, behind.epoch, sinceMs],
       ),
 
     /** Forgets what ended before. */

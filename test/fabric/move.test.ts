@@ -11,12 +11,13 @@ import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { pause } from '@fleetwire/kernel';
 import { createRpcClient } from '@fleetwire/rpc';
 import { type Agent, connect, type Message } from '@fleetwire/sdk';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, seededRandom } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type NodePart, type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
 
 const RATE = 100;
 const SETTLE_MS = 45_000;
+const STEPS = 16;
 
 describe('an agent that moves under load', function () {
   this.timeout(120_000);
@@ -81,14 +82,14 @@ describe('an agent that moves under load', function () {
     })().catch(() => undefined);
   }
 
-  async function move(name: string): Promise<void> {
+  async function move(name: string, toNode = 'new'): Promise<void> {
     const token = await fabric.token();
     const registry = createRpcClient(RegistryServiceDefinition, {
       address: fabric.addresses.registry,
       token: () => token,
     });
     try {
-      await eventually(() => registry.moveAgent({ agent: name, toNode: 'new' }), { timeoutMs: 20_000 });
+      await eventually(() => registry.moveAgent({ agent: name, toNode }), { timeoutMs: 20_000 });
     } finally {
       registry.close();
     }
@@ -206,6 +207,39 @@ describe('an agent that moves under load', function () {
     };
     await eventually(async () => (await told()).every((end) => end !== undefined), { timeoutMs: SETTLE_MS });
     assert.deepEqual(await told(), expected);
+  });
+
+  it('from place to place at random, while services and servers are killed', async function () {
+    this.timeout(300_000);
+    const random = seededRandom();
+    const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+    const places = ['old', 'new', 'third'];
+    const taken: string[] = [];
+    let place = pick(places);
+    takeAll(await agentOn(fabric.nodes[place]!, 'roamer'), taken);
+    const load = await senders('roamer');
+    for (let step = 0; step < STEPS; step++) {
+      if (random(5) < 2) {
+        const part = fabric.parts[pick(['router', 'registry', 'nats', 'delivery'] as const)];
+        console.log(`      kill ${part.name}`);
+        await part.kill();
+        await pause(random(1000));
+        await part.start();
+      } else {
+        place = pick(places.filter((other) => other !== place));
+        console.log(`      move to ${place}`);
+        await move('roamer', place);
+        // While it is cut off from the hub it knows of no agent that is new.
+        const there = await eventually(() => agentOn(fabric.nodes[place]!, 'roamer').catch(() => undefined), {
+          timeoutMs: SETTLE_MS,
+        });
+        takeAll(there, taken);
+      }
+      await pause(random(1000));
+    }
+    await load.stop();
+    const lost = await check(load.accepted, [], taken);
+    assert.deepEqual(lost.slice(0, 10), []);
   });
 
   it('while the only router stands still', async () => {

@@ -36,14 +36,16 @@ class FakeDoor {
   readonly rosters: RosterAgent[][] = [];
   readonly registered: RegisterAgentRequest[] = [];
   readonly gone: string[] = [];
+  removed: string[] = [];
   outcome: (agent: RosterAgent) => Partial<RosterOutcome> = (agent) => ({ agent: agentOf(agent) });
   register: (request: RegisterAgentRequest) => Agent = (request) =>
     agentOf({ ...request, id: newId('agent') });
   before: () => Promise<unknown> = async () => undefined;
   away = false;
 
-  async syncRoster(agents: RosterAgent[]): Promise<RosterOutcome[]> {
+  async syncRoster(agents: RosterAgent[], removed: string[]): Promise<RosterOutcome[]> {
     this.rosters.push(agents);
+    this.removed = removed;
     await this.before();
     if (this.away) throw new FleetwireError('unavailable', 'AWAY', 'away');
     return agents.map((agent) => RosterOutcome.fromPartial(this.outcome(agent) as object));
@@ -308,6 +310,30 @@ describe('roster', () => {
         [false, false, false],
       ],
     );
+  });
+
+  it('makes one of two by one name: registered here while another was announced by a move that came to nothing', async () => {
+    const { arrivals, turns, book } = test.engine;
+    const mark = { agent: newId('agent'), epoch: 7, end: false, name: 'bob', adapter: 'stream' };
+    const answered = newId('agent');
+    door.register = (request) => {
+      turns.add(() => arrivals.announced(mark));
+      return agentOf({ ...request, id: answered });
+    };
+    const bob = await registration.ensure('bob', { adapter: 'stream' });
+    assert.deepEqual([bob.id, bob.moving.arriving, book.byName('bob')], [answered, 0, bob]);
+    await turns.run(() => arrivals.complete({ ...mark, end: true }));
+    test = await test.crash();
+    assert.equal(test.engine.book.byName('bob')?.id, answered);
+  });
+
+  it('tells which agents it had and has removed', async () => {
+    const bob = await addAgent(test.engine, 'bob');
+    door.away = true;
+    await remove(bob);
+    door.away = false;
+    await registration.catchUp();
+    assert.deepEqual([door.rosters.at(-1), door.removed], [[], [bob.id]]);
   });
 
   it('says an agent one by one to a hub that takes no rosters, and notes who is refused', async () => {

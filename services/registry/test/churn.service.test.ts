@@ -10,7 +10,7 @@ import { Route } from '@fleetwire/gen/message';
 import { FleetwireError, foldName, isName } from '@fleetwire/kernel';
 import type { RunningService } from '@fleetwire/runtime';
 import { openStore } from '@fleetwire/store';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, seededRandom } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import {
   errorOf,
@@ -68,13 +68,7 @@ describe('names', function () {
   });
 
   it('survive the death of a replica amid the churn of 1,000 agents: none lost, none doubled', async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    console.log(`      seed ${seed}`);
-    let state = seed;
-    const random = (below: number) => {
-      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
-      return (state >>> 8) % below;
-    };
+    const random = seededRandom();
     await using world = await startRegistryWorld();
     const stays = await world.start({ reconcile_ms: 500 });
     await using dying = await registryProcess(world, { reconcile_ms: 500 });

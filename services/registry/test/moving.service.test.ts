@@ -191,6 +191,24 @@ describe('moving agents', function () {
     assert.equal((await (await admin()).lookupAgent({ name: agent.name })).agent!.moving, false);
   });
 
+  it('keeps an agent of which its new node does not know yet, and takes its word once it does', async () => {
+    const [from, to] = [await node(), await node()];
+    const agent = await agentOn(from);
+    await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
+    const there = async () =>
+      (await store.query('select from agents where id = $1 and node = $2', [agent.id, to.id])).length === 1;
+    // Its roster may be older than the mark, or the answer to a heartbeat that was quicker.
+    await to.client.syncRoster({ agents: [] });
+    assert.equal(await there(), true, 'under way');
+    await reaches(agent, 'handover');
+    await from.client.handOver({ ...(await moveOf(agent)), agent: agent.id, entries: [], done: true });
+    await reaches(agent, 'done');
+    await to.client.syncRoster({ agents: [] });
+    assert.equal(await there(), true, 'it may have been away since');
+    await to.client.syncRoster({ agents: [], removed: [agent.id] });
+    assert.equal(await there(), false, 'it had it');
+  });
+
   it('waits for an old node that is away, and takes what it has when it is back', async () => {
     const [from, to] = [await node(), await node()];
     const agent = await agentOn(from);

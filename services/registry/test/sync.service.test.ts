@@ -10,30 +10,17 @@ import { NodeRoute, Route } from '@fleetwire/gen/message';
 import type { SyncResponse } from '@fleetwire/gen/registry';
 import { AgentProfile } from '@fleetwire/gen/registry';
 import type { RunningService } from '@fleetwire/runtime';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, seededRandom } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { OrgView } from '../src/routing/org-view.ts';
 import { type RegistryWorld, reasonOf, startRegistryWorld, type TestNode } from './fixture.ts';
-
-/** mulberry32. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4_294_967_296) * below);
-  };
-}
 
 const decoded = (id: string, name: string, epoch: number) =>
   ({ kind: 'agent', route: Route.fromPartial({ agent: id, name, epoch }) }) as const;
 
 describe('the view of an org', () => {
   it('tells readers that come at any time what has changed, as a model says', () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    console.log(`      seed ${seed}`);
-    const random = randomOf(seed);
+    const random = seededRandom();
     const view = new OrgView(40);
     const model = new Map<string, string>();
     const readers = Array.from({ length: 5 }, () => ({ since: 0, has: new Map<string, string>() }));

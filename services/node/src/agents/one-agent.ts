@@ -60,6 +60,12 @@ function add(
       return renamed;
     }
     const { id, moving } = registered;
+    // Announced here since the call began, and gone again at the registry: the name is this one's now.
+    const announced = book.byName(registered.name);
+    if (announced !== undefined) {
+      noteTaken(parts, announced, id);
+      return announced;
+    }
     const left = parts.arrivals.returned(
       { agent: id, name: registered.name, adapter: newcomer.adapter },
       moving,

@@ -46,7 +46,8 @@ export class RosterSync {
     const removed = book.removed();
     if (agents.length > LIMITS.rosterAgents) return false;
     const { roster, described } = this.#roster(agents);
-    const outcomes = await this.#call(() => door.syncRoster(roster));
+    const gone = removed.slice(0, LIMITS.rosterAgents).map(({ id }) => id);
+    const outcomes = await this.#call(() => door.syncRoster(roster, gone));
     if (outcomes === undefined) return false;
     if (outcomes.length !== agents.length)
       throw new FleetwireError(

@@ -198,8 +198,9 @@ export class RegistryDoor {
   }
 
   /** What became of each, in their order. `unimplemented` from a hub of protocol 1. */
-  async syncRoster(agents: RosterAgent[]): Promise<RosterOutcome[]> {
-    const { outcomes } = await this.#withToken(() => this.#client.syncRoster({ agents }));
+  /** `removed`: ids of agents that this node had. */
+  async syncRoster(agents: RosterAgent[], removed: string[]): Promise<RosterOutcome[]> {
+    const { outcomes } = await this.#withToken(() => this.#client.syncRoster({ agents, removed }));
     return outcomes;
   }
 

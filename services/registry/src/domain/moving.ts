@@ -14,6 +14,7 @@ import {
 import { FleetwireError } from '@fleetwire/kernel';
 import type { MoveRow, MoveState, Party } from '../store/moves.ts';
 import { statusOf } from './liveness.ts';
+import type { Silence } from './silence.ts';
 
 /** Protocol from which on nodes know of moves. */
 export const MOVING_PROTOCOL = 2;
@@ -22,6 +23,7 @@ export interface Moment {
   readonly nowMs: number;
   readonly livenessMs: number;
   readonly lostMs: number;
+  readonly silence: Pick<Silence, 'heard' | 'isLong'>;
 }
 
 /** `seenAtMs`: when the node was heard of last, by whichever replica knows more. */
@@ -33,8 +35,13 @@ export function isOnline(node: Party, seenAtMs: number, at: Pick<Moment, 'nowMs'
 export function stateBySource(node: Party | undefined, seenAtMs: number, at: Moment): MoveState {
   // An older node would not understand: what waits in the broker is read without it.
   if (node === undefined || node.protocol < MOVING_PROTOCOL) return 'reading';
-  if (isOnline(node, seenAtMs, at)) return 'handover';
-  return at.nowMs - seenAtMs >= at.lostMs ? 'reading' : 'waiting';
+  if (isOnline(node, seenAtMs, at)) {
+    at.silence.heard(node.id);
+    return 'handover';
+  }
+  // Both: after a break of the registry's own all nodes look lost.
+  const isLong = at.silence.isLong(node.id);
+  return isLong && at.nowMs - seenAtMs >= at.lostMs ? 'reading' : 'waiting';
 }
 
 /** A node may take an agent over from one of the same owner that is away or draining, if the agent is movable. */

@@ -5,6 +5,7 @@ import { nowMs } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
+import { Silence } from '../domain/silence.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { SilentNode, SweepRows } from '../store/sweeps.ts';
@@ -31,16 +32,16 @@ const BATCH = 500;
  */
 export class StaleSweep {
   readonly #parts: StaleSweepParts;
-  /** Since when each is seen silent, in the milliseconds of the process. */
-  #silentSince = new Map<string, number>();
+  readonly #silence: Silence;
 
   constructor(parts: StaleSweepParts) {
     this.#parts = parts;
+    this.#silence = new Silence(parts.clock, 2 * parts.config.liveness_ms);
   }
 
   /** What was seen so far does not count any more: there was a break. */
   forget(): void {
-    this.#silentSince.clear();
+    this.#silence.break();
   }
 
   /** One turn; `mayGoOn` is asked before each step. Gives the number of agents removed. */
@@ -51,7 +52,8 @@ export class StaleSweep {
       const silent = (await sweeps.silentNodes(cutoffMs, NODES)).filter(
         ({ id, lastSeenAtMs }) => lastSeen.latest(id, lastSeenAtMs) <= cutoffMs,
       );
-      const due = this.#seenLongEnough(silent);
+      this.#silence.retain(silent.map(({ id }) => id));
+      const due = silent.filter(({ id }) => this.#silence.isLong(id));
       let removed = 0;
       for (const node of due) removed += await this.#sweep(node, cutoffMs, mayGoOn);
       return removed;
@@ -59,14 +61,6 @@ export class StaleSweep {
       this.forget();
       throw error;
     }
-  }
-
-  #seenLongEnough(silent: readonly SilentNode[]): SilentNode[] {
-    const { clock, config } = this.#parts;
-    const now = clock.monotonicMs();
-    const before = this.#silentSince;
-    this.#silentSince = new Map(silent.map(({ id }) => [id, before.get(id) ?? now]));
-    return silent.filter(({ id }) => now - this.#silentSince.get(id)! >= 2 * config.liveness_ms);
   }
 
   async #sweep(node: SilentNode, cutoffMs: number, mayGoOn: () => boolean): Promise<number> {

@@ -3,7 +3,7 @@
 import { LIMITS } from '@fleetwire/contract';
 import type { RosterOutcome, SyncRosterRequest, SyncRosterResponse } from '@fleetwire/gen/registry';
 import { type Caller, rosterDigest } from '@fleetwire/identity';
-import { isName, nowMs } from '@fleetwire/kernel';
+import { isId, isName, nowMs } from '@fleetwire/kernel';
 import { rosterTooLarge } from '../domain/agent-errors.ts';
 import { requireNode } from '../domain/callers.ts';
 import { nodeUnknown } from '../domain/errors.ts';
@@ -27,12 +27,14 @@ export async function syncRoster(
   caller: Caller,
 ): Promise<SyncRosterResponse> {
   const { node: nodeId, org } = requireNode(caller);
-  if (request.agents.length > LIMITS.rosterAgents) throw rosterTooLarge(LIMITS.rosterAgents);
+  const { agents, removed } = request;
+  if (Math.max(agents.length, removed.length) > LIMITS.rosterAgents)
+    throw rosterTooLarge(LIMITS.rosterAgents);
   const access = requireOpen(parts.orgs, org);
   const node = await parts.nodes.byId(nodeId);
   if (node === null || node.org !== org) throw nodeUnknown();
   const epoch = await parts.roster.epochNow();
-  const items = readRoster(request.agents);
+  const items = readRoster(agents);
   const outcomes: RosterOutcome[] = [];
   const listed = new Set<string>();
   for (let from = 0; from < items.length; from += BATCH) {
@@ -40,16 +42,23 @@ export async function syncRoster(
     outcomes.push(...(await placeBatch(parts, node, batch, access, listed)));
     await parts.announcer.room();
   }
-  await removeMissing(parts, node, items, outcomes, epoch);
+  const ids = removed.filter((id) => isId('agent', id));
+  await removeMissing(parts, node, { items, outcomes, removed: ids }, epoch);
   return { outcomes, rosterDigest: rosterDigest(await parts.roster.idsOf(node.id)) };
+}
+
+interface Told {
+  readonly items: readonly RosterItem[];
+  readonly outcomes: readonly RosterOutcome[];
+  /** Ids of agents that the node has removed. */
+  readonly removed: readonly string[];
 }
 
 /** Those of the node that are not in its list; of one that it lists wrongly, it still says that it has it. */
 async function removeMissing(
   parts: RegistryParts,
   node: NodeRow,
-  items: readonly RosterItem[],
-  outcomes: readonly RosterOutcome[],
+  { items, outcomes, removed }: Told,
   epoch: number,
 ): Promise<void> {
   const listed = new Set<string>();
@@ -58,7 +67,7 @@ async function removeMissing(
   // One that cannot be taken as it is described is still there.
   const refused = items.filter((item) => item.refused !== undefined && isName(item.name));
   const folded = refused.map((item) => item.folded);
-  const there = { ids: [...listed], folded };
+  const there = { ids: [...listed], folded, removed };
   for (;;) {
     const missing = await parts.roster.missing(node.id, there, epoch, BATCH);
     if (missing.length === 0) return;

@@ -5,6 +5,7 @@ import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
 import { isOnline, MOVING_PROTOCOL, markPack, newInbox, oldInbox, stateBySource } from '../domain/moving.ts';
+import type { Silence } from '../domain/silence.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows, PlacedAgent } from '../store/agents.ts';
 import type { MoveRow, MoveRows, Party } from '../store/moves.ts';
@@ -15,6 +16,7 @@ export interface MoveParts {
   readonly agents: Pick<AgentRows, 'byId'>;
   readonly routes: Pick<RouteTable, 'ensure' | 'remove'>;
   readonly lastSeen: Pick<LastSeen, 'latest'>;
+  readonly silence: Silence;
   readonly mail: WaitingMailOptions;
   readonly store: Broker['store'];
   readonly clock: Clock;
@@ -146,6 +148,7 @@ async function sourceState(parts: MoveParts, move: MoveRow) {
     nowMs: nowMs(parts.clock),
     livenessMs,
     lostMs,
+    silence: parts.silence,
   });
 }
 

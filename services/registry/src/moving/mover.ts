@@ -19,6 +19,8 @@ export interface MoverOptions {
     mayGoOn: () => boolean,
   ) => Promise<boolean>;
   readonly late: (move: MoveRow, mayGoOn: () => boolean) => Promise<number>;
+  /** Nobody looks at nodes, or did for a while. */
+  readonly hadBreak: () => void;
   readonly routers: () => Promise<ReadonlySet<string>>;
   readonly flush: (routers: ReadonlySet<string>, request: FlushRequest) => Promise<boolean>;
   readonly clock: Clock;
@@ -83,6 +85,7 @@ export class Mover {
     const over = AbortSignal.any([this.#stopping.signal, lease.lost]);
     const mayGoOn = () => lease.valid() && !over.aborted;
     this.#holding = true;
+    this.#o.hadBreak();
     try {
       for (let look = 0; mayGoOn(); look++) {
         this.#woken = new AbortController();
@@ -98,10 +101,14 @@ export class Mover {
 
   async #carryOn(mayGoOn: () => boolean): Promise<void> {
     const { moves, config, routers, flush } = this.#o;
-    const open = await moves.open(config.moves_max, this.#behind);
+    const behind = this.#behind;
+    const open = await moves.open(config.moves_max, behind);
     this.#behind = open.length < config.moves_max ? undefined : open.at(-1);
     this.#underWay = open.length;
-    if (open.length === 0) return;
+    if (open.length === 0) {
+      if (behind === undefined) this.#o.hadBreak();
+      return;
+    }
     const live = routers();
     live.catch(() => undefined); // told by whoever asks for it
     const flushed = async (move: MoveRow) => {

@@ -7,6 +7,7 @@ import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
+import { Silence } from '../domain/silence.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
 import { moveRows } from '../store/moves.ts';
@@ -37,7 +38,9 @@ export async function movingDesk(setup: MovingSetup): Promise<MovingDesk> {
   const moves = moveRows(setup.store);
   const store: Broker['store'] = (subject, payload, o) => broker.store(subject, payload, o);
   const mail = { messages: broker.messages, streams: broker.streams, store, clock, instance, log };
-  const parts: MoveParts = { moves, agents, routes, lastSeen, mail, store, clock, config };
+  const silence = new Silence(clock, Math.min(2 * config.liveness_ms, config.move_lost_ms));
+  broker.onDisconnect(() => silence.break());
+  const parts: MoveParts = { moves, agents, routes, lastSeen, silence, mail, store, clock, config };
   const bucket = await broker.bucket(LEASES_BUCKET);
   const leases = claimLease(bucket, instance);
   const asking = { bucket, leases, broker, timeoutMs: config.move_flush_ms };
@@ -47,6 +50,7 @@ export async function movingDesk(setup: MovingSetup): Promise<MovingDesk> {
     step: (move, flushed, mayGoOn) => stepMove(parts, move, flushed, mayGoOn),
     late: (move, mayGoOn) => lateMail(parts, move, mayGoOn),
     routers: () => liveRouters(asking),
+    hadBreak: () => silence.break(),
     flush: (routers, request) => allFlushed(asking, routers, request),
     clock,
     log,

@@ -51,18 +51,26 @@ export function rosterRows(store: Store) {
       return rows.map(({ id }) => id);
     },
 
-    /** At most `limit` of the node's agents that are in neither list and whose rows are not later than `epoch`. */
+    /**
+     * At most `limit` of the node's agents that are in neither list and whose rows are not later than `epoch`. Not those that
+     * have moved there lately, of which the node may not know yet, unless it says that it has removed them.
+     */
     missing: async (
       node: string,
-      listed: { readonly ids: readonly string[]; readonly folded: readonly string[] },
+      roster: {
+        readonly ids: readonly string[];
+        readonly folded: readonly string[];
+        readonly removed: readonly string[];
+      },
       epoch: number,
       limit: number,
     ): Promise<string[]> => {
       const rows = await store.query<{ id: string }>(
         `select id from agents a where node = $1 and epoch <= $3
            and not exists (select from unnest($2::text[]) as u (id) where u.id = a.id)
-           and not folded = any ($4) limit $5`,
-        [node, listed.ids, epoch, listed.folded, limit],
+           and not folded = any ($4)
+           and (id = any ($5) or not exists (select from moves m where m.agent = a.id and m.to_node = $1)) limit $6`,
+        [node, roster.ids, epoch, roster.folded, roster.removed, limit],
       );
       return rows.map(({ id }) => id);
     },

@@ -209,8 +209,13 @@ export interface RosterAgent {
 }
 
 export interface SyncRosterRequest {
-  /** At most 10000. */
+  /**
+   * At most 10000. What the registry has of the node besides is removed, unless it has moved there lately: the node may not
+   * have come to know of it.
+   */
   agents: RosterAgent[];
+  /** Ids of agents that the node had and has removed, at most 10000: these are removed also when they have moved there lately. */
+  removed: string[];
 }
 
 export interface SyncRosterResponse {
@@ -2905,13 +2910,16 @@ export const RosterAgent: MessageFns<RosterAgent> = {
 };
 
 function createBaseSyncRosterRequest(): SyncRosterRequest {
-  return { agents: [] };
+  return { agents: [], removed: [] };
 }
 
 export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
   encode(message: SyncRosterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.agents) {
       RosterAgent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.removed) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -2937,6 +2945,14 @@ export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
             message.agents.push(RosterAgent.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.removed.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2952,6 +2968,7 @@ export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
   fromJSON(object: any): SyncRosterRequest {
     return {
       agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => RosterAgent.fromJSON(e)) : [],
+      removed: globalThis.Array.isArray(object?.removed) ? object.removed.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -2959,6 +2976,9 @@ export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
     const obj: any = {};
     if (message.agents?.length) {
       obj.agents = message.agents.map((e) => RosterAgent.toJSON(e));
+    }
+    if (message.removed?.length) {
+      obj.removed = message.removed;
     }
     return obj;
   },
@@ -2969,6 +2989,7 @@ export const SyncRosterRequest: MessageFns<SyncRosterRequest> = {
   fromPartial(object: DeepPartial<SyncRosterRequest>): SyncRosterRequest {
     const message = createBaseSyncRosterRequest();
     message.agents = object.agents?.map((e) => RosterAgent.fromPartial(e)) || [];
+    message.removed = object.removed?.map((e) => e) || [];
     return message;
   },
 };

@@ -75,8 +75,9 @@ async function untilReachable<T>(call: () => Promise<T>, waitMs: number): Promis
       return await call();
     } catch (error) {
       const away = error instanceof FleetwireError && error.kind === 'unavailable';
-      if (!away || performance.now() >= until) throw error;
-      await pause(backoffMs(RETRY, attempt));
+      const leftMs = until - performance.now();
+      if (!away || leftMs <= 0) throw error;
+      await pause(Math.min(backoffMs(RETRY, attempt), leftMs));
     }
   }
 }

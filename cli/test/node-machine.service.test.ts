@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { saveContext } from '../src/context.ts';
 import { type StandIn, standIn } from './stand-in.ts';
 
 describe('a machine whose nodes work with a hub elsewhere', function () {
@@ -39,6 +40,52 @@ describe('a machine whose nodes work with a hub elsewhere', function () {
     assert.match(help, /fleetwire invite accept LINK/);
     w.answers.node['nodeStatus'] = () => ({ node: 'n_1', name: 'laptop', hub: 'refused' });
     assert.equal((await w.go('status').ended).code, 69);
+  });
+
+  it('is told what fits: its nodes, never a fabric of its own', async () => {
+    const told = async (...args: readonly string[]) => {
+      const { code, out, err } = await w.go(...args).ended;
+      assert.doesNotMatch(out + err, /fleetwire up/, args.join(' '));
+      return { code, said: out + err };
+    };
+    // Servers of a fabric are of no use there.
+    w.env['FLEETWIRE_NATS_SERVER'] = '/nowhere/nats-server';
+    w.answers.node['nodeStatus'] = () => ({ node: 'n_1', name: 'laptop', hub: 'active' });
+    const well = await told('doctor');
+    assert.equal(well.code, 0, well.said);
+    assert.match(well.said, /fleetwire invite accept LINK/);
+    const operator = await told('send', 'bob', 'hi');
+    assert.match(operator.said, /hub elsewhere \(FABRIC_DOWN\)\n {2}--from NAME .* laptop/);
+    rmSync(join(home, 'data', 'nodes', 'laptop', 'node.json'));
+    const start = /FABRIC_DOWN\)\n {2}Start a node with: fleetwire node start laptop --detach/;
+    assert.match((await told('agent', 'run', 'bob')).said, start);
+    assert.match((await told('status')).said, /node start laptop/);
+  });
+
+  it('asks nobody to start a fabric that is elsewhere, by its context', async () => {
+    const at = '127.0.0.1:1';
+    const endpoints = { org: at, registry: at, router: at, delivery: at };
+    const context = {
+      version: 1,
+      name: 'local',
+      org: 'o_1',
+      endpoints,
+      api_key_file: join(home, 'key'),
+    } as const;
+    await saveContext(join(home, 'config'), context);
+    for (const command of ['doctor', 'who']) {
+      const { out, err } = await w.go(command).ended;
+      assert.match(out + err, /127\.0\.0\.1:1/);
+      assert.doesNotMatch(out + err, /fleetwire up/, command);
+    }
+  });
+
+  it('that has nothing yet is told both ways to begin', async () => {
+    w.env['FLEETWIRE_HOME'] = join(home, 'other');
+    for (const args of [['doctor'], ['status'], ['who'], ['send', 'bob', 'hi'], ['agent', 'run', 'bob']]) {
+      const { out, err } = await w.go(...args).ended;
+      assert.match(out + err, /fleetwire up; or join .*fleetwire cluster join/, args.join(' '));
+    }
   });
 
   it('is told that the token is missing, and who does not answer', async () => {

@@ -29,7 +29,9 @@ export const nodeSection = defineSection('node', {
     .enum(['normal', 'always'])
     .default('normal')
     .describe('`always`: a power cut loses nothing accepted either; slower'),
-  join_wait_ms: ms(60_000).describe('At the first start: how long to wait for the registry'),
+  join_wait_ms: ms(60_000).describe(
+    'At the first start: how long to wait for the registry; 5 s by the command line where this is not set',
+  ),
   outbox_messages: count(1000).describe('Messages of one agent that may wait for the hub'),
   outbox_bytes: bytes(64 * MiB).describe('Bytes of all messages that may wait for the hub'),
   outbox_wait_ms: ms(2000, 60_000).describe('How long a session is slowed down before a full outbox refuses'),

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { saveContext } from '../src/context.ts';
-import { type StandIn, standIn } from './stand-in.ts';
+import { type Ended, type StandIn, standIn } from './stand-in.ts';
 
 describe('a machine whose nodes work with a hub elsewhere', function () {
   this.timeout(60_000);
@@ -43,23 +43,22 @@ describe('a machine whose nodes work with a hub elsewhere', function () {
   });
 
   it('is told what fits: its nodes, never a fabric of its own', async () => {
-    const told = async (...args: readonly string[]) => {
-      const { code, out, err } = await w.go(...args).ended;
-      assert.doesNotMatch(out + err, /fleetwire up/, args.join(' '));
+    const told = ({ code, out, err }: Ended) => {
+      assert.doesNotMatch(out + err, /fleetwire up/);
       return { code, said: out + err };
     };
     // Servers of a fabric are of no use there.
     w.env['FLEETWIRE_NATS_SERVER'] = '/nowhere/nats-server';
     w.answers.node['nodeStatus'] = () => ({ node: 'n_1', name: 'laptop', hub: 'active' });
-    const well = await told('doctor');
+    const well = told(await w.go('doctor').ended);
     assert.equal(well.code, 0, well.said);
     assert.match(well.said, /fleetwire invite accept LINK/);
-    const operator = await told('send', 'bob', 'hi');
+    const operator = told(await w.run('send', 'bob', 'hi'));
     assert.match(operator.said, /hub elsewhere \(FABRIC_DOWN\)\n {2}--from NAME .* laptop/);
     rmSync(join(home, 'data', 'nodes', 'laptop', 'node.json'));
     const start = /FABRIC_DOWN\)\n {2}Start a node with: fleetwire node start laptop --detach/;
-    assert.match((await told('agent', 'run', 'bob')).said, start);
-    assert.match((await told('status')).said, /node start laptop/);
+    assert.match(told(await w.run('agent', 'run', 'bob')).said, start);
+    assert.match(told(await w.go('status').ended).said, /node start laptop/);
   });
 
   it('asks nobody to start a fabric that is elsewhere, by its context', async () => {
@@ -73,19 +72,18 @@ describe('a machine whose nodes work with a hub elsewhere', function () {
       api_key_file: join(home, 'key'),
     } as const;
     await saveContext(join(home, 'config'), context);
-    for (const command of ['doctor', 'who']) {
-      const { out, err } = await w.go(command).ended;
+    for (const { out, err } of [await w.go('doctor').ended, await w.run('who')]) {
       assert.match(out + err, /127\.0\.0\.1:1/);
-      assert.doesNotMatch(out + err, /fleetwire up/, command);
+      assert.doesNotMatch(out + err, /fleetwire up/);
     }
   });
 
   it('that has nothing yet is told both ways to begin', async () => {
     w.env['FLEETWIRE_HOME'] = join(home, 'other');
-    for (const args of [['doctor'], ['status'], ['who'], ['send', 'bob', 'hi'], ['agent', 'run', 'bob']]) {
-      const { out, err } = await w.go(...args).ended;
-      assert.match(out + err, /fleetwire up; or join .*fleetwire cluster join/, args.join(' '));
-    }
+    const commands = ['doctor', 'status', 'who', 'send bob hi', 'agent run bob'];
+    const ended = await Promise.all(commands.map((each) => w.go(...each.split(' ')).ended));
+    for (const { out, err } of ended)
+      assert.match(out + err, /fleetwire up; or join .*fleetwire cluster join/);
   });
 
   it('is told that the token is missing, and who does not answer', async () => {

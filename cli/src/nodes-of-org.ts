@@ -1,6 +1,6 @@
 /** The nodes of this machine that a command may use: those of the org that it acts in. */
 
-import { FleetwireError, printable } from '@fleetwire/kernel';
+import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import { type ActingOrg, actThere, orgText } from './acting-org.ts';
 import { HUB_NODE, type LocalNode, nodeFolder, nodeNames, nodeOrg, runningNodes } from './local-nodes.ts';
 import { noFabric } from './node-machine.ts';
@@ -61,14 +61,20 @@ function defaultNode(running: readonly LocalNode[]): LocalNode {
 async function notRunning(dataFolder: string, name: string): Promise<FleetwireError> {
   if (name === HUB_NODE) return fabricDown(dataFolder);
   const known = await nodeNames(dataFolder);
-  const start = `fleetwire node start ${printable(name)} --detach`;
-  if (known.includes(name))
-    return new FleetwireError('unavailable', 'NODE_DOWN', `the node ${name} does not run`, {
-      help: `Start it with: ${start}`,
-    });
+  if (!known.includes(name)) return nodeMissing(name, known);
+  return new FleetwireError('unavailable', 'NODE_DOWN', `the node ${name} does not run`, {
+    help: `Start it with: fleetwire node start ${name} --detach`,
+  });
+}
+
+/** `known`: the nodes of this machine. */
+export function nodeMissing(name: string, known: readonly string[]): FleetwireError {
+  const near = nearestNames(name, known);
+  const here = known.length === 0 ? 'Start it with: fleetwire node start' : `There is: ${known.join(', ')}`;
   const message = `there is no node "${printable(name)}" on this machine`;
   return new FleetwireError('not_found', 'NODE_MISSING', message, {
-    help: known.length === 0 ? `Start it with: ${start}` : `There is: ${known.join(', ')}`,
+    help: near.length > 0 ? `Did you mean ${near.join(' or ')}?` : here,
+    details: { suggestions: near.join(',') },
   });
 }
 

@@ -27,7 +27,7 @@ export function addTokenAdminCommands(token: Command, action: Action): void {
 }
 
 /** Throws invalid_argument INVALID_OPTION, without showing what may be the token itself. */
-export function tokenId(text: string): string {
+function tokenId(text: string): string {
   if (isId('join', text)) return text;
   const shown = text.startsWith('fwj_') ? 'a join token itself' : `"${printable(text)}"`;
   throw new FleetwireError('invalid_argument', 'INVALID_OPTION', `${shown} is not the id of a join token`, {

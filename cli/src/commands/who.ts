@@ -30,7 +30,7 @@ export type Wanted =
   | { readonly kind: 'capability'; readonly capability: string };
 
 /** Throws invalid_argument INVALID_NAME, INVALID_OPTION. */
-export function wantedOf(given: string | undefined): Wanted {
+function wantedOf(given: string | undefined): Wanted {
   if (given === undefined) return { kind: 'all' };
   if (given.startsWith('?'))
     return { kind: 'capability', capability: capabilityOf('?CAPABILITY', given.slice(1)) };
@@ -118,7 +118,7 @@ const AGENT: Kind<Agent> = {
 };
 
 /** Routes, as the registry would tell of them; what they do not say is empty. */
-export function inDirectory(told: DirectoryResponse): Known {
+function inDirectory(told: DirectoryResponse): Known {
   const nodes = told.nodes.map(({ node: id, name, online, draining, load }) =>
     Node.fromPartial({ id, name, status: online ? 'online' : 'offline', draining, load }),
   );

@@ -2,21 +2,13 @@
 
 import { FleetwireError, printable } from '@fleetwire/kernel';
 
-const unusable = (option: string, text: string, help: string) =>
+/** What the person gave for `option` does not do. */
+export const unusable = (option: string, text: string, help: string): FleetwireError =>
   new FleetwireError('invalid_argument', 'INVALID_OPTION', `${option} "${printable(text)}" is not usable`, {
     help,
   });
 
 export function wholeNumber(option: string, min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw unusable(option, text, `Give a whole number from ${min} to ${max}.`);
-  };
-}
-
-/** As `wholeNumber`, below zero too. */
-export function integer(option: string, min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^-?\d+$/.test(text) && value >= min && value <= max) return value;

@@ -1,23 +1,21 @@
 /** What every command gets: configuration, output, and the connections it asks for, closed when it ends. */
 
-import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
+import { checkName, FleetwireError, foldName, printable } from '@fleetwire/kernel';
 import { type ActingOrg, actingOrg } from './acting-org.ts';
 import { chosenContext } from './chosen-context.ts';
 import { type CliConfig, loadCliConfig } from './config.ts';
 import { type Context, checkContextName, DEFAULT_CONTEXT, loadContext } from './context.ts';
-import { fabricProcess } from './fabric/fabric-record.ts';
-import { checkAgentName, hostOf } from './hosting-node.ts';
+import { fabricProcess, hasFabric } from './fabric/fabric-record.ts';
+import { hostOf } from './hosting-node.ts';
 import { connectHub, connectOrg, type Hub, type OrgClient } from './hub.ts';
 import { connectNode, HUB_NODE, type NodeClient, OPERATOR } from './local-nodes.ts';
-import { helpWithoutHub, worksWithHubElsewhere } from './node-machine.ts';
+import { helpWithoutHub } from './node-machine.ts';
 import { NodesOfOrg } from './nodes-of-org.ts';
 import { operatorToken } from './operator.ts';
 import { createOutput, type Output } from './output.ts';
 
 /** Milliseconds for the answer to a call that waits for something, on top of that. */
 export const ANSWER_MS = 10_000;
-
-const NO_FABRIC = 'No fabric runs on this machine; start it with: fleetwire up';
 
 /** Without what the transport says of it. */
 export function notAnswering({ details, message }: FleetwireError): string {
@@ -190,7 +188,7 @@ export class CommandContext {
   }
 
   async #nodeHosting(agent: string, nodeName: string | undefined): Promise<NodeClient> {
-    checkAgentName(agent);
+    checkName(agent, 'agent');
     const local = await this.#nodes();
     const nodes = nodeName === undefined ? await local.running() : [await local.find(nodeName)];
     return hostOf(
@@ -211,9 +209,9 @@ export class CommandContext {
     if (!(thrown instanceof FleetwireError && thrown.reason === 'PEER_UNREACHABLE'))
       return helpWithoutHub(thrown, folders);
     const elsewhere = this.#namedHub || ambient.node_address !== undefined || ambient.hub !== undefined;
-    const noFabric =
-      fabricProcess(folders.data) === undefined && !(await worksWithHubElsewhere(folders.data));
-    const help = noFabric && !elsewhere ? NO_FABRIC : thrown.help;
+    const ended = fabricProcess(folders.data) === undefined && (await hasFabric(folders.data));
+    const help =
+      ended && !elsewhere ? 'No fabric runs on this machine; start it with: fleetwire up' : thrown.help;
     const { details } = thrown;
     return new FleetwireError('unavailable', 'PEER_UNREACHABLE', notAnswering(thrown), {
       ...(help === undefined ? {} : { help }),

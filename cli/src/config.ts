@@ -19,6 +19,10 @@ const outside = {
   database: defineSection('database', {
     url: secretText().min(1).optional().describe('PostgreSQL to use; without it `up` starts its own'),
   }),
+  /** By its whole name: of the other keys of nodes nothing is known here. */
+  node: defineSection('', {
+    node_join_wait_ms: z.string().min(1).optional().describe('How long a first start waits for the registry'),
+  }),
   rpc: defineSection('rpc', {
     listen: z.string().min(1).optional().describe('host:port or unix:/path that gRPC listens on'),
   }),
@@ -64,6 +68,8 @@ export type CliConfig = ConfigOf<typeof cliSections> & {
   /** Undefined: `up` starts its own. */
   readonly outsideNats: string | undefined;
   readonly outsideDatabase: string | undefined;
+  /** Somebody has said how long a first start waits for the registry. */
+  readonly joinWaitGiven: boolean;
   /** Where a node is told to listen; undefined: on a port of its own that stays the same. */
   readonly listen: string | undefined;
   readonly folders: { readonly data: string; readonly config: string; readonly state: string };
@@ -76,6 +82,7 @@ export function loadCliConfig(): CliConfig {
     ...config,
     outsideNats: given.nats.url,
     outsideDatabase: given.database.url,
+    joinWaitGiven: given.node.node_join_wait_ms !== undefined,
     listen: given.rpc.listen,
     folders: folders(config),
   };

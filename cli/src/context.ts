@@ -22,6 +22,11 @@ export type Context = Readonly<z.output<typeof contextShape>>;
 
 export const DEFAULT_CONTEXT = 'local';
 
+/** What there is to do on a machine that knows of no fabric. */
+export const NEW_HERE =
+  'Start one with: fleetwire up; or join one elsewhere, with this machine: fleetwire cluster join HOST:PORT --token TOKEN, ' +
+  'as a person: fleetwire invite accept LINK';
+
 const fileOf = (configFolder: string, name: string) => join(configFolder, 'contexts', `${name}.json`);
 
 /** Throws `invalid_argument` INVALID_NAME. */
@@ -74,9 +79,8 @@ export async function loadContext(configFolder: string, name: string): Promise<C
 
 function missing(name: string, saved: readonly string[], cause: unknown): [string, ErrorExtras] {
   const none = `there is no context "${name}"`;
-  const start = 'Start one with: fleetwire up';
   if (saved.length === 0)
-    return [name === DEFAULT_CONTEXT ? 'there is no fabric to talk to yet' : none, { help: start, cause }];
+    return [name === DEFAULT_CONTEXT ? 'there is no fabric to talk to yet' : none, { help: NEW_HERE, cause }];
   const near = name === DEFAULT_CONTEXT ? [] : nearestNames(name, saved);
   const meant = near.length > 0 ? `Did you mean ${near.join(' or ')}? ` : '';
   const more =

@@ -1,9 +1,10 @@
 /** The agents, nodes, channels and groups of the org, all pages of them, and one of them found by what people call it. */
 
 import type { Agent, Channel, Node } from '@fleetwire/gen/registry';
-import { checkName, FleetwireError, foldName, isId, nearestNames, printable } from '@fleetwire/kernel';
+import { checkName, isId } from '@fleetwire/kernel';
 import { allRows } from './all-pages.ts';
 import type { Hub } from './hub.ts';
+import { type Kind, pick } from './lookup.ts';
 
 /** The org's plan bounds how many agents there can be. */
 export const allAgents = (
@@ -66,23 +67,16 @@ export function checkNode(given: string): string {
   return given;
 }
 
+const NODE: Kind<Node> = {
+  what: 'node',
+  prefix: 'node',
+  reason: 'NODE_UNKNOWN',
+  list: 'fleetwire node list',
+  idOf: (row) => row.id,
+  nameOf: (row) => row.name,
+};
+
 /** By name, regardless of case, or id. Rejects not_found NODE_UNKNOWN. */
 export async function findNode(hub: Hub, given: string): Promise<Node> {
-  const nodes = await allNodes(hub);
-  const found = nodes.find(({ id, name }) => id === given || foldName(name) === foldName(given));
-  if (found !== undefined) return found;
-  const near = nearestNames(
-    given,
-    nodes.map(({ name }) => name),
-  );
-  const help = near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'See them with: fleetwire node list';
-  throw new FleetwireError(
-    'not_found',
-    'NODE_UNKNOWN',
-    `there is no node "${printable(given)}" in your org`,
-    {
-      help,
-      details: { suggestions: near.join(',') },
-    },
-  );
+  return pick(NODE, given, await allNodes(hub));
 }

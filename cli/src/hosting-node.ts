@@ -1,17 +1,9 @@
 /** Which of some nodes an agent lives on. */
 
-import { FleetwireError, foldName, isName, nearestNames, printable } from '@fleetwire/kernel';
+import { FleetwireError, foldName, nearestNames } from '@fleetwire/kernel';
 import type { NodeClient } from './local-nodes.ts';
 
 const LOOK_MS = 3000;
-
-/** Throws invalid_argument INVALID_NAME. */
-export function checkAgentName(agent: string): void {
-  if (isName(agent)) return;
-  throw new FleetwireError('invalid_argument', 'INVALID_NAME', `"${printable(agent)}" is no agent's name`, {
-    help: 'Use 1 to 50 letters, digits and hyphens.',
-  });
-}
 
 /** Rejects not_found AGENT_NOT_LOCAL, or the fault of a node that could not say. */
 export async function hostOf(agent: string, nodes: readonly NodeClient[]): Promise<NodeClient> {

@@ -1,10 +1,10 @@
 /** The nodes of this machine, found by the files that each keeps in its data folder. */
 
-import { access, readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { lockHolder, type ProcessIdentity } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
-import { FleetwireError } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 
 export interface LocalNode {
@@ -51,13 +51,7 @@ export async function shownNodeNames(dataFolder: string): Promise<string[]> {
 
 /** Has the folder no identity, or one without a node, and nothing that a node kept? False where it cannot say. */
 export async function neverJoined(folder: string): Promise<boolean> {
-  if (
-    await access(join(folder, 'node.db')).then(
-      () => true,
-      () => false,
-    )
-  )
-    return false;
+  if (existsSync(join(folder, 'node.db'))) return false;
   try {
     return JSON.parse(await readFile(join(folder, 'identity.json'), 'utf8')).node === '';
   } catch (error) {
@@ -98,58 +92,6 @@ export async function nodeOrg(folder: string): Promise<string> {
   } catch {
     return '';
   }
-}
-
-/** The running node called `name`. Rejects NODE_MISSING, NODE_DOWN, FABRIC_DOWN. */
-export async function findLocalNode(dataFolder: string, name: string): Promise<LocalNode> {
-  const running = await runningNodes(dataFolder);
-  return running.find((n) => n.name === name) ?? fail(notRunning(name, await nodeNames(dataFolder)));
-}
-
-/** Of nodes that run: the hub's own, else the only one. Throws FABRIC_DOWN, NODE_AMBIGUOUS. */
-export function defaultNode(running: readonly LocalNode[]): LocalNode {
-  const node = running.find((n) => n.name === HUB_NODE) ?? (running.length === 1 ? running[0] : undefined);
-  if (node !== undefined) return node;
-  if (running.length === 0) throw fabricDown([]);
-  throw new FleetwireError(
-    'invalid_argument',
-    'NODE_AMBIGUOUS',
-    'there are several nodes on this machine and the hub is not among them',
-    { help: `Choose one with --node: ${running.map((n) => n.name).join(', ')}` },
-  );
-}
-
-/** The hub's own node, on which people have their mailbox. Throws FABRIC_DOWN. */
-export async function hubNode(dataFolder: string): Promise<LocalNode> {
-  const running = await runningNodes(dataFolder);
-  return running.find((n) => n.name === HUB_NODE) ?? fail(fabricDown(running.map((n) => n.name)));
-}
-
-function notRunning(name: string, known: readonly string[]): FleetwireError {
-  if (name === HUB_NODE) return fabricDown([]);
-  if (known.includes(name))
-    return new FleetwireError('unavailable', 'NODE_DOWN', `the node ${name} does not run`, {
-      help: `Start it with: fleetwire node start ${name} --detach`,
-    });
-  const help = known.length === 0 ? 'Start one with: fleetwire up' : `There is: ${known.join(', ')}`;
-  return new FleetwireError('not_found', 'NODE_MISSING', `there is no node "${name}" on this machine`, {
-    help,
-  });
-}
-
-/** `running` nodes still take mail in the name of their agents. */
-export function fabricDown(running: readonly string[]): FleetwireError {
-  const also =
-    running.length === 0
-      ? ''
-      : `; agents of ${running.join(', ')} can send meanwhile with --from NAME, their mail waits on disk`;
-  return new FleetwireError('unavailable', 'FABRIC_DOWN', 'no fabric runs on this machine', {
-    help: `Start it with: fleetwire up${also}`,
-  });
-}
-
-function fail(error: FleetwireError): never {
-  throw error;
 }
 
 export function connectNode(node: Pick<LocalNode, 'address' | 'adminToken'>): NodeClient {

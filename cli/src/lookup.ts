@@ -6,7 +6,7 @@ import { FleetwireError, foldName, type IdType, isId, nearestNames, printable } 
 import { allRows } from './all-pages.ts';
 import type { OrgClient } from './hub.ts';
 
-interface Kind<R> {
+export interface Kind<R> {
   /** In words, such as `policy`. */
   readonly what: string;
   readonly prefix: IdType;
@@ -105,9 +105,15 @@ export const allMembers = (
     (page) => page.members,
   );
 
-/** The id of a user. */
-export const userId = (door: OrgClient, wanted: string): Promise<string> =>
-  idBy(MEMBER, wanted, () => allMembers(door));
+/** The option of lists that can be of one member only; see `userId`. */
+export const MEMBER_OPTION = [
+  '--member <member>',
+  'only those of this member, by e-mail address or id',
+] as const;
+
+/** The id of a user; empty where none is wanted. */
+export const userId = async (door: OrgClient, wanted: string | undefined): Promise<string> =>
+  wanted === undefined ? '' : idBy(MEMBER, wanted, () => allMembers(door));
 
 export async function findWorkspace(door: OrgClient, wanted: string): Promise<Workspace> {
   return pick(WORKSPACE, wanted, await allWorkspaces(door));

@@ -1,18 +1,9 @@
 /** The nodes of this machine that a command may use: those of the org that it acts in. */
 
-import { FleetwireError, printable } from '@fleetwire/kernel';
+import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import { type ActingOrg, actThere, orgText } from './acting-org.ts';
-import {
-  defaultNode,
-  fabricDown,
-  findLocalNode,
-  HUB_NODE,
-  hubNode,
-  type LocalNode,
-  nodeFolder,
-  nodeOrg,
-  runningNodes,
-} from './local-nodes.ts';
+import { HUB_NODE, type LocalNode, nodeFolder, nodeNames, nodeOrg, runningNodes } from './local-nodes.ts';
+import { noFabric } from './node-machine.ts';
 
 export class NodesOfOrg {
   readonly #data: string;
@@ -27,7 +18,7 @@ export class NodesOfOrg {
   /** Those that run, at least one. Rejects FABRIC_DOWN; failed_precondition OTHER_ORG when all are of other orgs. */
   async running(): Promise<LocalNode[]> {
     const running = await runningNodes(this.#data);
-    if (running.length === 0) throw fabricDown([]);
+    if (running.length === 0) throw await fabricDown(this.#data);
     const org = this.#org;
     if (org === undefined) return running;
     const own = running.filter((node) => node.org === org.id);
@@ -35,22 +26,66 @@ export class NodesOfOrg {
     return own;
   }
 
-  /** The one called `name`, else the default one. Rejects as `findLocalNode`, and failed_precondition OTHER_ORG. */
+  /** The one called `name`, else the default one. Rejects as `running`, and NODE_MISSING, NODE_DOWN, NODE_AMBIGUOUS. */
   async find(name: string | undefined): Promise<LocalNode> {
     if (name === undefined) return defaultNode(await this.running());
-    const node = await findLocalNode(this.#data, name);
+    const node = (await runningNodes(this.#data)).find((n) => n.name === name);
+    if (node === undefined) throw await notRunning(this.#data, name);
     if (this.#org !== undefined && node.org !== this.#org.id) throw otherOrg(this.#org, node);
     return node;
   }
 
   /** The one with the operator's mailbox. Rejects FABRIC_DOWN; failed_precondition NO_OPERATOR_MAILBOX. */
   async hub(): Promise<LocalNode> {
-    const org = this.#org;
-    if (org === undefined) return hubNode(this.#data);
     const hubOrg = await nodeOrg(nodeFolder(this.#data, HUB_NODE));
-    if (hubOrg !== org.id) throw noOperator(org, hubOrg);
-    return hubNode(this.#data);
+    if (this.#org !== undefined && hubOrg !== this.#org.id) throw noOperator(this.#org, hubOrg);
+    const running = await runningNodes(this.#data);
+    const hub = running.find((node) => node.name === HUB_NODE);
+    if (hub === undefined) throw await fabricDown(this.#data, running);
+    return hub;
   }
+}
+
+/** Of nodes that run, at least one: the hub's own, else the only one. Throws NODE_AMBIGUOUS. */
+function defaultNode(running: readonly LocalNode[]): LocalNode {
+  const node = running.find((n) => n.name === HUB_NODE) ?? (running.length === 1 ? running[0] : undefined);
+  if (node !== undefined) return node;
+  throw new FleetwireError(
+    'invalid_argument',
+    'NODE_AMBIGUOUS',
+    'there are several nodes on this machine and the hub is not among them',
+    { help: `Choose one with --node: ${running.map((n) => n.name).join(', ')}` },
+  );
+}
+
+async function notRunning(dataFolder: string, name: string): Promise<FleetwireError> {
+  if (name === HUB_NODE) return fabricDown(dataFolder);
+  const known = await nodeNames(dataFolder);
+  if (!known.includes(name)) return nodeMissing(name, known);
+  return new FleetwireError('unavailable', 'NODE_DOWN', `the node ${name} does not run`, {
+    help: `Start it with: fleetwire node start ${name} --detach`,
+  });
+}
+
+/** `known`: the nodes of this machine. */
+export function nodeMissing(name: string, known: readonly string[]): FleetwireError {
+  const near = nearestNames(name, known);
+  const here = known.length === 0 ? 'Start it with: fleetwire node start' : `There is: ${known.join(', ')}`;
+  const message = `there is no node "${printable(name)}" on this machine`;
+  return new FleetwireError('not_found', 'NODE_MISSING', message, {
+    help: near.length > 0 ? `Did you mean ${near.join(' or ')}?` : here,
+    details: { suggestions: near.join(',') },
+  });
+}
+
+/** `running` nodes still take mail in the name of their agents. */
+async function fabricDown(dataFolder: string, running: readonly LocalNode[] = []): Promise<FleetwireError> {
+  const { said, help } = await noFabric(dataFolder);
+  const names = running.map(({ name }) => name).join(', ');
+  const helps = [help, names === '' ? '' : `--from NAME sends for an agent of ${names}`];
+  return new FleetwireError('unavailable', 'FABRIC_DOWN', said, {
+    help: helps.filter((each) => each !== '').join('; or '),
+  });
 }
 
 const otherOrg = (org: ActingOrg, node: LocalNode) =>

@@ -1,11 +1,10 @@
 /** What `agent run` is told of an agent: options, checked here so that a slip is told before anything is started. */
 
 import { foldCapability, LIMITS, VISIBILITIES } from '@fleetwire/contract';
-import type { AgentProfile } from '@fleetwire/gen/registry';
-import { AgentProfile as Profile } from '@fleetwire/gen/registry';
-import { checkName, FleetwireError, printable } from '@fleetwire/kernel';
+import { AgentProfile } from '@fleetwire/gen/registry';
+import { checkName } from '@fleetwire/kernel';
 import type { Command } from 'commander';
-import { oneOf } from './arguments.ts';
+import { oneOf, unusable } from './arguments.ts';
 
 export interface ProfileOptions {
   readonly model?: string;
@@ -33,17 +32,6 @@ export function addProfileOptions(command: Command): Command {
     .option('--visibility <kind>', VISIBILITIES.join(', '), oneOf('--visibility', VISIBILITIES))
     .option('--group <name>', 'the group of visibility group')
     .option('--movable', 'another node of yours may take it over while this one is away');
-}
-
-function unusable(option: string, text: string, help: string): FleetwireError {
-  return new FleetwireError(
-    'invalid_argument',
-    'INVALID_OPTION',
-    `${option} "${printable(text)}" is not usable`,
-    {
-      help,
-    },
-  );
 }
 
 function within(option: string, max: number): (text: string) => string {
@@ -96,5 +84,5 @@ export function profileOf(o: ProfileOptions): AgentProfile | undefined {
     ...(o.group === undefined ? {} : { visibility: 'group', group: o.group }),
     ...(o.movable === undefined ? {} : { movable: o.movable }),
   };
-  return Object.keys(said).length === 0 ? undefined : Profile.fromPartial(said);
+  return Object.keys(said).length === 0 ? undefined : AgentProfile.fromPartial(said);
 }

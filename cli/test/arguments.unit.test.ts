@@ -7,7 +7,6 @@ import { describe, it } from 'mocha';
 import {
   duration,
   either,
-  integer,
   moment,
   numberOrNone,
   oneOf,
@@ -34,7 +33,7 @@ describe('option values', () => {
     assert.throws(() => parse('TMUX'), refuses(/tmux, stdio/));
   });
   it('takes numbers below zero, and none for no limit', () => {
-    const priority = integer('--priority', -10, 10);
+    const priority = wholeNumber('--priority', -10, 10);
     assert.deepEqual([priority('-10'), priority('0'), priority('10')], [-10, 0, 10]);
     for (const bad of ['-11', '11', '--1', '1.0', '', '-'])
       assert.throws(() => priority(bad), refuses(/-10 to 10/), bad);

@@ -7,7 +7,8 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { type StandIn, standIn } from './stand-in.ts';
+import { saveContext } from '../src/context.ts';
+import { type Ended, type StandIn, standIn } from './stand-in.ts';
 
 describe('a machine whose nodes work with a hub elsewhere', function () {
   this.timeout(60_000);
@@ -41,19 +42,66 @@ describe('a machine whose nodes work with a hub elsewhere', function () {
     assert.equal((await w.go('status').ended).code, 69);
   });
 
+  it('is told what fits: its nodes, never a fabric of its own', async () => {
+    const told = ({ code, out, err }: Ended) => {
+      assert.doesNotMatch(out + err, /fleetwire up/);
+      return { code, said: out + err };
+    };
+    // Servers of a fabric are of no use there.
+    w.env['FLEETWIRE_NATS_SERVER'] = '/nowhere/nats-server';
+    w.answers.node['nodeStatus'] = () => ({ node: 'n_1', name: 'laptop', hub: 'active' });
+    const well = told(await w.go('doctor').ended);
+    assert.equal(well.code, 0, well.said);
+    assert.match(well.said, /fleetwire invite accept LINK/);
+    const operator = told(await w.run('send', 'bob', 'hi'));
+    assert.match(operator.said, /hub elsewhere \(FABRIC_DOWN\)\n {2}--from NAME .* laptop/);
+    rmSync(join(home, 'data', 'nodes', 'laptop', 'node.json'));
+    const start = /FABRIC_DOWN\)\n {2}Start a node with: fleetwire node start laptop --detach/;
+    assert.match(told(await w.run('agent', 'run', 'bob')).said, start);
+    assert.match(told(await w.go('status').ended).said, /node start laptop/);
+  });
+
+  it('asks nobody to start a fabric that is elsewhere, by its context', async () => {
+    const at = '127.0.0.1:1';
+    const endpoints = { org: at, registry: at, router: at, delivery: at };
+    const context = {
+      version: 1,
+      name: 'local',
+      org: 'o_1',
+      endpoints,
+      api_key_file: join(home, 'key'),
+    } as const;
+    await saveContext(join(home, 'config'), context);
+    for (const { out, err } of [await w.go('doctor').ended, await w.run('who')]) {
+      assert.match(out + err, /127\.0\.0\.1:1/);
+      assert.doesNotMatch(out + err, /fleetwire up/);
+    }
+  });
+
+  it('that has nothing yet is told both ways to begin', async () => {
+    w.env['FLEETWIRE_HOME'] = join(home, 'other');
+    const commands = ['doctor', 'status', 'who', 'send bob hi', 'agent run bob'];
+    const ended = await Promise.all(commands.map((each) => w.go(...each.split(' ')).ended));
+    for (const { out, err } of ended)
+      assert.match(out + err, /fleetwire up; or join .*fleetwire cluster join/);
+  });
+
   it('is told that the token is missing, and who does not answer', async () => {
     const bare = await w.run('cluster', 'join', '127.0.0.1:1', 'desktop', '--json');
     const refused = bare.json['error'] as { reason: string; help: string };
     assert.equal(refused.reason, 'NODE_NOT_JOINED');
     assert.match(refused.help, /--token TOKEN/);
     rmSync(join(home, 'data', 'nodes', 'laptop', 'identity.json'));
-    w.env['FLEETWIRE_NODE_JOIN_WAIT_MS'] = '1';
-    for (const more of [[], ['--detach']]) {
-      const args = ['cluster', 'join', '127.0.0.1:1', 'desktop', '--token', 'fwj_x', '--json', ...more];
-      const away = (await w.go(...args).ended).json['error'] as { reason: string; help: string };
-      assert.equal(away.reason, 'PEER_UNREACHABLE');
-      assert.match(away.help, /127\.0\.0\.1:1 is its address/);
-    }
+    const args = ['cluster', 'join', '127.0.0.1:1', 'desktop', '--token', 'fwj_x'];
+    const { err } = await w.go(...args).ended;
+    assert.match(
+      err,
+      /^joining at the hub 127\.0\.0\.1:1\n.*does not answer at 127\.0\.0\.1:1 \(PEER_UNREACHABLE\)/s,
+    );
+    const { json } = await w.go(...args, '--json', '--detach').ended;
+    const away = json['error'] as { reason: string; help: string };
+    assert.equal(away.reason, 'PEER_UNREACHABLE');
+    assert.match(away.help, /127\.0\.0\.1:1 is its address/);
   });
 
   it('joins under another name with the key on which a refused name has spent the token', async () => {

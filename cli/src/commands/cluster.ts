@@ -35,7 +35,7 @@ async function status(context: CommandContext, options: { watch?: boolean }): Pr
 }
 
 /** Throws invalid_argument INVALID_OPTION. */
-export function hubAddress(text: string): string {
+function hubAddress(text: string): string {
   const [, port] = /^(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(text) ?? [];
   if (port !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return text;
   throw new FleetwireError(

@@ -15,10 +15,14 @@ const FREE_MIB_MIN = 1024;
 /** The oldest server with what is relied on. */
 const NATS_MIN = [2, 9] as const;
 
-export async function machineFindings(config: CliConfig): Promise<Finding[]> {
-  const nats = config.outsideNats === undefined ? ownNats(config) : outsideNats(config, config.outsideNats);
-  return [nodeVersion(), await nats, await postgres(config), await tmux(), await dataFolder(config)];
+/** `nodesOnly`: the servers of a fabric are of no use here. */
+export async function machineFindings(config: CliConfig, nodesOnly: boolean): Promise<Finding[]> {
+  const servers = nodesOnly ? [] : [await nats(config), await postgres(config)];
+  return [nodeVersion(), ...servers, await tmux(), await dataFolder(config)];
 }
+
+const nats = (config: CliConfig) =>
+  config.outsideNats === undefined ? ownNats(config) : outsideNats(config, config.outsideNats);
 
 function nodeVersion(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);

@@ -1,6 +1,7 @@
 /** doctor: looks at this machine and its fabric, and says what to do about what is wrong. */
 
 import { stat } from 'node:fs/promises';
+import { ERROR_TABLE } from '@fleetwire/contract';
 import { asFleetwireError } from '@fleetwire/kernel';
 import { checkHealth } from '@fleetwire/rpc';
 import type { Command } from 'commander';
@@ -17,13 +18,12 @@ import {
   readNode,
   runningNode,
 } from '../local-nodes.ts';
+import { worksWithHubElsewhere } from '../node-machine.ts';
 import { counted } from '../output.ts';
 import { machineFindings } from './doctor-machine.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const WAIT_MS = 3000;
-/** Exit code when something is wrong, as of `unavailable`. */
-const UNWELL = 69;
 
 export function addDoctorCommand(program: Command, action: Action): void {
   program.command('doctor').description('check this machine and its fabric').action(action(doctor));
@@ -31,7 +31,7 @@ export function addDoctorCommand(program: Command, action: Action): void {
 
 async function doctor(context: CommandContext): Promise<void> {
   const findings = [
-    ...(await machineFindings(context.config)),
+    ...(await machineFindings(context.config, await worksWithHubElsewhere(context.config.folders.data))),
     ...(await fabric(context)),
     ...(await nodes(context.config.folders.data)),
   ];
@@ -42,7 +42,7 @@ async function doctor(context: CommandContext): Promise<void> {
       ...(f.help === '' ? [] : [`      ${' '.repeat(14)} ${f.help}`]),
     ]),
   );
-  if (!healthy) process.exitCode = UNWELL;
+  if (!healthy) process.exitCode = ERROR_TABLE.unavailable.exit;
 }
 
 async function fabric(context: CommandContext): Promise<Finding[]> {
@@ -59,10 +59,13 @@ async function fabric(context: CommandContext): Promise<Finding[]> {
         ),
       );
     const known = await context.context();
-    findings.push(await fabricFinding(data));
-    findings.push(...(await services(known)), await keyFile(known.api_key_file));
+    const isOwn = record?.ports.org === Number(known.endpoints.org.split(':').at(-1));
+    findings.push(
+      isOwn ? await fabricFinding(data) : ok('fabric', `elsewhere, by the context ${known.name}`),
+    );
+    findings.push(...(await services(known, isOwn)), await keyFile(known.api_key_file));
   } catch (error) {
-    const { reason, message, help = '' } = asFleetwireError(error);
+    const { reason, message, help = '' } = asFleetwireError(await context.explain(error));
     findings.push(
       reason === 'CONTEXT_MISSING' ? warn('fabric', message, help) : fail('fabric', message, help),
     );
@@ -78,12 +81,15 @@ async function fabricFinding(data: string): Promise<Finding> {
   return warn('fabric', `is starting (process ${running.pid})`, 'Look again in a moment.');
 }
 
-function services(known: Context): Promise<Finding[]> {
+function services(known: Context, isOwn: boolean): Promise<Finding[]> {
   return Promise.all(
     Object.entries(known.endpoints).map(async ([name, address]) => {
       const healthy = await checkHealth({ address, deadlineMs: WAIT_MS }).catch(() => undefined);
       if (healthy === true) return ok(name, `serving on ${address}`);
-      if (healthy === undefined) return fail(name, `no answer on ${address}`, 'Start it with: fleetwire up');
+      const help = isOwn
+        ? 'Start it with: fleetwire up'
+        : 'See that its fabric runs, and that this is its address.';
+      if (healthy === undefined) return fail(name, `no answer on ${address}`, help);
       return fail(name, `not ready on ${address}`, 'Its log says what it waits for.');
     }),
   );

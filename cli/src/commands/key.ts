@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { duration, words } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { allKeys, keyId, userId } from '../lookup.ts';
+import { allKeys, keyId, MEMBER_OPTION, userId } from '../lookup.ts';
 import { keyDocument } from '../org-documents.ts';
 import { ago, minute, table, visible } from '../output.ts';
 
@@ -22,7 +22,7 @@ export function addKeyCommands(program: Command, action: Action): void {
   key
     .command('list')
     .description('your keys; for admins: all of the org')
-    .option('--member <member>', 'only those of this member, by e-mail address or id')
+    .option(...MEMBER_OPTION)
     .action(action(list));
   key
     .command('revoke')
@@ -54,7 +54,7 @@ async function create(context: CommandContext, options: CreateOptions, name: str
 
 async function list(context: CommandContext, options: { member?: string }): Promise<void> {
   const { door } = await context.orgDoor();
-  const user = options.member === undefined ? '' : await userId(door, options.member);
+  const user = await userId(door, options.member);
   const keys = await allKeys(door, { user });
   context.output.result({ keys: keys.map(keyDocument) }, () =>
     table(

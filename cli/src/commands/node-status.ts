@@ -1,11 +1,11 @@
 /** node status: the nodes of this machine, as they see themselves. */
 
-import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
 import { shownNodeNames } from '../local-nodes.ts';
 import { type LocalStatus, localStatus, statusDetail, statusNotes } from '../local-status.ts';
+import { nodeMissing } from '../nodes-of-org.ts';
 import { table } from '../output.ts';
 
 export function addNodeStatusCommand(node: Command, action: Action): void {
@@ -19,7 +19,7 @@ export function addNodeStatusCommand(node: Command, action: Action): void {
 async function status(context: CommandContext, _options: object, name: string | undefined): Promise<void> {
   const { data } = context.config.folders;
   const known = await shownNodeNames(data);
-  if (name !== undefined && !known.includes(name)) throw missing(name, known);
+  if (name !== undefined && !known.includes(name)) throw nodeMissing(name, known);
   const names = name === undefined ? known : [name];
   const found = await Promise.all(names.map((each) => localStatus(data, each)));
   context.output.result({ nodes: found.map(statusDocument) }, () =>
@@ -35,24 +35,8 @@ async function status(context: CommandContext, _options: object, name: string | 
   );
 }
 
-function missing(name: string, known: readonly string[]): FleetwireError {
-  const near = nearestNames(name, known);
-  return new FleetwireError(
-    'not_found',
-    'NODE_MISSING',
-    `there is no node "${printable(name)}" on this machine`,
-    {
-      help:
-        near.length > 0
-          ? `Did you mean ${near.join(' or ')}?`
-          : 'Nodes of other machines are in: fleetwire node list',
-      details: { suggestions: near.join(',') },
-    },
-  );
-}
-
 /** What a node that does not answer would say is null. */
-export function statusDocument({ name, state, address, pid, told }: LocalStatus): object {
+function statusDocument({ name, state, address, pid, told }: LocalStatus): object {
   return {
     name,
     state,

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { oneOf } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { allJoinTokens, userId } from '../lookup.ts';
+import { allJoinTokens, MEMBER_OPTION, userId } from '../lookup.ts';
 import { joinTokenDocument } from '../org-documents.ts';
 import { minute, table } from '../output.ts';
 
@@ -17,7 +17,7 @@ export function addTokenAdminCommands(token: Command, action: Action): void {
     .command('list')
     .description('your join tokens of the last 30 days; for admins: all of the org')
     .option('--status <status>', STATUSES.join(', '), oneOf('--status', STATUSES))
-    .option('--member <member>', 'only those of this member, by e-mail address or id')
+    .option(...MEMBER_OPTION)
     .action(action(list));
   token
     .command('revoke')
@@ -27,7 +27,7 @@ export function addTokenAdminCommands(token: Command, action: Action): void {
 }
 
 /** Throws invalid_argument INVALID_OPTION, without showing what may be the token itself. */
-export function tokenId(text: string): string {
+function tokenId(text: string): string {
   if (isId('join', text)) return text;
   const shown = text.startsWith('fwj_') ? 'a join token itself' : `"${printable(text)}"`;
   throw new FleetwireError('invalid_argument', 'INVALID_OPTION', `${shown} is not the id of a join token`, {
@@ -37,7 +37,7 @@ export function tokenId(text: string): string {
 
 async function list(context: CommandContext, options: { status?: string; member?: string }): Promise<void> {
   const { door } = await context.orgDoor();
-  const user = options.member === undefined ? '' : await userId(door, options.member);
+  const user = await userId(door, options.member);
   const tokens = await allJoinTokens(door, { user, status: options.status ?? '' });
   tokens.sort((a, b) => b.createdAtMs - a.createdAtMs);
   context.output.result({ tokens: tokens.map(joinTokenDocument) }, () =>

@@ -40,7 +40,7 @@ async function test(
 ): Promise<void> {
   const candidate = options.candidate === undefined ? undefined : await readPolicyFile(options.candidate);
   const { door } = await context.orgDoor();
-  const user = options.user === undefined ? '' : await userId(door, options.user);
+  const user = await userId(door, options.user);
   const { spawned } = options;
   const answer = await door.testPolicy({ action: asked, actor, target, user, spawned, candidate });
   const { allowed, reason, source, explanation, rateLimitPerMinute: rate } = answer;

@@ -4,7 +4,7 @@ import { Policy } from '@fleetwire/gen/access';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
-import { either, integer, oneOf, wholeNumber, wordsOrNone } from '../arguments.ts';
+import { either, oneOf, wholeNumber, wordsOrNone } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { OrgClient } from '../hub.ts';
 import { allPolicies, findPolicy, repoId, userId, workspaceId } from '../lookup.ts';
@@ -46,7 +46,11 @@ function addCreateCommand(policy: Command, action: Action): void {
     .option('--name <name>')
     .option('--level <level>', `${LEVELS.join(', ')}; org when left out`, oneOf('--level', LEVELS))
     .option('--subject <whom>', 'whom it is for: a member, a workspace or a repository')
-    .option('--priority <n>', 'the higher one decides; 0 when left out', integer('--priority', -1000, 1000))
+    .option(
+      '--priority <n>',
+      'the higher one decides; 0 when left out',
+      wholeNumber('--priority', -1000, 1000),
+    )
     .option('--agents <pattern>', 'for agents of these names, such as qa-*; all when left out')
     .option('--can-message <patterns>', 'whom they may message, between commas, or none', wordsOrNone)
     .option('--can-spawn <patterns>', 'whom they may spawn, or none', wordsOrNone)

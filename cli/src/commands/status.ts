@@ -1,5 +1,6 @@
 /** status: what runs on this machine, and whether it is well. */
 
+import { ERROR_TABLE } from '@fleetwire/contract';
 import { checkHealth } from '@fleetwire/rpc';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
@@ -7,7 +8,7 @@ import type { CommandContext } from '../command-context.ts';
 import { fabricProcess, isFabricReady, readFabric } from '../fabric/fabric-record.ts';
 import { shownNodeNames } from '../local-nodes.ts';
 import { localStatus, statusDetail, statusNotes } from '../local-status.ts';
-import { worksWithHubElsewhere } from '../node-machine.ts';
+import { noFabric } from '../node-machine.ts';
 import { table } from '../output.ts';
 
 export function addStatusCommand(program: Command, action: Action): void {
@@ -15,8 +16,6 @@ export function addStatusCommand(program: Command, action: Action): void {
 }
 
 const HEALTH_MS = 2000;
-/** Exit code of a fabric that is not well, as of `unavailable`. */
-const UNWELL = 69;
 
 interface PartStatus {
   readonly name: string;
@@ -51,11 +50,10 @@ async function status(context: CommandContext): Promise<void> {
     parts,
   };
   const state = ready ? 'runs' : 'is starting';
-  const none = (await worksWithHubElsewhere(data))
-    ? 'this machine has no fabric of its own; its nodes work with a hub elsewhere'
-    : 'no fabric runs on this machine; start it with: fleetwire up';
+  const { said, help } = await noFabric(data);
+  const none = help === '' || parts.some(isUp) ? [said] : [said, `  ${help}`];
   output.result(document, () => [
-    running === undefined ? none : `the fabric of this machine ${state} (process ${running.pid})`,
+    ...(running === undefined ? none : [`the fabric of this machine ${state} (process ${running.pid})`]),
     ...(running === undefined || about === undefined
       ? []
       : [`nats-server: ${about.nats}; PostgreSQL: ${about.postgres}`]),
@@ -64,7 +62,7 @@ async function status(context: CommandContext): Promise<void> {
     ...(parts.length === 0 ? [] : partTable(parts)),
     ...parts.flatMap(({ notes }) => notes),
   ]);
-  if (!healthy) process.exitCode = UNWELL;
+  if (!healthy) process.exitCode = ERROR_TABLE.unavailable.exit;
 }
 
 const isUp = (part: PartStatus) => part.status === 'serving' || part.status === 'active';

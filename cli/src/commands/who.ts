@@ -2,13 +2,14 @@
 
 import type { DirectoryResponse } from '@fleetwire/gen/node';
 import { Agent, Node } from '@fleetwire/gen/registry';
-import { checkName, FleetwireError, foldName, isId, nearestNames, printable } from '@fleetwire/kernel';
+import { FleetwireError, foldName } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { type CommandContext, notAnswering } from '../command-context.ts';
-import { allAgents, allNodes } from '../fleet.ts';
+import { allAgents, allNodes, checkAgent } from '../fleet.ts';
 import { agentDocument } from '../fleet-documents.ts';
 import type { Hub } from '../hub.ts';
+import { type Kind, pick } from '../lookup.ts';
 import { ago, isoOrNull } from '../output.ts';
 import { capabilityOf } from '../profile-options.ts';
 import { show, type View, WATCH } from '../watch.ts';
@@ -29,12 +30,11 @@ export type Wanted =
   | { readonly kind: 'capability'; readonly capability: string };
 
 /** Throws invalid_argument INVALID_NAME, INVALID_OPTION. */
-export function wantedOf(given: string | undefined): Wanted {
+function wantedOf(given: string | undefined): Wanted {
   if (given === undefined) return { kind: 'all' };
   if (given.startsWith('?'))
     return { kind: 'capability', capability: capabilityOf('?CAPABILITY', given.slice(1)) };
-  if (!isId('agent', given)) checkName(given, 'agent');
-  return { kind: 'name', name: given };
+  return { kind: 'name', name: checkAgent(given) };
 }
 
 async function who(context: CommandContext, options: { watch?: boolean }, given?: string): Promise<void> {
@@ -82,7 +82,7 @@ interface Known {
 
 /** Throws not_found UNKNOWN_AGENT. */
 export function chosen({ agents, nodes }: Known, wanted: Wanted): readonly Agent[] {
-  if (wanted.kind === 'name') return [named(agents, wanted.name)];
+  if (wanted.kind === 'name') return [pick(AGENT, wanted.name, agents)];
   if (wanted.kind === 'all')
     return agents.filter(({ status }) => status === 'online' || status === 'draining');
   const able = agents.filter(({ profile }) => profile?.capabilities.includes(wanted.capability));
@@ -108,26 +108,17 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return at === -1 ? 0 : a[at]! - b[at]!;
 }
 
-function named(agents: readonly Agent[], wanted: string): Agent {
-  const found = agents.find(({ id, name }) => id === wanted || foldName(name) === foldName(wanted));
-  if (found !== undefined) return found;
-  const near = nearestNames(
-    wanted,
-    agents.map(({ name }) => name),
-  );
-  throw new FleetwireError(
-    'not_found',
-    'UNKNOWN_AGENT',
-    `there is no agent "${printable(wanted)}" in your org`,
-    {
-      ...(near.length === 0 ? {} : { help: `Did you mean ${near.join(' or ')}?` }),
-      details: { suggestions: near.join(',') },
-    },
-  );
-}
+const AGENT: Kind<Agent> = {
+  what: 'agent',
+  prefix: 'agent',
+  reason: 'UNKNOWN_AGENT',
+  list: 'fleetwire agent list',
+  idOf: (row) => row.id,
+  nameOf: (row) => row.name,
+};
 
 /** Routes, as the registry would tell of them; what they do not say is empty. */
-export function inDirectory(told: DirectoryResponse): Known {
+function inDirectory(told: DirectoryResponse): Known {
   const nodes = told.nodes.map(({ node: id, name, online, draining, load }) =>
     Node.fromPartial({ id, name, status: online ? 'online' : 'offline', draining, load }),
   );

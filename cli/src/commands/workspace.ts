@@ -6,7 +6,7 @@ import type { Action } from '../action.ts';
 import { pages } from '../all-pages.ts';
 import { oneOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { findMember, findWorkspace, repoOf, userId, workspaceId } from '../lookup.ts';
+import { findMember, findWorkspace, MEMBER_OPTION, repoOf, userId, workspaceId } from '../lookup.ts';
 import { workspaceDocument } from '../org-documents.ts';
 import { minute, table, visible } from '../output.ts';
 import { nothingToChange } from './org.ts';
@@ -27,7 +27,7 @@ export function addWorkspaceCommands(program: Command, action: Action): void {
     .command('list')
     .description('the workspaces of the org')
     .option('--status <status>', STATUSES.join(', '), oneOf('--status', STATUSES))
-    .option('--member <member>', 'only those of this member, by e-mail address or id')
+    .option(...MEMBER_OPTION)
     .action(action(list));
   withShape(
     workspace.command('create').description('make a workspace of your own').argument('<name>'),
@@ -89,7 +89,7 @@ export function repository(text: string): Repository {
 async function list(context: CommandContext, options: { status?: string; member?: string }): Promise<void> {
   const { door } = await context.orgDoor();
   const { status = '', member } = options;
-  const user = member === undefined ? '' : await userId(door, member);
+  const user = await userId(door, member);
   const workspaces: Workspace[] = [];
   const agents: WorkspaceAgent[] = [];
   for await (const page of pages((at) => door.listWorkspaces({ status, user, ...at }))) {

@@ -60,6 +60,13 @@ export async function readFabric(dataFolder: string): Promise<FabricRecord | und
   }
 }
 
+/** Was a fabric ever started here? Never rejects: a record that cannot be read is one. */
+export const hasFabric = (dataFolder: string): Promise<boolean> =>
+  readFabric(dataFolder).then(
+    (record) => record !== undefined,
+    () => true,
+  );
+
 export async function writeFabric(dataFolder: string, record: FabricRecord): Promise<void> {
   const file = fileOf(dataFolder);
   makeFolder(fabricFolder(dataFolder));

@@ -1,6 +1,7 @@
 /** A join token is spent on the first key that comes with it, also when a name is refused: that key is used again. */
 
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
@@ -35,10 +36,7 @@ export async function withJoinKey<T>(
   const folder = nodeFolder(dataFolder, name);
   if (token === undefined || !(await neverJoined(folder))) return start();
   const digest = digestOf(token);
-  const hasKey = await readFile(join(folder, IDENTITY)).then(
-    () => true,
-    () => false,
-  );
+  const hasKey = existsSync(join(folder, IDENTITY));
   const took = !hasKey && (await takeKey(dataFolder, name, digest));
   await putFile(join(folder, TRIED), digest);
   try {

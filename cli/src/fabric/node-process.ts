@@ -18,6 +18,8 @@ import { catchSignals } from './signals.ts';
 import { tellStarter } from './starter.ts';
 
 const HEALTH_MS = 2000;
+/** How long people wait for a hub that does not answer when a node joins; a last try may take as long once more. */
+const JOIN_WAIT_MS = 5000;
 const logOf = (folder: string) => join(folder, 'node.log');
 
 /** True when the process that holds the folder serves where the folder says. */
@@ -71,9 +73,17 @@ export async function ensureNodeProcess(
   return { pid, started: true };
 }
 
+/** The first start takes as long as the hub takes to answer. */
+async function tellJoining(context: CommandContext, folder: string): Promise<void> {
+  const { hub } = context.config.ambient;
+  if (hub !== undefined && (await nodeOrg(folder)) === '')
+    context.output.progress(`joining at the hub ${hub}`);
+}
+
 /** Starts the node `name`; in the foreground it resolves when the node has ended. A node that runs is left alone. */
 export async function startNode(context: CommandContext, name: string, background: boolean): Promise<void> {
   const folder = nodeFolder(context.config.folders.data, name);
+  await tellJoining(context, folder);
   if (background || nodeProcess(folder) !== undefined) {
     const { pid, started } = await ensureNodeProcess(context, name);
     const state = started ? 'runs' : 'runs already';
@@ -115,8 +125,10 @@ async function serve(
   const { keepService } = await import('./keep-service.ts');
   const listen = context.config.listen ?? `127.0.0.1:${await portOf(folder)}`;
   const joining = await joiningFor(context, folder);
+  const wait = context.config.joinWaitGiven ? {} : { join_wait_ms: JOIN_WAIT_MS };
+  const node = { name, data_dir: folder, ...joining, ...wait };
   return keepService(
-    () => start({ overrides: { rpc: { listen }, node: { name, data_dir: folder, ...joining } }, logStream }),
+    () => start({ overrides: { rpc: { listen }, node }, logStream }),
     (line) => context.output.progress(line),
   );
 }

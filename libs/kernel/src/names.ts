@@ -9,6 +9,12 @@ export function isName(value: string): boolean {
   return NAME.test(value);
 }
 
+/** What a machine is called where nobody says: its host name up to the first dot, in the characters of names. */
+export function nameOfHost(host: string): string {
+  const plain = host.split('.')[0]!.replace(/[^a-zA-Z0-9-]/g, '-');
+  return plain.slice(0, 50) || 'node';
+}
+
 /** The form in which names are compared and kept unique. */
 export function foldName(name: string): string {
   return name.toLowerCase();

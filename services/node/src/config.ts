@@ -5,6 +5,8 @@ import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
 
 const count = (initial: number, max = 1_000_000) => z.number().int().min(1).max(max).default(initial);
 const ms = (initial: number, max = 86_400_000) => z.number().int().min(1).max(max).default(initial);
+/** 0: not at all, or as somebody else says. */
+const msOrNone = (initial: number, max: number) => z.number().int().min(0).max(max).default(initial);
 const bytes = (initial: number) => z.number().int().min(1024).max(68_719_476_736).default(initial);
 const MiB = 1024 * 1024;
 
@@ -27,29 +29,21 @@ export const nodeSection = defineSection('node', {
     .enum(['normal', 'always'])
     .default('normal')
     .describe('`always`: a power cut loses nothing accepted either; slower'),
-  join_wait_ms: ms(60_000).describe('At the first start: how long to wait for the registry'),
+  join_wait_ms: ms(60_000).describe(
+    'At the first start: how long to wait for the registry; 5 s by the command line where this is not set',
+  ),
   outbox_messages: count(1000).describe('Messages of one agent that may wait for the hub'),
   outbox_bytes: bytes(64 * MiB).describe('Bytes of all messages that may wait for the hub'),
   outbox_wait_ms: ms(2000, 60_000).describe('How long a session is slowed down before a full outbox refuses'),
   history_messages: count(20_000).describe('Local messages whose copy for history may wait for the hub'),
   queue_messages: count(1000).describe('Messages that may wait for one agent'),
   queue_bytes: bytes(16 * MiB).describe('Bytes that may wait for one agent'),
-  queue_wait_ms: z
-    .number()
-    .int()
-    .min(0)
-    .max(5000)
-    .default(250)
-    .describe('How long new mail is held up for the full queue of an agent that is taking it up'),
-  return_ms: z
-    .number()
-    .int()
-    .min(0)
-    .max(60_000)
-    .default(5000)
-    .describe(
-      'After a start: how long new mail is held up for the full queue of an agent whose session should return',
-    ),
+  queue_wait_ms: msOrNone(250, 5000).describe(
+    'How long new mail is held up for the full queue of an agent that is taking it up',
+  ),
+  return_ms: msOrNone(5000, 60_000).describe(
+    'After a start: how long new mail is held up for the full queue of an agent whose session should return',
+  ),
   memory_bytes: bytes(128 * MiB).describe('Bytes of waiting mail kept in memory besides the disk'),
   window_bytes: bytes(4 * MiB).describe('Bytes of unacknowledged deliveries of one session'),
   observe_ms: ms(5000, 600_000).describe(
@@ -92,15 +86,9 @@ export const nodeSection = defineSection('node', {
     .describe(
       'Revoked users and keys that are remembered; beyond, older tokens of the whole org are refused',
     ),
-  heartbeat_ms: z
-    .number()
-    .int()
-    .min(0)
-    .max(60_000)
-    .default(0)
-    .describe(
-      'Time between two signs of life, where it is less than what the hub asks for; 0: as the hub says',
-    ),
+  heartbeat_ms: msOrNone(0, 60_000).describe(
+    'Time between two signs of life, where it is less than what the hub asks for; 0: as the hub says',
+  ),
   labels: z
     .string()
     .regex(/^$|^[a-z0-9][a-z0-9._-]{0,63}(,[a-z0-9][a-z0-9._-]{0,63}){0,31}$/)

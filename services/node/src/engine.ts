@@ -1,6 +1,6 @@
 /** The node's inner works over one database: everything that handlers and the hub link act on, and how it is joined. */
 
-import { FleetwireError } from '@fleetwire/kernel';
+import type { FleetwireError } from '@fleetwire/kernel';
 import type { HopTracer, Logger } from '@fleetwire/telemetry';
 import { AgentBook } from './agents/agent-book.ts';
 import type { NodeConfig } from './config.ts';
@@ -166,8 +166,4 @@ function onceIn(ms: number, act: () => void): () => void {
     last = performance.now();
     act();
   };
-}
-
-export function closing(): FleetwireError {
-  return new FleetwireError('unavailable', 'NODE_CLOSING', 'this node is shutting down');
 }

@@ -9,6 +9,7 @@ import type { Moving } from '@fleetwire/gen/message';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { rosterDigest } from '@fleetwire/identity';
+import { nameOfHost } from '@fleetwire/kernel';
 import { bindService, type RpcClientOptions } from '@fleetwire/rpc';
 import {
   defineService,
@@ -85,7 +86,7 @@ function joinOrg(context: Context, dir: string): Promise<NodeIdentity> {
   const { name, join_token: joinToken, registry, join_wait_ms: waitMs } = context.config.node;
   return joinOnce({
     dir,
-    name: name || hostName(),
+    name: name || nameOfHost(hostname()),
     joinToken,
     registry,
     waitMs,
@@ -96,16 +97,6 @@ function joinOrg(context: Context, dir: string): Promise<NodeIdentity> {
 function registryClient(context: Context, options: RpcClientOptions): RegistryClient {
   const deadlineMs = context.config.node.hub_timeout_ms;
   return context.client(RegistryServiceDefinition, { deadlineMs, ...options });
-}
-
-/** The machine's name in the letters that names have. */
-function hostName(): string {
-  return (
-    hostname()
-      .split('.')[0]!
-      .replace(/[^a-zA-Z0-9-]/g, '-')
-      .slice(0, 50) || 'node'
-  );
 }
 
 /** Closes the file again, and says what is wrong with it, when it cannot be read. */
@@ -159,31 +150,23 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     await door.hello();
     await departures.told([{ agent: id, epoch: arrivedEpoch + 1 }]);
   };
-  const tokens = orgTokens(engine, identity);
+  const tokens = orgTokens(engine);
   const hubActive = () => hub.link.state === 'ACTIVE';
   const directory = orgDirectory(context, engine, door, registration, hubActive);
   engine.book.elsewhere = () => directory.agentNames();
   const programs = createPrograms(context, engine, registration, dir, identity);
   const departures = createDepartures(context, engine, door, programs);
-  const news = {
-    rosterDiffers: () => registration.rosterDiffers(),
-    syncRevision: (revision: number) => void directory.told(revision),
-    // What could not be noted is told again with the next heartbeat.
-    moving: (list: readonly Moving[]) => void departures.told(list).catch(() => undefined),
-  };
   const hub: Hub = createHub({
     dir,
     engine,
-    identity,
     door,
     registration,
-    clock,
     tokens,
     departures,
+    directory,
     log,
     keys,
     self,
-    news,
   });
   const callers = new Callers({
     org: identity.org,
@@ -296,9 +279,9 @@ function nodeSelf({ config: settings, clock, book }: Engine, dir: string, versio
 const listed = (text: string): string[] => text.split(',').filter((name) => name !== '');
 
 /** What was revoked is still so after a restart without the hub. */
-function orgTokens({ config: settings, clock, tables, turns }: Engine, { org }: NodeIdentity): OrgTokens {
+function orgTokens({ config: settings, clock, tables, turns, identity }: Engine): OrgTokens {
   const tokens = new OrgTokens({
-    org,
+    org: identity.org,
     max: settings.revocations,
     nowMs: () => clock.nowUs() / 1000,
     changed: (remembered) => turns.addLater(() => tables.agents.setMeta(REVOCATIONS_KEY, remembered)),

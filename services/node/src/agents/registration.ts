@@ -3,14 +3,12 @@
 import type { AgentProfile, Location } from '@fleetwire/gen/registry';
 import { asFleetwireError, type Clock, checkName, foldName } from '@fleetwire/kernel';
 import { sameProfile } from '../domain/profile.ts';
-import type { RegistryDoor } from '../hub/registry-door.ts';
 import type { HostedAgent } from './hosted-agent.ts';
 import { announce, deregister, type Newcomer, type OneAgentParts, register } from './one-agent.ts';
 import { RosterGate } from './roster-gate.ts';
 import { RosterSync } from './roster-sync.ts';
 
 export interface RegistrationParts extends OneAgentParts {
-  readonly door: Pick<RegistryDoor, 'registerAgent' | 'deregisterAgent' | 'syncRoster'>;
   readonly clock: Clock;
   /** After which one that was refused is tried again, though nothing else has changed. */
   readonly retryMs: number;

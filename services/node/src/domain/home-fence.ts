@@ -1,5 +1,7 @@
 /** Keeps an agent's mail to one that has moved here in order: what was sent through the hub before goes first. */
 
+const SENDERS_MAX = 10_000;
+
 /**
  * Senders of this node wrote to the agent through the hub while it lived elsewhere, and what they wrote may be under way. So
  * each goes on that way until the last that it sent so has come; from then on its mail stays on this node. Ids of
@@ -9,6 +11,12 @@ export class HomeFence {
   #up = false;
   readonly #last = new Map<string, string>();
   readonly #open = new Set<string>();
+  readonly #max: number;
+
+  /** Of those who wrote longest ago beyond `max` it forgets what it knew: their mail goes through the hub again. */
+  constructor(max = SENDERS_MAX) {
+    this.#max = max;
+  }
 
   /** The agent has come from another node, or this node has forgotten who wrote to it since. */
   raise(): void {
@@ -23,7 +31,10 @@ export class HomeFence {
 
   /** It was sent through the hub. */
   sent(sender: string, id: string): void {
-    if (this.#up) this.#last.set(sender, id);
+    if (!this.#up) return;
+    this.#last.delete(sender);
+    this.#last.set(sender, id);
+    if (this.#last.size > this.#max) this.#last.delete(this.#last.keys().next().value!);
   }
 
   /** It has come from there. */
@@ -31,5 +42,6 @@ export class HomeFence {
     if (this.#last.get(sender) !== id) return;
     this.#last.delete(sender);
     this.#open.add(sender);
+    if (this.#open.size > this.#max) this.#open.delete(this.#open.values().next().value!);
   }
 }

@@ -6,9 +6,10 @@ import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Registration } from '../agents/registration.ts';
-import { closing, type Engine } from '../engine.ts';
+import type { Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
 import { StreamSession } from '../mail/stream-session.ts';
+import { closing } from '../store/turns.ts';
 import type { Callers, NodeContext } from './callers.ts';
 import { helloOf, protocolFault, tooManySessions } from './session-start.ts';
 

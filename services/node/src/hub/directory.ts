@@ -89,9 +89,9 @@ export class Directory {
       });
     const { asOfMs, revision } = this.#state;
     const current = this.#parts.hubActive() && revision !== 0 && revision === this.#newest;
-    const empty = { agents: [], nodes: [], channels: [], asOfMs, current, nextPageToken: '' };
-    if (!this.#fresh()) return { ...empty, current: false };
-    return this.#filled({ ...empty }, Math.min(pageSize || ANSWER_ENTRIES, ANSWER_ENTRIES), pageToken);
+    const answer = { agents: [], nodes: [], channels: [], asOfMs, current, nextPageToken: '' };
+    if (!this.#fresh()) return { ...answer, current: false };
+    return this.#filled(answer, Math.min(pageSize || ANSWER_ENTRIES, ANSWER_ENTRIES), pageToken);
   }
 
   /** Of agents, to suggest one for a mistyped name; none when it is not fresh. */

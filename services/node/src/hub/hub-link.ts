@@ -138,7 +138,7 @@ export class HubLink {
   }
 
   #connectionParts(): ConnectionParts {
-    const { identity, clock, timeoutMs, connect, door, log, receipts, event } = this.#parts;
+    const { org, node, clock, timeoutMs, connect, door, log, receipts, event } = this.#parts;
     const deaf = () => {
       if (!this.#deaf)
         log.info('the hub does not let this node hear events: heartbeats tell, a little later');
@@ -150,7 +150,7 @@ export class HubLink {
     };
     const hearing = { receipts, event, nudged, deaf };
     const credentials = () => door.credentials();
-    return { org: identity.org, node: identity.node, clock, timeoutMs, connect, hearing, credentials };
+    return { org, node, clock, timeoutMs, connect, hearing, credentials };
   }
 
   /** Resolves when the connection, or the one that took its place, is given up. */
@@ -161,7 +161,7 @@ export class HubLink {
       this.#use(connection);
       this.#status.active();
       log.info({ partition, servers: connection.broker.serverVersion }, 'connected to the hub');
-      this.#greeted(connection, greeting, this.#fresh);
+      this.#parts.active(connection.broker, greeting, this.#fresh);
       this.#fresh = false;
       await this.#beats();
     } finally {
@@ -185,12 +185,6 @@ export class HubLink {
     );
     this.#connection = connection;
     this.#rotation.inUse(connection.publicKey);
-  }
-
-  #greeted({ broker }: Connection, { welcome, moving, rosterDiffers }: Greeting, fresh: boolean): void {
-    this.#parts.active(broker, welcome, fresh);
-    if (rosterDiffers) this.#parts.rosterDiffers();
-    if (moving.length > 0) this.#parts.moving(moving);
   }
 
   /** Heartbeats until the connection is given up. Rejects with what the registry refuses this node with. */
@@ -239,8 +233,8 @@ export class HubLink {
     this.#parts.told(reply);
     if (!reply.known) return this.#greetAgain(connection);
     if (said.facts !== undefined) self.facts.told(said.facts);
-    this.#parts.answered();
-    this.#heed(reply);
+    this.#parts.answered(reply);
+    this.#heedContender(reply);
     this.#rotation.inUse(connection.publicKey);
     if (reply.rotateKey) await this.#orStopped(this.#rotation.rotate());
     if (connection.isDue(door.credentials())) await this.#takeOver(connection);
@@ -248,16 +242,13 @@ export class HubLink {
 
   async #greetAgain(connection: Connection): Promise<void> {
     const greeting = await this.#orStopped(this.#parts.door.hello());
-    if (greeting !== undefined) this.#greeted(connection, greeting, true);
+    if (greeting !== undefined) this.#parts.active(connection.broker, greeting, true);
   }
 
-  #heed({ contender, rosterDiffers, moving, syncRevision }: HeartbeatReply): void {
+  #heedContender({ contender }: HeartbeatReply): void {
     if (contender !== '' && contender !== this.#status.contender)
       this.#parts.log.warn({ contender }, 'another machine tried to be this node, and was refused');
     this.#status.contender = contender;
-    if (rosterDiffers) this.#parts.rosterDiffers();
-    if (moving.length > 0) this.#parts.moving(moving);
-    if (syncRevision > 0) this.#parts.syncRevision(syncRevision);
   }
 
   /** A second connection, by the newest credentials, is at work before the first one goes. What fails is tried again. */

@@ -9,14 +9,13 @@ import type { Registration } from '../agents/registration.ts';
 import type { OrgTokens } from '../domain/org-tokens.ts';
 import type { Engine } from '../engine.ts';
 import type { Departures } from '../moving/departures.ts';
+import type { Directory } from './directory.ts';
 import { hearEvent } from './hear-event.ts';
-import type { NodeSelf } from './hello.ts';
+import type { Greeting, NodeSelf } from './hello.ts';
 import { HubLink } from './hub-link.ts';
-import type { NodeIdentity, Welcome } from './identity-file.ts';
+import type { Welcome } from './identity-file.ts';
 import { Intake } from './intake.ts';
-import type { HubNews } from './link-parts.ts';
 import { loadOf } from './machine-facts.ts';
-import type { NodeClock } from './node-clock.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { outboxPublisher } from './outbox-publisher.ts';
 import { ReceiptPublisher } from './receipt-publisher.ts';
@@ -26,17 +25,14 @@ export interface HubParts {
   /** Of the node's files. */
   readonly dir: string;
   readonly engine: Engine;
-  readonly identity: NodeIdentity;
   readonly door: RegistryDoor;
   readonly registration: Registration;
-  readonly clock: NodeClock;
   readonly tokens: OrgTokens;
   readonly departures: Departures;
+  readonly directory: Directory;
   readonly log: Logger;
   readonly keys: NodeKeys;
   readonly self: NodeSelf;
-  /** What is done about the registry's news; what is not given here is left alone. */
-  readonly news?: Partial<HubNews>;
 }
 
 export interface Hub {
@@ -49,9 +45,8 @@ export interface Hub {
 const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
-  const { dir, engine, identity, door, registration, clock, tokens, log, keys, self, news = {} } = parts;
-  const { config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
-  const { departures } = parts;
+  const { dir, engine, door, registration, tokens, departures, directory, log, keys, self } = parts;
+  const { identity, clock, config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
   const broker = () => link.broker;
@@ -84,10 +79,11 @@ export function createHub(parts: HubParts): Hub {
       .catchUp()
       .catch((error) => log.warn({ err: asFleetwireError(error) }, 'agents not announced'));
   };
-  const active = (connection: Broker, welcome: Welcome, fresh: boolean) => {
+  const active = (connection: Broker, { welcome, rosterDiffers }: Greeting, fresh: boolean) => {
     publishAll();
     if (fresh) registration.forgotten();
     catchUp();
+    if (rosterDiffers) registration.rosterDiffers();
     if (intake === undefined) openIntake(connection, welcome);
   };
   const openIntake = (connection: Broker, welcome: Welcome) => {
@@ -105,13 +101,13 @@ export function createHub(parts: HubParts): Hub {
   };
   const link: HubLink = new HubLink({
     dir,
-    identity,
+    org,
+    node,
     door,
     clock,
     log,
     keys,
     self,
-    node,
     connect: connectBroker,
     heartbeatMs: config.heartbeat_ms,
     timeoutMs: config.hub_timeout_ms,
@@ -121,9 +117,6 @@ export function createHub(parts: HubParts): Hub {
       const room = book.size * config.queue_messages;
       return loadOf(loadavg()[0]!, availableParallelism(), room === 0 ? 0 : custody.depth / room);
     },
-    rosterDiffers: () => news.rosterDiffers?.(),
-    syncRevision: (revision) => news.syncRevision?.(revision),
-    moving: (list) => news.moving?.(list),
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
     told: ({ revocations, orgStatus, trustDigest: current, moving }) => {
@@ -134,7 +127,11 @@ export function createHub(parts: HubParts): Hub {
     },
     active,
     reconnected: publishAll,
-    answered: catchUp,
+    answered: ({ rosterDiffers, syncRevision }) => {
+      catchUp();
+      if (rosterDiffers) registration.rosterDiffers();
+      void directory.told(syncRevision);
+    },
     changed: async (connection, welcome) => {
       publishAll();
       await closeIntake();

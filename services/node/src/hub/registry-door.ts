@@ -35,7 +35,6 @@ export interface JoinOptions {
   readonly registry: string;
   readonly waitMs: number;
   readonly client: ClientMaker;
-  readonly signal?: AbortSignal;
 }
 
 const RETRY = { initialMs: 200, maxMs: 5000 } as const;
@@ -57,7 +56,7 @@ export async function joinOnce(options: JoinOptions): Promise<NodeIdentity> {
   writeIdentity(dir, draft);
   const client = options.client({ address: options.registry, token: () => undefined });
   const request = { joinToken, nodeName: options.name, publicKey: draft.publicKey };
-  const joined = await untilReachable(() => client.join(request), options.waitMs, options.signal);
+  const joined = await untilReachable(() => client.join(request), options.waitMs);
   const hub = joined.hubKey === '' ? {} : { hubKey: joined.hubKey };
   const identity = { ...draft, node: joined.node, org: joined.org, ...hub };
   writeIdentity(dir, identity);
@@ -69,15 +68,16 @@ function freshIdentity(): NodeIdentity {
   return { node: '', org: '', name: '', registry: '', ...createNodeKey(), agentSecret };
 }
 
-async function untilReachable<T>(call: () => Promise<T>, waitMs: number, signal?: AbortSignal): Promise<T> {
+async function untilReachable<T>(call: () => Promise<T>, waitMs: number): Promise<T> {
   const until = performance.now() + waitMs;
   for (let attempt = 0; ; attempt++) {
     try {
       return await call();
     } catch (error) {
       const away = error instanceof FleetwireError && error.kind === 'unavailable';
-      if (!away || signal?.aborted || performance.now() >= until) throw error;
-      await pause(backoffMs(RETRY, attempt), signal);
+      const leftMs = until - performance.now();
+      if (!away || leftMs <= 0) throw error;
+      await pause(Math.min(backoffMs(RETRY, attempt), leftMs));
     }
   }
 }

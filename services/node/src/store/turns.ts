@@ -40,7 +40,7 @@ export class Turns {
   /** `settled` is called once, after the commit or with what prevented it. */
   add(work: () => void, settled?: (error: FleetwireError | undefined) => void): void {
     if (this.#closed) {
-      settled?.(new FleetwireError('unavailable', 'NODE_CLOSING', 'this node is shutting down'));
+      settled?.(closing());
       return;
     }
     this.#units.push({ work, settled });
@@ -111,4 +111,8 @@ export class Turns {
       return new FleetwireError('unavailable', 'NODE_STORE_FAILED', "the node's disk refused", { cause });
     }
   }
+}
+
+export function closing(): FleetwireError {
+  return new FleetwireError('unavailable', 'NODE_CLOSING', 'this node is shutting down');
 }

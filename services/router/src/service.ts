@@ -63,6 +63,7 @@ export const router = defineService({
       broker,
       instance,
       table,
+      caughtUp: (withinMs) => routes.caughtUp(withinMs),
       holds: (subject) => share.holds(subject),
       log,
     });

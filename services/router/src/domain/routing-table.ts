@@ -78,11 +78,6 @@ export class RoutingTable {
     return gone;
   }
 
-  /** By the agent's id. */
-  byAgent(org: string, agent: string): RouteEntry | undefined {
-    return this.#orgs.get(org)?.byAgent.get(agent);
-  }
-
   /** `folded` as foldName gives it. */
   find(org: string, folded: string): RouteEntry | undefined {
     return this.#orgs.get(org)?.byName.get(folded);

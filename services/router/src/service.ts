@@ -4,9 +4,7 @@ import { claimLease } from '@fleetwire/broker';
 import { LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { RouterServiceDefinition } from '@fleetwire/gen/router';
-import type { Caller } from '@fleetwire/identity';
-import type { RpcContext } from '@fleetwire/rpc';
-import { bindService, callerOf } from '@fleetwire/rpc';
+import { bindService } from '@fleetwire/rpc';
 import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { routerConfig } from './config.ts';
@@ -67,11 +65,10 @@ export const router = defineService({
       holds: (subject) => share.holds(subject),
       log,
     });
-    const handle = explain({ names, lookup, suggest, clock: context.clock });
     return {
       rpc: [
         bindService(RouterServiceDefinition, {
-          explain: (request, call: RpcContext<Caller>) => handle(request, { caller: callerOf(call) }),
+          explain: explain({ names, lookup, suggest, clock: context.clock }),
         }),
       ],
       components: [routes, check, flushes, share],

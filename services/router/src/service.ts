@@ -86,8 +86,7 @@ export function start(options?: RunOptions) {
 async function routesOf(context: Context, table: RoutingTable, lookup: NameLookup): Promise<RoutesWatch> {
   const { broker, clock, log } = context;
   const bucket = await broker.bucket(ROUTES_BUCKET);
-  const last = async () => (await broker.streams.state(`KV_${ROUTES_BUCKET.name}`))?.lastSequence ?? 0;
-  return new RoutesWatch({ bucket, last, clock, table, lookup, log });
+  return new RoutesWatch({ bucket, clock, table, lookup, log });
 }
 
 function lookupOf(context: Context): NameLookup {

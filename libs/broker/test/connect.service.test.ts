@@ -26,9 +26,9 @@ async function answerTo(nonce: string): Promise<{ readonly sig?: string; readonl
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const credentials = () => ({ jwt: 'jwt', seed: nkeys.createUser().getSeed() });
-  const refused = assert.rejects(
-    connectBroker({ urls: [`nats://127.0.0.1:${port}`], name: 'test', credentials, waitMs: 0 }),
-  );
+  const urls = [`nats://127.0.0.1:${port}`];
+  const patience = { waitMs: 0, connectTimeoutMs: 20_000 };
+  const refused = assert.rejects(connectBroker({ urls, name: 'test', credentials, ...patience }));
   const line = await told.promise;
   await refused;
   server.close();

@@ -29,6 +29,8 @@ export interface Bucket {
   purge(key: string, revision: number): Promise<void>;
   /** Keys that have an entry; `filter` like a subject. */
   keys(filter?: string): Promise<string[]>;
+  /** Of the newest entry or removal that is there, 0 for none; a watch that has all comes to it. What was purged is not. */
+  lastRevision(): Promise<number>;
   /**
    * Calls `onEntry` with each entry that is there, then `onInitialized` once, then `onEntry` with each change; a deleted
    * entry has no value. After a lost connection or a hole everything is read again: what changed meanwhile is told,
@@ -161,6 +163,11 @@ class KeyValueBucket implements Bucket {
       watch.stop();
     }
     return [...found];
+  }
+
+  async lastRevision(): Promise<number> {
+    const { messages } = this.#ports;
+    return (await messages.lastBySubject(streamOf(this.spec), `${this.#prefix}>`))?.sequence ?? 0;
   }
 
   watch(

@@ -138,6 +138,9 @@ function refusal(error: unknown, urls: readonly string[]): FleetwireError {
   );
 }
 
+/** As servers make it up. Keys sign other texts too, and whoever answers at the address could ask for one of those. */
+const NONCE = /^[\w-]{0,64}$/;
+
 /** Checked once now; later faults only fail that try, since the library would close for good. */
 function authenticatorOf(o: BrokerOptions): Authenticator | undefined {
   const inner = rawAuthenticator(o);
@@ -150,12 +153,11 @@ function authenticatorOf(o: BrokerOptions): Authenticator | undefined {
       cause: error,
     });
   }
-  return (nonce) => {
+  return (nonce = '') => {
     try {
-      return inner(nonce);
-    } catch {
-      return {} as Auth;
-    }
+      if (NONCE.test(nonce)) return inner(nonce);
+    } catch {}
+    return {} as Auth;
   };
 }
 

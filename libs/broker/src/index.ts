@@ -14,4 +14,4 @@ export type { Stored, StoreOptions } from './publisher.ts';
 export type { PulledBatch, PullOptions, PullSession } from './pull-session.ts';
 export type { PulledMessage } from './pulled-message.ts';
 export type { StoredMessage, StoredMessages } from './stored-messages.ts';
-export type { StreamState, Streams, VerifyOptions } from './streams.ts';
+export type { StreamState, Streams } from './streams.ts';

@@ -6,11 +6,6 @@ import { differences, report } from './drift.ts';
 import { ERR_CODES, isJetstreamError } from './jetstream-errors.ts';
 import type { JetstreamApi } from './request.ts';
 
-export interface VerifyOptions {
-  /** Fields that may differ, such as those that are sized at bootstrap. */
-  readonly ignoring?: readonly (keyof StreamSpec)[] | undefined;
-}
-
 export interface StreamState {
   readonly messages: number;
   readonly bytes: number;
@@ -25,7 +20,7 @@ export interface Streams {
    * Rejects failed_precondition: STREAM_MISSING, or STREAM_DRIFT whose message names every field that differs, in all
    * of the streams. Without `replicas` their number is not looked at.
    */
-  verify(specs: readonly StreamSpec[], replicas?: number, o?: VerifyOptions): Promise<void>;
+  verify(specs: readonly StreamSpec[], replicas?: number): Promise<void>;
   /** Creates what is missing, alters nothing, then verifies. */
   ensure(specs: readonly StreamSpec[], replicas: number): Promise<void>;
   /** Undefined when there is no such stream. */
@@ -71,7 +66,7 @@ export async function streamInfo(
 
 export function createStreams(api: JetstreamApi): Streams {
   return {
-    verify: (specs, replicas, o) => verify(api, specs, replicas, o),
+    verify: (specs, replicas) => verify(api, specs, replicas),
     async ensure(specs, replicas) {
       for (const spec of specs) {
         if ((await streamInfo(api, spec.name)) !== undefined) continue;
@@ -105,12 +100,7 @@ export function createStreams(api: JetstreamApi): Streams {
   };
 }
 
-async function verify(
-  api: JetstreamApi,
-  specs: readonly StreamSpec[],
-  replicas?: number,
-  o: VerifyOptions = {},
-): Promise<void> {
+async function verify(api: JetstreamApi, specs: readonly StreamSpec[], replicas?: number): Promise<void> {
   const missing: string[] = [];
   const drifted: string[] = [];
   for (const spec of specs) {
@@ -120,7 +110,6 @@ async function verify(
       continue;
     }
     const wanted: Record<string, unknown> = { ...spec, storage: 'file' };
-    for (const field of o.ignoring ?? []) delete wanted[field];
     if (replicas !== undefined) wanted['num_replicas'] = replicas;
     const list = differences(wanted, info.config);
     if (list.length > 0) drifted.push(report(`stream ${spec.name}`, list));

@@ -94,6 +94,22 @@ describe('watch', () => {
     assert.equal(late.told.length, 2500);
   });
 
+  it('comes to the last revision, also where the newest was purged', async () => {
+    await using rig = await startRig();
+    await rig.broker.ensureBucket(TABLE, 1);
+    const bucket = await rig.broker.bucket(TABLE);
+    assert.equal(await bucket.lastRevision(), 0);
+    const first = await bucket.put('stays', bytes('1'));
+    await bucket.delete('goes', await bucket.put('goes', bytes('1')));
+    const last = await bucket.lastRevision();
+    assert.ok(last > first + 1, 'a removal counts');
+    await bucket.purge('goes', last);
+    const watch = await bucket.watch(() => undefined);
+    const wanted = await bucket.lastRevision();
+    await eventually(() => watch.position === wanted);
+    watch.stop();
+  });
+
   it('catches up after a restart: news, changes and deletions, and nothing twice', async () => {
     await using rig = await startRig();
     await rig.broker.ensureBucket(TABLE, 1);

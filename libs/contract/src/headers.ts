@@ -6,14 +6,8 @@ export const HEADERS = {
   /** W3C Trace Context, https://www.w3.org/TR/trace-context/. */
   traceparent: 'traceparent',
   correlationId: 'fw-correlation-id',
-  /** Version of the payload's schema. */
-  version: 'fw-version',
 } as const;
 
-/** The form of a traceparent; the check of telemetry also refuses ids that are all zeros. */
-export const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-export const SCHEMA_VERSION = '1';
 /** What nodes and hubs say to each other in HELLO, docs/protocol.md: the newest, and all that are spoken. */
 export const PROTOCOL_VERSION = 2;
 export const PROTOCOL_VERSIONS: readonly number[] = [2, 1];

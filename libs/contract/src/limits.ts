@@ -13,7 +13,6 @@ export const LIMITS = {
   addressChars: 256,
   /** Of one agent, or labels of one node. */
   capabilities: 32,
-  capabilityChars: 64,
   /** Of one agent or node. */
   tools: 256,
   toolChars: 100,

@@ -1,19 +1,24 @@
 /** What an agent may say of itself: one set of rules, for the node's door, the registry's and the command line's. */
 
 import type { AgentProfile, Location } from '@fleetwire/gen/registry';
-import { type FieldViolation, FleetwireError, isName, lineViolation } from '@fleetwire/kernel';
+import {
+  type FieldViolation,
+  FleetwireError,
+  foldName,
+  isCapability,
+  isName,
+  lineViolation,
+} from '@fleetwire/kernel';
 import { LIMITS } from './limits.ts';
 
 /** In the order of Route.visibility; the first is that of an agent that has said nothing. */
 export const VISIBILITIES: readonly string[] = ['isolated', 'shared', 'group'];
 const PLACES: readonly string[] = ['', 'process', 'container', 'cloud'];
 const DETAILS = { entries: 16, keyChars: 64, valueChars: 256 } as const;
-const CAPABILITY = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
 /** The form in which capabilities are kept and compared: case does not matter. Undefined: it is none. */
 export function foldCapability(text: string): string | undefined {
-  const folded = text.toLowerCase();
-  return CAPABILITY.test(folded) ? folded : undefined;
+  return isCapability(text) ? foldName(text) : undefined;
 }
 
 /**
@@ -23,7 +28,7 @@ export function foldCapability(text: string): string | undefined {
 export function checkProfile(profile: AgentProfile): AgentProfile {
   const violations = [...faultsOf(profile)];
   if (violations.length === 0) {
-    const folded = profile.capabilities.map((name) => name.toLowerCase());
+    const folded = profile.capabilities.map(foldName);
     const tools = profile.tools && { tools: [...new Set(profile.tools.tools)] };
     return { ...profile, capabilities: [...new Set(folded)].toSorted(), tools };
   }

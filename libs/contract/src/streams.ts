@@ -1,5 +1,6 @@
 /** Every stream, consumer and key-value bucket as data; bootstrap creates them, services verify them at start. */
 
+import { hashOf } from '@fleetwire/kernel';
 import { EVENT_NAMES, filters } from './subjects.ts';
 
 const MiB = 1024 * 1024;
@@ -247,9 +248,7 @@ export function parseRouteKey(
 /** Number of partitions unless bootstrap was told otherwise; fixed from then on. */
 export const DEFAULT_PARTITIONS = 8;
 
-/** FNV-1a over org and node: which partition a node publishes to, for all its life. */
+/** Which partition a node publishes to, for all its life. */
 export function partitionOf(org: string, node: string, partitions: number): number {
-  let hash = 0x811c9dc5;
-  for (const char of `${org}.${node}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
-  return hash % partitions;
+  return hashOf(`${org}.${node}`) % partitions;
 }

@@ -8,6 +8,9 @@ import { spawnChild, startFailure } from './child.ts';
 import { findNatsServer, natsServerMissing } from './nats-binary.ts';
 import { type NatsGreeting, readGreeting } from './nats-greeting.ts';
 
+/** Recovery of large streams takes a while. */
+const START_MS = 60_000;
+
 export interface NatsServerOptions {
   /** Path or name of the program; looked up in `searchPath` and the usual places. */
   readonly binary?: string | undefined;
@@ -16,8 +19,6 @@ export interface NatsServerOptions {
   readonly configFile: string;
   /** Gets its log, its ports file and the record of its pid. */
   readonly dir: string;
-  /** Milliseconds to wait for JetStream; recovery of large streams takes a while. Default 60,000. */
-  readonly startTimeoutMs?: number;
   /** The child's environment; empty by default. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -41,7 +42,7 @@ export async function startNatsServer(o: NatsServerOptions): Promise<NatsServer>
   void child.exited.then((e) => {
     exit = e;
   });
-  const deadline = performance.now() + (o.startTimeoutMs ?? 60_000);
+  const deadline = performance.now() + START_MS;
   while (exit === undefined && performance.now() < deadline) {
     const ports = readPorts(dir, child.pid);
     const info = ports === undefined ? undefined : await readGreeting(ports);

@@ -15,6 +15,8 @@ const MiB = 1024 * 1024;
 /** How long the processes of a killed server may take to end, and between two looks. */
 const FORMER_MS = 10_000;
 const FORMER_PAUSE_MS = 100;
+/** Of a start: recovery takes a while. */
+const START_MS = 60_000;
 
 export interface PostgresOptions {
   /** Gets the data, the password (0600), the log and the record of its pid. */
@@ -24,8 +26,6 @@ export interface PostgresOptions {
   readonly database: string;
   /** Further server settings, such as `{ max_connections: '200' }`. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Milliseconds to wait for recovery. Default 60,000. */
-  readonly startTimeoutMs?: number;
 }
 
 export interface PostgresServer extends ChildServer {
@@ -58,7 +58,7 @@ export async function startPostgres(o: PostgresOptions): Promise<PostgresServer>
       signals: ['SIGINT', 'SIGQUIT', 'SIGKILL'],
       user,
     });
-  const child = await readyChild(spawn, cluster, o);
+  const child = await readyChild(spawn, cluster);
   const urlOf = (name: string) =>
     `postgresql://${SUPERUSER}:${cluster.password}@127.0.0.1:${o.port}/${encodeURIComponent(name)}`;
   const server: PostgresServer = {
@@ -115,16 +115,12 @@ function serverArguments(cluster: Cluster, o: PostgresOptions): string[] {
 }
 
 /** Tried again while processes of a server that was killed before still hold its memory: they end within a moment. */
-async function readyChild(
-  spawn: () => Promise<SpawnedChild>,
-  cluster: Cluster,
-  o: PostgresOptions,
-): Promise<SpawnedChild> {
+async function readyChild(spawn: () => Promise<SpawnedChild>, cluster: Cluster): Promise<SpawnedChild> {
   const deadline = performance.now() + FORMER_MS;
   for (;;) {
     const child = await spawn();
     try {
-      await waitReady(child, cluster, o);
+      await waitReady(child, cluster);
       return child;
     } catch (error) {
       const held = /pre-existing shared memory block/.test(child.tail());
@@ -134,12 +130,12 @@ async function readyChild(
   }
 }
 
-async function waitReady(child: SpawnedChild, cluster: Cluster, o: PostgresOptions): Promise<void> {
+async function waitReady(child: SpawnedChild, cluster: Cluster): Promise<void> {
   let exit: ChildExit | undefined;
   void child.exited.then((e) => {
     exit = e;
   });
-  const deadline = performance.now() + (o.startTimeoutMs ?? 60_000);
+  const deadline = performance.now() + START_MS;
   while (exit === undefined && performance.now() < deadline) {
     if (saysReady(cluster.dataDir, child.pid)) return;
     await pause(10);

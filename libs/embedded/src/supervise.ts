@@ -4,11 +4,12 @@ import type { BackoffPolicy } from '@fleetwire/kernel';
 import { backoffMs, pause } from '@fleetwire/kernel';
 import type { ChildExit, ChildServer } from './child.ts';
 
+/** A child that lived this long starts the waiting anew. */
+const HEALTHY_MS = 30_000;
+
 export interface SuperviseOptions {
   /** Waiting between tries; default 100 ms doubling to 10 s. */
   readonly backoff?: BackoffPolicy;
-  /** A child that lived this long, in milliseconds, starts the waiting anew. Default 30,000. */
-  readonly healthyMs?: number;
   readonly onExit?: (exit: ChildExit) => void;
   readonly onRestart?: (child: ChildServer) => void;
   /** A try to start it again failed; the next one follows in `retryMs`. */
@@ -45,7 +46,7 @@ export function superviseChild<C extends ChildServer>(
       if (exit === undefined || ended.signal.aborted) break;
       current = undefined;
       o.onExit?.(exit);
-      const delayMs = performance.now() - since >= (o.healthyMs ?? 30_000) ? 0 : nextDelayMs();
+      const delayMs = performance.now() - since >= HEALTHY_MS ? 0 : nextDelayMs();
       if (delayMs === 0) attempt = 0;
       current = await restart(delayMs);
     }

@@ -1,7 +1,7 @@
 /** What happens around every handler: body, trace, time, and errors made fit for the client. */
 
-import { HEADERS, TRACEPARENT } from '@fleetwire/contract';
-import { causeChain } from '@fleetwire/kernel';
+import { HEADERS } from '@fleetwire/contract';
+import { causeChain, TRACEPARENT } from '@fleetwire/kernel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { wantsPage } from './accept.ts';
 import { errorAnswer, errorHeaders, rawAnswer, refusalOf } from './answer.ts';

@@ -1,6 +1,5 @@
 /** The door to HTTP: routes as data, bounded bodies and connections, errors as FleetwireError. */
 
-export { HTTP_DEFAULTS } from './limits.ts';
 export { escapeHtml, styleHash } from './page.ts';
 export { type HttpServer, type HttpServerOptions, startHttpServer } from './server.ts';
 export type {

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 /** 256 bits: nothing to guess, so a plain hash is enough to store. */
 const SECRET_BYTES = 32;
-const SECRET = /^fw[kj]_[A-Za-z0-9_-]{43}$/;
+const API_KEY = /^fwk_[A-Za-z0-9_-]{43}$/;
 
 /** For people and programs. */
 export function newApiKey(): string {
@@ -17,11 +17,7 @@ export function newJoinToken(): string {
 }
 
 export function isApiKey(text: string): boolean {
-  return text.startsWith('fwk_') && SECRET.test(text);
-}
-
-export function isJoinToken(text: string): boolean {
-  return text.startsWith('fwj_') && SECRET.test(text);
+  return API_KEY.test(text);
 }
 
 /** SHA-256 in lowercase hex: what is stored and looked up. */

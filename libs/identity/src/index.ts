@@ -1,7 +1,7 @@
 /** Who is who: NATS accounts and users, signed tokens, API keys, and the folder that holds the keys. */
 export type { KeySeeds, Revocations } from './accounts.ts';
 export { orgImports, revocationsIn } from './accounts.ts';
-export { hashSecret, isApiKey, isJoinToken, newApiKey, newJoinToken } from './api-keys.ts';
+export { hashSecret, isApiKey, newApiKey, newJoinToken } from './api-keys.ts';
 export type { HelloProof } from './hub-proof.ts';
 export { hubKeyOf, proveHub, rotationBytes, verifyHub } from './hub-proof.ts';
 export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
@@ -32,9 +32,9 @@ export { newCreds } from './service-creds.ts';
 export type { UserRights } from './service-users.ts';
 export { SERVICE_USERS, serviceInboxPrefix, serviceRights } from './service-users.ts';
 export { OPERATOR } from './token-key-files.ts';
-export { publishedKeys, serviceOfKid, trustDigest } from './token-keys.ts';
+export { publishedKeys, trustDigest } from './token-keys.ts';
 export type { TokenClaims, TokenSigner } from './token-signer.ts';
-export { createTokenSigner, TOKEN_AUDIENCE, TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
+export { createTokenSigner, TOKEN_LIFETIME_MAX_MS } from './token-signer.ts';
 export type { Caller, TokenVerifier, VerifierOptions } from './token-verifier.ts';
 export { createLiveVerifier, createTokenVerifier } from './token-verifier.ts';
 export type {

@@ -26,10 +26,10 @@ const streamOf = (bucket: BucketSpec) => `KV_${bucket.name}`;
 export const infoOf = (...streams: readonly StreamName[]): string[] =>
   streams.map((stream) => api(`STREAM.INFO.${stream}`));
 
-/** To read single messages; with `remove` to delete them too. */
-export const messagesOf = (stream: StreamName, remove: 'remove' | 'keep'): string[] => [
+/** To read single messages, and to delete them. */
+export const messagesOf = (stream: StreamName): string[] => [
   api(`STREAM.MSG.GET.${stream}`),
-  ...(remove === 'remove' ? [api(`STREAM.MSG.DELETE.${stream}`)] : []),
+  api(`STREAM.MSG.DELETE.${stream}`),
 ];
 
 /** To make, look at and remove consumers; by name and filter only, which the servers hold against the request. */

@@ -14,9 +14,6 @@ export interface NatsConfigOptions {
   readonly maxPayload: number;
   /** `host:port` of the monitoring listener. */
   readonly http?: string;
-  /** 2.10 and later: every publish on disk before it is acknowledged. */
-  readonly syncAlways?: boolean;
-  readonly portsFileDir?: string;
   readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile?: string };
   readonly cluster?: {
     readonly name: string;
@@ -38,8 +35,7 @@ export async function natsServerConfig(keysDir: string, o: NatsConfigOptions): P
     `port: ${o.port}`,
     `max_payload: ${o.maxPayload}`,
     ...(o.http === undefined ? [] : [`http: ${quote(o.http)}`]),
-    ...(o.portsFileDir === undefined ? [] : [`ports_file_dir: ${quote(o.portsFileDir)}`]),
-    `jetstream { store_dir: ${quote(o.storeDir)}${o.syncAlways ? ', sync_interval: always' : ''} }`,
+    `jetstream { store_dir: ${quote(o.storeDir)} }`,
     `operator: ${operator.jwt}`,
     `system_account: ${system.account}`,
     `resolver { type: full, dir: ${quote(o.resolverDir)}, allow_delete: false, interval: "2m" }`,

@@ -21,6 +21,9 @@ export const FOR_GOOD_S = 4_000_000_000;
 /** Unix seconds that stand for: whatever is issued to this key is refused, since `nowS`. */
 export const revokedForGood = (nowS: number): number => FOR_GOOD_S + nowS;
 
+/** When that was, also of one that ends: it is revoked for what was issued until it was. */
+const revokedAtS = (untilS: number): number => (untilS < FOR_GOOD_S ? untilS : untilS - FOR_GOOD_S);
+
 /** Keys that the claims of one account name at most: the servers must take them in one message. */
 export const REVOCATIONS_MAX = 5_000;
 
@@ -76,7 +79,9 @@ function joined(held: string | undefined, more: Revocations): Revocations {
   for (const [key, untilS] of Object.entries(more)) all[key] = Math.max(untilS, all[key] ?? 0);
   const keys = Object.keys(all).filter((key) => key !== ALL_USERS);
   if (keys.length <= REVOCATIONS_MAX) return all;
-  const oldest = keys.sort((a, b) => all[a]! - all[b]!).slice(0, keys.length - REVOCATIONS_MAX);
+  const oldest = keys
+    .sort((a, b) => revokedAtS(all[a]!) - revokedAtS(all[b]!))
+    .slice(0, keys.length - REVOCATIONS_MAX);
   for (const key of oldest) delete all[key];
   return all;
 }

@@ -30,8 +30,6 @@ export interface TokenVerifier {
 export interface VerifierOptions {
   /** Milliseconds since the epoch; default: this machine's clock. */
   readonly nowMs?: () => number;
-  /** How far clocks may be apart, in seconds. Default 5. */
-  readonly skewS?: number;
   /** Tokens remembered as good, so that a busy caller costs one signature check. Default 1,000. */
   readonly rememberedMax?: number;
   /** Asked about each good token, remembered ones as well: the error to refuse it with. Must be quick. */
@@ -43,6 +41,8 @@ interface Checked {
   readonly endMs: number;
 }
 
+/** How far clocks may be apart. */
+const SKEW_S = 5;
 /** How long a key that was dropped from trust.json may still be believed. */
 const TRUST_AGE_MS = 4000;
 
@@ -51,7 +51,6 @@ export function createTokenVerifier(jwks: PublishedKeys, o: VerifierOptions = {}
   const keys = createLocalJWKSet({ keys: jwks.keys.map((key) => ({ ...key })) } as JSONWebKeySet);
   const ends = new Map(jwks.keys.map(({ kid, exp = Number.POSITIVE_INFINITY }) => [kid, exp * 1000]));
   const nowMs = o.nowMs ?? Date.now;
-  const skewS = o.skewS ?? 5;
   const remembered = new Map<string, Checked>();
 
   async function check(token: string): Promise<Checked> {
@@ -59,14 +58,14 @@ export function createTokenVerifier(jwks: PublishedKeys, o: VerifierOptions = {}
       algorithms: ['EdDSA'],
       audience: TOKEN_AUDIENCE,
       requiredClaims: ['iss', 'sub', 'iat', 'exp', 'org', 'scopes'],
-      clockTolerance: skewS,
+      clockTolerance: SKEW_S,
       currentDate: new Date(nowMs()),
     });
     const keyEndMs = ends.get(protectedHeader.kid) ?? 0;
     if (nowMs() >= keyEndMs) throw invalid('its key is out of use');
     const caller = callerOf(payload, protectedHeader.kid);
     if (caller === undefined) throw invalid('its issuer may not issue such a token');
-    return { caller, endMs: Math.min((payload.exp! + skewS) * 1000, keyEndMs) };
+    return { caller, endMs: Math.min((payload.exp! + SKEW_S) * 1000, keyEndMs) };
   }
 
   async function known(token: string): Promise<Caller> {

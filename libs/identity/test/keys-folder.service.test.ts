@@ -22,8 +22,11 @@ import {
   loadTrust,
   newCreds,
   orgAccountJwt,
+  REVOCATIONS_MAX,
   renewedOrgAccountJwt,
   revocationsIn,
+  revokedForGood,
+  revokingOrgAccountJwt,
   serviceRights,
 } from '../src/index.ts';
 
@@ -171,6 +174,22 @@ describe('keys folder', () => {
     const renewed = await renewedOrgAccountJwt(issuer!, org, old);
     assert.deepEqual(revocationsIn(renewed!), revoked);
     assert.ok(await renewedOrgAccountJwt(issuer!, org, undefined));
+  });
+
+  it('revokes also where there are too many already: of all, the oldest go', async () => {
+    await using folder = tempFolder();
+    const trust = await ensureKeys(folder.path, { services: SERVICES });
+    const { own, issuer } = await loadOrgKeys(folder.path);
+    const { id } = trust.orgs[0]!;
+    const org = { id, ...own.get(id)! };
+    const nowS = 1_790_000_000;
+    const many = Array.from({ length: REVOCATIONS_MAX }, (_, i) => [`U${i}`, revokedForGood(nowS - i)]);
+    const held = await orgAccountJwt(issuer!, org, Object.fromEntries(many));
+    const jwt = await revokingOrgAccountJwt(issuer!, org, held, { UNEW: nowS + 1 });
+    assert.ok(jwt !== undefined, 'the servers do not refuse it yet');
+    const revoked = revocationsIn(jwt);
+    assert.deepEqual([revoked['UNEW'], revoked[`U${REVOCATIONS_MAX - 1}`]], [nowS + 1, undefined]);
+    assert.equal(Object.keys(revoked).length, REVOCATIONS_MAX);
   });
 
   it('holds signing keys that its trust verifies', async () => {

@@ -35,6 +35,9 @@ export function newMessageId(clock: Clock = systemClock, random: Random = system
   return head + base32(random.bytes(10));
 }
 
+/** W3C Trace Context (https://www.w3.org/TR/trace-context/); ids that are all zeros are none. */
+export const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 export function isMessageId(value: string): boolean {
   return ULID.test(value);
 }

@@ -1,6 +1,7 @@
 /** The ground floor: errors, identifiers, names, clocks; pure, imports nothing. */
 export * from './backoff.ts';
 export * from './errors.ts';
+export * from './hash.ts';
 export * from './ids.ts';
 export * from './names.ts';
 export * from './ports.ts';

@@ -1,7 +1,7 @@
 /** What happens around every handler: deadline, caller, trace, and errors made fit for the wire. */
 
-import { HEADERS, TRACEPARENT } from '@fleetwire/contract';
-import { asFleetwireError, causeChain, FleetwireError } from '@fleetwire/kernel';
+import { HEADERS } from '@fleetwire/contract';
+import { asFleetwireError, causeChain, FleetwireError, TRACEPARENT } from '@fleetwire/kernel';
 import type { CallContext } from 'nice-grpc-common';
 import { type BoundService, tokenMissing } from './bind.ts';
 import { deadlineClock } from './deadline-clock.ts';

@@ -3,7 +3,7 @@
 export { type BootstrapOptions, bootstrapFabric, readFabricRecord } from './bootstrap.ts';
 export { Lifecycle, type LifecycleState, nextState } from './lifecycle.ts';
 export { OrgAccounts, type OrgAccountsOptions } from './org-accounts.ts';
-export { OrgDirectory, type OrgFigures, type Orgs, tokenRefusal } from './org-directory.ts';
+export { OrgDirectory, type OrgFigures, type Orgs } from './org-directory.ts';
 export { type RunningService, type RunOptions, runService } from './run-service.ts';
 export {
   type BrokerNeeds,
@@ -12,7 +12,6 @@ export {
   type ServiceConfig,
   type ServiceContext,
   type ServiceDefinition,
-  standardSections,
   type Wiring,
 } from './service.ts';
 export type { RefuseToken, ServiceIdentity } from './service-identity.ts';

@@ -77,7 +77,7 @@ async function serverTls(files: TlsFiles): Promise<{ cert: Uint8Array; key: Uint
 }
 
 /** Throws `failed_precondition` TLS_FILE_UNREADABLE. */
-export async function readPem(path: string): Promise<Uint8Array> {
+async function readPem(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (cause) {

@@ -2,8 +2,8 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomFillSync } from 'node:crypto';
+import { TRACEPARENT } from '@fleetwire/kernel';
 
-const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 const LENGTH = 55;
 const BYTES = 24;
 
@@ -30,8 +30,9 @@ export function traceIdOf(traceparent: string): string {
   return traceparent.length < LENGTH ? '' : traceparent.slice(3, 35);
 }
 
-/** The sampled flag, without parsing more than one character. */
+/** The sampled flag, without parsing more than one character; false for what is too long or too short. */
 export function isSampled(traceparent: string): boolean {
+  if (traceparent.length !== LENGTH) return false;
   const code = traceparent.charCodeAt(LENGTH - 1);
   return ((code <= 57 ? code : code - 87) & 1) === 1;
 }

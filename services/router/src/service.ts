@@ -4,9 +4,7 @@ import { claimLease } from '@fleetwire/broker';
 import { LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { RouterServiceDefinition } from '@fleetwire/gen/router';
-import type { Caller } from '@fleetwire/identity';
-import type { RpcContext } from '@fleetwire/rpc';
-import { bindService, callerOf } from '@fleetwire/rpc';
+import { bindService } from '@fleetwire/rpc';
 import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { routerConfig } from './config.ts';
@@ -63,14 +61,14 @@ export const router = defineService({
       broker,
       instance,
       table,
+      caughtUp: (withinMs) => routes.caughtUp(withinMs),
       holds: (subject) => share.holds(subject),
       log,
     });
-    const handle = explain({ names, lookup, suggest, clock: context.clock });
     return {
       rpc: [
         bindService(RouterServiceDefinition, {
-          explain: (request, call: RpcContext<Caller>) => handle(request, { caller: callerOf(call) }),
+          explain: explain({ names, lookup, suggest, clock: context.clock }),
         }),
       ],
       components: [routes, check, flushes, share],
@@ -88,8 +86,7 @@ export function start(options?: RunOptions) {
 async function routesOf(context: Context, table: RoutingTable, lookup: NameLookup): Promise<RoutesWatch> {
   const { broker, clock, log } = context;
   const bucket = await broker.bucket(ROUTES_BUCKET);
-  const last = async () => (await broker.streams.state(`KV_${ROUTES_BUCKET.name}`))?.lastSequence ?? 0;
-  return new RoutesWatch({ bucket, last, clock, table, lookup, log });
+  return new RoutesWatch({ bucket, clock, table, lookup, log });
 }
 
 function lookupOf(context: Context): NameLookup {

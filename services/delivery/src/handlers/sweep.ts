@@ -16,7 +16,7 @@ import {
 } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, InboxPack, ReceiptBatch } from '@fleetwire/gen/message';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, slices } from '@fleetwire/kernel';
 import type { AddressedReceipt } from '../domain/expiry.ts';
 import { expiryReceipts } from '../domain/expiry.ts';
 import type { SweepPlan } from '../domain/sweep-plan.ts';
@@ -70,17 +70,11 @@ export async function sweepInbox(
   const read = await readOn(plan, o, mayGoOn);
   let expired = 0;
   const due = plan.due(o.clock.nowUs() - o.limits.marginMs * 1000, o.limits.settleMax);
-  for (const [i, item] of due.entries()) {
-    if (!mayGoOn()) {
-      for (const left of due.slice(i)) plan.put(left);
-      break;
-    }
-    try {
-      if (await end(item.sequence, o)) expired++;
-    } catch (error) {
-      for (const left of due.slice(i)) plan.put(left);
-      throw error;
-    }
+  let ended = 0;
+  try {
+    for (; ended < due.length && mayGoOn(); ended++) if (await end(due[ended]!.sequence, o)) expired++;
+  } finally {
+    for (const left of due.slice(ended)) plan.put(left);
   }
   return { read, expired };
 }
@@ -135,8 +129,8 @@ async function publish(sequence: number, all: readonly AddressedReceipt[], o: Sw
   );
   let part = 0;
   for (const [subject, addressed] of bySubject)
-    for (let i = 0; i < addressed.length; i += RECEIPTS_PER_BATCH) {
-      const receipts = addressed.slice(i, i + RECEIPTS_PER_BATCH).map((a) => a.receipt);
+    for (const some of slices(addressed, RECEIPTS_PER_BATCH)) {
+      const receipts = some.map((a) => a.receipt);
       const msgId = `sweep-${sequence}-${part++}`;
       await o.store(subject, encode(ReceiptBatch, { receipts }), { msgId });
     }

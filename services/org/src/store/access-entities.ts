@@ -60,7 +60,6 @@ export const Revocation = defineEntity({
     untilMs: moment().index('revocations_until'),
   },
 });
-export type RevocationRow = InferEntity<typeof Revocation>;
 
 export const Policy = defineEntity({
   name: 'Policy',
@@ -90,6 +89,5 @@ export const Policy = defineEntity({
     },
   ],
 });
-export type PolicyRow = InferEntity<typeof Policy>;
 
 export const accessEntities = [ApiKey, JoinToken, Revocation, Policy];

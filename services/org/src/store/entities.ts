@@ -65,7 +65,6 @@ export const User = defineEntity({
     createdAtMs: moment(),
   },
 });
-export type UserRow = InferEntity<typeof User>;
 
 export const Membership = defineEntity({
   name: 'Membership',
@@ -87,7 +86,6 @@ export const Membership = defineEntity({
     },
   ],
 });
-export type MembershipRow = InferEntity<typeof Membership>;
 
 /** The memberships of a deleted org, for its restoration. */
 export const FormerMembership = defineEntity({
@@ -183,7 +181,6 @@ export const Workspace = defineEntity({
     },
   ],
 });
-export type WorkspaceRow = InferEntity<typeof Workspace>;
 
 export const Repo = defineEntity({
   name: 'Repo',
@@ -198,7 +195,6 @@ export const Repo = defineEntity({
   },
   uniques: [{ name: 'repos_workspace_url', properties: ['workspace', 'url'] }],
 });
-export type RepoRow = InferEntity<typeof Repo>;
 
 export const Assignment = defineEntity({
   name: 'Assignment',
@@ -214,7 +210,6 @@ export const Assignment = defineEntity({
     assignedAtMs: moment(),
   },
 });
-export type AssignmentRow = InferEntity<typeof Assignment>;
 
 export const entities = [
   Org,

@@ -1,6 +1,6 @@
 /** Tables of the schema `org`: what happened, what is still to be told, what was used. */
 
-import { defineEntity, type InferEntity, p } from '@fleetwire/store';
+import { defineEntity, p } from '@fleetwire/store';
 
 const text = () => p.string().columnType('text');
 const moment = () => p.bigint('number');
@@ -30,7 +30,6 @@ export const Audit = defineEntity({
     { name: 'audit_org_at', properties: ['org', 'atMs'] },
   ],
 });
-export type AuditRow = InferEntity<typeof Audit>;
 
 /** Events that are committed but perhaps not published yet. */
 export const OutboxEvent = defineEntity({
@@ -49,7 +48,6 @@ export const OutboxEvent = defineEntity({
     traceparent: text(),
   },
 });
-export type OutboxEventRow = InferEntity<typeof OutboxEvent>;
 
 /** Creates that were done under a key of the caller's, for a day. */
 export const Idempotency = defineEntity({
@@ -81,7 +79,6 @@ export const UsageDay = defineEntity({
     nodes: moment(),
   },
 });
-export type UsageDayRow = InferEntity<typeof UsageDay>;
 
 /** Webhook events of the billing provider that were taken, so that a repeated one is known. */
 export const BillingEvent = defineEntity({

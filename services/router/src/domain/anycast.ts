@@ -1,8 +1,8 @@
 /** Which one of the agents that can do something gets a message: live, least loaded first, bursts spread. */
 
+import { hashOf, mix } from '@fleetwire/kernel';
 import type { Able } from './capability-index.ts';
 import { mayBePicked } from './capability-index.ts';
-import { hashOf, mix } from './hash.ts';
 import type { NodeEntry, Sent } from './org-routes.ts';
 import type { RouteEntry, RoutingTable } from './routing-table.ts';
 

@@ -2,6 +2,7 @@
 
 import { LIMITS } from '@fleetwire/contract';
 import { Stage } from '@fleetwire/gen/message';
+import { isSampled } from '@fleetwire/telemetry';
 import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
 import type { EnvelopeHeader } from './header.ts';
@@ -137,14 +138,6 @@ function inboxItem(
     routedAtUs: nowUs,
     span: sampled ? options.span?.(header.traceparent, mail) : undefined,
   };
-}
-
-/** The last bit of the flags of https://www.w3.org/TR/trace-context/#traceparent-header. */
-function isSampled(traceparent: string): boolean {
-  if (traceparent.length !== 55) return false;
-  const code = traceparent.charCodeAt(54);
-  // '0'..'9' and 'a'..'f': for the letters the lowest bit of the code is the wrong way round.
-  return code <= 57 ? (code & 1) === 1 : (code & 1) === 0;
 }
 
 function verdict(options: JudgeOptions, stage: Stage, reason: string, detail: string, atUs: number): Verdict {

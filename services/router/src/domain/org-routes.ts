@@ -1,10 +1,9 @@
 /** The routing table of one org: agents by id and by name, nodes, channels, and who can do what. */
 
 import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
-import { foldName } from '@fleetwire/kernel';
+import { foldName, hashOf } from '@fleetwire/kernel';
 import type { Able } from './capability-index.ts';
 import { CapabilityIndex } from './capability-index.ts';
-import { hashOf } from './hash.ts';
 import type { Place, RouteEntry } from './route-entry.ts';
 
 /** One node; each news of it is a new object. */
@@ -82,17 +81,16 @@ export class OrgRoutes {
     return entry;
   }
 
-  putNode(route: NodeRoute): boolean {
+  putNode(route: NodeRoute): void {
     const before = this.nodes.get(route.node);
-    if (before !== undefined && before.epoch > route.epoch) return false;
+    if (before !== undefined && before.epoch > route.epoch) return;
     const { node, name, epoch, online, draining, load } = route;
     this.nodes.set(node, { node, hash: hashOf(node), name, epoch, online, draining, load, sent: undefined });
-    return true;
   }
 
-  putChannel(route: ChannelRoute): boolean {
+  putChannel(route: ChannelRoute): void {
     const before = this.#channels.get(route.channel);
-    if (before !== undefined && before.epoch > route.epoch) return false;
+    if (before !== undefined && before.epoch > route.epoch) return;
     const kind = route.group ? 'group' : 'channel';
     // The text of an id is held once, whoever speaks of it.
     const members = route.members.map((id) => this.byAgent.get(id)?.agent ?? id);
@@ -100,15 +98,13 @@ export class OrgRoutes {
     if (before !== undefined) this.#leaveName(before);
     this.#channels.set(entry.channel, entry);
     this.#channelsByName.set(nameKey(kind, entry.name), entry);
-    return true;
   }
 
-  removeChannel(id: string): boolean {
+  removeChannel(id: string): void {
     const entry = this.#channels.get(id);
-    if (entry === undefined) return false;
+    if (entry === undefined) return;
     this.#channels.delete(id);
     this.#leaveName(entry);
-    return true;
   }
 
   channel(name: string, kind: ChannelKind): ChannelEntry | undefined {

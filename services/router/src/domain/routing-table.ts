@@ -54,33 +54,22 @@ export class RoutingTable {
     return gone;
   }
 
-  /** False when the table keeps what it has, because that is newer. */
-  putNode(org: string, route: NodeRoute): boolean {
-    return this.#org(org).putNode(route);
+  putNode(org: string, route: NodeRoute): void {
+    this.#org(org).putNode(route);
   }
 
-  /** False when there was none. */
-  removeNode(orgId: string, node: string): boolean {
-    const gone = this.#orgs.get(orgId)?.nodes.delete(node) ?? false;
+  removeNode(orgId: string, node: string): void {
+    this.#orgs.get(orgId)?.nodes.delete(node);
     this.#tidy(orgId);
-    return gone;
   }
 
-  /** False when the table keeps what it has, because that is newer. */
-  putChannel(org: string, route: ChannelRoute): boolean {
-    return this.#org(org).putChannel(route);
+  putChannel(org: string, route: ChannelRoute): void {
+    this.#org(org).putChannel(route);
   }
 
-  /** False when there was none. */
-  removeChannel(orgId: string, channel: string): boolean {
-    const gone = this.#orgs.get(orgId)?.removeChannel(channel) ?? false;
+  removeChannel(orgId: string, channel: string): void {
+    this.#orgs.get(orgId)?.removeChannel(channel);
     this.#tidy(orgId);
-    return gone;
-  }
-
-  /** By the agent's id. */
-  byAgent(org: string, agent: string): RouteEntry | undefined {
-    return this.#orgs.get(org)?.byAgent.get(agent);
   }
 
   /** `folded` as foldName gives it. */

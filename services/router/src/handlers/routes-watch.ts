@@ -11,8 +11,6 @@ import type { NameLookup } from './name-lookup.ts';
 
 export interface RoutesWatchOptions {
   readonly bucket: Bucket;
-  /** Sequence of what was written to the bucket last. */
-  readonly last: () => Promise<number>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly table: RoutingTable;
   readonly lookup: NameLookup;
@@ -134,9 +132,9 @@ export class RoutesWatch {
    * partition: who was paused meanwhile must not route by what was so before, since an agent may have moved.
    */
   async caughtUp(withinMs: number): Promise<boolean> {
-    const { last, clock } = this.#options;
+    const { bucket, clock } = this.#options;
     const until = clock.monotonicMs() + withinMs;
-    const wanted = await last();
+    const wanted = await bucket.lastRevision();
     while ((this.#watch?.position ?? 0) < wanted) {
       if (clock.monotonicMs() >= until) return false;
       await pause(LOOK_MS);

@@ -152,7 +152,6 @@ describe('the presence of a node', () => {
       nodes: { routed: async () => [now] },
       announcer: { tell: ({ name, id }) => void told.push(`${name} ${id.split('-').at(-1)}`) },
       clock: { ...systemClock, nowUs: () => nowMs * 1000 },
-      log: { debug: () => undefined } as never,
     });
     const becomes = (status: 'online' | 'offline') => {
       now = { ...now, status, epoch: now.epoch + 1 };

@@ -6,7 +6,7 @@ import { ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { publishedKeys } from '@fleetwire/identity';
 import { nowMs, systemRandom } from '@fleetwire/kernel';
-import { type OrgAccounts, readFabricRecord } from '@fleetwire/runtime';
+import { type OrgAccounts, Rounds, readFabricRecord } from '@fleetwire/runtime';
 import { Allowance } from '../domain/allowance.ts';
 import { UsedNonces } from '../domain/challenge.ts';
 import { LastSeen } from '../domain/liveness.ts';
@@ -66,7 +66,7 @@ export async function partsOf(
     nodeKeys: settling.keys,
     hub: hubKeys(keysFolder({ common, keys })),
     announcer,
-    presence: new PresenceNews({ ...tables, announcer, clock, log }),
+    presence: new PresenceNews({ ...tables, announcer, clock }),
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),
     syncRevision: (org) => tables.view.syncRevision(org),
@@ -107,8 +107,10 @@ export async function beatsOf({ broker, config: { registry: set } }: Context, pa
   const max = set.known_nodes_max;
   const rosters = new Rosters({ state, max });
   const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
-  const look = new NodeLook({ state, lastSeen, known, rosters, clock, log, lookMs: set.look_ms });
+  const look = new NodeLook({ state, lastSeen, known, rosters, clock });
   await look.once();
+  const work = () => look.once();
+  const looking = new Rounds({ name: 'node look', intervalMs: set.look_ms, log, work });
   const answering = { ...parts, look, rosters, loads };
   const heartbeats = new Heartbeats({
     answer: (beat, from) => answerHeartbeat(answering, beat, from),
@@ -117,7 +119,7 @@ export async function beatsOf({ broker, config: { registry: set } }: Context, pa
     log,
     config: set,
   });
-  return { look, heartbeats };
+  return { looking, heartbeats };
 }
 
 export function publisherOf(broker: Context['broker']): Context['broker']['store'] {

@@ -90,6 +90,7 @@ describe('clearing an org', function () {
       orgs: orgRows(store),
       agents: agentRows(store),
       channels: channelRows(store),
+      nodes: nodeRows(store),
       revoke: async () => undefined,
       routes: {
         keysOf: async (org) => [...routes].filter((key) => key.startsWith(`${org}.`)),

@@ -2,21 +2,17 @@
 
 import type { Broker } from '@fleetwire/broker';
 import { nodeConsumer } from '@fleetwire/contract';
-import { removeGone } from '../routing/reconcile.ts';
+import { type RemovalParts, removeGone } from '../routing/remove-gone.ts';
 import type { RouteTable } from '../routing/route-table.ts';
-import type { AgentRows } from '../store/agents.ts';
 import type { ChannelRows } from '../store/channels.ts';
 import type { OrgRows } from '../store/orgs.ts';
 
-export interface ClearParts {
+export interface ClearParts extends RemovalParts {
   readonly orgs: OrgRows;
-  readonly agents: Pick<AgentRows, 'byIds'>;
   readonly channels: Pick<ChannelRows, 'removeBefore' | 'presentIds'>;
   readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
   /** Shuts the nodes of the org out of the broker: all credentials given to them until now. Can be repeated. */
   readonly revoke: (org: string) => Promise<unknown>;
-  /** Takes the entries of these keys away whose node is gone. */
-  readonly removeNodeRoutes?: (keys: readonly string[]) => Promise<unknown>;
   readonly consumers: Pick<Broker['consumers'], 'remove'>;
   /** Rows that one statement removes. */
   readonly batch: { readonly agents: number; readonly nodes: number };
@@ -58,8 +54,6 @@ export async function clearOrg(
     if (!mayGoOn()) return false;
   } while ((await parts.channels.removeBefore(org, deletion, batch.agents)) === batch.agents);
   if (!mayGoOn()) return false;
-  const keys = await routes.keysOf(org);
-  await removeGone(parts, keys);
-  await parts.removeNodeRoutes?.(keys);
+  await removeGone(parts, await routes.keysOf(org));
   return mayGoOn();
 }

@@ -12,10 +12,8 @@ export interface UpkeepOptions {
   readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
-  /** Keys that lapse, removals that were cut short. */
+  /** Keys that lapse, removals that were cut short, servers that may have forgotten. */
   readonly keys: (over: AbortSignal) => Promise<unknown>;
-  /** The entries of nodes, and what the servers know of removed keys; as often as `reconcile`. */
-  readonly reconcileNodes: (over: AbortSignal) => Promise<unknown>;
   /** Agents of nodes that are silent for too long; `mayGoOn` is asked before each step. */
   readonly sweepStale: (mayGoOn: () => boolean) => Promise<unknown>;
   /** Writes the routes of channels that are out of date. */
@@ -90,7 +88,6 @@ export class Upkeep {
     if (started - this.#reconciledAtMs < config.reconcile_ms) return;
     this.#reconciledAtMs = started;
     try {
-      await this.#options.reconcileNodes(over);
       const done = await this.#options.reconcile(over);
       if (done.put > 0 || done.removed > 0) log.info(done, 'the routing table was corrected');
     } catch (error) {

@@ -116,12 +116,6 @@ export function nodeRows(store: Store) {
         limit,
       ]),
 
-    /** Of these, those that there are. */
-    present: async (ids: readonly string[]): Promise<Set<string>> => {
-      const rows = await store.query<{ id: string }>('select id from nodes where id = any ($1)', [ids]);
-      return new Set(rows.map(({ id }) => id));
-    },
-
     /** The secret that all replicas share; made at the first start. */
     secret: async (name: string, fresh: Uint8Array): Promise<Uint8Array> => {
       await store.query('insert into secrets (name, value) values ($1, $2) on conflict do nothing', [

@@ -26,8 +26,8 @@ import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { Suspensions } from '../handlers/suspensions.ts';
 import { movingDesk } from '../moving/moving-part.ts';
 import { ChannelWriter } from '../routing/channel-writer.ts';
-import { NodeRoutes, removeGoneNodes } from '../routing/node-routes.ts';
-import { removeGone } from '../routing/reconcile.ts';
+import { NodeRoutes } from '../routing/node-routes.ts';
+import { removeGone } from '../routing/remove-gone.ts';
 import { RouteTable } from '../routing/route-table.ts';
 import { WatchedRoutes } from '../routing/watched-routes.ts';
 import { agentRows } from '../store/agents.ts';
@@ -146,11 +146,7 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
     bucket,
     onTouched,
     channels: new ChannelWriter(channels),
-    removeGone: (keys) =>
-      Promise.all([
-        removeGone({ agents, channels, routes }, keys),
-        removeGoneNodes({ nodes, nodeRoutes }, keys),
-      ]),
+    removeGone: (keys) => removeGone({ agents, channels, nodes, routes }, keys),
   });
   const nodeRoutes = new NodeRoutes(routes);
   const known = new KnownNodes({

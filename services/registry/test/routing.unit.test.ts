@@ -4,15 +4,18 @@
  */
 
 import assert from 'node:assert/strict';
+import type { WatchEntry } from '@fleetwire/broker';
 import { routeKey } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { NodeRoute } from '@fleetwire/gen/message';
+import { systemClock } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
 import { NO_PROFILE } from '../src/domain/profile.ts';
 import { diffRoutes, type PresentEntry, type WantedEntry } from '../src/domain/route-diff.ts';
 import { agentEntry, channelEntry } from '../src/routing/entries.ts';
 import { reconcile } from '../src/routing/reconcile.ts';
 import type { Marker } from '../src/routing/route-table.ts';
+import { WatchedRoutes } from '../src/routing/watched-routes.ts';
 import type { PlacedAgent } from '../src/store/agents.ts';
 import type { ChannelWithMembers } from '../src/store/channels.ts';
 import type { RoutedNode } from '../src/store/nodes.ts';
@@ -122,6 +125,55 @@ function fabric(
     ids: () => [...table.keys()].map((key) => key.split('.')[1]!).toSorted((a, b) => (a < b ? -1 : 1)),
   };
 }
+
+describe('the routing table in memory', () => {
+  const watched = async (entries: readonly WatchEntry[]) => {
+    const view = new WatchedRoutes({
+      bucket: {
+        watch: async (onEntry, onRead) => {
+          for (const entry of entries) onEntry(entry);
+          onRead?.();
+          return { stop: () => undefined } as never;
+        },
+      },
+      agents: { byIds: async () => [] },
+      clock: systemClock,
+      log: { warn: () => undefined },
+      rowsMax: 10,
+      changesMax: 10,
+      markersKeepMs: 1000,
+    });
+    await view.open();
+    return view;
+  };
+  const there = (name: string, revision: number): WatchEntry => {
+    const [key, { bytes }] = agentEntry(agent(name));
+    return { key, value: bytes, revision, storedAtUs: systemClock.nowUs() };
+  };
+  const gone = (name: string, revision: number) => ({ ...there(name, revision), value: undefined });
+
+  it('keeps nothing of an org that has nothing any more', async () => {
+    const view = await watched([gone('before', 3)]);
+    assert.equal(view.viewOf('o_1'), undefined);
+    view.apply(there('a', 4));
+    view.apply(gone('a', 5));
+    assert.equal(view.viewOf('o_1'), undefined);
+  });
+
+  it('answers in full whoever knows an org from before it was forgotten', async () => {
+    const view = await watched([there('a', 3), there('b', 4)]);
+    view.apply(gone('a', 5));
+    view.apply(gone('b', 6));
+    view.apply(there('c', 8));
+    view.apply(there('d', 9));
+    const org = view.viewOf('o_1')!;
+    assert.equal(org.changesSince(4, 10, 1e6), undefined);
+    assert.deepEqual(
+      org.changesSince(8, 10, 1e6)?.entries.map(({ id }) => id),
+      ['a_d'],
+    );
+  });
+});
 
 describe('the difference of two routing tables', () => {
   const entry = (epoch: number, text: string) => ({ epoch, bytes: Buffer.from(text) });

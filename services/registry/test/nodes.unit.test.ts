@@ -150,7 +150,7 @@ describe('the presence of a node', () => {
     const told: string[] = [];
     const news = new PresenceNews({
       nodes: { routed: async () => [now] },
-      announcer: { tell: ({ name, id }) => void told.push(`${name} ${id.split('-').at(-1)}`) },
+      announcer: { tell: ({ name, id }) => void told.push(`${name} ${id!.split('-').at(-1)}`) },
       clock: { ...systemClock, nowUs: () => nowMs * 1000 },
     });
     const becomes = (status: 'online' | 'offline') => {

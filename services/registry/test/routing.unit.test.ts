@@ -103,7 +103,7 @@ function fabric(
       routed: async (ids: readonly string[]) => nodes.filter(({ id }) => ids.includes(id)),
     },
     nodeRoutes: { ensure: async (node: RoutedNode) => set(...nodeEntry(node)) },
-    epochs: { raise: async () => false, renew: async () => new Map<string, number>() },
+    epochs: { raise: async () => undefined, renew: async () => new Map<string, number>() },
     routes: {
       readAll: async () => {
         between();

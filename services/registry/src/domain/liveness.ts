@@ -49,7 +49,7 @@ export class LastSeen {
     return Math.max(this.#seen.get(node) ?? 0, writtenAtMs);
   }
 
-  /** Up to `limit` that are not written; they count as written until `unwritten` gives them back. */
+  /** Up to `limit` that are not written; they count as written until `giveBack`. */
   take(limit: number): { node: string; atMs: number }[] {
     const batch: { node: string; atMs: number }[] = [];
     for (const node of this.#unwritten) {

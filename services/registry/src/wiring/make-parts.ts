@@ -69,7 +69,6 @@ export async function partsOf(
     presence: new PresenceNews({ ...tables, announcer, clock }),
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),
-    syncRevision: (org) => tables.view.syncRevision(org),
     lastSeen,
     moving: await movingDesk({ ...setup, instance: context.instance }),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),

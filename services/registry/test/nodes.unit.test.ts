@@ -218,15 +218,17 @@ describe('what a node tells of itself', () => {
 describe('a goodbye', () => {
   it('counts until the node is heard of again, and not over a later word', () => {
     const seen = new LastSeen();
+    const status = (leftAtMs = 0) => seen.status('n', { lastSeenAtMs: 0, leftAtMs }, 110, 1000);
     seen.note('n', 100);
     seen.leave('n', 100);
-    assert.equal(seen.status('n', 0, 110, 1000), 'offline');
+    assert.equal(status(), 'offline');
     seen.note('n', 101);
-    assert.equal(seen.status('n', 0, 110, 1000), 'online');
+    assert.equal(status(), 'online');
     seen.learn('n', 101, 90);
-    assert.equal(seen.status('n', 0, 110, 1000), 'online');
+    assert.equal(status(), 'online');
+    assert.equal(status(101), 'offline');
     seen.learn('n', 101, 105);
-    assert.equal(seen.status('n', 0, 110, 1000), 'offline');
+    assert.equal(status(), 'offline');
   });
 });
 

@@ -101,11 +101,8 @@ async function listCapable(
 type ShowingParts = Pick<RegistryParts, 'lastSeen' | 'clock' | 'config'>;
 
 /** Heard of within the liveness, by any replica, and not gone by goodbye since. */
-export function isOnline(parts: ShowingParts, agent: PlacedAgent): boolean {
-  const lastSeenAtMs = parts.lastSeen.latest(agent.node, agent.lastSeenAtMs);
-  if (agent.leftAtMs >= lastSeenAtMs) return false;
-  const { clock, config, lastSeen } = parts;
-  return lastSeen.status(agent.node, lastSeenAtMs, nowMs(clock), config.liveness_ms) === 'online';
+export function isOnline({ lastSeen, clock, config }: ShowingParts, agent: PlacedAgent): boolean {
+  return lastSeen.status(agent.node, agent, nowMs(clock), config.liveness_ms) === 'online';
 }
 
 /** An agent is online when its node is, unless its workspace is suspended. */

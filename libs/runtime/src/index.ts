@@ -4,6 +4,7 @@ export { type BootstrapOptions, bootstrapFabric, readFabricRecord } from './boot
 export { Lifecycle, type LifecycleState, nextState } from './lifecycle.ts';
 export { OrgAccounts, type OrgAccountsOptions } from './org-accounts.ts';
 export { OrgDirectory, type OrgFigures, type Orgs } from './org-directory.ts';
+export { Rounds, type RoundsOptions } from './rounds.ts';
 export { type RunningService, type RunOptions, runService } from './run-service.ts';
 export {
   type BrokerNeeds,

@@ -7,6 +7,7 @@ import { newId } from '@fleetwire/kernel';
 import {
   type Component,
   defineService,
+  Rounds,
   type RunningService,
   type RunOptions,
   runService,
@@ -33,7 +34,6 @@ import { HeardEvents } from './telling/heard-events.ts';
 import { Relay } from './telling/relay.ts';
 import { settling } from './telling/settling.ts';
 import { advanceDeletions } from './upkeep/deletion.ts';
-import { Rounds } from './upkeep/rounds.ts';
 import { sweep } from './upkeep/sweep.ts';
 
 export { PERMISSIONS } from './domain/permissions.ts';

@@ -2,13 +2,13 @@
 
 import { claimLease } from '@fleetwire/broker';
 import { LEASES_BUCKET, ROUTES_BUCKET } from '@fleetwire/contract';
-import { defineService, type RunningService, type RunOptions, runService } from '@fleetwire/runtime';
+import { defineService, Rounds, type RunningService, type RunOptions, runService } from '@fleetwire/runtime';
 import { registrySection } from './config.ts';
 import { Departures } from './handlers/departures.ts';
 import { tellPresenceIfPossible } from './handlers/node-news.ts';
 import { Refusals } from './handlers/refusals.ts';
 import { revoking } from './handlers/revoke-nodes.ts';
-import { SeenWriter } from './handlers/seen-writer.ts';
+import { seenWriter } from './handlers/seen-writer.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { nodeKeys } from './store/node-keys.ts';
@@ -20,6 +20,9 @@ import { beatsOf, partsOf } from './wiring/make-parts.ts';
 import { bindRegistry } from './wiring/rpc.ts';
 
 export { registrySection };
+
+/** Between two looks at what of coming and going was held back. */
+const LATE_MS = 1000;
 
 export const registry = defineService({
   name: 'registry',
@@ -40,17 +43,19 @@ export const registry = defineService({
     };
     const parts = await partsOf(context, accounts, settling);
     await parts.view.open();
-    const { look, heartbeats } = await beatsOf(context, parts);
+    const { looking, heartbeats } = await beatsOf(context, parts);
     const leases = claimLease(await broker.bucket(LEASES_BUCKET), context.instance);
     const duties = { leases, orgRows: orgRows(store), revoke, settling };
     const clearing = clearingOf(context, parts, duties);
     const departures = new Departures(parts, orgs);
     const upkeep = upkeepOf(context, parts, duties, departures);
-    const seen = new SeenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
+    const seen = seenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
     // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
     const { announcer, presence, suspensions, view, moving } = parts;
+    const work = () => presence.tellLate();
+    const telling = new Rounds({ name: 'presence', intervalMs: LATE_MS, log, work });
     const atWork = [suspensions, heartbeats, departures, clearing, upkeep, moving.mover];
-    const components = [announcer, presence, seen, view, look, ...atWork];
+    const components = [announcer, telling, seen, view, looking, ...atWork];
     const refused = {
       joins: new Refusals({ ...parts, what: 'a join' }),
       hellos: new Refusals({ ...parts, what: 'a HELLO' }),

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { routeKey } from '@fleetwire/contract';
-import { newId } from '@fleetwire/kernel';
+import { newId, systemClock } from '@fleetwire/kernel';
 import { openStore, type Store } from '@fleetwire/store';
 import { startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
@@ -90,12 +90,14 @@ describe('clearing an org', function () {
       orgs: orgRows(store),
       agents: agentRows(store),
       channels: channelRows(store),
+      nodes: nodeRows(store),
       revoke: async () => undefined,
       routes: {
         keysOf: async (org) => [...routes].filter((key) => key.startsWith(`${org}.`)),
         removeKey: async (key) => void routes.delete(key),
       },
       consumers: { remove: async (_stream, name) => removed.push(name) > 0 },
+      clock: systemClock,
       batch: { agents: 3, nodes: 2 },
     };
   }
@@ -171,7 +173,8 @@ describe('clearing an org', function () {
   it('keeps the numbers of agents right when it is broken off', async () => {
     const org = newId('org');
     await fill(org, 2, 4);
-    await orgRows(store).removeAgents(org, 1, 5);
+    const ids = await orgRows(store).agentsBefore(org, 1, 5);
+    await agentRows(store).remove({ ids, nowMs: 1 });
     const counted = await store.query<{ agents: number; present: number }>(
       `select n.agents, (select count(*)::int from agents a where a.node = n.id) as present
        from nodes n where n.org = $1`,

@@ -4,15 +4,21 @@
  */
 
 import assert from 'node:assert/strict';
+import type { WatchEntry } from '@fleetwire/broker';
 import { routeKey } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
+import { NodeRoute } from '@fleetwire/gen/message';
+import { systemClock } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
 import { NO_PROFILE } from '../src/domain/profile.ts';
 import { diffRoutes, type PresentEntry, type WantedEntry } from '../src/domain/route-diff.ts';
 import { agentEntry, channelEntry } from '../src/routing/entries.ts';
 import { reconcile } from '../src/routing/reconcile.ts';
 import type { Marker } from '../src/routing/route-table.ts';
+import { WatchedRoutes } from '../src/routing/watched-routes.ts';
 import type { PlacedAgent } from '../src/store/agents.ts';
 import type { ChannelWithMembers } from '../src/store/channels.ts';
+import type { RoutedNode } from '../src/store/nodes.ts';
 
 const agent = (name: string, o: Partial<PlacedAgent> = {}): PlacedAgent => ({
   ...NO_PROFILE,
@@ -47,6 +53,22 @@ const channel = (name: string, agents: string[], epoch = 1): ChannelWithMembers 
   agents,
 });
 
+const node = (id: string, epoch: number): RoutedNode => ({
+  id,
+  org: 'o_1',
+  name: id,
+  shard: 0,
+  status: 'online',
+  draining: false,
+  epoch,
+});
+
+/** As it is in the table. */
+const nodeEntry = ({ id, name, shard, draining, epoch }: RoutedNode, load = 0) => {
+  const bytes = encode(NodeRoute, { node: id, name, shard, draining, epoch, online: true, load });
+  return [routeKey('o_1', id), { epoch, bytes }] as const;
+};
+
 const scanning =
   <T extends { readonly id: string }>(rows: readonly T[]) =>
   async (after: string, limit: number) =>
@@ -64,6 +86,7 @@ function fabric(
   const table = new Map<string, PresentEntry>();
   const markers: Marker[] = [];
   const forgotten: string[] = [];
+  const nodes: RoutedNode[] = [];
   const set = (key: string, entry: WantedEntry) => void table.set(key, { ...entry, revision: 1 });
   const parts = {
     agents: {
@@ -75,7 +98,12 @@ function fabric(
       withMembers: async (ids: readonly string[]) => channels.filter(({ id }) => ids.includes(id)),
       presentIds: async (ids: readonly string[]) => channels.filter(({ id }) => ids.includes(id)),
     },
-    epochs: { raise: async () => false, renew: async () => new Map<string, number>() },
+    nodes: {
+      scan: scanning(nodes),
+      routed: async (ids: readonly string[]) => nodes.filter(({ id }) => ids.includes(id)),
+    },
+    nodeRoutes: { ensure: async (node: RoutedNode) => set(...nodeEntry(node)) },
+    epochs: { raise: async () => undefined, renew: async () => new Map<string, number>() },
     routes: {
       readAll: async () => {
         between();
@@ -92,10 +120,60 @@ function fabric(
     parts,
     markers,
     forgotten,
+    nodes,
     put: (row: PlacedAgent) => set(...agentEntry(row)),
     ids: () => [...table.keys()].map((key) => key.split('.')[1]!).toSorted((a, b) => (a < b ? -1 : 1)),
   };
 }
+
+describe('the routing table in memory', () => {
+  const watched = async (entries: readonly WatchEntry[]) => {
+    const view = new WatchedRoutes({
+      bucket: {
+        watch: async (onEntry, onRead) => {
+          for (const entry of entries) onEntry(entry);
+          onRead?.();
+          return { stop: () => undefined } as never;
+        },
+      },
+      agents: { byIds: async () => [] },
+      clock: systemClock,
+      log: { warn: () => undefined },
+      rowsMax: 10,
+      changesMax: 10,
+      markersKeepMs: 1000,
+    });
+    await view.open();
+    return view;
+  };
+  const there = (name: string, revision: number): WatchEntry => {
+    const [key, { bytes }] = agentEntry(agent(name));
+    return { key, value: bytes, revision, storedAtUs: systemClock.nowUs() };
+  };
+  const gone = (name: string, revision: number) => ({ ...there(name, revision), value: undefined });
+
+  it('keeps nothing of an org that has nothing any more', async () => {
+    const view = await watched([gone('before', 3)]);
+    assert.equal(view.viewOf('o_1'), undefined);
+    view.apply(there('a', 4));
+    view.apply(gone('a', 5));
+    assert.equal(view.viewOf('o_1'), undefined);
+  });
+
+  it('answers in full whoever knows an org from before it was forgotten', async () => {
+    const view = await watched([there('a', 3), there('b', 4)]);
+    view.apply(gone('a', 5));
+    view.apply(gone('b', 6));
+    view.apply(there('c', 8));
+    view.apply(there('d', 9));
+    const org = view.viewOf('o_1')!;
+    assert.equal(org.changesSince(4, 10, 1e6), undefined);
+    assert.deepEqual(
+      org.changesSince(8, 10, 1e6)?.entries.map(({ id }) => id),
+      ['a_d'],
+    );
+  });
+});
 
 describe('the difference of two routing tables', () => {
   const entry = (epoch: number, text: string) => ({ epoch, bytes: Buffer.from(text) });
@@ -175,13 +253,29 @@ describe('reconciling', () => {
     assert.equal(table.size, 0);
   });
 
-  it('writes channels with their members, and leaves nodes to others', async () => {
+  it('writes nodes that are missing or different, keeps the load of the others, and removes what is gone', async () => {
+    const { parts, table, nodes, ids } = fabric([]);
+    const bytesOf = (id: string) => table.get(routeKey('o_1', id))?.bytes;
+    nodes.push(node('n_busy', 3), node('n_new', 4), node('n_old', 5));
+    const [key, busy] = nodeEntry(node('n_busy', 3), 7);
+    for (const [at, entry] of [
+      [key, busy],
+      nodeEntry(node('n_old', 2)),
+      nodeEntry(node('n_gone', 1)),
+    ] as const)
+      table.set(at, { ...entry, revision: 1 });
+    assert.deepEqual(await reconcile(parts, always), { routes: 0, put: 2, removed: 1, forgotten: 0 });
+    assert.deepEqual(ids(), ['n_busy', 'n_new', 'n_old']);
+    assert.equal(bytesOf('n_busy'), busy.bytes);
+    assert.deepEqual(bytesOf('n_old'), nodeEntry(node('n_old', 5))[1].bytes);
+    assert.equal((await reconcile(parts, always)).put, 0);
+  });
+
+  it('writes channels with their members', async () => {
     const { parts, table } = fabric([], undefined, [channel('team', ['a_1', 'a_2'], 7)]);
-    const node = { epoch: 1, bytes: Buffer.from('node'), revision: 1 };
-    table.set(routeKey('o_1', 'n_1'), node);
-    table.set(routeKey('o_1', 'c_gone'), node);
+    table.set(routeKey('o_1', 'c_gone'), { epoch: 1, bytes: Buffer.from('gone'), revision: 1 });
     await reconcile(parts, always);
-    assert.deepEqual([...table.keys()], ['o_1.n_1', 'o_1.c_team']);
+    assert.deepEqual([...table.keys()], ['o_1.c_team']);
     assert.deepEqual(
       table.get('o_1.c_team')?.bytes,
       channelEntry(channel('team', ['a_1', 'a_2'], 7))[1].bytes,

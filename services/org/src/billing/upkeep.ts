@@ -9,9 +9,8 @@ import {
   type Random,
   systemRandom,
 } from '@fleetwire/kernel';
-import type { Component } from '@fleetwire/runtime';
+import { type Component, Rounds } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
-import { Rounds } from '../upkeep/rounds.ts';
 import { type Billed, type BillingParts, billOrg } from './bill-org.ts';
 import { cancelNow } from './cancel-now.ts';
 import { type BilledOrg, type Claim, claimDueOrg, forgetEvents, readBilledOrg } from './due-orgs.ts';

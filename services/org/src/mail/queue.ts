@@ -10,8 +10,8 @@ import {
   nowMs,
   pause,
 } from '@fleetwire/kernel';
+import { Rounds } from '@fleetwire/runtime';
 import type { Store, StoreTransaction } from '@fleetwire/store';
-import { Rounds } from '../upkeep/rounds.ts';
 import { claimDue, type DueMail, finish, postpone } from './mail-rows.ts';
 import type { Mailer } from './mailer.ts';
 

@@ -12,14 +12,14 @@ export interface Acting {
   readonly node: string | undefined;
 }
 
-/** A node, or a person with one of the scopes; throws SCOPE_MISSING, or CALLER_REFUSED for a service. */
+/** A node, or a person with one of the scopes; throws SCOPE_MISSING, or NOT_A_PERSON for a service. */
 export function requireActing(caller: Caller, scopes: readonly string[]): Acting {
   if (caller.kind === 'node') return { org: caller.org, actor: caller.subject, node: caller.subject };
   if (caller.kind === 'user') return { ...requirePerson(caller, scopes), node: undefined };
   throw notForServices(caller.kind);
 }
 
-/** Throws SCOPE_MISSING unless it is a person with one of the scopes. */
+/** A person with one of the scopes; throws NOT_A_PERSON, SCOPE_MISSING. */
 export function requirePerson(
   caller: Caller,
   scopes: readonly string[],

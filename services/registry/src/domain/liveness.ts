@@ -38,10 +38,16 @@ export class LastSeen {
     this.#unwritten.delete(node);
   }
 
-  /** As `statusOf`, and offline when it has left since. */
-  status(node: string, writtenAtMs: number, nowMs: number, livenessMs: number): Status {
-    const atMs = this.latest(node, writtenAtMs);
-    return (this.#left.get(node) ?? 0) >= atMs ? 'offline' : statusOf(atMs, nowMs, livenessMs);
+  /** As `statusOf`, and offline when it has left since; by the later one of what is in memory and what was written. */
+  status(
+    node: string,
+    written: { readonly lastSeenAtMs: number; readonly leftAtMs: number },
+    nowMs: number,
+    livenessMs: number,
+  ): Status {
+    const atMs = this.latest(node, written.lastSeenAtMs);
+    const leftAtMs = Math.max(this.#left.get(node) ?? 0, written.leftAtMs);
+    return leftAtMs >= atMs ? 'offline' : statusOf(atMs, nowMs, livenessMs);
   }
 
   /** The later one of what is in memory and what was written. */
@@ -49,7 +55,7 @@ export class LastSeen {
     return Math.max(this.#seen.get(node) ?? 0, writtenAtMs);
   }
 
-  /** Up to `limit` that are not written; they count as written until `unwritten` gives them back. */
+  /** Up to `limit` that are not written; they count as written until `giveBack`. */
   take(limit: number): { node: string; atMs: number }[] {
     const batch: { node: string; atMs: number }[] = [];
     for (const node of this.#unwritten) {

@@ -24,8 +24,8 @@ export interface Told {
   /** Id of a user, or `registry`. */
   readonly actor: string;
   readonly details?: Record<string, string>;
-  /** The same for the same fact, whoever tells it. */
-  readonly id: string;
+  /** The same for the same fact, whoever tells it; default: this can happen to it once. */
+  readonly id?: string;
 }
 
 const SERVICE = 'registry';
@@ -60,9 +60,16 @@ export class Announcer {
   }
 
   /** At once; it is told by and by, in order as long as the broker takes it at the first try. */
-  tell({ details = {}, ...event }: Told): void {
+  tell({ details = {}, id, ...event }: Told): void {
     const atMs = nowMs(this.#options.clock);
-    this.#waiting.push({ ...event, service: SERVICE, atMs, details, usage: undefined });
+    this.#waiting.push({
+      ...event,
+      id: id ?? `${event.name}-${event.target}`,
+      service: SERVICE,
+      atMs,
+      details,
+      usage: undefined,
+    });
     if (this.#waiting.length > (this.#options.max ?? MAX)) {
       this.#waiting.shift();
       this.#drop(new Error('too many wait'));

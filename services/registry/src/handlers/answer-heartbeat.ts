@@ -118,7 +118,7 @@ async function newsOf(
       beat.instance !== '' &&
       ((await ifPossible(parts, parts.rosters.differs(node.id, beat.rosterDigest))) ?? false),
     contender: contenderOf(node, nowMs(parts.clock), parts.config.contender_ms),
-    syncRevision: parts.syncRevision?.(node.org) ?? 0,
+    syncRevision: parts.view.syncRevision(node.org),
     moving: moving.map(({ agent, epoch }) => ({ agent, epoch })),
   };
 }

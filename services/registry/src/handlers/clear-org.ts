@@ -2,22 +2,22 @@
 
 import type { Broker } from '@fleetwire/broker';
 import { nodeConsumer } from '@fleetwire/contract';
-import { removeGone } from '../routing/reconcile.ts';
+import { type Clock, nowMs } from '@fleetwire/kernel';
+import { type RemovalParts, removeGone } from '../routing/remove-gone.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { ChannelRows } from '../store/channels.ts';
 import type { OrgRows } from '../store/orgs.ts';
 
-export interface ClearParts {
+export interface ClearParts extends RemovalParts {
   readonly orgs: OrgRows;
-  readonly agents: Pick<AgentRows, 'byIds'>;
+  readonly agents: Pick<AgentRows, 'byIds' | 'remove'>;
   readonly channels: Pick<ChannelRows, 'removeBefore' | 'presentIds'>;
   readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
   /** Shuts the nodes of the org out of the broker: all credentials given to them until now. Can be repeated. */
   readonly revoke: (org: string) => Promise<unknown>;
-  /** Takes the entries of these keys away whose node is gone. */
-  readonly removeNodeRoutes?: (keys: readonly string[]) => Promise<unknown>;
   readonly consumers: Pick<Broker['consumers'], 'remove'>;
+  readonly clock: Clock;
   /** Rows that one statement removes. */
   readonly batch: { readonly agents: number; readonly nodes: number };
 }
@@ -34,7 +34,7 @@ export async function clearOrg(
   deletion: number,
   mayGoOn: () => boolean,
 ): Promise<boolean> {
-  const { orgs, consumers, routes, batch } = parts;
+  const { orgs, agents, consumers, routes, clock, batch } = parts;
   if (!mayGoOn()) return false;
   // First, so that nobody joins behind our back who began before the deletion.
   await orgs.close(org, deletion);
@@ -43,7 +43,9 @@ export async function clearOrg(
   await parts.revoke(org);
   for (;;) {
     if (!mayGoOn()) return false;
-    if ((await orgs.removeAgents(org, deletion, batch.agents)) === batch.agents) continue;
+    const ids = await orgs.agentsBefore(org, deletion, batch.agents);
+    if (ids.length > 0) await agents.remove({ ids, nowMs: nowMs(clock) });
+    if (ids.length === batch.agents) continue;
     const nodes = await orgs.nodesBefore(org, deletion, batch.nodes);
     if (nodes.length === 0) break;
     await Promise.all(
@@ -58,8 +60,6 @@ export async function clearOrg(
     if (!mayGoOn()) return false;
   } while ((await parts.channels.removeBefore(org, deletion, batch.agents)) === batch.agents);
   if (!mayGoOn()) return false;
-  const keys = await routes.keysOf(org);
-  await removeGone(parts, keys);
-  await parts.removeNodeRoutes?.(keys);
+  await removeGone(parts, await routes.keysOf(org));
   return mayGoOn();
 }

@@ -3,11 +3,11 @@
 import { routeKey } from '@fleetwire/contract';
 import type { DeregisterAgentRequest, DeregisterAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { foldName, isId, isName, nowMs } from '@fleetwire/kernel';
+import { isId, nowMs } from '@fleetwire/kernel';
 import { requireActing } from '../domain/agent-callers.ts';
 import { agentUnknown, notTheOwner } from '../domain/errors.ts';
-import type { PlacedAgent, RemovedAgent } from '../store/agents.ts';
-import { isOnline } from './find-agents.ts';
+import type { RemovedAgent } from '../store/agents.ts';
+import { isOnline, named } from './find-agents.ts';
 import type { RegistryParts } from './parts.ts';
 
 /** Idempotent by id: a call whose answer was lost, or which failed at the routing table, is made again. */
@@ -39,17 +39,6 @@ export async function deregisterAgent(
   return {};
 }
 
-/** By id, or, where `byName`, by name. */
-export async function named(
-  parts: Pick<RegistryParts, 'agents'>,
-  org: string,
-  text: string,
-  byName: boolean,
-): Promise<PlacedAgent | undefined> {
-  if (isId('agent', text)) return parts.agents.byId(org, text);
-  return byName && isName(text) ? parts.agents.byName(org, foldName(text)) : undefined;
-}
-
 /** `reason`: removed, swept, or roster when their node no longer has them. */
 export function tellRemoved(
   parts: { readonly announcer: Pick<RegistryParts['announcer'], 'tell'> },
@@ -59,13 +48,6 @@ export function tellRemoved(
 ): void {
   for (const { id, org, name, node } of gone) {
     const details = { name, node, reason };
-    parts.announcer.tell({
-      org,
-      name: 'agent_removed',
-      target: id,
-      actor,
-      details,
-      id: `agent_removed-${id}`,
-    });
+    parts.announcer.tell({ org, name: 'agent_removed', target: id, actor, details });
   }
 }

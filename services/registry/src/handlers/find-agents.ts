@@ -28,14 +28,21 @@ export async function lookupAgent(
   const byId = isId('agent', name);
   const known = byId ? parts.view.agentById(org, name) : parts.view.agentByName(org, name);
   if (known !== undefined) return { agent: shownAgent(parts, known) };
-  const agent = byId
-    ? await parts.agents.byId(org, name)
-    : isName(name)
-      ? await parts.agents.byName(org, foldName(name))
-      : undefined;
+  const agent = await named(parts, org, name, true);
   if (agent === undefined) throw agentUnknown(name, await nearest(parts, org, name));
   parts.view.remember(agent);
   return { agent: shownAgent(parts, agent) };
+}
+
+/** By id, or, where `byName`, by name. */
+export async function named(
+  parts: Pick<RegistryParts, 'agents'>,
+  org: string,
+  text: string,
+  byName: boolean,
+): Promise<PlacedAgent | undefined> {
+  if (isId('agent', text)) return parts.agents.byId(org, text);
+  return byName && isName(text) ? parts.agents.byName(org, foldName(text)) : undefined;
 }
 
 /** Names a typing error or two away; of a large org, among the first ones of about that length. */
@@ -43,10 +50,11 @@ export async function nearest(
   parts: Pick<RegistryParts, 'agents' | 'config'>,
   org: string,
   name: string,
+  among: Pick<RegistryParts['agents'], 'namesLike'> = parts.agents,
 ): Promise<string[]> {
   if (!isName(name)) return [];
   const slack = Math.max(1, Math.floor(name.length / 3));
-  return nearestNames(name, await parts.agents.namesLike(org, name.length, slack, parts.config.suggest_scan));
+  return nearestNames(name, await among.namesLike(org, name.length, slack, parts.config.suggest_scan));
 }
 
 export async function listAgents(
@@ -93,11 +101,8 @@ async function listCapable(
 type ShowingParts = Pick<RegistryParts, 'lastSeen' | 'clock' | 'config'>;
 
 /** Heard of within the liveness, by any replica, and not gone by goodbye since. */
-export function isOnline(parts: ShowingParts, agent: PlacedAgent): boolean {
-  const lastSeenAtMs = parts.lastSeen.latest(agent.node, agent.lastSeenAtMs);
-  if (agent.leftAtMs >= lastSeenAtMs) return false;
-  const { clock, config, lastSeen } = parts;
-  return lastSeen.status(agent.node, lastSeenAtMs, nowMs(clock), config.liveness_ms) === 'online';
+export function isOnline({ lastSeen, clock, config }: ShowingParts, agent: PlacedAgent): boolean {
+  return lastSeen.status(agent.node, agent, nowMs(clock), config.liveness_ms) === 'online';
 }
 
 /** An agent is online when its node is, unless its workspace is suspended. */

@@ -26,7 +26,7 @@ import { tellPresence } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
 
 const CHALLENGE_BYTES = 32;
-export const MOVING_MAX = 1000;
+const MOVING_MAX = 1000;
 
 /** Says nothing about whether the node exists, and costs no query. */
 export function challenge(parts: RegistryParts, request: ChallengeRequest): ChallengeResponse {

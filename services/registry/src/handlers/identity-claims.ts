@@ -28,9 +28,7 @@ export async function takeIdentity(parts: ClaimParts, node: NodeRow, told: Greet
     const now = nowMs(parts.clock);
     const heardMs = parts.lastSeen.latest(node.id, holder.lastSeenAtMs);
     const { liveness_ms: livenessMs } = parts.config;
-    const online =
-      holder.leftAtMs < heardMs &&
-      parts.lastSeen.status(node.id, holder.lastSeenAtMs, now, livenessMs) === 'online';
+    const online = parts.lastSeen.status(node.id, holder, now, livenessMs) === 'online';
     if (claimIdentity(holder, told, online) === 'contender') {
       await noteContender(parts, holder, `${told.host || 'another machine'} (${told.platform})`);
       const waitMs = Math.max(1000, livenessMs - (now - heardMs));

@@ -28,10 +28,7 @@ export async function listNodes(
 export function shownNode(parts: RegistryParts, node: NodeRow, moving = 0): Node {
   const now = nowMs(parts.clock);
   const lastSeenAtMs = parts.lastSeen.latest(node.id, node.lastSeenAtMs);
-  const presence =
-    node.leftAtMs >= lastSeenAtMs
-      ? 'offline'
-      : parts.lastSeen.status(node.id, lastSeenAtMs, now, parts.config.liveness_ms);
+  const presence = parts.lastSeen.status(node.id, node, now, parts.config.liveness_ms);
   const draining = node.draining && presence === 'online' ? 'draining' : presence;
   return {
     id: node.id,

@@ -11,15 +11,14 @@ import type {
   RequestKeyRotationResponse,
 } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { foldName, isId, isName, nearestNames, nowMs, slices } from '@fleetwire/kernel';
+import { foldName, isId, isName, nowMs } from '@fleetwire/kernel';
 import { requireAdmin } from '../domain/callers.ts';
 import { nodeNotFound } from '../domain/errors.ts';
 import type { NodeRow } from '../store/entities.ts';
+import { nearest } from './find-agents.ts';
 import { shownNode } from './list-nodes.ts';
 import { tellOfNode } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
-
-const AT_ONCE = 16;
 
 export async function drainNode(
   parts: RegistryParts,
@@ -85,11 +84,10 @@ export async function removeNode(
     return { agents: 0 };
   }
   const { id, name } = await namedNode(parts, org, named);
-  const removal = await parts.nodeKeys.removeNode(org, id, nowMs(parts.clock));
-  if (removal === undefined) throw nodeNotFound(named, []);
+  const agents = await parts.nodeKeys.removeNode(org, id, nowMs(parts.clock));
+  if (agents === undefined) throw nodeNotFound(named, []);
   await parts.known.fresh(id);
   parts.lastSeen.forget(id);
-  const { agents } = removal;
   tellOfNode(parts, 'node_removed', { id, org, name }, 0, {
     actor: user,
     details: { agents: String(agents.length) },
@@ -98,8 +96,7 @@ export async function removeNode(
   // The servers first: it must not send on, whatever the table still says.
   await parts.settleKeys(org);
   await parts.nodeRoutes.remove(org, id);
-  for (const some of slices(agents, AT_ONCE))
-    await Promise.all(some.map((agent) => parts.routes.remove(org, agent)));
+  await parts.routes.removeMany(agents);
   return { agents: agents.length };
 }
 
@@ -117,8 +114,5 @@ export async function namedNode(parts: RegistryParts, org: string, named: string
       ? await parts.nodes.byName(org, foldName(named))
       : null;
   if (node !== null && node.org === org) return node;
-  if (!isName(named)) throw nodeNotFound(named, []);
-  const slack = Math.max(1, Math.floor(named.length / 3));
-  const names = await parts.nodes.namesLike(org, named.length, slack, parts.config.suggest_scan);
-  throw nodeNotFound(named, nearestNames(named, names));
+  throw nodeNotFound(named, await nearest(parts, org, named, parts.nodes));
 }

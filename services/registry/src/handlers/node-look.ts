@@ -1,7 +1,6 @@
 /** What other replicas have written of nodes, looked for each second: so every replica answers alike. */
 
-import { asFleetwireError, nowMs as brokerMs, type Clock, pause } from '@fleetwire/kernel';
-import type { Logger } from '@fleetwire/telemetry';
+import { nowMs as brokerMs, type Clock } from '@fleetwire/kernel';
 import type { LastSeen } from '../domain/liveness.ts';
 import type { MovingRow, NodeState } from '../store/node-state.ts';
 import type { KnownNodes } from './known-nodes.ts';
@@ -13,8 +12,6 @@ export interface NodeLookOptions {
   readonly known: Pick<KnownNodes, 'changed'>;
   readonly rosters: Pick<Rosters, 'changed'>;
   readonly clock: Clock;
-  readonly log: Logger;
-  readonly lookMs: number;
 }
 
 /** A write shows up when it commits, with the moment at which it was made: longer than any of ours takes. */
@@ -27,25 +24,12 @@ const MOVING_MAX = 10_000;
 const MOVING_OF_NODE_MAX = 1000;
 
 export class NodeLook {
-  readonly name = 'node look';
   readonly #options: NodeLookOptions;
-  readonly #stopping = new AbortController();
   #moving: ReadonlyMap<string, MovingRow[]> = new Map();
   #sinceMs = 0;
-  #loop: Promise<void> = Promise.resolve();
-  #away = false;
 
   constructor(options: NodeLookOptions) {
     this.#options = options;
-  }
-
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
   }
 
   /** Agents that have left this node and whose mail it is to hand over, as of the last look. */
@@ -68,21 +52,5 @@ export class NodeLook {
     }
     this.#moving = Map.groupBy(await state.moving(MOVING_MAX), ({ node }) => node);
     this.#sinceMs = nowMs - OVERLAP_MS;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      await pause(this.#options.lookMs, signal);
-      if (signal.aborted) return;
-      try {
-        await this.once();
-        this.#away = false;
-      } catch (error) {
-        if (!this.#away)
-          this.#options.log.warn({ err: asFleetwireError(error) }, 'nodes cannot be looked at now');
-        this.#away = true;
-      }
-    }
   }
 }

@@ -2,9 +2,9 @@
 
 import type { Lease } from '@fleetwire/broker';
 import type { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { asFleetwireError, backoffMs, pause } from '@fleetwire/kernel';
+import { asFleetwireError } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
-import type { OrgDirectory } from '@fleetwire/runtime';
+import { type OrgDirectory, Rounds } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import { deletionUnderWay } from '../domain/orgs.ts';
 
@@ -35,47 +35,32 @@ const IDLE_MS = 60_000;
 export class OrgClearing {
   readonly name = 'org clearing';
   readonly #options: OrgClearingOptions;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   /** The deletion of each org that was confirmed last, so that the log says it once. */
   readonly #confirmed = new Map<string, number>();
-  #wake: () => void = () => undefined;
   #unfollow: () => void = () => undefined;
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(options: OrgClearingOptions) {
     this.#options = options;
+    const work = (stopping: AbortSignal) => this.#clearAll(stopping);
+    this.#rounds = new Rounds({ name: this.name, intervalMs: IDLE_MS, log: options.log, work, retry: RETRY });
   }
 
   start(): void {
     this.#unfollow = this.#options.orgs.onChange((org) => {
-      if (deletionUnderWay(org) !== undefined) this.#wake();
+      if (deletionUnderWay(org) !== undefined) this.#rounds.kick();
     });
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
     this.#unfollow();
-    this.#stopping.abort();
-    this.#wake();
-    await this.#loop;
+    await this.#rounds.stop();
   }
 
   /** Deletions under way. */
   get open(): number {
     return this.#due().length;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (let tries = 0; !signal.aborted; ) {
-      const news = new AbortController();
-      this.#wake = () => news.abort();
-      const due = this.#due();
-      if (due.length > 0) await this.#attempt(due);
-      const waitMs = due.length > 0 ? backoffMs(RETRY, tries++) : IDLE_MS;
-      await pause(waitMs, AbortSignal.any([signal, news.signal]));
-      if (due.length === 0 || news.signal.aborted) tries = 0;
-    }
   }
 
   #due(): Deletion[] {
@@ -88,25 +73,26 @@ export class OrgClearing {
     return due;
   }
 
-  async #attempt(due: readonly Deletion[]): Promise<void> {
-    let lease: Lease | undefined;
+  /** True: nothing is under deletion. */
+  async #clearAll(stopping: AbortSignal): Promise<boolean> {
+    const due = this.#due();
+    if (due.length === 0) return true;
+    const lease = await this.#options.acquire();
+    if (lease === undefined) return false;
+    const leading = () => lease.valid() && !stopping.aborted;
     try {
-      lease = await this.#options.acquire();
-      if (lease === undefined) return;
-      for (const deletion of due) await this.#settle(deletion, lease);
-    } catch (error) {
-      this.#options.log.warn({ err: asFleetwireError(error) }, 'deleted orgs cannot be cleared now');
+      for (const deletion of due) await this.#settle(deletion, leading);
     } finally {
-      await lease?.release();
+      await lease.release();
     }
+    return false;
   }
 
-  async #settle({ org, number }: Deletion, lease: Lease): Promise<void> {
+  async #settle({ org, number }: Deletion, leading: () => boolean): Promise<void> {
     const { orgs, clear, service, log } = this.#options;
     const underWay = () => deletionUnderWay(orgs.get(org)) === number;
     try {
-      const mayGoOn = () => underWay() && lease.valid() && !this.#stopping.signal.aborted;
-      if (!(await clear(org, number, mayGoOn))) return;
+      if (!(await clear(org, number, () => underWay() && leading()))) return;
       await service.confirmCleared({ org, deletion: number });
       if (this.#confirmed.get(org) === number) return;
       this.#confirmed.set(org, number);

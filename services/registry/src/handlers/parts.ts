@@ -52,8 +52,6 @@ export interface RegistryParts {
   readonly nudge: (org: string, node: string, why: string) => void;
   /** Completes removals, rotations and shut-outs of an org at the broker. Can be repeated. */
   readonly settleKeys: (org: string) => Promise<unknown>;
-  /** Revision of the routing table of an org. */
-  readonly syncRevision?: (org: string) => number;
   readonly agents: AgentRows;
   readonly roster: RosterRows;
   readonly channels: ChannelRows;

@@ -3,40 +3,32 @@
 import type { RegisterAgentRequest, RegisterAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { checkName } from '@fleetwire/kernel';
-import { requireNode } from '../domain/callers.ts';
-import { nodeUnknown } from '../domain/errors.ts';
-import { requireOpen } from '../domain/orgs.ts';
 import { checkAdapter, readProfile } from '../domain/profile.ts';
+import type { PlacedAgent } from '../store/agents.ts';
 import { shownAgent } from './find-agents.ts';
 import type { RegistryParts } from './parts.ts';
 import { place } from './placing.ts';
+import { callingNode } from './standing.ts';
 
 export async function registerAgent(
   parts: RegistryParts,
   request: RegisterAgentRequest,
   caller: Caller,
 ): Promise<RegisterAgentResponse> {
-  const { node: nodeId, org } = requireNode(caller);
+  const node = await callingNode(parts, caller);
   const { name, adapter } = request;
   checkName(name, 'agent');
   checkAdapter(adapter);
   const profile = request.profile && readProfile(request.profile);
-  requireOpen(parts.orgs, org);
-  const node = await parts.nodes.byId(nodeId);
-  if (node === null || node.org !== org) throw nodeUnknown();
   const { agent, fresh } = await place(parts, node, { name, adapter, profile }, request.takeOver);
   await parts.routes.ensure(agent, fresh);
-  if (!agent.suspended) parts.suspensions.registered(org, [agent.name]);
-  if (fresh) {
-    const details = { name: agent.name, node: node.id, node_name: node.name };
-    parts.announcer.tell({
-      org,
-      name: 'agent_registered',
-      target: agent.id,
-      actor: node.id,
-      details,
-      id: `agent_registered-${agent.id}`,
-    });
-  }
+  if (!agent.suspended) parts.suspensions.registered(node.org, [agent.name]);
+  if (fresh) tellRegistered(parts, agent);
   return { agent: shownAgent(parts, agent) };
+}
+
+export function tellRegistered({ announcer }: Pick<RegistryParts, 'announcer'>, agent: PlacedAgent): void {
+  const { id: target, org, name, node, nodeName } = agent;
+  const details = { name, node, node_name: nodeName };
+  announcer.tell({ org, name: 'agent_registered', target, actor: node, details });
 }

@@ -8,8 +8,7 @@ import { requireActing } from '../domain/agent-callers.ts';
 import { agentAssigned } from '../domain/agent-errors.ts';
 import { agentUnknown, notTheOwner } from '../domain/errors.ts';
 import { requireOpen } from '../domain/orgs.ts';
-import { named } from './deregister-agent.ts';
-import { nearest, shownAgent } from './find-agents.ts';
+import { named, nearest, shownAgent } from './find-agents.ts';
 import type { RegistryParts } from './parts.ts';
 import { takenBy } from './placing.ts';
 

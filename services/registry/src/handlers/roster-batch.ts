@@ -12,11 +12,21 @@ import type { NodeRow } from '../store/entities.ts';
 import { shownAgent } from './find-agents.ts';
 import type { RegistryParts } from './parts.ts';
 import { boundsOf, changeOf, newRow, refusalOf, reservedUntil, stored } from './placing.ts';
+import { tellRegistered } from './register-agent.ts';
 
 /** Of each taken name that many others are tried, so that a roster of taken names stays cheap. */
 const SUGGESTIONS = 10;
 
 type Answer = PlacedAgent | FleetwireError;
+
+/** What is known of a batch so far. */
+interface Batch {
+  readonly parts: RegistryParts;
+  readonly node: NodeRow;
+  readonly answers: Map<RosterItem, Answer>;
+  /** Those whose names others have. */
+  readonly taken: Map<RosterItem, PlacedAgent>;
+}
 
 /**
  * In the order of the batch. Routes are there when it resolves. `listed`: the agents that batches before have named; those of
@@ -30,30 +40,27 @@ export async function placeBatch(
   listed: Set<string>,
 ): Promise<RosterOutcome[]> {
   const answers = new Map<RosterItem, Answer>();
-  const taken = new Map<RosterItem, PlacedAgent>();
-  const { known, fresh } = await sorted(parts, node, batch, access, answers, taken);
-  refuseSecond(known, listed, answers);
-  await refreshKnown(parts, node, known, answers);
-  const registered = await registerFresh(parts, node, fresh, answers, taken);
-  await refuseTaken(parts, node, taken, answers);
+  const o: Batch = { parts, node, answers, taken: new Map() };
+  const { known, fresh } = await sorted(o, batch, access);
+  refuseSecond(o, known, listed);
+  await refreshKnown(o, known);
+  const registered = await registerFresh(o, fresh);
+  await refuseTaken(o);
   const there = [...answers.values()].filter((answer): answer is PlacedAgent => 'folded' in answer);
   await parts.routes.ensureMany(there.filter((row) => !parts.view.shows(row)));
   parts.suspensions.registered(
     node.org,
     registered.map(({ name }) => name),
   );
-  for (const row of registered) tellRegistered(parts, node, row);
+  for (const row of registered) tellRegistered(parts, row);
   return batch.map((item) => shownOutcome(parts, answers.get(item)!));
 }
 
 /** Whose each one is by now. */
 async function sorted(
-  parts: RegistryParts,
-  node: NodeRow,
+  { parts, node, answers, taken }: Batch,
   batch: readonly RosterItem[],
   access: OrgAccess | undefined,
-  answers: Map<RosterItem, Answer>,
-  taken: Map<RosterItem, PlacedAgent>,
 ) {
   const meant = batch.filter((item) => item.refused === undefined);
   const rows = await parts.agents.meant(
@@ -82,11 +89,7 @@ async function sorted(
 }
 
 /** One agent by its id and again by its name. */
-function refuseSecond(
-  known: Map<RosterItem, PlacedAgent>,
-  listed: Set<string>,
-  answers: Map<RosterItem, Answer>,
-): void {
+function refuseSecond({ answers }: Batch, known: Map<RosterItem, PlacedAgent>, listed: Set<string>): void {
   for (const [item, { id }] of known) {
     if (listed.has(id)) {
       known.delete(item);
@@ -96,10 +99,8 @@ function refuseSecond(
 }
 
 async function refreshKnown(
-  parts: RegistryParts,
-  node: NodeRow,
+  { parts, node, answers }: Batch,
   known: ReadonlyMap<RosterItem, PlacedAgent>,
-  answers: Map<RosterItem, Answer>,
 ): Promise<void> {
   const changed: Refreshed[] = [];
   for (const [item, row] of known) {
@@ -117,13 +118,8 @@ async function refreshKnown(
 }
 
 /** The rows of those that are new. */
-async function registerFresh(
-  parts: RegistryParts,
-  node: NodeRow,
-  fresh: readonly RosterItem[],
-  answers: Map<RosterItem, Answer>,
-  taken: Map<RosterItem, PlacedAgent>,
-): Promise<PlacedAgent[]> {
+async function registerFresh(o: Batch, fresh: readonly RosterItem[]): Promise<PlacedAgent[]> {
+  const { parts, node, answers } = o;
   if (fresh.length === 0) return [];
   const rows = fresh.map((item) => newRow(parts, newId('agent', parts.random), item));
   const done = await parts.roster.insert(node.org, node.id, rows, boundsOf(parts, node.org));
@@ -143,18 +139,12 @@ async function registerFresh(
     registered.push(row);
     answers.set(item, row);
   }
-  await sortLost(parts, node, lost, answers, taken);
+  await sortLost(o, lost);
   return registered;
 }
 
 /** Their names were taken at the same moment, perhaps by another call of this node. */
-async function sortLost(
-  parts: RegistryParts,
-  node: NodeRow,
-  lost: readonly RosterItem[],
-  answers: Map<RosterItem, Answer>,
-  taken: Map<RosterItem, PlacedAgent>,
-): Promise<void> {
+async function sortLost({ parts, node, answers, taken }: Batch, lost: readonly RosterItem[]): Promise<void> {
   if (lost.length === 0) return;
   const holders = await parts.agents.meant(
     node.org,
@@ -170,12 +160,7 @@ async function sortLost(
   }
 }
 
-async function refuseTaken(
-  parts: RegistryParts,
-  node: NodeRow,
-  taken: ReadonlyMap<RosterItem, PlacedAgent>,
-  answers: Map<RosterItem, Answer>,
-): Promise<void> {
+async function refuseTaken({ parts, node, answers, taken }: Batch): Promise<void> {
   if (taken.size === 0) return;
   const tried = new Map(
     [...taken.keys()].map((item) => [item, suggestions(item.name, node.name).slice(0, SUGGESTIONS)]),
@@ -186,19 +171,6 @@ async function refuseTaken(
     const held = { ...holder, reservedUntilMs: reservedUntil(parts, holder) };
     answers.set(item, nameTaken(holder.name, held, free));
   }
-}
-
-function tellRegistered(parts: RegistryParts, node: NodeRow, row: PlacedAgent): void {
-  const details = { name: row.name, node: node.id, node_name: node.name };
-  const id = `agent_registered-${row.id}`;
-  parts.announcer.tell({
-    org: row.org,
-    name: 'agent_registered',
-    target: row.id,
-    actor: node.id,
-    details,
-    id,
-  });
 }
 
 function shownOutcome(parts: RegistryParts, answer: Answer): RosterOutcome {

@@ -3,19 +3,17 @@
 import type { RotateKeyRequest, RotateKeyResponse } from '@fleetwire/gen/registry';
 import { type Caller, rotationBytes, verifyNodeSignature } from '@fleetwire/identity';
 import { nowMs } from '@fleetwire/kernel';
-import { requireNode } from '../domain/callers.ts';
 import { checkNonce } from '../domain/challenge.ts';
 import {
   checkPublicKey,
   keyInUse,
-  nodeUnknown,
   ownerDeparted,
   rotatedLately,
   signatureInvalid,
 } from '../domain/errors.ts';
-import { requireOpen } from '../domain/orgs.ts';
 import { tellOfNode } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
+import { callingNode } from './standing.ts';
 
 /** Repeating it with the key that the node has got by it gives the same answer. */
 export async function rotateKey(
@@ -23,14 +21,12 @@ export async function rotateKey(
   request: RotateKeyRequest,
   caller: Caller,
 ): Promise<RotateKeyResponse> {
-  const { node: id, org } = requireNode(caller);
+  const node = await callingNode(parts, caller);
+  const { id } = node;
   const { nonce, newPublicKey: to, signature, newSignature } = request;
   const now = nowMs(parts.clock);
-  requireOpen(parts.orgs, org);
   checkPublicKey(to);
   checkNonce(parts.secret, id, nonce, now);
-  const node = await parts.nodes.byId(id);
-  if (node === null || node.org !== org) throw nodeUnknown();
   if (node.shutOut !== '') throw ownerDeparted();
   const bytes = rotationBytes(id, nonce, to);
   if (!verifyNodeSignature(to, bytes, newSignature)) throw signatureInvalid();

@@ -2,7 +2,10 @@
 
 import type { Caller } from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError, nowMs } from '@fleetwire/kernel';
+import { requireNode } from '../domain/callers.ts';
 import { nodeUnknown, ownerDeparted } from '../domain/errors.ts';
+import { requireOpen } from '../domain/orgs.ts';
+import type { NodeRow } from '../store/entities.ts';
 import type { RegistryParts } from './parts.ts';
 
 /**
@@ -24,6 +27,18 @@ export async function inGoodStanding(
   // A release before did not say by which key.
   if (key !== '' && key !== node.publicKey && !old) throw keyChanged();
   return caller;
+}
+
+/** The node that calls, as it is in the store. Rejects NOT_A_NODE, ORG_CLOSED, NODE_UNKNOWN. */
+export async function callingNode(
+  parts: Pick<RegistryParts, 'nodes' | 'orgs'>,
+  caller: Caller,
+): Promise<NodeRow> {
+  const { node: id, org } = requireNode(caller);
+  requireOpen(parts.orgs, org);
+  const node = await parts.nodes.byId(id);
+  if (node === null || node.org !== org) throw nodeUnknown();
+  return node;
 }
 
 function goOnWithout(error: unknown): undefined {

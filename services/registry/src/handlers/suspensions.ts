@@ -1,8 +1,8 @@
 /** Follows suspended workspaces: their agents are marked, in PostgreSQL and in the routing table, until they work again. */
 
 import type { OrgAccess } from '@fleetwire/access';
-import { asFleetwireError, backoffMs, foldName, pause, slices } from '@fleetwire/kernel';
-import type { OrgDirectory } from '@fleetwire/runtime';
+import { foldName, slices } from '@fleetwire/kernel';
+import { type OrgDirectory, Rounds } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
@@ -24,31 +24,29 @@ const BATCH = 500;
 export class Suspensions {
   readonly name = 'suspensions';
   readonly #o: SuspensionsOptions;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   /** Orgs to look at; no more than there are. */
   readonly #due = new Set<string>();
   /** What was set of each org, so that its other changes cost nothing. */
   readonly #set = new Map<string, string>();
-  #wake: () => void = () => undefined;
   #unfollow: () => void = () => undefined;
-  #loop: Promise<void> = Promise.resolve();
   #listed = false;
 
   constructor(options: SuspensionsOptions) {
     this.#o = options;
+    const work = (stopping: AbortSignal) => this.#settleAll(stopping);
+    this.#rounds = new Rounds({ name: this.name, intervalMs: IDLE_MS, log: options.log, work, retry: RETRY });
   }
 
   start(): void {
     this.#unfollow = this.#o.orgs.onChange((access) => this.#note(access));
     for (const access of this.#o.orgs.all()) this.#note(access);
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
     this.#unfollow();
-    this.#stopping.abort();
-    this.#wake();
-    await this.#loop;
+    await this.#rounds.stop();
   }
 
   /** Agents of these names are there now: were they registered while their workspace was being suspended? */
@@ -56,7 +54,7 @@ export class Suspensions {
     const access = this.#o.orgs.get(org);
     if (!names.some((name) => access?.acceptsAgent(name) !== undefined)) return;
     this.#due.add(org);
-    this.#wake();
+    this.#rounds.kick();
   }
 
   #note(access: OrgAccess): void {
@@ -64,39 +62,20 @@ export class Suspensions {
     const names = suspendedNames(access).join();
     if (names === (this.#set.get(org) ?? '')) return;
     this.#due.add(org);
-    this.#wake();
+    this.#rounds.kick();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (let failures = 0; !signal.aborted; ) {
-      const news = new AbortController();
-      this.#wake = () => news.abort();
-      const done = await this.#attempt();
-      failures = done ? 0 : failures + 1;
-      if (done && this.#due.size > 0) continue;
-      const waitMs = done ? IDLE_MS : backoffMs(RETRY, failures - 1);
-      await pause(waitMs, AbortSignal.any(done ? [signal, news.signal] : [signal]));
-    }
-  }
-
-  async #attempt(): Promise<boolean> {
-    try {
-      // Those that this process knows nothing of: they were marked before it started.
-      if (!this.#listed) for (const org of await this.#o.sweeps.orgsWithSuspended()) this.#due.add(org);
-      this.#listed = true;
-      for (const org of this.#due) {
-        if (this.#stopping.signal.aborted) break;
-        this.#due.delete(org);
-        await this.#settle(org).catch((error: unknown) => {
-          this.#due.add(org);
-          throw error;
-        });
-      }
-      return true;
-    } catch (error) {
-      this.#o.log.warn({ err: asFleetwireError(error) }, 'suspended workspaces cannot be followed now');
-      return false;
+  async #settleAll(stopping: AbortSignal): Promise<void> {
+    // Those that this process knows nothing of: they were marked before it started.
+    if (!this.#listed) for (const org of await this.#o.sweeps.orgsWithSuspended()) this.#due.add(org);
+    this.#listed = true;
+    for (const org of this.#due) {
+      if (stopping.aborted) return;
+      this.#due.delete(org);
+      await this.#settle(org).catch((error: unknown) => {
+        this.#due.add(org);
+        throw error;
+      });
     }
   }
 

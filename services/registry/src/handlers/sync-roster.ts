@@ -5,14 +5,12 @@ import type { RosterOutcome, SyncRosterRequest, SyncRosterResponse } from '@flee
 import { type Caller, rosterDigest } from '@fleetwire/identity';
 import { isId, isName, nowMs } from '@fleetwire/kernel';
 import { rosterTooLarge } from '../domain/agent-errors.ts';
-import { requireNode } from '../domain/callers.ts';
-import { nodeUnknown } from '../domain/errors.ts';
-import { requireOpen } from '../domain/orgs.ts';
 import { type RosterItem, readRoster } from '../domain/roster.ts';
 import type { NodeRow } from '../store/entities.ts';
 import { tellRemoved } from './deregister-agent.ts';
 import type { RegistryParts } from './parts.ts';
 import { placeBatch } from './roster-batch.ts';
+import { callingNode } from './standing.ts';
 
 /** Agents that one statement writes. */
 const BATCH = 500;
@@ -26,13 +24,11 @@ export async function syncRoster(
   request: SyncRosterRequest,
   caller: Caller,
 ): Promise<SyncRosterResponse> {
-  const { node: nodeId, org } = requireNode(caller);
+  const node = await callingNode(parts, caller);
   const { agents, removed } = request;
   if (Math.max(agents.length, removed.length) > LIMITS.rosterAgents)
     throw rosterTooLarge(LIMITS.rosterAgents);
-  const access = requireOpen(parts.orgs, org);
-  const node = await parts.nodes.byId(nodeId);
-  if (node === null || node.org !== org) throw nodeUnknown();
+  const access = parts.orgs.get(node.org);
   const epoch = await parts.roster.epochNow();
   const items = readRoster(agents);
   const outcomes: RosterOutcome[] = [];

@@ -25,8 +25,8 @@ const TOKEN = /^(\d{1,16}):([anc]_[\w-]{1,64})?$/;
 
 /**
  * What was asked since a revision that is too long ago, or that this replica does not come to know within a second, is
- * answered in full. Each page may come from
- * another replica; what changes while pages are read is told by the call that follows.
+ * answered in full. Each page may come from another replica; what changes while pages are read is told by the call that
+ * follows.
  */
 export async function sync(parts: SyncParts, request: SyncRequest, caller: Caller): Promise<SyncResponse> {
   const { org } = requireNode(caller);

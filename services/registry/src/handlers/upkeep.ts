@@ -1,7 +1,8 @@
 /** What one registry does for all: the routing table, nodes that fell silent, what orgs have. Guarded by a lease. */
 
 import type { Lease } from '@fleetwire/broker';
-import { asFleetwireError, type Clock, pause } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock } from '@fleetwire/kernel';
+import { Rounds } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 
@@ -11,10 +12,8 @@ export interface UpkeepOptions {
   readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
-  /** Keys that lapse, removals that were cut short. */
+  /** Keys that lapse, removals that were cut short, servers that may have forgotten. */
   readonly keys: (over: AbortSignal) => Promise<unknown>;
-  /** The entries of nodes, and what the servers know of removed keys; as often as `reconcile`. */
-  readonly reconcileNodes: (over: AbortSignal) => Promise<unknown>;
   /** Agents of nodes that are silent for too long; `mayGoOn` is asked before each step. */
   readonly sweepStale: (mayGoOn: () => boolean) => Promise<unknown>;
   /** Writes the routes of channels that are out of date. */
@@ -29,27 +28,33 @@ export interface UpkeepOptions {
 export class Upkeep {
   readonly name = 'upkeep';
   readonly #options: UpkeepOptions;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
+  readonly #rounds: Rounds;
+  #lease: Lease | undefined;
   #reconciledAtMs = Number.NEGATIVE_INFINITY;
   #toldUsageAtMs = Number.NEGATIVE_INFINITY;
-  #holding = false;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
+    const { log, config } = options;
+    this.#rounds = new Rounds({
+      name: this.name,
+      intervalMs: config.sweep_ms,
+      log,
+      work: (stopping) => this.#turn(stopping),
+      atEnd: async () => this.#lease?.release(),
+    });
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   get holding(): boolean {
-    return this.#holding;
+    return this.#lease?.valid() === true;
   }
 
   /** The table may have lost something: compare it at the next opportunity. */
@@ -57,36 +62,24 @@ export class Upkeep {
     this.#reconciledAtMs = Number.NEGATIVE_INFINITY;
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      const lease = await this.#attempt('lease', () => this.#options.acquire());
-      if (lease) await this.#hold(lease);
-      else await pause(this.#options.config.sweep_ms, signal);
-    }
+  async #turn(stopping: AbortSignal): Promise<void> {
+    if (!this.holding && !(await this.#lead())) return;
+    const lease = this.#lease!;
+    const over = AbortSignal.any([stopping, lease.lost]);
+    if (over.aborted) return;
+    await this.#attempt('routing table', () => this.#reconcileIfDue(over));
+    await this.#attempt('sweep', () => this.#sweep());
+    await this.#attempt('keys', () => this.#options.keys(over));
+    await this.#attempt('channels', () => this.#options.mendChannels());
+    await this.#attempt('stale agents', () => this.#options.sweepStale(() => lease.valid() && !over.aborted));
+    await this.#attempt('usage', () => this.#tellUsageIfDue(over));
   }
 
-  async #hold(lease: Lease): Promise<void> {
-    const { config } = this.#options;
-    const over = AbortSignal.any([this.#stopping.signal, lease.lost]);
+  async #lead(): Promise<boolean> {
+    await this.#lease?.release();
+    this.#lease = await this.#options.acquire();
     this.reconcileSoon();
-    this.#holding = true;
-    try {
-      while (lease.valid() && !over.aborted) {
-        await this.#attempt('routing table', () => this.#reconcileIfDue(over));
-        await this.#attempt('sweep', () => this.#sweep());
-        await this.#attempt('keys', () => this.#options.keys(over));
-        await this.#attempt('channels', () => this.#options.mendChannels());
-        await this.#attempt('stale agents', () =>
-          this.#options.sweepStale(() => lease.valid() && !over.aborted),
-        );
-        await this.#attempt('usage', () => this.#tellUsageIfDue(over));
-        await pause(config.sweep_ms, over);
-      }
-    } finally {
-      this.#holding = false;
-      await this.#attempt('release', () => lease.release());
-    }
+    return this.#lease !== undefined;
   }
 
   async #reconcileIfDue(over: AbortSignal): Promise<void> {
@@ -95,7 +88,6 @@ export class Upkeep {
     if (started - this.#reconciledAtMs < config.reconcile_ms) return;
     this.#reconciledAtMs = started;
     try {
-      await this.#options.reconcileNodes(over);
       const done = await this.#options.reconcile(over);
       if (done.put > 0 || done.removed > 0) log.info(done, 'the routing table was corrected');
     } catch (error) {

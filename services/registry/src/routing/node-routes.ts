@@ -1,13 +1,12 @@
 /** The nodes in the routing table: one entry each, with whether it is there, whether it takes agents, and how busy it is. */
 
-import { parseRouteKey, routeKey } from '@fleetwire/contract';
+import { routeKey } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { NodeRoute } from '@fleetwire/gen/message';
 import { slices } from '@fleetwire/kernel';
 import type { PresentEntry } from '../domain/route-diff.ts';
 import type { EpochRows } from '../store/epochs.ts';
 import type { NodeRows, RoutedNode } from '../store/nodes.ts';
-import { raiseEpochs } from './reconcile.ts';
 import type { RouteTable } from './route-table.ts';
 
 const PAGE = 1000;
@@ -48,25 +47,23 @@ export class NodeRoutes {
   }
 }
 
-export interface NodeReconcileParts {
-  readonly nodes: Pick<NodeRows, 'scan' | 'present'>;
-  readonly nodeRoutes: Pick<NodeRoutes, 'ensure' | 'remove'>;
-  readonly routes: Pick<RouteTable, 'readAll'>;
-  readonly epochs: EpochRows;
+export interface MendNodesParts {
+  readonly nodes: Pick<NodeRows, 'scan'>;
+  readonly nodeRoutes: Pick<NodeRoutes, 'ensure'>;
+  readonly epochs: Pick<EpochRows, 'renew'>;
 }
 
 /**
- * Makes the table say of nodes what PostgreSQL says; entries of agents and channels are left alone. Two at once do no harm,
- * nor do nodes that come and go meanwhile.
+ * Makes the table say of the nodes in PostgreSQL what that says; gives the keys of those that it had to write. `present` was
+ * read before; what is left of nodes in it has no row.
  */
-export async function reconcileNodes(
-  { nodes, nodeRoutes, routes, epochs }: NodeReconcileParts,
+export async function mendNodes(
+  { nodes, nodeRoutes, epochs }: MendNodesParts,
+  present: Map<string, PresentEntry>,
   over: AbortSignal,
-): Promise<{ put: number; removed: number }> {
+): Promise<string[]> {
   const wrong: RoutedNode[] = [];
-  const { entries: present } = await routes.readAll(over);
-  await raiseEpochs(epochs, present);
-  for (let after = ''; ; ) {
+  for (let after = ''; !over.aborted; ) {
     const page = await nodes.scan(after, PAGE);
     for (const row of await caughtUp(epochs, page, present)) {
       const key = routeKey(row.org, row.id);
@@ -74,19 +71,19 @@ export async function reconcileNodes(
       present.delete(key);
       if (isWrong(entry && decoded(entry.bytes), row)) wrong.push(row);
     }
-    if (page.length < PAGE || over.aborted) break;
+    if (page.length < PAGE) break;
     after = page.at(-1)!.id;
   }
-  if (over.aborted) return { put: 0, removed: 0 };
-  for (const some of slices(wrong, AT_ONCE)) await Promise.all(some.map((row) => nodeRoutes.ensure(row)));
-  // What was removed while we wrote must not come back by us.
-  const suspect = [...present.keys(), ...wrong.map(({ org, id }) => routeKey(org, id))];
-  return { put: wrong.length, removed: await removeGoneNodes({ nodes, nodeRoutes }, suspect) };
+  for (const some of slices(wrong, AT_ONCE)) {
+    if (over.aborted) break;
+    await Promise.all(some.map((row) => nodeRoutes.ensure(row)));
+  }
+  return wrong.map(({ org, id }) => routeKey(org, id));
 }
 
 /** Rows were read after the table: one that is behind it nevertheless comes from a backup, and gets a new epoch. */
 async function caughtUp(
-  epochs: EpochRows,
+  epochs: Pick<EpochRows, 'renew'>,
   page: readonly RoutedNode[],
   present: ReadonlyMap<string, PresentEntry>,
 ): Promise<readonly RoutedNode[]> {
@@ -98,24 +95,6 @@ async function caughtUp(
 
 const isWrong = (there: NodeRoute | undefined, row: RoutedNode): boolean =>
   there === undefined || (there.epoch <= row.epoch && !sameNode(there, routeOfNode(row, there.load)));
-
-/** Takes away those of the entries whose node is not in PostgreSQL (any more); keys of others are left alone. */
-export async function removeGoneNodes(
-  { nodes, nodeRoutes }: Pick<NodeReconcileParts, 'nodes'> & { nodeRoutes: Pick<NodeRoutes, 'remove'> },
-  keys: readonly string[],
-): Promise<number> {
-  let removed = 0;
-  for (const page of slices(keys, PAGE)) {
-    const named = page.map(parseRouteKey).filter((key) => key?.kind === 'node');
-    if (named.length === 0) continue;
-    const present = await nodes.present(named.map((key) => key!.id));
-    const gone = named.filter((key) => !present.has(key!.id));
-    for (const some of slices(gone, AT_ONCE))
-      await Promise.all(some.map((key) => nodeRoutes.remove(key!.org, key!.id)));
-    removed += gone.length;
-  }
-  return removed;
-}
 
 function routeOfNode(node: RoutedNode, load: number): NodeRoute {
   const { id, name, epoch, shard, draining } = node;

@@ -34,11 +34,12 @@ export class OrgView {
   #revisions: number[] = [];
   #changed: string[] = [];
   /** Of changes up to here nothing is remembered. */
-  #floor = 0;
+  #floor: number;
   readonly #changesMax: number;
 
-  constructor(changesMax: number) {
+  constructor(changesMax: number, floor = 0) {
     this.#changesMax = changesMax;
+    this.#floor = floor;
   }
 
   get size(): number {

@@ -1,23 +1,21 @@
-/** Makes the routing table say what PostgreSQL says of agents and channels, while they come and go. */
+/** Makes the routing table say what PostgreSQL says, while agents, channels and nodes come and go. */
 
-import { parseRouteKey, routeKey } from '@fleetwire/contract';
+import { parseRouteKey } from '@fleetwire/contract';
 import { slices } from '@fleetwire/kernel';
 import { diffRoutes, type PresentEntry, type WantedEntry } from '../domain/route-diff.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { ChannelRows } from '../store/channels.ts';
 import type { EpochRows } from '../store/epochs.ts';
+import type { NodeRows } from '../store/nodes.ts';
 import { agentEntry, channelEntry, type KeyedEntry } from './entries.ts';
+import { type MendNodesParts, mendNodes } from './node-routes.ts';
+import { type RemovalParts, removeGone } from './remove-gone.ts';
 import type { Marker, RouteTable } from './route-table.ts';
 
-export interface RemovalParts {
-  readonly agents: Pick<AgentRows, 'byIds'>;
-  readonly channels: Pick<ChannelRows, 'presentIds'>;
-  readonly routes: Pick<RouteTable, 'removeKey'>;
-}
-
-export interface ReconcileParts extends RemovalParts {
+export interface ReconcileParts extends RemovalParts, MendNodesParts {
   readonly agents: Pick<AgentRows, 'scan' | 'byIds'>;
   readonly channels: Pick<ChannelRows, 'scan' | 'presentIds' | 'withMembers'>;
+  readonly nodes: Pick<NodeRows, 'scan' | 'routed'>;
   readonly epochs: EpochRows;
   readonly routes: Pick<RouteTable, 'readAll' | 'ensureEntry' | 'removeKey' | 'forget'>;
   /** Markers from before this moment are not needed any more; broker time, microseconds. */
@@ -41,8 +39,7 @@ const MARKERS = 5000;
 
 /**
  * Only the holder of the lease should do this, but two at once do no harm. An agent that is registered or removed in the
- * meantime is looked up once more before its entry is taken away, and after its entry was written. Entries of nodes are
- * kept elsewhere.
+ * meantime is looked up once more before its entry is taken away, and after its entry was written.
  */
 export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promise<Reconciled> {
   const wanted = new Map<string, WantedEntry>();
@@ -50,11 +47,12 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
   await collect(wanted, parts.channels, channelEntry, CHANNEL_PAGE);
   const { entries, markers } = await parts.routes.readAll(over);
   await raiseEpochs(parts.epochs, entries);
-  for (const key of entries.keys()) if (parseRouteKey(key)?.kind === 'node') entries.delete(key);
+  const nodes = await mendNodes(parts, entries, over);
   const { put: wrong, remove, behind } = diffRoutes(wanted, entries);
   const put = [...wrong, ...(await renewed(parts, wanted, behind, over))];
   let removed = 0;
-  for (const keys of slices(remove, PAGE)) {
+  // What was removed while we wrote must not come back by us.
+  for (const keys of slices([...remove, ...nodes], PAGE)) {
     if (over.aborted) break;
     removed += await removeGone(parts, keys);
   }
@@ -68,14 +66,11 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
     );
   }
   const forgotten = await forget(parts, markers, over);
-  return { routes: wanted.size, put: put.length, removed, forgotten };
+  return { routes: wanted.size, put: put.length + nodes.length, removed, forgotten };
 }
 
 /** PostgreSQL was set back: whatever it decides from now on is later than what the table has. */
-export async function raiseEpochs(
-  epochs: Pick<EpochRows, 'raise'>,
-  entries: ReadonlyMap<string, PresentEntry>,
-): Promise<void> {
+async function raiseEpochs(epochs: EpochRows, entries: ReadonlyMap<string, PresentEntry>): Promise<void> {
   let latest = 0;
   for (const { epoch } of entries.values()) latest = Math.max(latest, epoch);
   if (latest > 0) await epochs.raise(latest);
@@ -119,29 +114,6 @@ async function collect<T extends { readonly id: string }>(
     if (page.length < size) return;
     after = page.at(-1)!.id;
   }
-}
-
-/** Removes those of the entries of agents and channels that are not in PostgreSQL (any more); gives how many. */
-export async function removeGone(parts: RemovalParts, keys: readonly string[]): Promise<number> {
-  let removed = 0;
-  const ours = keys.filter((key) => parseRouteKey(key)?.kind !== 'node');
-  for (const page of slices(ours, PAGE)) {
-    const ids = { agent: [] as string[], channel: [] as string[] };
-    for (const key of page) {
-      const parsed = parseRouteKey(key);
-      if (parsed !== undefined && parsed.kind !== 'node') ids[parsed.kind].push(parsed.id);
-    }
-    const [agents, channels] = await Promise.all([
-      ids.agent.length === 0 ? [] : parts.agents.byIds(ids.agent),
-      ids.channel.length === 0 ? [] : parts.channels.presentIds(ids.channel),
-    ]);
-    const present = new Set([...agents, ...channels].map(({ org, id }) => routeKey(org, id)));
-    const gone = page.filter((key) => !present.has(key));
-    for (const some of slices(gone, AT_ONCE))
-      await Promise.all(some.map((key) => parts.routes.removeKey(key)));
-    removed += gone.length;
-  }
-  return removed;
 }
 
 /** Whoever was away for less than the time that they are kept has still seen what they say. */

@@ -23,6 +23,7 @@ export interface WatchedRoutesOptions {
 export class WatchedRoutes {
   readonly name = 'watched routes';
   readonly #o: WatchedRoutesOptions;
+  /** Of orgs that have something. */
   readonly #orgs = new Map<string, OrgView>();
   readonly #rows: RowReader;
   #watch: BucketWatch | undefined;
@@ -45,7 +46,10 @@ export class WatchedRoutes {
     await read.promise;
     const floor = this.#reading?.floor ?? Number.MAX_SAFE_INTEGER;
     this.#reading = undefined;
-    for (const view of this.#orgs.values()) view.begin(floor);
+    for (const [org, view] of this.#orgs) {
+      view.begin(floor);
+      this.#forgetEmpty(org, view);
+    }
   }
 
   start(): void {
@@ -63,12 +67,13 @@ export class WatchedRoutes {
     if (this.#reading !== undefined) this.#findFloor(revision, storedAtUs);
     if (parsed === undefined) return;
     const decoded = value && decodeEntry(key, value);
-    const view = this.#viewOf(parsed.org);
+    const view = this.#orgs.get(parsed.org) ?? this.#begun(parsed.org, revision);
     const changed = decoded && view.put(parsed.id, share(decoded), revision);
     // What cannot be read is as good as gone: nobody can follow it.
     const before = decoded === undefined ? view.remove(parsed.id, revision) : changed?.before;
     if (before?.row !== undefined) this.#rows.count--;
     if (changed?.entry.kind === 'agent') this.#rows.want(changed.entry);
+    this.#forgetEmpty(parsed.org, view);
   }
 
   /** All of the agent, when it is as new as its route; undefined: ask PostgreSQL. */
@@ -143,12 +148,16 @@ export class WatchedRoutes {
     return { entries, rows: this.#rows.count };
   }
 
-  #viewOf(org: string): OrgView {
-    const known = this.#orgs.get(org);
-    if (known !== undefined) return known;
-    const made = new OrgView(this.#o.changesMax);
-    this.#orgs.set(shared(org), made);
-    return made;
+  /** It may have been forgotten before: whoever knows it from then reads all of it again. */
+  #begun(org: string, revision: number): OrgView {
+    const view = new OrgView(this.#o.changesMax, this.#reading === undefined ? revision - 1 : 0);
+    this.#orgs.set(shared(org), view);
+    return view;
+  }
+
+  /** While all is read, what was removed counts. */
+  #forgetEmpty(org: string, view: OrgView): void {
+    if (view.size === 0 && this.#reading === undefined) this.#orgs.delete(org);
   }
 
   /**

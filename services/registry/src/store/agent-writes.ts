@@ -36,6 +36,12 @@ const RECORDS = `jsonb_to_recordset($1::jsonb) as u (id text, name text, folded 
   capabilities text[], tools text[], repo text, visibility text, "policyGroup" text, location jsonb, movable boolean,
   suspended boolean, "registeredAtMs" bigint)`;
 
+/** Of one of RECORDS, of the org $2, on the node $3. */
+const INTO = `insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch, model, capabilities, tools,
+    repo, visibility, policy_group, location, movable, suspended)
+  select u.id, $2, u.name, u.folded, $3, u.adapter, u."registeredAtMs", nextval('route_epochs'), u.model, u.capabilities,
+    u.tools, u.repo, u.visibility, u."policyGroup", u.location, u.movable, u.suspended`;
+
 /** What a node has room for, with its row held until the end of the transaction. */
 export interface Room {
   readonly gone: boolean;
@@ -53,15 +59,19 @@ export async function roomFor(query: Query, org: string, node: string, bounds: A
     [node, org],
   );
   if (row === undefined) return { gone: true, draining: false, onNode: 0, inOrg: 0 };
-  let inOrg = Number.POSITIVE_INFINITY;
-  if (bounds.perOrg !== undefined) {
-    // Nodes are few and each knows the number of its agents.
-    const present = 'select coalesce(sum(agents), 0)::int as present from nodes where org = $1';
-    const [counted] = await query<{ present: number }>(present, [org]);
-    inOrg = Math.max(0, bounds.perOrg - counted!.present);
-  }
+  const inOrg =
+    bounds.perOrg === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, bounds.perOrg - (await agentsOfOrg(query, org)));
   const onNode = Math.max(0, bounds.perNode - row.agents);
   return { gone: false, draining: row.draining, onNode, inOrg };
+}
+
+/** Nodes are few and each knows the number of its agents. */
+export async function agentsOfOrg(query: Query, org: string): Promise<number> {
+  const sql = 'select coalesce(sum(agents), 0)::int as present from nodes where org = $1';
+  const [row] = await query<{ present: number }>(sql, [org]);
+  return row!.present;
 }
 
 /** Those whose names were free, with their epochs. After `roomFor`, which says how many it may be. */
@@ -72,11 +82,7 @@ export async function insertAgents(
   agents: readonly Omit<NewAgent, 'org' | 'node'>[],
 ): Promise<Map<string, number>> {
   const rows = await query<{ id: string; epoch: number }>(
-    `insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch, model, capabilities, tools,
-       repo, visibility, policy_group, location, movable, suspended)
-     select u.id, $2, u.name, u.folded, $3, u.adapter, u."registeredAtMs", nextval('route_epochs'), u.model,
-       u.capabilities, u.tools, u.repo, u.visibility, u."policyGroup", u.location, u.movable, u.suspended
-     from (select * from ${RECORDS} order by folded) u
+    `${INTO} from (select * from ${RECORDS} order by folded) u
      on conflict (org, folded) do nothing returning id, epoch`,
     [JSON.stringify(agents), org, node],
   );
@@ -109,12 +115,7 @@ async function insertAtOnce(
   const [row] = await store.query<{ room: boolean; made: boolean }>(
     `with room as (select id from nodes where id = $3 and org = $2 and not draining and agents < $4
          for no key update),
-       made as (
-         insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch, model, capabilities, tools,
-           repo, visibility, policy_group, location, movable, suspended)
-         select u.id, $2, u.name, u.folded, room.id, u.adapter, u."registeredAtMs", nextval('route_epochs'), u.model,
-           u.capabilities, u.tools, u.repo, u.visibility, u."policyGroup", u.location, u.movable, u.suspended
-         from room, ${RECORDS} on conflict (org, folded) do nothing returning node),
+       made as (${INTO} from room, ${RECORDS} on conflict (org, folded) do nothing returning node),
        counted as (update nodes set agents = agents + 1 where id in (select node from made))
      select exists (select from room) as room, exists (select from made) as made`,
     [JSON.stringify([agent]), agent.org, agent.node, perNode],
@@ -179,38 +180,36 @@ export interface RemovedAgent {
   readonly shard: number;
 }
 
-export function removeAgents(store: Store, removal: Removal): Promise<RemovedAgent[]> {
+export async function removeAgents(query: Query, removal: Removal): Promise<RemovedAgent[]> {
   const { ids, node, returning, nowMs } = removal;
-  return store.transaction(async ({ query }) => {
-    const nodes = await query<{ id: string }>(
-      `select id from nodes where id in (select node from agents where id = any ($1))
+  const nodes = await query<{ id: string }>(
+    `select id from nodes where id in (select node from agents where id = any ($1))
          and ($2::text is null or id = $2) and ($3::bigint is null or greatest(last_seen_at_ms, joined_at_ms) <= $3)
        order by id for no key update`,
-      [ids, node ?? null, removal.silentSinceMs ?? null],
-    );
-    if (nodes.length === 0) return [];
-    await query(
-      `select id from channels where id in (select channel from channel_members where agent = any ($1))
+    [ids, node ?? null, removal.silentSinceMs ?? null],
+  );
+  if (nodes.length === 0) return [];
+  await query(
+    `select id from channels where id in (select channel from channel_members where agent = any ($1))
        order by id for no key update`,
-      [ids],
-    );
-    const gone = await query<RemovedAgent>(
-      `delete from agents a using nodes n where a.id = any ($1) and a.node = any ($2) and n.id = a.node
+    [ids],
+  );
+  const gone = await query<RemovedAgent>(
+    `delete from agents a using nodes n where a.id = any ($1) and a.node = any ($2) and n.id = a.node
        returning a.id, a.org, a.name, a.node, n.shard`,
-      [ids, nodes.map(({ id }) => id)],
-    );
-    if (removal.dismissed === true)
-      await query(
-        'insert into dismissed select u.id, $2 from unnest($1::text[]) as u (id) on conflict do nothing',
-        [gone.map(({ id }) => id), nowMs],
-      );
+    [ids, nodes.map(({ id }) => id)],
+  );
+  if (removal.dismissed === true)
     await query(
-      `update nodes n set agents = n.agents - g.gone
+      'insert into dismissed select u.id, $2 from unnest($1::text[]) as u (id) on conflict do nothing',
+      [gone.map(({ id }) => id), nowMs],
+    );
+  await query(
+    `update nodes n set agents = n.agents - g.gone
        from (select node, count(*)::int as gone from unnest($1::text[]) as u (node) group by node) g
        where n.id = g.node`,
-      [gone.map((agent) => agent.node)],
-    );
-    if (returning !== undefined) await noteReturn(query, gone, returning, nowMs);
-    return gone;
-  });
+    [gone.map((agent) => agent.node)],
+  );
+  if (returning !== undefined) await noteReturn(query, gone, returning, nowMs);
+  return gone;
 }

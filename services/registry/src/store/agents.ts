@@ -3,6 +3,7 @@
 import type { Store } from '@fleetwire/store';
 import {
   type AgentBounds,
+  agentsOfOrg,
   insertOne,
   type NewAgent,
   type Refreshed,
@@ -12,7 +13,7 @@ import {
   rename,
 } from './agent-writes.ts';
 import type { AgentRow } from './entities.ts';
-import { takenNames } from './nodes.ts';
+import { namesLike, takenNames } from './nodes.ts';
 
 export type { AgentBounds, InsertOutcome, NewAgent, RemovedAgent } from './agent-writes.ts';
 
@@ -43,11 +44,7 @@ export function agentRows(store: Store) {
     /** Exact at any number of replicas. What is refused leaves nothing behind. */
     insert: (agent: NewAgent, bounds: AgentBounds) => insertOne(store, agent, bounds),
 
-    countOfOrg: async (org: string): Promise<number> => {
-      const sql = 'select coalesce(sum(agents), 0)::int as present from nodes where org = $1';
-      const [row] = await store.query<{ present: number }>(sql, [org]);
-      return row!.present;
-    },
+    countOfOrg: (org: string): Promise<number> => agentsOfOrg(store.query, org),
 
     byName: (org: string, folded: string) => one('where a.org = $1 and a.folded = $2', [org, folded]),
     byId: (org: string, id: string) => one('where a.org = $1 and a.id = $2', [org, id]),
@@ -71,7 +68,7 @@ export function agentRows(store: Store) {
     ) => rename(store, org, id, node, name),
 
     /** Those that this call removed. */
-    remove: (removal: Removal) => removeAgents(store, removal),
+    remove: (removal: Removal) => store.transaction(({ query }) => removeAgents(query, removal)),
 
     /** Of these, those that people have removed. */
     dismissed: async (ids: readonly string[]): Promise<Set<string>> => {
@@ -96,13 +93,8 @@ export function agentRows(store: Store) {
       ),
 
     /** Names of about the length of a mistyped one, to choose a suggestion from. */
-    namesLike: async (org: string, length: number, slack: number, limit: number): Promise<string[]> => {
-      const rows = await store.query<{ name: string }>(
-        'select name from agents where org = $1 and length(folded) between $2 and $3 limit $4',
-        [org, length - slack, length + slack, limit],
-      );
-      return rows.map((row) => row.name);
-    },
+    namesLike: (org: string, length: number, slack: number, limit: number) =>
+      namesLike(store, 'agents', org, length, slack, limit),
 
     /** All agents of all orgs in the order of their ids, `limit` after `afterId`. */
     scan: (afterId: string, limit: number) =>

@@ -22,6 +22,12 @@ const FIELDS = `c.id, c.org, c.kind, c.name, c.folded, c.created_by as "createdB
 export function channelRows(store: Store) {
   const counted = (where: string, params: readonly unknown[]) =>
     store.query<CountedChannel>(`select ${FIELDS} from channels c ${where}`, params);
+  const whole = (where: string, params: readonly unknown[]) =>
+    store.query<ChannelWithMembers>(
+      `select ${FIELDS}, array(select m.agent from channel_members m where m.channel = c.id order by m.agent) as agents
+       from channels c ${where}`,
+      params,
+    );
   return {
     /**
      * `full`: the org has `limit` of them; `creator_full`: who makes it has made `perCreator` of them (undefined: any
@@ -115,20 +121,11 @@ export function channelRows(store: Store) {
       return rows.map(({ agent }) => agent);
     },
 
-    withMembers: (ids: readonly string[]): Promise<ChannelWithMembers[]> =>
-      store.query(
-        `select ${FIELDS}, array(select m.agent from channel_members m where m.channel = c.id order by m.agent) as agents
-         from channels c where c.id = any ($1)`,
-        [ids],
-      ),
+    withMembers: (ids: readonly string[]) => whole('where c.id = any ($1)', [ids]),
 
     /** All of all orgs in the order of their ids. */
-    scan: (afterId: string, limit: number): Promise<ChannelWithMembers[]> =>
-      store.query(
-        `select ${FIELDS}, array(select m.agent from channel_members m where m.channel = c.id order by m.agent) as agents
-         from channels c where c.id > $1 order by c.id limit $2`,
-        [afterId, limit],
-      ),
+    scan: (afterId: string, limit: number) =>
+      whole('where c.id > $1 order by c.id limit $2', [afterId, limit]),
 
     presentIds: async (ids: readonly string[]): Promise<{ org: string; id: string }[]> =>
       store.query('select org, id from channels where id = any ($1)', [ids]),

@@ -152,6 +152,7 @@ export const RemovedKey = defineEntity({
   ],
 });
 export type RemovedKeyRow = InferEntity<typeof RemovedKey>;
+
 /** Channels and groups. */
 export const Channel = defineEntity({
   name: 'Channel',

@@ -18,15 +18,14 @@ const TABLES = {
 
 export function epochRows(store: Store) {
   return {
-    /** Epochs that are given from now on are later than `epoch`. True: they were not before. */
-    raise: (epoch: number): Promise<boolean> =>
+    /** Epochs that are given from now on are later than `epoch`. */
+    raise: (epoch: number): Promise<void> =>
       store.transaction(async ({ query }) => {
         await query(`select pg_advisory_xact_lock(hashtext('route_epochs'))`);
-        const raised = await query(
+        await query(
           `select setval('route_epochs', $1::bigint + ${AHEAD}) from route_epochs where last_value < $1::bigint`,
           [epoch],
         );
-        return raised.length === 1;
       }),
 
     /** A new epoch for those rows that still have this one; gives the new epochs. */

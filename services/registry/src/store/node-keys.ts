@@ -2,16 +2,9 @@
 
 import { type Revocations, revokedForGood } from '@fleetwire/identity';
 import type { Store, StoreTransaction } from '@fleetwire/store';
-import type { NodeRow, RemovedKeyRow } from './entities.ts';
-import { noteReturn } from './moves.ts';
+import { type RemovedAgent, removeAgents } from './agent-writes.ts';
+import type { RemovedKeyRow } from './entities.ts';
 import { ROUTED, type RoutedNode } from './nodes.ts';
-
-/** What a removal takes along. */
-export interface Removal {
-  readonly node: Pick<NodeRow, 'id' | 'org' | 'name' | 'shard'>;
-  /** Ids. */
-  readonly agents: readonly string[];
-}
 
 export interface RotatedKey {
   readonly node: string;
@@ -84,8 +77,8 @@ export function nodeKeys(store: Store) {
       );
     },
 
-    /** The node, its agents, its keys: all or nothing. Undefined: there is no such node (any more). */
-    removeNode: (org: string, id: string, nowMs: number): Promise<Removal | undefined> =>
+    /** The node, its agents, its keys: all or nothing. Gives the agents; undefined: there is no such node (any more). */
+    removeNode: (org: string, id: string, nowMs: number): Promise<RemovedAgent[] | undefined> =>
       store.transaction(({ query }) => removeNode(query, org, id, nowMs)),
 
     /**
@@ -95,8 +88,8 @@ export function nodeKeys(store: Store) {
     rotate: (change: RotatedKey, nowMs: number): Promise<boolean> =>
       store.transaction(({ query }) => rotate(query, change, nowMs)),
 
-    /** Old keys that are not taken any more; gives their nodes, at most `limit`. */
-    retire: (nowMs: number, limit: number): Promise<{ id: string; name: string }[]> =>
+    /** Old keys that are not taken any more, of at most `limit` nodes. */
+    retire: (nowMs: number, limit: number): Promise<void> =>
       store.transaction(({ query }) => retire(query, nowMs, limit)),
 
     /** The nodes of an org that belong to `user`, from now on shut out. Gives those that were not yet. */
@@ -124,7 +117,7 @@ async function removeNode(
   org: string,
   id: string,
   nowMs: number,
-): Promise<Removal | undefined> {
+): Promise<RemovedAgent[] | undefined> {
   const [node] = await query<RoutedNode & { keys: string[] }>(
     `select ${ROUTED}, array_remove(array[public_key, old_public_key], null) as keys from nodes
      where org = $1 and id = $2 for update`,
@@ -132,13 +125,12 @@ async function removeNode(
   );
   if (node === undefined) return undefined;
   const { shard, keys } = node;
-  const gone = await query<{ id: string }>('delete from agents where node = $1 returning id', [id]);
-  const agents = gone.map((agent) => agent.id);
-  const leaving = agents.map((agent) => ({ id: agent, org, node: id, shard }));
-  await noteReturn(query, leaving, 'node_removed', nowMs);
+  const its = await query<{ id: string }>('select id from agents where node = $1', [id]);
+  const ids = its.map((agent) => agent.id);
+  const agents = await removeAgents(query, { ids, node: id, returning: 'node_removed', nowMs });
   await query(NOTE, [keys, org, id, shard, 'removed', nowMs, forGood(nowMs)]);
   await query('delete from nodes where id = $1', [id]);
-  return { node, agents };
+  return agents;
 }
 
 async function rotate(query: Query, o: RotatedKey, nowMs: number): Promise<boolean> {
@@ -163,9 +155,9 @@ async function rotate(query: Query, o: RotatedKey, nowMs: number): Promise<boole
   return true;
 }
 
-async function retire(query: Query, nowMs: number, limit: number): Promise<{ id: string; name: string }[]> {
-  const nodes = await query<{ id: string; org: string; name: string; shard: number; old: string }>(
-    `select id, org, name, shard, old_public_key as old from nodes
+async function retire(query: Query, nowMs: number, limit: number): Promise<void> {
+  const nodes = await query<{ id: string; org: string; shard: number; old: string }>(
+    `select id, org, shard, old_public_key as old from nodes
      where old_public_key is not null and old_key_until_ms <= $1 limit $2 for update skip locked`,
     [nowMs, limit],
   );
@@ -174,7 +166,6 @@ async function retire(query: Query, nowMs: number, limit: number): Promise<{ id:
   await query('update nodes set old_public_key = null, revision = revision + 1 where id = any ($1)', [
     nodes.map(({ id }) => id),
   ]);
-  return nodes;
 }
 
 const forGood = (nowMs: number): number => revokedForGood(Math.floor(nowMs / 1000));

@@ -56,13 +56,8 @@ export function nodeRows(store: Store) {
       store.run((em) => em.findOne(Node, { org, folded })),
 
     /** Names of about the length of a mistyped one. */
-    namesLike: async (org: string, length: number, slack: number, limit: number): Promise<string[]> => {
-      const rows = await store.query<{ name: string }>(
-        'select name from nodes where org = $1 and length(folded) between $2 and $3 limit $4',
-        [org, length - slack, length + slack, limit],
-      );
-      return rows.map((row) => row.name);
-    },
+    namesLike: (org: string, length: number, slack: number, limit: number) =>
+      namesLike(store, 'nodes', org, length, slack, limit),
 
     list: (org: string, after: string, limit: number): Promise<NodeRow[]> =>
       store.run((em) =>
@@ -115,12 +110,6 @@ export function nodeRows(store: Store) {
         afterId,
         limit,
       ]),
-
-    /** Of these, those that there are. */
-    present: async (ids: readonly string[]): Promise<Set<string>> => {
-      const rows = await store.query<{ id: string }>('select id from nodes where id = any ($1)', [ids]);
-      return new Set(rows.map(({ id }) => id));
-    },
 
     /** The secret that all replicas share; made at the first start. */
     secret: async (name: string, fresh: Uint8Array): Promise<Uint8Array> => {
@@ -177,4 +166,19 @@ export async function takenNames(
     [org, folded],
   );
   return new Set(rows.map((row) => row.folded));
+}
+
+export async function namesLike(
+  store: Store,
+  table: 'nodes' | 'agents',
+  org: string,
+  length: number,
+  slack: number,
+  limit: number,
+): Promise<string[]> {
+  const rows = await store.query<{ name: string }>(
+    `select name from ${table} where org = $1 and length(folded) between $2 and $3 limit $4`,
+    [org, length - slack, length + slack, limit],
+  );
+  return rows.map((row) => row.name);
 }

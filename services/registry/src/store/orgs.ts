@@ -18,23 +18,14 @@ export function orgRows(store: Store) {
         await query('update orgs set cleared = greatest(cleared, $2) where org = $1', [org, deletion]);
       }),
 
-    /** At most `limit` agents of the nodes that joined before the deletion; gives how many. */
-    removeAgents: (org: string, deletion: number, limit: number): Promise<number> =>
-      store.transaction(async ({ query }) => {
-        const gone = await query<{ node: string }>(
-          `delete from agents where id in (
-             select a.id from agents a join nodes n on n.id = a.node
-             where n.org = $1 and n.deletion < $2 limit $3) returning node`,
-          [org, deletion, limit],
-        );
-        await query(
-          `update nodes n set agents = n.agents - g.gone
-           from (select node, count(*)::int as gone from unnest($1::text[]) as u (node) group by node) g
-           where n.id = g.node`,
-          [gone.map(({ node }) => node)],
-        );
-        return gone.length;
-      }),
+    /** Ids of agents of the nodes that joined before the deletion. */
+    agentsBefore: async (org: string, deletion: number, limit: number): Promise<string[]> => {
+      const rows = await store.query<{ id: string }>(
+        'select a.id from agents a join nodes n on n.id = a.node where n.org = $1 and n.deletion < $2 limit $3',
+        [org, deletion, limit],
+      );
+      return rows.map(({ id }) => id);
+    },
 
     /** Nodes that joined before the deletion, with where their mail waits. */
     nodesBefore: (org: string, deletion: number, limit: number): Promise<{ id: string; shard: number }[]> =>

@@ -13,7 +13,6 @@ import { settleKeys, settlingSeldom, tellAllKeys } from '../handlers/settle-keys
 import { StaleSweep } from '../handlers/stale-sweep.ts';
 import { Upkeep } from '../handlers/upkeep.ts';
 import { UsageReport } from '../handlers/usage-report.ts';
-import { reconcileNodes, removeGoneNodes } from '../routing/node-routes.ts';
 import { reconcile } from '../routing/reconcile.ts';
 import { epochRows } from '../store/epochs.ts';
 import type { OrgRows } from '../store/orgs.ts';
@@ -34,11 +33,8 @@ export function clearingOf(
   duties: Duties,
 ): OrgClearing {
   const { consumers } = broker;
-  const { agents, channels, routes } = parts;
   const { orgRows, revoke } = duties;
-  const removeNodeRoutes = (keys: readonly string[]) => removeGoneNodes(parts, keys);
-  const rest = { revoke, consumers, batch: CLEAR_BATCH, removeNodeRoutes };
-  const clearable = { orgs: orgRows, agents, channels, routes, ...rest };
+  const clearable = { ...parts, orgs: orgRows, revoke, consumers, batch: CLEAR_BATCH };
   return new OrgClearing({
     orgs,
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry-orgs')),
@@ -63,7 +59,6 @@ export function upkeepOf(
 ): Upkeep {
   const { agents, channels, clock, config, log, routes } = parts;
   const { settling } = duties;
-  const epochs = epochRows(store);
   const stale = new StaleSweep({ ...parts, sweeps: sweepRows(store) });
   broker.onDisconnect(() => stale.forget());
   const markersUntilUs = () => clock.nowUs() - config.markers_keep_ms * 1000;
@@ -73,20 +68,16 @@ export function upkeepOf(
   let keysTold = false;
   const upkeep = new Upkeep({
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
-    reconcile: (over) => reconcile({ ...parts, epochs, markersUntilUs }, over),
+    reconcile: (over) => reconcile({ ...parts, epochs: epochRows(store), markersUntilUs }, over),
     sweep: async () => {
       const gone = await parts.nodes.sweep(nowMs(clock) - config.liveness_ms, SWEEP_ROWS);
       await tellPresenceIfPossible(parts, gone);
       return gone.map(({ name }) => name);
     },
-    keys: async () => {
+    keys: async (over) => {
       departures.again();
       await settling.keys.retire(nowMs(clock), SWEEP_ROWS);
       await settleSeldom();
-    },
-    reconcileNodes: async (over) => {
-      const { put, removed } = await reconcileNodes({ ...parts, epochs }, over);
-      if (put > 0 || removed > 0) log.info({ put, removed }, 'entries of nodes were corrected');
       if (!keysTold) await tellAllKeys(settling, over);
       keysTold = !over.aborted;
     },

@@ -6,7 +6,7 @@ import { ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { publishedKeys } from '@fleetwire/identity';
 import { nowMs, systemRandom } from '@fleetwire/kernel';
-import { type OrgAccounts, readFabricRecord } from '@fleetwire/runtime';
+import { type OrgAccounts, Rounds, readFabricRecord } from '@fleetwire/runtime';
 import { Allowance } from '../domain/allowance.ts';
 import { UsedNonces } from '../domain/challenge.ts';
 import { LastSeen } from '../domain/liveness.ts';
@@ -26,8 +26,8 @@ import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { Suspensions } from '../handlers/suspensions.ts';
 import { movingDesk } from '../moving/moving-part.ts';
 import { ChannelWriter } from '../routing/channel-writer.ts';
-import { NodeRoutes, removeGoneNodes } from '../routing/node-routes.ts';
-import { removeGone } from '../routing/reconcile.ts';
+import { NodeRoutes } from '../routing/node-routes.ts';
+import { removeGone } from '../routing/remove-gone.ts';
 import { RouteTable } from '../routing/route-table.ts';
 import { WatchedRoutes } from '../routing/watched-routes.ts';
 import { agentRows } from '../store/agents.ts';
@@ -66,10 +66,9 @@ export async function partsOf(
     nodeKeys: settling.keys,
     hub: hubKeys(keysFolder({ common, keys })),
     announcer,
-    presence: new PresenceNews({ ...tables, announcer, clock, log }),
+    presence: new PresenceNews({ ...tables, announcer, clock }),
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),
-    syncRevision: (org) => tables.view.syncRevision(org),
     lastSeen,
     moving: await movingDesk({ ...setup, instance: context.instance }),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
@@ -107,8 +106,10 @@ export async function beatsOf({ broker, config: { registry: set } }: Context, pa
   const max = set.known_nodes_max;
   const rosters = new Rosters({ state, max });
   const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
-  const look = new NodeLook({ state, lastSeen, known, rosters, clock, log, lookMs: set.look_ms });
+  const look = new NodeLook({ state, lastSeen, known, rosters, clock });
   await look.once();
+  const work = () => look.once();
+  const looking = new Rounds({ name: 'node look', intervalMs: set.look_ms, log, work });
   const answering = { ...parts, look, rosters, loads };
   const heartbeats = new Heartbeats({
     answer: (beat, from) => answerHeartbeat(answering, beat, from),
@@ -117,7 +118,7 @@ export async function beatsOf({ broker, config: { registry: set } }: Context, pa
     log,
     config: set,
   });
-  return { look, heartbeats };
+  return { looking, heartbeats };
 }
 
 export function publisherOf(broker: Context['broker']): Context['broker']['store'] {
@@ -144,11 +145,7 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
     bucket,
     onTouched,
     channels: new ChannelWriter(channels),
-    removeGone: (keys) =>
-      Promise.all([
-        removeGone({ agents, channels, routes }, keys),
-        removeGoneNodes({ nodes, nodeRoutes }, keys),
-      ]),
+    removeGone: (keys) => removeGone({ agents, channels, nodes, routes }, keys),
   });
   const nodeRoutes = new NodeRoutes(routes);
   const known = new KnownNodes({

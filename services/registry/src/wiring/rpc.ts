@@ -48,7 +48,7 @@ export function bindRegistry(parts: RegistryParts, { joins, hellos }: Refused) {
       join: (request) => joins.counting({ node: shown(request.nodeName) }, join(parts, request)),
       challenge: async (request) => challenge(parts, request),
       hello: (request) => hellos.counting({ node: shown(request.node) }, hello(parts, request)),
-      openInbox: by((all, _request, caller) => openInbox(all, caller)),
+      openInbox: by(openInbox),
       registerAgent: by(registerAgent),
       deregisterAgent: by(deregisterAgent),
       lookupAgent: by(lookupAgent),

@@ -12,6 +12,7 @@ import { checkName, FleetwireError, foldName, isId, newId, nowMs } from '@fleetw
 import { requirePerson } from '../../domain/agent-callers.ts';
 import { channelsFull, channelsOfNodeFull } from '../../domain/agent-errors.ts';
 import { orgClosed, requireOpen } from '../../domain/orgs.ts';
+import type { CountedChannel } from '../../store/channels.ts';
 import type { RegistryParts } from '../parts.ts';
 import { findChannel, readKind, requireManager, shownChannel } from './find-channel.ts';
 
@@ -26,7 +27,7 @@ export async function createChannel(
   const access = requireOpen(parts.orgs, org);
   const { name } = request;
   checkName(name, kind);
-  const { channels, config, routes, announcer } = parts;
+  const { channels, config, routes } = parts;
   const folded = foldName(name);
   const id = newId('channel', parts.random);
   const createdAtMs = nowMs(parts.clock);
@@ -46,15 +47,7 @@ export async function createChannel(
       retryAfterMs: 100,
     });
   await routes.ensureChannels([channel.id]);
-  if (channel.id === id)
-    announcer.tell({
-      org,
-      name: 'channel_created',
-      target: id,
-      actor,
-      details: { name: channel.name, kind },
-      id: `channel_created-${id}`,
-    });
+  if (channel.id === id) tellOfChannel(parts, 'channel_created', channel, actor);
   return { channel: shownChannel(channel) };
 }
 
@@ -76,14 +69,11 @@ export async function deleteChannel(
   requireManager(caller, channel.kind);
   const gone = await parts.channels.remove(org, channel.id);
   await parts.routes.remove(org, channel.id);
-  if (gone)
-    parts.announcer.tell({
-      org,
-      name: 'channel_deleted',
-      target: channel.id,
-      actor,
-      details: { name: channel.name, kind: channel.kind },
-      id: `channel_deleted-${channel.id}`,
-    });
+  if (gone) tellOfChannel(parts, 'channel_deleted', channel, actor);
   return {};
+}
+
+function tellOfChannel(parts: RegistryParts, name: string, channel: CountedChannel, actor: string): void {
+  const { id: target, org, kind } = channel;
+  parts.announcer.tell({ org, name, target, actor, details: { name: channel.name, kind } });
 }

@@ -45,7 +45,8 @@ export function startTasks(file: string, execArgv: readonly string[] = []): Task
   };
 }
 
-async function end(child: ChildProcess): Promise<void> {
+/** SIGKILL; resolves when the process is gone. */
+export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');

@@ -1,7 +1,8 @@
 /** One process of the benchmark as seen from its driver. */
 
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { end } from './task-process.ts';
 import type { FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
 
 const READY_MS = 60_000;
@@ -53,11 +54,4 @@ export async function startWorker(name: string, settings: object): Promise<Worke
     result: async () => (await next('result')).result,
     stop: () => end(child),
   };
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await gone;
 }

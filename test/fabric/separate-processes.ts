@@ -1,23 +1,20 @@
 /** A whole fabric as separate processes for one test: its own servers, services and nodes, each to be killed and restarted. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
-import { LIMITS } from '@fleetwire/contract';
 import { freePort, startNatsServer, startPostgres } from '@fleetwire/embedded';
-import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { ensureKeys, natsServerConfig } from '@fleetwire/identity';
-import { checkHealth, createRpcClient } from '@fleetwire/rpc';
+import { ensureKeys } from '@fleetwire/identity';
 import { bootstrapFabric } from '@fleetwire/runtime';
-import { eventually, tempFolder } from '@fleetwire/testkit';
+import { firstAdmin, operatorMode, serviceProcess, tempFolder } from '@fleetwire/testkit';
 import { assertNothingRefused } from './nothing-refused.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SERVICES = ['org', 'registry', 'router', 'delivery'] as const;
 export type ServiceName = (typeof SERVICES)[number];
+const mainOf = (service: ServiceName | 'node') =>
+  fileURLToPath(new URL(`../../services/${service}/src/main.ts`, import.meta.url));
 
 /** One part of the fabric in a process of its own. */
 export interface Part {
@@ -82,21 +79,23 @@ export async function startSeparateFabric(o: FabricOptions): Promise<SeparateFab
     env['FLEETWIRE_REGISTRY_ORG_ADDRESS'] = addresses.org;
     env['FLEETWIRE_ROUTER_REGISTRY_ADDRESS'] = addresses.registry;
     const parts: Record<string, Part> = { nats, postgres };
-    for (const name of SERVICES)
-      parts[name] = await add(servicePart(folder.path, name, addresses[name], env));
-    const apiKey = readFileSync(join(keys, 'first-api-key'), 'utf8').trim();
-    const token = () => exchange(addresses.org, apiKey);
-    const nodes: Record<string, NodePart> = {};
-    for (const name of o.nodes) {
-      const joinToken = await newJoinToken(addresses.org, await token());
-      nodes[name] = await add(await nodePart(folder.path, name, addresses.registry, joinToken, o.env ?? {}));
+    for (const name of SERVICES) {
+      const place = { address: addresses[name], dir: folder.path };
+      parts[name] = await add(await serviceProcess({ name, main: mainOf(name), env, ...place }));
     }
+    const admin = firstAdmin(addresses.org, keys);
+    const nodes: Record<string, NodePart> = {};
+    const joinTokens = await admin.joinTokens(o.nodes.length);
+    for (const [i, name] of o.nodes.entries())
+      nodes[name] = await add(
+        await nodePart(folder.path, name, addresses.registry, joinTokens[i]!, o.env ?? {}),
+      );
     return {
       folder: folder.path,
       parts: parts as SeparateFabric['parts'],
       nodes,
       addresses,
-      token,
+      token: admin.token,
       keep: folder.keep,
       [Symbol.asyncDispose]: async () => {
         await stop();
@@ -114,38 +113,12 @@ export async function startSeparateFabric(o: FabricOptions): Promise<SeparateFab
   }
 }
 
-async function exchange(address: string, apiKey: string): Promise<string> {
-  const client = createRpcClient(OrgServiceDefinition, { address });
-  try {
-    return (await client.exchangeKey({ apiKey })).token;
-  } finally {
-    client.close();
-  }
-}
-
-async function newJoinToken(address: string, token: string): Promise<string> {
-  const client = createRpcClient(OrgServiceDefinition, { address, token: () => token });
-  try {
-    return (await client.createJoinToken({ ttlS: 600 })).joinToken;
-  } finally {
-    client.close();
-  }
-}
-
 async function natsPart(folder: string, keys: string): Promise<Part & { readonly url: string }> {
   const dir = join(folder, 'nats');
   await mkdir(dir, { recursive: true });
   const port = await freePort();
   const configFile = join(dir, 'nats.conf');
-  const config = await natsServerConfig(keys, {
-    host: '127.0.0.1',
-    port,
-    storeDir: join(dir, 'store'),
-    resolverDir: join(dir, 'accounts'),
-    serverName: 'test',
-    maxPayload: LIMITS.serverMaxPayload,
-  });
-  await writeFile(configFile, config, { mode: 0o600 });
+  await writeFile(configFile, await operatorMode(keys)({ dir, port }), { mode: 0o600 });
   const binary = childEnvironment()['FLEETWIRE_NATS_SERVER'];
   const server = serverPart('nats', () => startNatsServer({ configFile, dir, binary }));
   return { ...server, url: `nats://127.0.0.1:${port}` };
@@ -184,13 +157,6 @@ function serverPart(name: string, open: () => Promise<Server>): Part {
   };
 }
 
-function servicePart(folder: string, name: ServiceName, address: string, env: Record<string, string>): Part {
-  const main = join(ROOT, 'services', name, 'src', 'main.ts');
-  return processPart(folder, name, main, { ...env, FLEETWIRE_RPC_LISTEN: address }, () =>
-    checkHealth({ address, deadlineMs: 1000 }),
-  );
-}
-
 async function nodePart(
   folder: string,
   name: string,
@@ -200,67 +166,14 @@ async function nodePart(
 ): Promise<NodePart> {
   const dir = join(folder, 'nodes', name);
   await mkdir(dir, { recursive: true });
-  const address = `127.0.0.1:${await freePort()}`;
-  const main = join(ROOT, 'services', 'node', 'src', 'main.ts');
   const own = {
     ...env,
-    FLEETWIRE_RPC_LISTEN: address,
     FLEETWIRE_LOG_LEVEL: 'debug',
     FLEETWIRE_NODE_NAME: name,
     FLEETWIRE_NODE_DATA_DIR: dir,
     FLEETWIRE_NODE_REGISTRY: registry,
     FLEETWIRE_NODE_JOIN_TOKEN: joinToken,
   };
-  const part = processPart(folder, `node-${name}`, main, own, () =>
-    checkHealth({ address, deadlineMs: 1000 }),
-  );
-  return { ...part, address, adminToken: () => readFileSync(join(dir, 'admin-token'), 'utf8').trim() };
-}
-
-function processPart(
-  folder: string,
-  name: string,
-  main: string,
-  env: Readonly<Record<string, string>>,
-  ready: () => Promise<boolean>,
-): Part {
-  let child: ChildProcess | undefined;
-  let gone: Promise<void> = Promise.resolve();
-  const log = createWriteStream(join(folder, `${name}.log`), { flags: 'a' });
-  const end = async (signal: NodeJS.Signals) => {
-    if (child?.exitCode === null && child.signalCode === null) child.kill(signal);
-    await gone;
-  };
-  return {
-    name,
-    pid: () => child!.pid!,
-    kill: () => end('SIGKILL'),
-    start: async () => {
-      const own = spawn(process.execPath, [main], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: childEnvironment(env),
-      });
-      child = own;
-      own.stdout.pipe(log, { end: false });
-      own.stderr.pipe(log, { end: false });
-      gone = new Promise((resolve) => own.once('exit', () => resolve()));
-      let exited = false;
-      void gone.then(() => {
-        exited = true;
-      });
-      await eventually(
-        async () => {
-          if (exited) return 'exited' as const;
-          return (await ready().catch(() => false)) ? ('ready' as const) : undefined;
-        },
-        { timeoutMs: 60_000, everyMs: 50 },
-      ).then((state) => {
-        if (state === 'exited')
-          throw new Error(
-            `${name} ended at its start:\n${readFileSync(join(folder, `${name}.log`), 'utf8').slice(-2000)}`,
-          );
-      });
-    },
-    stop: () => end('SIGTERM'),
-  };
+  const part = await serviceProcess({ name: `node-${name}`, main: mainOf('node'), env: own, dir: folder });
+  return { ...part, adminToken: () => readFileSync(join(dir, 'admin-token'), 'utf8').trim() };
 }

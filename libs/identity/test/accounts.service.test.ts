@@ -22,9 +22,10 @@ import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { nodeInboxPrefix } from '../src/index.ts';
 import { pullOfNode } from '../src/jetstream-subjects.ts';
 import type { FabricFixture, NodeClient } from './fabric-fixture.ts';
-import { makeNodeConsumer, startFabric } from './fabric-fixture.ts';
+import { makeNodeConsumers, startFabric } from './fabric-fixture.ts';
 
-const TIMEOUT = { timeout: 2000 };
+const TIMEOUT = { timeout: 20_000 };
+const REFUSED = /authoriz|authentic|expired/i;
 
 describe('accounts and node users', () => {
   let fabric: FabricFixture;
@@ -39,8 +40,7 @@ describe('accounts and node users', () => {
     fabric = await startFabric();
     [one, two] = fabric.orgs;
     service = await fabric.fabricUser();
-    for (const node of ['n_alice', 'n_bob']) await makeNodeConsumer(service, one, node);
-    await makeNodeConsumer(service, two, 'n_mallory');
+    await makeNodeConsumers(service, fabric.orgs);
   });
   after(async () => {
     await fabric?.[Symbol.asyncDispose]();
@@ -48,8 +48,7 @@ describe('accounts and node users', () => {
   beforeEach(async () => {
     const manager = await jetstreamManager(service);
     for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS']) await manager.streams.purge(stream);
-    [alice, bob] = [await fabric.node(one, 'n_alice'), await fabric.node(one, 'n_bob')];
-    mallory = await fabric.node(two, 'n_mallory');
+    ({ alice, bob, mallory } = await fabric.three());
   });
   afterEach(async () => {
     for (const { connection } of [alice, bob, mallory]) await connection.close();
@@ -298,8 +297,9 @@ describe('accounts and node users', () => {
   });
 
   it('turns away a user whose time is over, and a foreign signature', async () => {
-    await assert.rejects(fabric.node(one, 'n_late', { lifetimeMs: -1000 }), /authoriz|authentic|expired/i);
-    const { connection } = await fabric.node(one, 'n_short', { lifetimeMs: 1500 });
+    await assert.rejects(fabric.node(one, 'n_late', { lifetimeMs: -1000 }), REFUSED);
+    await assert.rejects(fabric.node(one, 'n_forged', { signedBy: two }), REFUSED);
+    const { connection } = await fabric.node(one, 'n_short', { lifetimeMs: 5000 });
     await eventually(() => connection.isClosed());
   });
 

@@ -18,11 +18,11 @@ import { nodePermissions, SERVICE_USERS, serviceRights, type UserRights } from '
 import type { Place } from './broker-subjects.ts';
 import { covers, filtersToTry, subjectsToTry } from './broker-subjects.ts';
 import type { FabricFixture, NodeClient } from './fabric-fixture.ts';
-import { makeConsumer, makeNodeConsumer, startFabric } from './fabric-fixture.ts';
+import { makeConsumer, makeNodeConsumers, startFabric } from './fabric-fixture.ts';
 
 const PAGE = new URL('../../../docs/reference/permissions.md', import.meta.url);
 const NOWHERE = 'o_nowhere';
-const TIMEOUT = { timeout: 2000 };
+const TIMEOUT = { timeout: 20_000 };
 
 describe('rights at the broker', function () {
   this.timeout(60_000);
@@ -36,8 +36,7 @@ describe('rights at the broker', function () {
     fabric = await startFabric();
     const [one, two] = fabric.orgs;
     all = await fabric.fabricUser();
-    for (const node of ['n_alice', 'n_bob']) await makeNodeConsumer(all, one, node);
-    await makeNodeConsumer(all, two, 'n_mallory');
+    await makeNodeConsumers(all, fabric.orgs);
     await makeConsumer(all, DELIVERY_HISTORY);
     places = [
       { org: one, nodes: ['n_alice', 'n_bob'] },

@@ -40,7 +40,10 @@ export interface FabricFixture extends AsyncDisposable {
   watched(name: string): Promise<NodeClient>;
   /** With every right in the fabric's account. */
   fabricUser(): Promise<NatsConnection>;
-  node(org: string, node: string, o?: { lifetimeMs?: number }): Promise<NodeClient>;
+  /** `signedBy`: the org whose key signs its JWT; its own unless told. */
+  node(org: string, node: string, o?: { lifetimeMs?: number; signedBy?: string }): Promise<NodeClient>;
+  /** n_alice and n_bob of the first org, n_mallory of the second. */
+  three(): Promise<Record<'alice' | 'bob' | 'mallory', NodeClient>>;
   /** Somebody with every right in an org's account: only the account itself keeps him from the others. */
   unbounded(org: string): Promise<NodeClient>;
 }
@@ -57,12 +60,8 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
   const keysDir = join(folder.path, 'keys');
   await ensureKeys(keysDir, { orgSlug: 'one', services: SERVICES });
   const trust = await ensureKeys(keysDir, { orgSlug: 'two', services: SERVICES });
-  const nats = cleanup.use(
-    await startTestNats({
-      binary,
-      config: operatorMode(keysDir),
-    }),
-  );
+  const orgs = [trust.orgs[0]!.id, trust.orgs[1]!.id] as const;
+  const nats = cleanup.use(await startTestNats({ binary, config: operatorMode(keysDir) }));
   const connections = cleanup.adopt([] as NatsConnection[], async (all) => {
     for (const one of all) await one.close();
   });
@@ -78,16 +77,16 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
   };
   const service = (name: string) => withCreds(keyFiles.natsCreds(keysDir, name), serviceInboxPrefix(name));
   const signing = (await loadOrgKeys(keysDir)).own;
-  const node = async (org: string, id: string, o: { lifetimeMs?: number } = {}) => {
+  const node: FabricFixture['node'] = async (org, id, { lifetimeMs = 60_000, signedBy = org } = {}) => {
     const key = createNodeKey();
     const { jwt } = await mintNodeUser({
-      signing: signing.get(org)!,
+      signing: { ...signing.get(org)!, signingSeed: signing.get(signedBy)!.signingSeed },
       org,
       node: id,
       publicKey: key.publicKey,
       partition: partitionOf(org, id, 8),
       shard: 0,
-      lifetimeMs: o.lifetimeMs ?? 60_000,
+      lifetimeMs,
     });
     const connection = await connect({
       servers: nats.url,
@@ -116,7 +115,7 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     nats,
     keysDir,
     trust,
-    orgs: [trust.orgs[0]!.id, trust.orgs[1]!.id],
+    orgs,
     service,
     watched: async (name) => {
       const connection = await service(name);
@@ -124,6 +123,11 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     },
     fabricUser: async () => withCreds(await fabricUser(keysDir), '_INBOX'),
     node,
+    three: async () => {
+      const [one, two] = orgs;
+      const [alice, bob] = [await node(one, 'n_alice'), await node(one, 'n_bob')];
+      return { alice, bob, mallory: await node(two, 'n_mallory') };
+    },
     unbounded,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -147,8 +151,13 @@ async function makeStreams(connection: NatsConnection): Promise<void> {
   }
 }
 
-export function makeNodeConsumer(connection: NatsConnection, org: string, node: string): Promise<void> {
-  return makeConsumer(connection, nodeConsumer(0, org, node));
+/** Of the three. */
+export async function makeNodeConsumers(
+  connection: NatsConnection,
+  [one, two]: FabricFixture['orgs'],
+): Promise<void> {
+  for (const node of ['n_alice', 'n_bob']) await makeConsumer(connection, nodeConsumer(0, one, node));
+  await makeConsumer(connection, nodeConsumer(0, two, 'n_mallory'));
 }
 
 export async function makeConsumer(connection: NatsConnection, consumer: ConsumerSpec): Promise<void> {

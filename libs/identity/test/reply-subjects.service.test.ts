@@ -26,8 +26,8 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { nodeInboxPrefix } from '../src/index.ts';
 import { pullOfNode } from '../src/jetstream-subjects.ts';
-import type { FabricFixture, NodeClient } from './fabric-fixture.ts';
-import { makeConsumer, makeNodeConsumer, startFabric } from './fabric-fixture.ts';
+import type { FabricFixture } from './fabric-fixture.ts';
+import { makeConsumer, makeNodeConsumers, startFabric } from './fabric-fixture.ts';
 
 const ONE = JSON.stringify({ batch: 1, no_wait: true });
 /** As much of its sender's text as an answer to a heartbeat can have. */
@@ -52,14 +52,13 @@ describe('reply subjects at the broker', () => {
   let all: NatsConnection;
   let one: string;
   let two: string;
-  let clients: Record<'alice' | 'bob' | 'mallory', NodeClient>;
+  let clients: Awaited<ReturnType<FabricFixture['three']>>;
 
   before(async () => {
     fabric = await startFabric();
     [one, two] = fabric.orgs;
     all = await fabric.fabricUser();
-    for (const node of ['n_alice', 'n_bob']) await makeNodeConsumer(all, one, node);
-    await makeNodeConsumer(all, two, 'n_mallory');
+    await makeNodeConsumers(all, fabric.orgs);
     await makeConsumer(all, DELIVERY_DEAD);
     all.subscribe(filters.allHeartbeats, { callback: (_, m) => void m.respond(TALKATIVE) });
     await all.flush();
@@ -71,8 +70,7 @@ describe('reply subjects at the broker', () => {
     const manager = await jetstreamManager(all);
     for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'])
       await manager.streams.purge(stream);
-    const [alice, bob] = [await fabric.node(one, 'n_alice'), await fabric.node(one, 'n_bob')];
-    clients = { alice, bob, mallory: await fabric.node(two, 'n_mallory') };
+    clients = await fabric.three();
   });
   afterEach(async () => {
     for (const { connection } of Object.values(clients)) await connection.close();
@@ -83,7 +81,7 @@ describe('reply subjects at the broker', () => {
   async function settle(): Promise<void> {
     for (let round = 0; round < 4; round++) {
       for (const { connection } of Object.values(clients)) await connection.flush();
-      await all.request('$JS.API.INFO', '', { timeout: 2000 });
+      await all.request('$JS.API.INFO', '', { timeout: 20_000 });
     }
   }
 

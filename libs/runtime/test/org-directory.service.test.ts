@@ -18,8 +18,7 @@ import {
   type RunningService,
   runService,
 } from '@fleetwire/runtime';
-import { createLog } from '@fleetwire/telemetry';
-import { eventually, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
+import { eventually, silentLog as log, startTestNats, type TestNats, tempFolder } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 
 const service = defineService({
@@ -34,8 +33,6 @@ const service = defineService({
     };
   },
 });
-
-const log = createLog({ service: 'test', instance: 'test', version: '0', level: 'silent' });
 
 describe('the directory of orgs', function () {
   this.timeout(60_000);

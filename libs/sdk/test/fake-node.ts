@@ -11,6 +11,7 @@ import type {
 import { type AttachRequest, type AttachResponse, NodeServiceDefinition } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
 import { bindService, type RpcContext, type RpcServer, startRpcServer } from '@fleetwire/rpc';
+import { type Agent, type ConnectOptions, connect } from '@fleetwire/sdk';
 
 interface Box {
   sequence: number;
@@ -22,11 +23,15 @@ interface Box {
   wake: () => void;
 }
 
+export const bytes = (body: string) => new Uint8Array(Buffer.from(body));
+
 const missing = async (): Promise<never> => {
   throw new Error('the fake has no such method');
 };
 
 export class FakeNode {
+  /** Of any of these nodes: what is to be closed at the end of the test. */
+  static readonly attached: Agent[] = [];
   readonly accepted: Outgoing[] = [];
   readonly acks: DeliveryAck[] = [];
   frames = 0;
@@ -84,6 +89,19 @@ export class FakeNode {
   startAt(address: string): Promise<this> {
     this.#port = Number(address.split(':').at(-1));
     return this.start();
+  }
+
+  async attach(name: string, options: ConnectOptions = {}): Promise<Agent> {
+    const agent = await connect({ address: this.address, token: '', name, ...options });
+    FakeNode.attached.push(agent);
+    return agent;
+  }
+
+  /** When the test is over. */
+  async end(): Promise<void> {
+    this.silent = false;
+    await Promise.all(FakeNode.attached.splice(0).map((agent) => agent.close()));
+    await this.kill();
   }
 
   /** As by kill -9: connections break, what was accepted stays. */

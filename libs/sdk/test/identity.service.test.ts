@@ -5,33 +5,19 @@ import { strict as assert } from 'node:assert';
 import { NodeRoute, Route } from '@fleetwire/gen/message';
 import type { DirectoryResponse } from '@fleetwire/gen/node';
 import { newMessageId } from '@fleetwire/kernel';
-import { type Agent, type ConnectOptions, connect } from '@fleetwire/sdk';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { FakeNode } from './fake-node.ts';
-
-const bytes = (body: string) => new Uint8Array(Buffer.from(body));
+import { bytes, FakeNode } from './fake-node.ts';
 
 describe('an agent of the sdk', () => {
   let node: FakeNode;
-  let agents: Agent[];
   beforeEach(async () => {
     node = await new FakeNode().start();
-    agents = [];
   });
-  afterEach(async () => {
-    await Promise.all(agents.map((agent) => agent.close()));
-    await node.kill();
-  });
-
-  async function attach(name: string, options: ConnectOptions = {}): Promise<Agent> {
-    const agent = await connect({ address: node.address, token: '', name, ...options });
-    agents.push(agent);
-    return agent;
-  }
+  afterEach(() => node.end());
 
   it('does not come back by itself once its agent was removed', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const reading = agent.messages().next();
     node.goodbye = 'AGENT_REMOVED';
     node.box('alice').wake();
@@ -42,7 +28,7 @@ describe('an agent of the sdk', () => {
 
   it('tells what the agent says of itself, again in each session', async () => {
     const profile = { model: 'm-1', capabilities: ['review'], tools: [], movable: true };
-    await attach('alice', { profile, takeOver: true });
+    await node.attach('alice', { profile, takeOver: true });
     const told = () => {
       const { profile, takeOver } = node.lastHello!;
       return [profile?.model, profile?.capabilities, profile?.tools, profile?.movable, takeOver];
@@ -53,7 +39,7 @@ describe('an agent of the sdk', () => {
     await node.start();
     await eventually(() => node.hellos === 2);
     assert.deepEqual(told(), expected);
-    await attach('bob');
+    await node.attach('bob');
     assert.equal(node.lastHello!.profile, undefined);
   });
 
@@ -72,7 +58,7 @@ describe('an agent of the sdk', () => {
       },
     };
     node.directory = (token) => pages[token]!;
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const shown = (await agent.agents({ capability: 'Review' })).map(({ name, online }) => [name, online]);
     assert.deepEqual(shown, [
       ['1', true],
@@ -83,7 +69,7 @@ describe('an agent of the sdk', () => {
   });
 
   it('stays the same agent when the hub knows it by another id, and shows nothing twice', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const seen: string[] = [];
     void (async () => {
       for await (const message of agent.messages({ autoAck: false })) seen.push(message.text);

@@ -5,39 +5,20 @@ import { strict as assert } from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageMarker, newMessageId } from '@fleetwire/kernel';
-import {
-  type Agent,
-  type ConnectOptions,
-  connect,
-  FleetwireError,
-  type Message,
-  typedMessage,
-} from '@fleetwire/sdk';
+import { type Agent, connect, FleetwireError, type Message, typedMessage } from '@fleetwire/sdk';
 import { eventually, tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { FakeNode } from './fake-node.ts';
+import { bytes, FakeNode } from './fake-node.ts';
 
 const text = (body: Uint8Array) => Buffer.from(body).toString();
-const bytes = (body: string) => new Uint8Array(Buffer.from(body));
 
 describe('sdk', () => {
   let node: FakeNode;
-  let agents: Agent[];
   beforeEach(async () => {
     node = await new FakeNode().start();
-    agents = [];
   });
-  afterEach(async () => {
-    node.silent = false;
-    await Promise.all(agents.map((agent) => agent.close()));
-    await node.kill();
-  });
+  afterEach(() => node.end());
 
-  async function attach(name: string, options: ConnectOptions = {}): Promise<Agent> {
-    const agent = await connect({ address: node.address, token: '', name, ...options });
-    agents.push(agent);
-    return agent;
-  }
   /** Keeps reading in the background. */
   function collect(agent: Agent): string[] {
     const seen: string[] = [];
@@ -49,12 +30,12 @@ describe('sdk', () => {
   const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => String(from + i));
 
   it('tells who it is', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     assert.deepEqual([agent.id, agent.name, agent.node, agent.connected], ['a_alice', 'alice', 'fake', true]);
   });
 
   it('sends in order, many in a frame, each with an id of its own', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const sent = await Promise.all(numbers(3000).map((body) => agent.send('bob', body)));
     assert.deepEqual(
       node.accepted.map((m) => text(m.body)),
@@ -74,7 +55,7 @@ describe('sdk', () => {
   });
 
   it('shows messages in order and acknowledges each when the next is asked for', async () => {
-    const agent = await attach('alice', { window: 10 });
+    const agent = await node.attach('alice', { window: 10 });
     const box = node.box('alice');
     for (const body of numbers(100)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
     const seen: string[] = [];
@@ -87,7 +68,7 @@ describe('sdk', () => {
   });
 
   it('leaves acknowledging to the application when told to, in any order', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const box = node.box('alice');
     for (const body of numbers(5)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
     const messages: Message[] = [];
@@ -105,8 +86,8 @@ describe('sdk', () => {
   });
 
   it('asks and is answered, beside other mail', async () => {
-    const alice = await attach('alice');
-    const bob = await attach('bob');
+    const alice = await node.attach('alice');
+    const bob = await node.attach('bob');
     const others = collect(alice);
     void (async () => {
       for await (const message of bob.messages()) {
@@ -133,7 +114,7 @@ describe('sdk', () => {
     writeFileSync(`${path}.1`, line(old));
     writeFileSync(path, line(last));
     assert.deepEqual(typedMessage(messageMarker(old), env), { id: old, from: 'bob', correlationId: old });
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     await agent.reply(typedMessage(messageMarker(last), env)!, 'done');
     const { to, replyTo, correlationId } = node.accepted[0]!;
     assert.deepEqual([to, replyTo, correlationId], ['bob', last, old]);
@@ -149,7 +130,7 @@ describe('sdk', () => {
       FLEETWIRE_AGENT: 'alice',
     };
     const agent = await connect({ env });
-    agents.push(agent);
+    FakeNode.attached.push(agent);
     const before = node;
     await before.kill();
     const sending = agent.send('bob', 'hello');
@@ -161,18 +142,18 @@ describe('sdk', () => {
   });
 
   it('says when no answer comes', async () => {
-    const alice = await attach('alice');
+    const alice = await node.attach('alice');
     await assert.rejects(alice.ask('bob', 'why?', { timeoutMs: 20 }), {
       kind: 'deadline_exceeded',
       reason: 'ASK_TIMEOUT',
     });
-    const self = await attach('carol');
+    const self = await node.attach('carol');
     collect(self);
     await assert.rejects(self.ask('carol', 'me?', { timeoutMs: 20 }), { reason: 'ASK_TIMEOUT' });
   });
 
   it('passes refusals on as typed errors and goes on', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     node.refuse = (m) =>
       text(m.body) === 'no'
         ? { kind: 'resource_exhausted', reason: 'OUTBOX_FULL', retryAfterMs: 7 }
@@ -198,7 +179,7 @@ describe('sdk', () => {
   });
 
   it('refuses at once what cannot be sent, and goes on', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const send = (to: unknown, body: unknown, options: object = {}) =>
       agent.send(to as string, body as string, options);
     for (const ttlMs of [-1, 1.5, Number.NaN, 2 ** 40, 3_600_001, '5'])
@@ -236,7 +217,7 @@ describe('sdk', () => {
   });
 
   it('sends again in order, with the same ids, what a killed node had not answered', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     await agent.send('bob', '0');
     node.silent = true;
     const sends = numbers(500, 1).map((body) => agent.send('bob', body));
@@ -254,7 +235,7 @@ describe('sdk', () => {
   });
 
   it('shows each message once over restarts of the node, and acknowledges it in the new session', async () => {
-    const agent = await attach('alice', { window: 20 });
+    const agent = await node.attach('alice', { window: 20 });
     const box = node.box('alice');
     const seen = collect(agent);
     let sent = 0;
@@ -270,7 +251,7 @@ describe('sdk', () => {
   });
 
   it('does not show again what it has shown and not yet acknowledged', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const box = node.box('alice');
     for (const body of numbers(5)) node.deliver('alice', { id: newMessageId(), body: bytes(body) });
     const messages: Message[] = [];
@@ -290,7 +271,7 @@ describe('sdk', () => {
   });
 
   it('does not take mail of another node for what it has seen', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const seen = collect(agent);
     node.deliver('alice', { id: newMessageId(), body: bytes('old') });
     await eventually(() => seen.length === 1);
@@ -306,7 +287,7 @@ describe('sdk', () => {
   });
 
   it('holds senders back instead of growing, and refuses beyond a bound', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     node.silent = true;
     let results: PromiseSettledResult<unknown>[] | undefined;
     const sends = numbers(1024 + 16_384 + 5).map((body) => agent.send('bob', body));
@@ -326,7 +307,7 @@ describe('sdk', () => {
   });
 
   it('ends when another client takes over, and says so', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const reading = agent.messages().next();
     node.goodbye = 'SUPERSEDED';
     node.box('alice').wake();
@@ -335,7 +316,7 @@ describe('sdk', () => {
   });
 
   it('close() lets what was sent be accepted and acknowledgements go out, then ends the loops', async () => {
-    const agent = await attach('alice');
+    const agent = await node.attach('alice');
     const seen = collect(agent);
     node.deliver('alice', { id: newMessageId(), body: bytes('one') });
     await eventually(() => seen.length === 1);
@@ -366,14 +347,14 @@ describe('sdk', () => {
     await assert.rejects(connect({ env: wrong }), { reason: 'TOKEN_INVALID' });
     const right = { ...wrong, FLEETWIRE_AGENT_TOKEN: 'right', FLEETWIRE_AGENT: 'called so at its start' };
     const agent = await connect({ env: right });
-    agents.push(agent);
+    FakeNode.attached.push(agent);
     assert.equal(agent.name, 'dave');
   });
 
   it('carries many thousands of messages a second, in order', async function () {
     this.timeout(60_000);
-    const bob = await attach('bob', { window: 4096 });
-    const alice = await attach('alice');
+    const bob = await node.attach('bob', { window: 4096 });
+    const alice = await node.attach('alice');
     const count = 20_000;
     const body = new Uint8Array(256);
     let seen = 0;

@@ -10,11 +10,16 @@ import { eventually } from './eventually.ts';
 import { tempFolder } from './temp-folder.ts';
 
 export interface ServiceProcess extends AsyncDisposable {
+  readonly name: string;
   readonly address: string;
+  /** Of the process that was started last. */
+  pid(): number;
   /** SIGKILL, as a crash would; resolves when the process is gone. */
   kill(): Promise<void>;
   /** Resolves when it is ready. */
   start(): Promise<void>;
+  /** SIGTERM; resolves when the process is gone. */
+  stop(): Promise<void>;
 }
 
 export interface ServiceProcessOptions {
@@ -24,6 +29,12 @@ export interface ServiceProcessOptions {
   readonly main: string;
   /** Besides FLEETWIRE_RPC_LISTEN. */
   readonly env: Readonly<Record<string, string>>;
+  /** Of Node.js. */
+  readonly flags?: readonly string[];
+  /** Where it listens, host:port; default: a free port. */
+  readonly address?: string;
+  /** For its log `<name>.log`; default: one of its own that goes with it. */
+  readonly dir?: string;
 }
 
 /** `section` of the configuration as environment variables. */
@@ -38,22 +49,26 @@ export function settingsEnv(
 }
 
 /** Not started yet. */
-export async function serviceProcess({ name, main, env }: ServiceProcessOptions): Promise<ServiceProcess> {
-  const folder = tempFolder(`${name}-process`);
-  const address = `127.0.0.1:${await freePort()}`;
-  const logFile = join(folder.path, `${name}.log`);
+export async function serviceProcess(o: ServiceProcessOptions): Promise<ServiceProcess> {
+  const { name, main, env, flags = [], address = `127.0.0.1:${await freePort()}` } = o;
+  const folder = o.dir === undefined ? tempFolder(`${name}-process`) : undefined;
+  const logFile = join(o.dir ?? folder!.path, `${name}.log`);
   const log = createWriteStream(logFile);
   let child: ChildProcess | undefined;
   let gone: Promise<unknown> = Promise.resolve();
-  const kill = async () => {
-    if (child?.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  const running = () => child?.exitCode === null && child.signalCode === null;
+  const end = async (signal: NodeJS.Signals) => {
+    if (running()) child!.kill(signal);
     await gone;
   };
   return {
+    name,
     address,
-    kill,
+    pid: () => child!.pid!,
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
     start: async () => {
-      const own = spawn(process.execPath, [main], {
+      const own = spawn(process.execPath, [...flags, main], {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: childEnvironment({ FLEETWIRE_LOG_LEVEL: 'info', ...env, FLEETWIRE_RPC_LISTEN: address }),
       });
@@ -62,20 +77,14 @@ export async function serviceProcess({ name, main, env }: ServiceProcessOptions)
       own.stderr.pipe(log, { end: false });
       gone = new Promise((resolve) => own.once('exit', resolve));
       const ready = () => checkHealth({ address, deadlineMs: 1000 }).catch(() => false);
-      const state = await eventually(
-        async () => {
-          if (own.exitCode !== null) return 'exited';
-          return (await ready()) ? 'ready' : undefined;
-        },
-        { timeoutMs: 30_000, everyMs: 20 },
-      );
-      if (state === 'exited')
+      await eventually(async () => !running() || (await ready()), { timeoutMs: 60_000, everyMs: 20 });
+      if (!running())
         throw new Error(`${name} ended at its start:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
     },
     [Symbol.asyncDispose]: async () => {
-      await kill();
+      await end('SIGKILL');
       log.end();
-      await folder[Symbol.asyncDispose]();
+      await folder?.[Symbol.asyncDispose]();
     },
   };
 }

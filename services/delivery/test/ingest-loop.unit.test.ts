@@ -8,8 +8,7 @@ import assert from 'node:assert/strict';
 import type { PulledMessage } from '@fleetwire/broker';
 import { DELIVERY_RECEIPTS, deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { DeadLetter } from '@fleetwire/gen/message';
-import { createLog } from '@fleetwire/telemetry';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { IngestLoop } from '../src/handlers/ingest-loop.ts';
@@ -22,7 +21,6 @@ interface TextRow {
   readonly message: PulledMessage;
 }
 
-const log = createLog({ service: 'test', instance: 'test', version: '0', level: 'silent' });
 const limits = {
   flushMs: 5,
   flushRows: 4,

@@ -8,13 +8,12 @@ import assert from 'node:assert/strict';
 import { Route } from '@fleetwire/gen/message';
 import { type SyncRequest, SyncResponse } from '@fleetwire/gen/registry';
 import { FleetwireError } from '@fleetwire/kernel';
-import { createLog } from '@fleetwire/telemetry';
+import { silentLog as log } from '@fleetwire/testkit';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { Directory } from '../src/hub/directory.ts';
 import { type TestEngine, testEngine } from './engine-fixture.ts';
 
-const log = createLog({ level: 'silent', service: 'node', instance: 'test', version: '0' } as never);
 const HOUR = 3_600_000;
 const idOf = (n: number) => `a_${String(n).padStart(16, '0')}`;
 const routeOf = (n: number, name = `agent-${n}`) =>

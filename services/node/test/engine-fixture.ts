@@ -4,8 +4,8 @@ import { loadConfig } from '@fleetwire/config';
 import { Envelope, type InboxEntry, type Receipt, ReceiptBatch } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId } from '@fleetwire/kernel';
-import { createLog, silentTracer } from '@fleetwire/telemetry';
-import { tempFolder } from '@fleetwire/testkit';
+import { silentTracer } from '@fleetwire/telemetry';
+import { silentLog, tempFolder } from '@fleetwire/testkit';
 import type { HostedAgent, Taker } from '../src/agents/hosted-agent.ts';
 import { type NodeConfig, nodeSection } from '../src/config.ts';
 import type { Entry } from '../src/domain/queue.ts';
@@ -54,7 +54,7 @@ async function open(
     identity: { node: NODE, org: ORG, name: 'here' },
     clock,
     tracer: silentTracer,
-    log: createLog({ level: 'silent', service: 'node', instance: 'test', version: '0' } as never),
+    log: silentLog,
     broken: (error) => broken.push(error),
   });
   await loadEngine(engine);

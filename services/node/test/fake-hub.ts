@@ -47,8 +47,7 @@ import {
 } from '@fleetwire/identity';
 import { FleetwireError, foldName, newId, systemClock } from '@fleetwire/kernel';
 import { bindService, type RpcServer, startRpcServer } from '@fleetwire/rpc';
-import { createLog } from '@fleetwire/telemetry';
-import { startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
+import { silentLog, startTestNats, type TestNats, type TestNatsOptions } from '@fleetwire/testkit';
 import { absent, nodeOf, signatureInvalid, unimplemented } from './fake-calls.ts';
 import { digestOf, newAgent, registerOne, takeRoster } from './fake-roster.ts';
 import { type HubAccounts, startHubAccounts } from './hub-accounts.ts';
@@ -106,7 +105,8 @@ export class FakeHub {
   trust = '{"keys":[]}';
   /** What HELLO is refused with. */
   refusing: FleetwireError | undefined;
-  refusals = 0;
+  /** When it was, in the milliseconds of this process. */
+  readonly refusedAtMs: number[] = [];
   hellos = 0;
   /** The newest version that it speaks; 1: as a hub of before. */
   protocol: 1 | 2 = 2;
@@ -176,7 +176,7 @@ export class FakeHub {
       services: [
         bindService(RegistryServiceDefinition, { ...absent(), ...this.#handlers() }, { auth: 'none' }),
       ],
-      log: createLog({ service: 'registry', instance: 'fake', version: '0', level: 'silent' }),
+      log: silentLog,
     });
     this.#registry = server;
     this.#address = server.address;
@@ -363,7 +363,7 @@ export class FakeHub {
     if (!spoken.includes(Number(request.protocol)))
       throw new FleetwireError('failed_precondition', 'PROTOCOL_UNSUPPORTED', 'not spoken here');
     if (this.refusing !== undefined) {
-      this.refusals++;
+      this.refusedAtMs.push(performance.now());
       throw this.refusing;
     }
     const node = this.nodes.get(request.node);

@@ -6,14 +6,12 @@
 
 import assert from 'node:assert/strict';
 import { createNodeKey } from '@fleetwire/identity';
-import { createLog } from '@fleetwire/telemetry';
+import { silentLog as log } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import type { NodeIdentity, NodeKeyPair } from '../src/hub/identity-file.ts';
 import { KeyRotation } from '../src/hub/key-rotation.ts';
 import { NodeClock } from '../src/hub/node-clock.ts';
 import { NodeKeys } from '../src/hub/node-keys.ts';
-
-const log = createLog({ level: 'silent', service: 'node', instance: 'test', version: '0' } as never);
 
 class World {
   readonly first = createNodeKey();

@@ -87,9 +87,9 @@ describe('heartbeats', () => {
   it('are due at once when asked for, but only so often, and never after the end', async () => {
     const pulse = new Pulse(() => performance.now());
     const long = 600_000;
+    const since = performance.now();
     pulse.nudge();
     await pulse.next(long);
-    const since = performance.now();
     const due = pulse.next(long);
     for (let i = 0; i < 100; i++) pulse.nudge();
     await due;

@@ -8,8 +8,7 @@ import assert from 'node:assert/strict';
 import { Envelope, type InboxEntry, Stage } from '@fleetwire/gen/message';
 import type { HandOverRequest } from '@fleetwire/gen/registry';
 import { FleetwireError } from '@fleetwire/kernel';
-import { createLog } from '@fleetwire/telemetry';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, describe, it } from 'mocha';
 import type { HostedAgent } from '../src/agents/hosted-agent.ts';
 import { confirmed } from '../src/domain/receipt.ts';
@@ -27,7 +26,6 @@ import {
   testEngine,
 } from './engine-fixture.ts';
 
-const log = createLog({ level: 'silent', service: 'node', instance: 'test', version: '0' } as never);
 let test: TestEngine;
 const leaving: Departures[] = [];
 

@@ -6,8 +6,7 @@
 import assert from 'node:assert/strict';
 import { Stage } from '@fleetwire/gen/message';
 import { FleetwireError } from '@fleetwire/kernel';
-import { createLog } from '@fleetwire/telemetry';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { Adapter, InjectedMessage, ProgramState, Proof } from '../src/adapters/port.ts';
 import { ProgramRunner } from '../src/mail/program-runner.ts';
@@ -66,7 +65,6 @@ describe('program runner', () => {
   let test: TestEngine;
   let adapter: ScriptedAdapter;
   let runner: ProgramRunner;
-  const log = createLog({ service: 'node', instance: 'test', version: '0', level: 'silent' });
   beforeEach(async () => {
     test = await testEngine();
     await addAgent(test.engine, 'bob', 'tmux');

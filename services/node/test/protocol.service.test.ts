@@ -109,7 +109,7 @@ describe('protocol 2 of a node', function () {
         assert.deepEqual(identity(), before);
         const beats = hub.beats.length;
         const hellos = hub.helloRequests.length;
-        await eventually(() => hub.helloRequests.length > hellos, { timeoutMs: 20_000 });
+        await eventually(() => hub.helloRequests.length > hellos);
         assert.equal(hub.beats.length, beats);
         assert.deepEqual(
           new Set(hub.helloRequests.slice(said).map(({ protocol }) => protocol)),
@@ -134,10 +134,9 @@ describe('protocol 2 of a node', function () {
         retryAfterMs: 3000,
       });
       await node.start();
-      await eventually(() => hub.refusals === 1);
-      const since = performance.now();
-      await eventually(() => hub.refusals === 2, { timeoutMs: 20_000 });
-      assert.ok(performance.now() - since > 2500);
+      const { refusedAtMs } = hub;
+      await eventually(() => refusedAtMs.length > 1);
+      assert.ok(refusedAtMs[1]! - refusedAtMs[0]! > 2900);
     });
   });
 
@@ -189,7 +188,7 @@ describe('protocol 2 of a node', function () {
       assert.equal((await status()).draining, true);
       await hub.startRegistry();
       hub.news = { draining: false };
-      await eventually(async () => !(await status()).draining, { timeoutMs: 20_000 });
+      await eventually(async () => !(await status()).draining);
       await TestSession.open(node.client(), { name: 'bob' });
     });
 
@@ -225,7 +224,7 @@ describe('protocol 2 of a node', function () {
         assert.ok((await status()).hubError.includes(node.folder.path));
         hub.news = {};
         hub.refusing = undefined;
-        await eventually(async () => (await status()).hub === 'active', { timeoutMs: 20_000 });
+        await eventually(async () => (await status()).hub === 'active');
       });
     }
 
@@ -233,7 +232,7 @@ describe('protocol 2 of a node', function () {
       hub = await FakeHub.start();
       hub.welcome = { heartbeatMs: 40, livenessMs: 100 };
       node = await new TestNode(hub, 'left').start();
-      await eventually(() => hub.beats.length > 5, { timeoutMs: 5000 });
+      await eventually(() => hub.beats.length > 5);
     });
 
     it('say goodbye at a stop', async () => {
@@ -263,6 +262,6 @@ describe('protocol 2 of a node', function () {
     await eventually(async () => /not to be trusted/.test((await status()).hubError));
     assert.ok(!hub.ingress.includes(id));
     hub.signing = honest;
-    await eventually(() => hub.ingress.includes(id), { timeoutMs: 20_000 });
+    await eventually(() => hub.ingress.includes(id));
   });
 });

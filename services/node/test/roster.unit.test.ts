@@ -12,8 +12,7 @@ import {
   RosterOutcome,
 } from '@fleetwire/gen/registry';
 import { FleetwireError, newId } from '@fleetwire/kernel';
-import { createLog } from '@fleetwire/telemetry';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { HostedAgent } from '../src/agents/hosted-agent.ts';
 import { Registration } from '../src/agents/registration.ts';
@@ -28,8 +27,6 @@ import {
   TestTaker,
   testEngine,
 } from './engine-fixture.ts';
-
-const log = createLog({ level: 'silent', service: 'node', instance: 'test', version: '0' } as never);
 
 /** Answers what it is told to; keeps what it was asked. */
 class FakeDoor {

@@ -78,14 +78,15 @@ describe('credentials and key of a node', function () {
   }
 
   it('are taken over by a second connection before they end, with nothing lost', async () => {
-    const both = await startAll({ credentialsMs: 4000 });
+    // A slow machine has six seconds to take each over.
+    const both = await startAll({ credentialsMs: 12_000 });
     const states = new Set<string>();
     const watching = both.map(({ client }, i) => ({ client: client.call(both[i]!), ended: false }));
     const looks = watching.map(async (watch) => {
       while (!watch.ended) states.add((await watch.client.nodeStatus({})).hub);
     });
-    // Each reads its inbox anew by each connection: at first, and by three more.
-    await underLoad(both, () => hub.opened >= 8);
+    // Each reads its inbox anew by each connection: at first, and by two more.
+    await underLoad(both, () => hub.opened >= 6);
     for (const watch of watching) watch.ended = true;
     await Promise.all(looks);
     assert.deepEqual([...states], ['active']);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { FleetwireError } from '@fleetwire/kernel';
-import { createLog } from '@fleetwire/telemetry';
+import { silentLog as log } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { advanceDeletions } from '../src/upkeep/deletion.ts';
 import { startBillingWorld } from './billing/billing-world.ts';
@@ -22,7 +22,6 @@ describe('rounds of deletions', function () {
     const cancelSubscription = async (org: string) => {
       if (!going.has(org)) throw new FleetwireError('failed_precondition', 'BILLING_REFUSED', 'no');
     };
-    const log = createLog({ service: 'org', instance: 'test', version: '0', level: 'silent' });
     const parts = { store, clock, log, cancelSubscription, committed: () => undefined, waits: new Map() };
     assert.equal(await advanceDeletions(parts), 2);
     const rows = await store.query<{ id: string }>(

@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict';
 import type { Store } from '@fleetwire/store';
-import { createLog } from '@fleetwire/telemetry';
+import { silentLog as log } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { Denials } from '../src/handlers/denials.ts';
 import type { AuditEntry } from '../src/store/records.ts';
 
 const MINUTE = 60_000;
-const log = createLog({ service: 'test', instance: 'test', version: '0', level: 'silent' });
 
 const entry = (actor: string, atMs: number, org = 'o_1'): AuditEntry => ({
   org,

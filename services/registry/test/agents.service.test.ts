@@ -10,18 +10,14 @@ import { foldName, isName } from '@fleetwire/kernel';
 import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { errorOf, type RegistryWorld, reasonOf, startRegistryWorld, type TestNode } from './fixture.ts';
-
-async function routeReader(world: RegistryWorld) {
-  const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
-  return {
-    bucket,
-    read: async (org: string, agent: string): Promise<Route | undefined> => {
-      const entry = await bucket.get(routeKey(org, agent));
-      return entry?.value && Route.decode(entry.value);
-    },
-  };
-}
+import {
+  allPages,
+  errorOf,
+  type RegistryWorld,
+  reasonOf,
+  startRegistryWorld,
+  type TestNode,
+} from './fixture.ts';
 
 describe('agents', function () {
   this.timeout(90_000);
@@ -30,12 +26,10 @@ describe('agents', function () {
   let two: RunningService;
   let laptop: TestNode;
   let desk: TestNode;
-  let routes: Awaited<ReturnType<typeof routeReader>>;
   before(async () => {
     world = await startRegistryWorld();
     [one, two] = await Promise.all([world.start(), world.start()]);
     [laptop, desk] = await Promise.all([world.node(one, 'laptop'), world.node(two, 'desk')]);
-    routes = await routeReader(world);
   });
   after(() => world?.[Symbol.asyncDispose]());
   const register = (node: TestNode, name: string) => node.client.registerAgent({ name, adapter: 'stream' });
@@ -87,7 +81,7 @@ describe('agents', function () {
       [agent!.id, 'bob', 'mailbox'],
     );
     assert.ok(again.agent!.epoch > agent!.epoch);
-    assert.deepEqual(await routes.read(world.orgs[0], agent!.id), {
+    assert.deepEqual(await world.route(agent!.id), {
       agent: agent!.id,
       name: 'bob',
       node: laptop.id,
@@ -104,11 +98,11 @@ describe('agents', function () {
 
   it('have a route when the answer arrives, and none after they are removed', async () => {
     const { agent } = await register(laptop, 'carol');
-    assert.equal((await routes.read(world.orgs[0], agent!.id))?.node, laptop.id);
+    assert.equal((await world.route(agent!.id))?.node, laptop.id);
     assert.equal(await reasonOf(desk.client.deregisterAgent({ agent: agent!.id })), 'NOT_THE_OWNER');
-    assert.equal((await routes.read(world.orgs[0], agent!.id))?.node, laptop.id);
+    assert.equal((await world.route(agent!.id))?.node, laptop.id);
     await laptop.client.deregisterAgent({ agent: agent!.id });
-    assert.equal(await routes.read(world.orgs[0], agent!.id), undefined);
+    assert.equal(await world.route(agent!.id), undefined);
     await laptop.client.deregisterAgent({ agent: agent!.id });
     const next = await register(desk, 'carol');
     assert.notEqual(next.agent!.id, agent!.id);
@@ -157,13 +151,10 @@ describe('agents', function () {
   it('are listed in pages that are complete', async () => {
     const reader = await world.asUser(one, ['read']);
     const all = (await reader.listAgents({ pageSize: 1000 })).agents.map((agent) => agent.name);
-    const paged: string[] = [];
-    for (let pageToken = ''; ; ) {
-      const page = await reader.listAgents({ pageSize: 3, pageToken });
-      paged.push(...page.agents.map((agent) => agent.name));
-      pageToken = page.nextPageToken;
-      if (pageToken === '') break;
-    }
+    const paged = await allPages(
+      (pageToken) => reader.listAgents({ pageSize: 3, pageToken }),
+      (page) => page.agents.map((agent) => agent.name),
+    );
     assert.deepEqual(paged, all);
   });
 
@@ -171,12 +162,13 @@ describe('agents', function () {
     const { agent } = await register(laptop, 'grace');
     const key = routeKey(world.orgs[0], agent!.id);
     const stray = routeKey(world.orgs[0], 'a_0000000000000000');
-    await routes.bucket.delete(key);
-    await routes.bucket.put(stray, Route.encode({ ...Route.decode(new Uint8Array()), agent: 'x' }).finish());
+    const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
+    await bucket.delete(key);
+    await bucket.put(stray, Route.encode(Route.fromPartial({ agent: 'x' })).finish());
     await Promise.all([one.stop(), two.stop()]);
     [one, two] = await Promise.all([world.start(), world.start()]);
-    await eventually(async () => (await routes.bucket.get(key))?.value !== undefined, { timeoutMs: 30_000 });
-    await eventually(async () => (await routes.bucket.get(stray))?.value === undefined);
+    await eventually(async () => (await bucket.get(key)) !== undefined, { timeoutMs: 30_000 });
+    await eventually(async () => (await bucket.get(stray)) === undefined);
     const reader = await world.asUser(one, ['read']);
     assert.equal((await reader.lookupAgent({ name: 'grace' })).agent!.id, agent!.id);
   });

@@ -4,8 +4,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
-import { ChannelRoute, Route } from '@fleetwire/gen/message';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import { startRegistryWorld } from './fixture.ts';
@@ -22,9 +20,8 @@ describe('a registry whose database was set back', function () {
     const { channel } = await node.client.createChannel({ name: 'team' });
     const id = agent!.id;
     const renamed = (await node.client.renameAgent({ agent: id, name: 'after' })).agent!;
-    const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
-    const route = async () => Route.decode((await bucket.get(routeKey(org, id)))!.value);
-    const ofChannel = async () => ChannelRoute.decode((await bucket.get(routeKey(org, channel!.id)))!.value);
+    const route = async () => (await world.route(id))!;
+    const ofChannel = async () => (await world.channelRoute(channel!.id))!;
     const seen = { node: (await world.nodeRoute(org, node.id))!.epoch, channel: (await ofChannel()).epoch };
 
     await world.sql(`update channels set name = 'crew', folded = 'crew', epoch = 1, written_epoch = 1`);

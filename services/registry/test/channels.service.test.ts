@@ -4,15 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
-import { ChannelRoute } from '@fleetwire/gen/message';
 import type { RunningService } from '@fleetwire/runtime';
-import { openStore } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import {
+  registered as agent,
+  allPages,
   errorOf,
-  OWN_SCHEMA,
   type RegistryClient,
   type RegistryWorld,
   reasonOf,
@@ -33,22 +31,15 @@ describe('channels and groups', function () {
   let desk: TestNode;
   let sender: RegistryClient;
   let admin: RegistryClient;
-  let members: (channel: string) => Promise<readonly string[] | undefined>;
   before(async () => {
     world = await startRegistryWorld();
     [one, two] = await Promise.all([world.start(BOUNDS), world.start(BOUNDS)]);
     [laptop, desk] = await Promise.all([world.node(one, 'laptop'), world.node(two, 'desk')]);
     sender = await world.asUser(one, ['send']);
     admin = await world.asUser(two, ['admin']);
-    const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
-    members = async (channel) => {
-      const entry = await bucket.get(routeKey(world.orgs[0], channel));
-      return entry && ChannelRoute.decode(entry.value).members;
-    };
   });
   after(() => world?.[Symbol.asyncDispose]());
-  const agent = async (node: TestNode, name: string) =>
-    (await node.client.registerAgent({ name, adapter: 'stream' })).agent!;
+  const members = async (channel: string) => (await world.channelRoute(channel))?.members;
 
   it('are made once, found by id and by name, and deleted with their route', async () => {
     const made = await Promise.all(
@@ -96,13 +87,10 @@ describe('channels and groups', function () {
     await desk.client.deregisterAgent({ agent: agents[12]!.id });
     const left = sorted(agents.filter((_, i) => i >= 10 && i !== 11 && i !== 12).map((each) => each.id));
     await eventually(async () => assert.deepEqual(sorted((await members(id))!), left) ?? true);
-    const shown: string[] = [];
-    for (let pageToken = ''; ; ) {
-      const page = await sender.listChannelMembers({ channel: id, pageSize: 7, pageToken });
-      shown.push(...page.agents.map((each) => each.id));
-      pageToken = page.nextPageToken;
-      if (pageToken === '') break;
-    }
+    const shown = await allPages(
+      (pageToken) => sender.listChannelMembers({ channel: id, pageSize: 7, pageToken }),
+      (page) => page.agents.map((each) => each.id),
+    );
     assert.deepEqual(shown, left);
   });
 
@@ -161,13 +149,12 @@ describe('channels and groups', function () {
     await agent(laptop, 'frederick');
     const refused = await errorOf(sender.joinChannel({ channel: channel!.id, agents: ['fredrick'] }));
     assert.match(refused!.help!, /frederick/);
-    const store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
-    await store.query(
+    await world.sql(
       `insert into agents (id, org, name, folded, node, adapter, registered_at_ms, epoch)
        select 'a_' || i, $1, 'filler-' || i, 'filler-' || i, $2, 'stream', 0, 0 from generate_series(1, 10000) i`,
       [world.orgs[0], laptop.id],
     );
-    await store.query(`insert into channel_members select $1, 'a_' || i from generate_series(1, 9999) i`, [
+    await world.sql(`insert into channel_members select $1, 'a_' || i from generate_series(1, 9999) i`, [
       channel!.id,
     ]);
     const [last, more] = [await agent(desk, 'last'), await agent(desk, 'more')];
@@ -176,9 +163,8 @@ describe('channels and groups', function () {
     const full = await sender.joinChannel({ channel: channel!.id, agents: [last.id] });
     assert.equal(full.channel!.members, 10_000);
     assert.equal((await members(channel!.id))!.length, 10_000);
-    await store.query(`delete from agents where id like 'a\\_%' and name like 'filler-%'`);
+    await world.sql(`delete from agents where id like 'a\\_%' and name like 'filler-%'`);
     await eventually(async () => assert.deepEqual(await members(channel!.id), [last.id]) ?? true);
-    await store.close();
     const wild = await world.node(one, 'wild');
     for (const name of ['wild-1', 'wild-2', 'wild-2'])
       assert.equal(await reasonOf(wild.client.createChannel({ name })), 'none');

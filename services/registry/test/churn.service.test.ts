@@ -9,12 +9,10 @@ import { parseRouteKey, ROUTES_BUCKET } from '@fleetwire/contract';
 import { Route } from '@fleetwire/gen/message';
 import { FleetwireError, foldName, isName } from '@fleetwire/kernel';
 import type { RunningService } from '@fleetwire/runtime';
-import { openStore } from '@fleetwire/store';
 import { eventually, seededRandom } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
 import {
   errorOf,
-  OWN_SCHEMA,
   type RegistryClient,
   type RegistryWorld,
   startRegistryWorld,
@@ -146,14 +144,11 @@ async function check(world: RegistryWorld, seats: readonly Seat[]): Promise<void
       names.add(foldName(name));
     }
   assert.ok(model.size > 50, `only ${model.size}`);
-  await using stack = new AsyncDisposableStack();
-  const store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
-  stack.defer(() => store.close());
-  const rows = await store.query<{ id: string; name: string; node: string }>(
+  const rows = await world.sql<{ id: string; name: string; node: string }>(
     'select id, name, node from agents',
   );
   assert.deepEqual(new Map(rows.map(({ id, name, node }) => [id, `${name} ${node}`] as const)), model);
-  const counted = await store.query<{ id: string; agents: number }>('select id, agents from nodes');
+  const counted = await world.sql<{ id: string; agents: number }>('select id, agents from nodes');
   for (const { node, held } of seats)
     assert.equal(counted.find(({ id }) => id === node.id)!.agents, held.size, `agents of ${node.name}`);
   const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);

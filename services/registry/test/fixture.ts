@@ -6,9 +6,14 @@ import { filters, heartbeatSubject, ORGS_BUCKET, ROUTES_BUCKET, routeKey } from 
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { Heartbeat, HeartbeatReply, NodeRoute } from '@fleetwire/gen/message';
+import { ChannelRoute, Heartbeat, HeartbeatReply, NodeRoute, Route } from '@fleetwire/gen/message';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
-import { type HelloRequest, type HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import {
+  type Agent,
+  type HelloRequest,
+  type HelloResponse,
+  RegistryServiceDefinition,
+} from '@fleetwire/gen/registry';
 import {
   createNodeKey,
   createTokenSigner,
@@ -82,7 +87,13 @@ export interface RegistryWorld extends AsyncDisposable {
   events(target: string): Promise<readonly Event[]>;
   /** What the routing table says of a node. */
   nodeRoute(org: string, node: string): Promise<NodeRoute | undefined>;
-  /** A statement in the tables of the registry, past the service. */
+  /** What it says of an agent; of the first org unless told. */
+  route(agent: string, org?: string): Promise<Route | undefined>;
+  /** What it says of a channel or group of the first org. */
+  channelRoute(channel: string): Promise<ChannelRoute | undefined>;
+  /** The tables of the registry, past the service. */
+  store(): Promise<Store>;
+  /** A statement in them. */
   sql<T extends object>(text: string, params?: readonly unknown[]): Promise<T[]>;
   /** Connected with the node's own credentials. */
   nodeBroker(node: TestNode, jwt?: string, waitMs?: number): Promise<Broker>;
@@ -106,12 +117,17 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
   const signer = await createTokenSigner(keysDir, 'org');
   const closing = building.move();
   let writer: Promise<Broker> | undefined;
-  let store: Promise<Store> | undefined;
+  let opened: Promise<Store> | undefined;
   let reader: Promise<Broker> | undefined;
   let heard: Event[] | undefined;
-  const closedAtEnd = (opening: Promise<Store>) => {
-    closing.defer(async () => (await opening).close());
-    return opening;
+  const open = async () => {
+    const store = await openStore({ ...OWN_SCHEMA, url: databaseUrl });
+    closing.defer(() => store.close());
+    return store;
+  };
+  const store = () => {
+    opened ??= open();
+    return opened;
   };
 
   const client: RegistryWorld['client'] = (service, token) => {
@@ -126,6 +142,11 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     return broker;
   };
   const broker = async () => connect({ credsFile: await fabricUser(keysDir) });
+  const entryOf = async <T>(type: { decode(bytes: Uint8Array): T }, org: string, id: string) => {
+    reader ??= broker();
+    const entry = await (await (await reader).bucket(ROUTES_BUCKET)).get(routeKey(org, id));
+    return entry && type.decode(entry.value);
+  };
   return {
     orgs,
     org: standIn,
@@ -165,18 +186,13 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
       }
       return heard.filter((event) => event.target === target);
     },
-    nodeRoute: async (org, node) => {
-      reader ??= broker();
-      const entry = await (await (await reader).bucket(ROUTES_BUCKET)).get(routeKey(org, node));
-      return entry && NodeRoute.decode(entry.value);
-    },
-    sql: async (text, params) => {
-      store ??= closedAtEnd(openStore({ ...OWN_SCHEMA, url: databaseUrl }));
-      return (await store).query(text, params);
-    },
+    nodeRoute: (org, node) => entryOf(NodeRoute, org, node),
+    route: (agent, org = orgs[0]) => entryOf(Route, org, agent),
+    channelRoute: (channel) => entryOf(ChannelRoute, orgs[0], channel),
+    store,
+    sql: async (text, params) => (await store()).query(text, params),
     rows: async (org) => {
-      store ??= closedAtEnd(openStore({ ...OWN_SCHEMA, url: databaseUrl }));
-      const [row] = await (await store).query<{ nodes: number; agents: number }>(
+      const [row] = await (await store()).query<{ nodes: number; agents: number }>(
         `select (select count(*)::int from nodes where org = $1) as nodes,
            (select count(*)::int from agents where org = $1) as agents`,
         [org],
@@ -251,6 +267,26 @@ async function joinAndGreet(
   const { node: id } = await anonymous.join({ joinToken: org, nodeName: name, publicKey: key.publicKey });
   const welcome = await greet(anonymous, id, key.seed);
   return { id, name, ...key, welcome, client: client(service, welcome.nodeToken) };
+}
+
+/** An agent of the node. */
+export async function registered(node: TestNode, name: string): Promise<Agent> {
+  return (await node.client.registerAgent({ name, adapter: 'stream' })).agent!;
+}
+
+/** All that is listed in pages: `items` of each, until there is no next one. */
+export async function allPages<P extends { nextPageToken: string }, T>(
+  page: (pageToken: string) => Promise<P>,
+  items: (page: P) => readonly T[],
+): Promise<T[]> {
+  const all: T[] = [];
+  let pageToken = '';
+  do {
+    const next = await page(pageToken);
+    all.push(...items(next));
+    pageToken = next.nextPageToken;
+  } while (pageToken !== '');
+  return all;
 }
 
 /** A heartbeat of the node, with its own credentials. */

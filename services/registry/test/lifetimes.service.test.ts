@@ -1,29 +1,27 @@
 /**
  * Goal: an agent's name changes, lapses and comes to rest as told: renamed by who may, gone with a node that stays silent,
- * suspended with its workspace; its id stays as long as it lives. Method: two replicas with short times.
+ * suspended with its workspace; its id stays as long as it lives. Method: two replicas, and one to which all are silent soon.
  */
 
 import assert from 'node:assert/strict';
-import { filters, ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
+import { filters } from '@fleetwire/contract';
 import { Event } from '@fleetwire/gen/event';
-import { PeerFrame, Route } from '@fleetwire/gen/message';
+import { PeerFrame } from '@fleetwire/gen/message';
 import { isName } from '@fleetwire/kernel';
 import type { RunningService } from '@fleetwire/runtime';
-import { openStore, type Store } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import {
   beat,
+  beatAs,
   errorOf,
-  OWN_SCHEMA,
   type RegistryClient,
   type RegistryWorld,
   reasonOf,
+  registered as register,
   startRegistryWorld,
   type TestNode,
 } from './fixture.ts';
-
-const SHORT = { stale_ms: 1500, liveness_ms: 400, known_fresh_ms: 0 };
 
 describe('lifetimes of names', function () {
   this.timeout(90_000);
@@ -33,34 +31,18 @@ describe('lifetimes of names', function () {
   let laptop: TestNode;
   let desk: TestNode;
   let admin: RegistryClient;
-  let store: Store;
-  let route: (id: string, org?: string) => Promise<Route | undefined>;
   const events: Event[] = [];
-  let beating: NodeJS.Timeout;
   before(async () => {
     world = await startRegistryWorld();
-    [one, two] = await Promise.all([world.start(SHORT), world.start(SHORT)]);
+    [one, two] = await Promise.all([world.start(), world.start()]);
     const broker = await world.broker();
     broker.subscribe(filters.eventsOf(world.orgs[0], 'registry'), (m) => events.push(Event.decode(m.data)));
     [laptop, desk] = await Promise.all([world.node(one, 'laptop'), world.node(two, 'desk')]);
     admin = await world.asUser(one, ['admin']);
-    store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
-    const bucket = await broker.bucket(ROUTES_BUCKET);
-    route = async (id, org = world.orgs[0]) => {
-      const entry = await bucket.get(routeKey(org, id));
-      return entry && Route.decode(entry.value);
-    };
-    // The two stay alive as others do, by what the sweep goes by.
-    const alive = `update nodes set last_seen_at_ms = (extract(epoch from now()) * 1000)::bigint where id = any ($1)`;
-    beating = setInterval(() => void store.query(alive, [[laptop.id, desk.id]]).catch(() => undefined), 100);
   });
-  after(async () => {
-    clearInterval(beating);
-    await store?.close();
-    await world?.[Symbol.asyncDispose]();
-  });
-  const register = async (node: TestNode, name: string) =>
-    (await node.client.registerAgent({ name, adapter: 'stream' })).agent!;
+  after(() => world?.[Symbol.asyncDispose]());
+  const goodbye = async (node: TestNode) =>
+    beatAs(await world.nodeBroker(node), node, world.orgs[0], { instance: '', leaving: true });
   const told = (name: string, target: string) =>
     eventually(() => events.find((event) => event.name === name && event.target === target));
 
@@ -75,7 +57,7 @@ describe('lifetimes of names', function () {
     const found = (await admin.lookupAgent({ name: 'after' })).agent!;
     assert.deepEqual([found.id, found.name], [agent.id, 'After']);
     assert.ok(found.epoch > agent.epoch);
-    assert.equal((await route(agent.id))?.name, 'After');
+    assert.equal((await world.route(agent.id))?.name, 'After');
     assert.equal(await reasonOf(admin.lookupAgent({ name: 'before' })), 'UNKNOWN_AGENT');
     await eventually(() => frames.includes('roster'));
     const recased = await laptop.client.renameAgent({ agent: agent.id, name: 'AFTER' });
@@ -115,48 +97,21 @@ describe('lifetimes of names', function () {
   it('an admin removes by name; mail of an agent whose node is away goes back', async () => {
     const away = await world.node(one, 'away');
     const agent = await register(away, 'removed-away');
+    await goodbye(away);
     const status = async () => (await admin.lookupAgent({ name: 'removed-away' })).agent!.status;
     await eventually(async () => (await status()) === 'offline');
     await admin.deregisterAgent({ agent: 'Removed-Away' });
-    assert.equal(await route(agent.id), undefined);
-    const moves = await store.query<{ reason: string }>('select reason from moves where agent = $1', [
+    assert.equal(await world.route(agent.id), undefined);
+    const moves = await world.sql<{ reason: string }>('select reason from moves where agent = $1', [
       agent.id,
     ]);
     assert.deepEqual(moves, [{ reason: 'agent_removed' }]);
     const here = await register(laptop, 'removed-here');
     await beat(world, laptop);
     await laptop.client.deregisterAgent({ agent: here.id });
-    assert.deepEqual(await store.query('select 1 from moves where agent = $1', [here.id]), []);
+    assert.deepEqual(await world.sql('select 1 from moves where agent = $1', [here.id]), []);
     assert.equal(await reasonOf(laptop.client.deregisterAgent({ agent: 'nobody' })), 'UNKNOWN_AGENT');
     assert.equal((await told('agent_removed', agent.id)).details['reason'], 'removed');
-  });
-
-  it('a name stays with a silent node for a while, then it is free and its mail goes back', async () => {
-    const silent = await world.node(two, 'silent');
-    const agent = await register(silent, 'sleeper');
-    await beat(world, silent);
-    const refused = await eventually(async () => {
-      const error = await errorOf(laptop.client.registerAgent({ name: 'sleeper', adapter: 'stream' }));
-      return error?.details['reserved_until_ms'] === undefined ? undefined : error;
-    });
-    assert.equal(refused.reason, 'NAME_TAKEN');
-    const next = await eventually(() => register(laptop, 'sleeper'), { timeoutMs: 20_000 });
-    assert.notEqual(next.id, agent.id);
-    assert.equal(await route(agent.id), undefined);
-    const moves = await store.query<{ reason: string; from_node: string }>(
-      'select reason, from_node from moves where agent = $1',
-      [agent.id],
-    );
-    assert.deepEqual(moves, [{ reason: 'agent_swept', from_node: silent.id }]);
-    assert.equal((await told('agent_removed', agent.id)).details['reason'], 'swept');
-    const [row] = await store.query<{ agents: number }>('select agents from nodes where id = $1', [
-      silent.id,
-    ]);
-    assert.equal(row!.agents, 0);
-    const back = await silent.client.syncRoster({
-      agents: [{ id: agent.id, name: 'sleeper', adapter: 'stream', profile: undefined }],
-    });
-    assert.equal(back.outcomes[0]!.reason, 'NAME_TAKEN');
   });
 
   it('a name that is assigned to a workspace is neither shed nor taken by renaming', async () => {
@@ -199,9 +154,9 @@ describe('lifetimes of names', function () {
     const status = async (name: string) => (await reader.lookupAgent({ name })).agent!.status;
     await world.publish({ org, version: 2, assignments: assigned(true) });
     await eventually(async () => (await status('worker')) === 'suspended');
-    await eventually(async () => (await route(worker.id, org))?.suspended === true);
+    await eventually(async () => (await world.route(worker.id, org))?.suspended === true);
     assert.notEqual(await status('free'), 'suspended');
-    assert.equal((await route(free.id, org))?.suspended, false);
+    assert.equal((await world.route(free.id, org))?.suspended, false);
     assert.equal(
       await reasonOf(reader.renameAgent({ agent: 'worker', name: 'escaped' })),
       'WORKSPACE_SUSPENDED',
@@ -215,6 +170,37 @@ describe('lifetimes of names', function () {
     );
     await world.publish({ org, version: 3, assignments: [] });
     await eventually(async () => (await status('worker')) !== 'suspended');
-    await eventually(async () => (await route(worker.id, org))?.suspended === false);
+    await eventually(async () => (await world.route(worker.id, org))?.suspended === false);
+  });
+
+  it('a name stays with a silent node for a while, then it is free and its mail goes back', async () => {
+    const silent = await world.node(two, 'silent');
+    const agent = await register(silent, 'sleeper');
+    await goodbye(silent);
+    const refused = await eventually(async () => {
+      const error = await errorOf(laptop.client.registerAgent({ name: 'sleeper', adapter: 'stream' }));
+      return error?.details['reserved_until_ms'] === undefined ? undefined : error;
+    });
+    assert.equal(refused.reason, 'NAME_TAKEN');
+    await Promise.all([one.stop(), two.stop()]);
+    const hasty = await world.start({ stale_ms: 500, liveness_ms: 100 });
+    await eventually(async () => (await world.route(agent.id)) === undefined);
+    await hasty.stop();
+    one = await world.start();
+    const [taker, back] = [laptop, silent].map(({ welcome }) => world.client(one, welcome.nodeToken));
+    const next = (await taker!.registerAgent({ name: 'sleeper', adapter: 'stream' })).agent!;
+    assert.notEqual(next.id, agent.id);
+    const moves = await world.sql<{ reason: string; from_node: string }>(
+      'select reason, from_node from moves where agent = $1',
+      [agent.id],
+    );
+    assert.deepEqual(moves, [{ reason: 'agent_swept', from_node: silent.id }]);
+    assert.equal((await told('agent_removed', agent.id)).details['reason'], 'swept');
+    const [row] = await world.sql<{ agents: number }>('select agents from nodes where id = $1', [silent.id]);
+    assert.equal(row!.agents, 0);
+    const { outcomes } = await back!.syncRoster({
+      agents: [{ id: agent.id, name: 'sleeper', adapter: 'stream', profile: undefined }],
+    });
+    assert.equal(outcomes[0]!.reason, 'NAME_TAKEN');
   });
 });

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import type { Broker } from '@fleetwire/broker';
-import { completeReceipt, ROUTES_BUCKET, receiptSubject, routeKey } from '@fleetwire/contract';
+import { completeReceipt, receiptSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import {
   Envelope,
@@ -16,21 +16,20 @@ import {
   InboxPack,
   type Receipt,
   ReceiptBatch,
-  Route,
   Stage,
 } from '@fleetwire/gen/message';
 import type { Agent } from '@fleetwire/gen/registry';
 import { newMessageId } from '@fleetwire/kernel';
 import type { RunningService } from '@fleetwire/runtime';
-import { openStore, type Store } from '@fleetwire/store';
+import type { Store } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { noteReturn } from '../src/store/moves.ts';
 import {
   beatAs,
-  OWN_SCHEMA,
   type RegistryWorld,
   reasonOf,
+  registered,
   startRegistryWorld,
   type TestNode,
 } from './fixture.ts';
@@ -59,16 +58,13 @@ describe('moving agents', function () {
   before(async () => {
     world = await startRegistryWorld();
     service = await world.start(SETTINGS);
-    store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
+    store = await world.store();
     broker = await world.broker();
   });
   afterEach(async () => {
     for (const clean of cleanUp.splice(0)) await clean();
   });
-  after(async () => {
-    await store.close();
-    await world[Symbol.asyncDispose]();
-  });
+  after(() => world?.[Symbol.asyncDispose]());
 
   /** Of one owner and the newest protocol unless told. */
   async function node(over: { owner?: string; protocol?: number; org?: string } = {}): Promise<TestNode> {
@@ -84,9 +80,7 @@ describe('moving agents', function () {
     store.query('update nodes set left_at_ms = $2 where id = $1', [node.id, NEVER]);
   const back = (node: TestNode) => store.query('update nodes set left_at_ms = 0 where id = $1', [node.id]);
   const movable = (agent: Agent) => store.query('update agents set movable = true where id = $1', [agent.id]);
-  async function agentOn(node: TestNode): Promise<Agent> {
-    return (await node.client.registerAgent({ name: `agent-${++names}`, adapter: 'stream' })).agent!;
-  }
+  const agentOn = (node: TestNode) => registered(node, `agent-${++names}`);
   const admin = () => world.asUser(service, ['admin']);
   const stateOf = async (agent: Agent) =>
     (
@@ -147,8 +141,7 @@ describe('moving agents', function () {
     const slow = await router(() => flushed);
     const moved = (await (await admin()).moveAgent({ agent: agent.id, toNode: to.name })).agent!;
     assert.deepEqual([moved.id, moved.node, moved.moving], [agent.id, to.id, true]);
-    const routes = await broker.bucket(ROUTES_BUCKET);
-    const route = async () => Route.decode((await routes.get(routeKey(from.welcome.org, agent.id)))!.value);
+    const route = async () => (await world.route(agent.id))!;
     assert.equal((await route()).movingFrom, from.id);
     const { epoch } = await moveOf(agent);
     assert.ok((await route()).epoch > epoch, 'the route is later than the name of the move');

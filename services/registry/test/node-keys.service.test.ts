@@ -22,7 +22,6 @@ import {
   signWithNodeKey,
 } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
-import { openStore } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { nodeKeys } from '../src/store/node-keys.ts';
@@ -30,7 +29,6 @@ import {
   beatAs,
   greet,
   greetAs,
-  OWN_SCHEMA,
   type RegistryClient,
   type RegistryWorld,
   reasonOf,
@@ -163,9 +161,7 @@ describe('keys of nodes', function () {
     await node.client.registerAgent({ name: 'half', adapter: 'stream' });
     await node.client.openInbox({});
     const out = dropped(await world.nodeBroker(node));
-    const store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
-    await nodeKeys(store).removeNode(org, node.id, Date.now());
-    await store.close();
+    await nodeKeys(await world.store()).removeNode(org, node.id, Date.now());
     await out;
     await eventually(async () => (await world.nodeRoute(org, node.id)) === undefined);
     const { stream, durable_name } = nodeConsumer(0, org, node.id);

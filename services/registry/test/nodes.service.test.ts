@@ -9,7 +9,15 @@ import { createNodeKey } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { beat, errorOf, greet, type RegistryWorld, reasonOf, startRegistryWorld } from './fixture.ts';
+import {
+  allPages,
+  beat,
+  errorOf,
+  greet,
+  type RegistryWorld,
+  reasonOf,
+  startRegistryWorld,
+} from './fixture.ts';
 
 describe('nodes', function () {
   this.timeout(60_000);
@@ -67,7 +75,7 @@ describe('nodes', function () {
     assert.equal(welcome.nodeName, 'greeter');
     assert.equal(welcome.partition, partitionOf(world.orgs[0], node.id, 4));
     assert.deepEqual(welcome.natsUrls, [world.nats.url]);
-    assert.ok(Math.abs(welcome.brokerTimeUs / 1000 - Date.now()) < 2000);
+    assert.ok(Math.abs(welcome.brokerTimeUs / 1000 - Date.now()) < 60_000);
     const keys = JSON.parse(welcome.trust).keys.map(({ kid }: { kid: string }) => kid);
     assert.deepEqual(keys.toSorted(), ['operator', 'org', 'registry', 'router']);
     assert.ok(welcome.userJwtExpiresAtMs > Date.now() + 3_500_000);
@@ -122,7 +130,7 @@ describe('nodes', function () {
     const node = await world.node(one, 'beating');
     const fresh = await beat(world, node, 3000);
     assert.deepEqual([fresh.known, fresh.userJwt], [true, '']);
-    assert.ok(Math.abs(fresh.brokerTimeUs / 1000 - Date.now()) < 2000);
+    assert.ok(Math.abs(fresh.brokerTimeUs / 1000 - Date.now()) < 60_000);
     const late = await beat(world, node, 1799);
     assert.notEqual(late.userJwt, '');
     const broker = await world.nodeBroker(node, late.userJwt);
@@ -150,14 +158,13 @@ describe('nodes', function () {
 
   it('are listed in pages, each org its own', async () => {
     const reader = await world.asUser(one, ['send']);
-    const names: string[] = [];
-    for (let pageToken = ''; ; ) {
-      const page = await reader.listNodes({ pageSize: 2, pageToken });
-      assert.ok(page.nodes.length <= 2);
-      names.push(...page.nodes.map((node) => node.name));
-      pageToken = page.nextPageToken;
-      if (pageToken === '') break;
-    }
+    const names = await allPages(
+      (pageToken) => reader.listNodes({ pageSize: 2, pageToken }),
+      ({ nodes }) => {
+        assert.ok(nodes.length <= 2);
+        return nodes.map((node) => node.name);
+      },
+    );
     assert.equal(new Set(names).size, names.length);
     assert.ok(names.includes('living') && names.includes('raced'));
     const { nodes } = await (await world.asUser(one, ['read'], world.orgs[1])).listNodes({});

@@ -4,12 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { heartbeatSubject } from '@fleetwire/contract';
-import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
-import { openStore } from '@fleetwire/store';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
-import { OWN_SCHEMA, reasonOf, startRegistryWorld } from './fixture.ts';
+import { beatAs, reasonOf, startRegistryWorld } from './fixture.ts';
 
 describe('registry and its database', function () {
   this.timeout(90_000);
@@ -17,20 +14,11 @@ describe('registry and its database', function () {
   it('answers heartbeats and renews credentials while it is away, and goes on when it is back', async () => {
     await using world = await startRegistryWorld({ ownPostgres: true });
     const postgres = world.postgres!;
-    const service = await world.start({ known_fresh_ms: 0 });
+    const service = await world.start({ known_fresh_ms: 0, liveness_ms: 600_000 });
     const node = await world.node(service, 'laptop');
     await node.client.registerAgent({ name: 'alice', adapter: 'stream' });
     const broker = await world.nodeBroker(node);
-    const subject = heartbeatSubject.build({ org: world.orgs[0], node: node.id });
-    const beat = async () => {
-      const mine = Heartbeat.fromPartial({
-        node: node.id,
-        version: '0.1.0',
-        agents: 1,
-        credentialsLeftS: 10,
-      });
-      return HeartbeatReply.decode(await broker.request(subject, Heartbeat.encode(mine).finish(), 8000));
-    };
+    const beat = () => beatAs(broker, node, world.orgs[0], { instance: '', agents: 1, credentialsLeftS: 10 });
     await beat();
 
     await postgres.kill();
@@ -48,12 +36,9 @@ describe('registry and its database', function () {
     assert.equal(await reasonOf(node.client.registerAgent({ name: 'bob', adapter: 'stream' })), 'none');
     const { agent } = await node.client.lookupAgent({ name: 'alice' });
     assert.equal(agent!.status, 'online');
-    const store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
-    const written = () =>
-      store.query<{ status: string }>('select status from nodes where id = $1', [node.id]);
+    const written = () => world.sql<{ status: string }>('select status from nodes where id = $1', [node.id]);
     await eventually(async () => (await written())[0]!.status === 'online');
-    assert.equal(await store.drift(), '');
-    await store.close();
+    assert.equal(await (await world.store()).drift(), '');
   });
 
   it('keeps nodes, names and epochs over restarts of its own', async () => {

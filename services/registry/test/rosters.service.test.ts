@@ -4,22 +4,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
-import { Route } from '@fleetwire/gen/message';
 import { AgentProfile, type RosterAgent } from '@fleetwire/gen/registry';
 import { rosterDigest } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
 import type { RunningService } from '@fleetwire/runtime';
-import { openStore, type Store } from '@fleetwire/store';
 import { after, before, describe, it } from 'mocha';
-import {
-  errorOf,
-  OWN_SCHEMA,
-  type RegistryWorld,
-  reasonOf,
-  startRegistryWorld,
-  type TestNode,
-} from './fixture.ts';
+import { errorOf, type RegistryWorld, reasonOf, startRegistryWorld, type TestNode } from './fixture.ts';
 
 const item = (name: string, o: Partial<RosterAgent> = {}): RosterAgent => ({
   id: '',
@@ -35,24 +25,17 @@ describe('rosters', function () {
   let world: RegistryWorld;
   let one: RunningService;
   let two: RunningService;
-  let store: Store;
   let nodes = 0;
   before(async () => {
     world = await startRegistryWorld();
     [one, two] = await Promise.all([world.start(), world.start()]);
-    store = await openStore({ ...OWN_SCHEMA, url: world.databaseUrl });
   });
-  after(async () => {
-    await store?.close();
-    await world?.[Symbol.asyncDispose]();
-  });
+  after(() => world?.[Symbol.asyncDispose]());
   const fresh = (org?: string): Promise<TestNode> =>
     world.node(nodes % 2 ? one : two, `node-${nodes++}`, org);
   const told = async (node: TestNode, agents: RosterAgent[]) => node.client.syncRoster({ agents });
   const idsOf = async (node: TestNode) =>
-    (await store.query<{ id: string }>('select id from agents where node = $1', [node.id])).map(
-      ({ id }) => id,
-    );
+    (await world.sql<{ id: string }>('select id from agents where node = $1', [node.id])).map(({ id }) => id);
 
   it('register what is new, keep what is known, take away what is gone, and have routes', async () => {
     const node = await fresh();
@@ -76,11 +59,9 @@ describe('rosters', function () {
     const present = await idsOf(node);
     assert.equal(present.length, 601);
     assert.equal(again.rosterDigest, rosterDigest(present));
-    const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
     for (const [i, id] of ids.entries())
-      if (i % 97 === 0)
-        assert.equal((await bucket.get(routeKey(world.orgs[0], id))) !== undefined, i < 600, `route of ${i}`);
-    const [row] = await store.query<{ agents: number }>('select agents from nodes where id = $1', [node.id]);
+      if (i % 97 === 0) assert.equal((await world.route(id)) !== undefined, i < 600, `route of ${i}`);
+    const [row] = await world.sql<{ agents: number }>('select agents from nodes where id = $1', [node.id]);
     assert.equal(row!.agents, 601);
   });
 
@@ -102,9 +83,8 @@ describe('rosters', function () {
     assert.deepEqual(now!.agent!.profile!.location, { kind: 'process', details: { pid: '7' } });
     const same = await node.client.registerAgent({ name: 'first', adapter: 'stream', profile: changed });
     assert.equal(same.agent!.epoch, now!.agent!.epoch);
-    const bucket = await (await world.broker()).bucket(ROUTES_BUCKET);
-    const route = Route.decode((await bucket.get(routeKey(world.orgs[0], now!.agent!.id)))!.value);
-    assert.deepEqual([route.visibility, route.group, route.epoch], [2, 'Reviewers', now!.agent!.epoch]);
+    const route = await world.route(now!.agent!.id);
+    assert.deepEqual([route?.visibility, route?.group, route?.epoch], [2, 'Reviewers', now!.agent!.epoch]);
   });
 
   it('that name one agent by its id and again by its name are answered for it once, also in another batch', async () => {
@@ -122,7 +102,7 @@ describe('rosters', function () {
   it('that lie get nothing of another node, nor of another org', async () => {
     const [victim, liar, stranger] = [await fresh(), await fresh(), await fresh(world.orgs[1])];
     const owned = (await told(victim, [item('mine'), item('also-mine')])).outcomes.map(({ agent }) => agent!);
-    const before = await store.query('select * from agents where node = $1 order by id', [victim.id]);
+    const before = await world.sql('select * from agents where node = $1 order by id', [victim.id]);
     const lies = [
       item('mine', { id: owned[0]!.id }),
       item('Also-Mine'),
@@ -157,7 +137,7 @@ describe('rosters', function () {
     await told(liar, []);
     assert.deepEqual(await idsOf(liar), []);
     assert.deepEqual(
-      await store.query('select * from agents where node = $1 order by id', [victim.id]),
+      await world.sql('select * from agents where node = $1 order by id', [victim.id]),
       before,
     );
   });
@@ -210,7 +190,7 @@ describe('rosters', function () {
   it('of a draining node bring nothing new', async () => {
     const node = await fresh();
     await told(node, [item('old')]);
-    await store.query('update nodes set draining = true where id = $1', [node.id]);
+    await world.sql('update nodes set draining = true where id = $1', [node.id]);
     const { outcomes } = await told(node, [item('old'), item('new')]);
     assert.deepEqual(
       outcomes.map(({ reason }) => reason),

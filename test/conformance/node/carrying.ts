@@ -58,12 +58,7 @@ export const carrying = (hub: () => StandHub) =>
     after(() => node?.[Symbol.asyncDispose]());
 
     const finals = (id: string) => known.receipts.filter((r) => r.messageId === id && r.final);
-    /** All that was put there is acknowledged. */
-    const taken = () =>
-      eventually(async () => {
-        const info = await api(hub().servers.nc, `CONSUMER.INFO.INBOX.node-${known.id}`);
-        return info.num_pending === 0 && info.num_ack_pending === 0;
-      });
+    const taken = () => hub().taken(known);
 
     it('is sent in order, one pack at a time, the same again under the same id until it is stored', async () => {
       const { nc } = hub().servers;

@@ -5,7 +5,6 @@ import { Envelope } from '@fleetwire/gen/message';
 import { eventually } from '@fleetwire/testkit';
 import { status } from '@grpc/grpc-js';
 import { after, before, describe, it } from 'mocha';
-import { api } from '../wire/nats.ts';
 import { Refused } from '../wire/rpc.ts';
 import { entryFor } from './carrying.ts';
 import { NodeUnderTest } from './node-under-test.ts';
@@ -23,11 +22,7 @@ export const moving = (hub: () => StandHub) =>
       known = node.known;
     });
     after(() => node?.[Symbol.asyncDispose]());
-    const taken = () =>
-      eventually(async () => {
-        const info = await api(hub().servers.nc, `CONSUMER.INFO.INBOX.node-${known.id}`);
-        return info.num_pending === 0 && info.num_ack_pending === 0;
-      });
+    const taken = () => hub().taken(known);
 
     it('leave with what waits for them and what still comes, in order, until the mark', async () => {
       const agent = await node.host('leaver');

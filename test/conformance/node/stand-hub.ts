@@ -23,10 +23,11 @@ import {
   type SyncRequest,
   type SyncResponse,
 } from '@fleetwire/gen/registry';
+import { eventually } from '@fleetwire/testkit';
 import { status } from '@grpc/grpc-js';
 import type { Msg } from '@nats-io/nats-core';
 import { digestOf, helloText, isSigned, newHubKey, newId, rotationText } from '../wire/keys.ts';
-import { store } from '../wire/nats.ts';
+import { api, store } from '../wire/nats.ts';
 import { type Handlers, Refused, serve } from '../wire/rpc.ts';
 import { createStreams, recreateConsumer, type StandServers, startStandServers } from './stand-servers.ts';
 
@@ -130,6 +131,14 @@ export class StandHub implements AsyncDisposable {
 
   put(node: Known, agent: string, entries: readonly InboxEntry[], mark?: InboxPack['mark']) {
     return this.putBytes(node, agent, InboxPack.encode({ entries: [...entries], mark }).finish());
+  }
+
+  /** Resolves when the node has acknowledged all that was put into its inbox. */
+  async taken(node: Known): Promise<void> {
+    await eventually(async () => {
+      const info = await api(this.servers.nc, `CONSUMER.INFO.INBOX.node-${node.id}`);
+      return info.num_pending === 0 && info.num_ack_pending === 0;
+    });
   }
 
   #listen(): void {

@@ -7,7 +7,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Stage } from '@fleetwire/gen/message';
-import { eventually, type TempFolder, tempFolder } from '@fleetwire/testkit';
+import { eventually, silentLog, type TempFolder, tempFolder } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { Adapter, AdapterFactory } from '../../src/adapters/port.ts';
 import { stdioAdapter } from '../../src/adapters/stdio.ts';
@@ -22,7 +22,7 @@ import {
   type TestEngine,
   testEngine,
 } from '../engine-fixture.ts';
-import { aStand, program, silentLog } from './stand.ts';
+import { aStand, program } from './stand.ts';
 
 describe('late proof', function () {
   this.timeout(30_000);

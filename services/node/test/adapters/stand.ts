@@ -1,8 +1,9 @@
-// What the adapters' tests stand on: a spec in a temporary folder, messages, and a logger that keeps quiet.
+// What the adapters' tests stand on: a spec in a temporary folder, and messages.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageMarker, newMessageId } from '@fleetwire/kernel';
+import { silentLog } from '@fleetwire/testkit';
 import type { AdapterSpec, InjectedMessage, ProgramOutgoing } from '../../src/adapters/port.ts';
 
 export function aMessage(body: string | Uint8Array, fields: Partial<InjectedMessage> = {}): InjectedMessage {
@@ -27,16 +28,6 @@ export interface Stand {
   /** What the adapter saved last. */
   handle(): string;
 }
-
-const quiet = () => undefined;
-export const silentLog = {
-  trace: quiet,
-  debug: quiet,
-  info: quiet,
-  warn: quiet,
-  error: quiet,
-  fatal: quiet,
-} as unknown as AdapterSpec['log'];
 
 let count = 0;
 

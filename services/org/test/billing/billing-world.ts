@@ -2,8 +2,7 @@
 
 import { type Clock, newId, nowMs, systemClock } from '@fleetwire/kernel';
 import { openStore, type Store } from '@fleetwire/store';
-import { createLog } from '@fleetwire/telemetry';
-import { startTestPostgres } from '@fleetwire/testkit';
+import { silentLog as log, startTestPostgres } from '@fleetwire/testkit';
 import { type BillingConfig, createBilling, upkeepLimits } from '../../src/billing/billing-keys.ts';
 import type { Billing } from '../../src/billing/port.ts';
 import { type BillingChange, storeOutcome } from '../../src/billing/store-outcome.ts';
@@ -78,7 +77,6 @@ export async function startBillingWorld(more: Partial<BillingConfig> = {}): Prom
     monotonicMs: () => systemClock.monotonicMs(),
   };
   const settle = storeOutcome(store, clock, (_tx, change) => Promise.resolve(void told.push(change)));
-  const log = createLog({ service: 'org', instance: 'test', version: '0', level: 'silent' });
   const closing = building.move();
   const addMembers = async (org: string, from: number, to: number) => {
     for (let i = from; i < to; i++) {

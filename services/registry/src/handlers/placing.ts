@@ -3,12 +3,12 @@
 import { FleetwireError, foldName, newId, nowMs } from '@fleetwire/kernel';
 import { agentMoved, nameTaken, nodeDraining } from '../domain/agent-errors.ts';
 import { limitReached, nodeUnknown } from '../domain/errors.ts';
-import { statusOf } from '../domain/liveness.ts';
 import { NO_PROFILE, type StoredProfile, sameProfile } from '../domain/profile.ts';
 import { freeSuggestion, suggestions } from '../domain/suggest.ts';
 import { takeOver } from '../moving/move-agent.ts';
 import type { AgentBounds, InsertOutcome, PlacedAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/entities.ts';
+import { isOnline } from './find-agents.ts';
 import type { RegistryParts } from './parts.ts';
 
 /** What a node asks for. */
@@ -134,8 +134,7 @@ export function reservedUntil(
   parts: Pick<PlacingParts, 'clock' | 'config' | 'lastSeen'>,
   holder: PlacedAgent,
 ): number | undefined {
+  if (isOnline(parts, holder)) return undefined;
   const seenAtMs = parts.lastSeen.latest(holder.node, holder.lastSeenAtMs);
-  const { liveness_ms: livenessMs, stale_ms: staleMs } = parts.config;
-  if (statusOf(seenAtMs, nowMs(parts.clock), livenessMs) === 'online') return undefined;
-  return Math.max(seenAtMs, holder.registeredAtMs) + staleMs;
+  return Math.max(seenAtMs, holder.registeredAtMs) + parts.config.stale_ms;
 }

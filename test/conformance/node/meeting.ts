@@ -82,6 +82,27 @@ export const meeting = (hub: () => StandHub) =>
       }
     });
 
+    it('goes on by the credentials of last time while the registry is away, and says HELLO before any heartbeat', async () => {
+      await using node = await new NodeUnderTest(hub(), 'steady').active();
+      const { known } = node;
+      await node.host('sal');
+      await node.stop();
+      await eventually(() => linksOf(hub(), known) === 0);
+      const beats = known.beats.length;
+      known.onHello = () => {
+        throw away();
+      };
+      node.start();
+      await node.send('sal', 'far', 'out');
+      await eventually(() => known.packs.length > 0);
+      const hellos = known.hellos.length;
+      await eventually(() => known.hellos.length > hellos);
+      assert.equal(known.beats.length, beats);
+      known.onHello = () => undefined;
+      await eventually(() => known.beats.length > beats);
+      assert.equal(known.beats.at(-1)!.instance, known.hellos.at(-1)!.instance);
+    });
+
     it('waits as long as a refusal asks it to, and comes back', async () => {
       await using node = await new NodeUnderTest(hub(), 'patient').active();
       const { known } = node;

@@ -51,6 +51,30 @@ export const moving = (hub: () => StandHub) =>
       await eventually(() => known.beats.at(-1)!.rosterDigest === known.digest);
     });
 
+    it('leave by the mark alone when nothing told of it before, and are back with all that they had taken along', async () => {
+      const agent = await node.host('traveller');
+      const kept = entryFor(agent, 'kept');
+      await hub().put(known, agent, [kept]);
+      await taken();
+      known.handOvers.length = 0;
+      const here = known.agents.get(agent)!;
+      known.agents.delete(agent);
+      const mark = (epoch: number, end: boolean) =>
+        hub().put(known, agent, [], { agent, epoch, end, name: 'traveller', adapter: 'mailbox' });
+      await mark(EPOCH, true);
+      await eventually(() => known.handOvers.some(({ done }) => done));
+      known.agents.set(agent, here);
+      await mark(EPOCH + 1, false);
+      await hub().put(known, agent, [{ ...kept, movedEpoch: EPOCH + 1 }]);
+      for (const epoch of [EPOCH, EPOCH + 1]) await mark(epoch, true);
+      await taken();
+      known.news = { moving: [{ agent, epoch: EPOCH }] };
+      const beats = known.beats.length;
+      await eventually(() => known.beats.length > beats + 1);
+      known.news = {};
+      assert.deepEqual(await node.read('traveller'), ['kept']);
+    });
+
     it('come with their mail, which goes before what is sent to them here', async () => {
       const agent = hub().agent(known, 'comer');
       agent.moving = true;

@@ -62,8 +62,14 @@ export class NodeUnderTest implements AsyncDisposable {
   async active(): Promise<this> {
     if (this.#child === undefined) this.start();
     const before = this.hub.nodes.size === 0 ? 0 : this.#beatsSoFar();
-    await eventually(() => this.#beatsSoFar() > before, { timeoutMs: START_MS });
-    await this.door();
+    try {
+      await eventually(() => this.#beatsSoFar() > before, { timeoutMs: START_MS });
+      await this.door();
+    } catch (error) {
+      // Nobody has it in hand yet who would end it.
+      await this[Symbol.asyncDispose]();
+      throw error;
+    }
     return this;
   }
 

@@ -18,6 +18,18 @@ describe('the fence before an agent that has come here', () => {
     assert.deepEqual([fence.lets('alice'), fence.lets('bob')], [true, false]);
   });
 
+  it('is shut again for who has sent more through the hub, or has written while the agent was away', () => {
+    const fence = new HomeFence();
+    fence.raise();
+    fence.sent('alice', '1');
+    fence.came('alice', '1');
+    fence.sent('alice', '2');
+    assert.equal(fence.lets('alice'), false);
+    fence.raise();
+    fence.came('alice', '2');
+    assert.equal(fence.lets('alice'), false, 'what was sent while it lived elsewhere may be under way');
+  });
+
   it('forgets those who wrote longest ago, who take the way through the hub again', () => {
     const fence = new HomeFence(2);
     fence.raise();

@@ -22,6 +22,8 @@ export class HomeFence {
   raise(): void {
     this.#up = true;
     this.#open.clear();
+    // What somebody sent last here may not be the last that they sent: the agent was elsewhere since.
+    this.#last.clear();
   }
 
   /** May this sender's next message be handed over without the hub? */
@@ -32,6 +34,7 @@ export class HomeFence {
   /** It was sent through the hub. */
   sent(sender: string, id: string): void {
     if (!this.#up) return;
+    this.#open.delete(sender);
     this.#last.delete(sender);
     this.#last.set(sender, id);
     if (this.#last.size > this.#max) this.#last.delete(this.#last.keys().next().value!);

@@ -35,11 +35,14 @@ export async function handOver(
     const msgId = `move-${move.epoch}-${hash('sha256', payload, 'base64url').slice(0, 27)}`;
     await parts.moving.store(newInbox(move), payload, { msgId });
   }
-  if (request.done) {
-    if (await moves.advance(move, ['handover', 'waiting'], 'closing', nowMs(parts.clock)))
-      parts.moving.wake();
-  }
+  if (request.done) await close(parts, move);
   return {};
+}
+
+/** The mark that lets the old node end may be read by it sooner than the move's next state is written: it says so again then. */
+async function close({ moving: { moves, wake }, clock }: RegistryParts, move: MoveRow): Promise<void> {
+  if (await moves.advance(move, ['handover', 'waiting'], 'closing', nowMs(clock))) wake();
+  else if ((await moves.find(move.agent, move.epoch))?.state === 'routers') throw moveUnderWay('the agent');
 }
 
 /** It is for this agent, or only to be remembered by its node; it is of the org, and waits no longer than any mail may. */

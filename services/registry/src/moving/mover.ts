@@ -22,7 +22,8 @@ export interface MoverOptions {
   /** Nobody looks at nodes, or did for a while. */
   readonly hadBreak: () => void;
   readonly routers: () => Promise<ReadonlySet<string>>;
-  readonly flush: (routers: ReadonlySet<string>, request: FlushRequest) => Promise<boolean>;
+  /** Those that may still send to the old place. */
+  readonly notFlushed: (routers: ReadonlySet<string>, request: FlushRequest) => Promise<string[]>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly config: Pick<
@@ -100,7 +101,7 @@ export class Mover {
   }
 
   async #carryOn(mayGoOn: () => boolean): Promise<void> {
-    const { moves, config, routers, flush } = this.#o;
+    const { moves, config, routers, notFlushed, log } = this.#o;
     const behind = this.#behind;
     const open = await moves.open(config.moves_max, behind);
     this.#behind = open.length < config.moves_max ? undefined : open.at(-1);
@@ -113,7 +114,9 @@ export class Mover {
     live.catch(() => undefined); // told by whoever asks for it
     const flushed = async (move: MoveRow) => {
       const { org, agent, epoch } = move;
-      return flush(await live, { org, agent, epoch, subject: oldInbox(move) });
+      const waitsFor = await notFlushed(await live, { org, agent, epoch, subject: oldInbox(move) });
+      if (waitsFor.length > 0) log.debug({ agent, routers: waitsFor }, 'a move waits for routers');
+      return waitsFor.length === 0;
     };
     for (const some of slices(open, AT_ONCE)) {
       if (!mayGoOn()) return;

@@ -13,7 +13,7 @@ import type { AgentRows } from '../store/agents.ts';
 import { moveRows } from '../store/moves.ts';
 import { lateMail, type MoveParts, stepMove } from './move-steps.ts';
 import { Mover } from './mover.ts';
-import { allFlushed, liveRouters } from './router-flush.ts';
+import { liveRouters, notFlushed } from './router-flush.ts';
 
 export interface MovingDesk extends MoveParts {
   readonly mover: Mover;
@@ -51,7 +51,7 @@ export async function movingDesk(setup: MovingSetup): Promise<MovingDesk> {
     late: (move, mayGoOn) => lateMail(parts, move, mayGoOn),
     routers: () => liveRouters(asking),
     hadBreak: () => silence.break(),
-    flush: (routers, request) => allFlushed(asking, routers, request),
+    notFlushed: (routers, request) => notFlushed(asking, routers, request),
     clock,
     log,
     config,

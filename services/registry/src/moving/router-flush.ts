@@ -31,12 +31,12 @@ export async function liveRouters({ bucket, leases }: RouterFlushOptions): Promi
   return found;
 }
 
-/** True when each of them has answered that nothing is left. Never rejects. */
-export async function allFlushed(
+/** Those that have not answered that nothing is left. Never rejects. */
+export async function notFlushed(
   o: RouterFlushOptions,
   routers: ReadonlySet<string>,
   request: FlushRequest,
-): Promise<boolean> {
+): Promise<string[]> {
   const payload = encode(FlushRequest, request);
   const ask = async (instance: string): Promise<boolean> => {
     try {
@@ -46,5 +46,7 @@ export async function allFlushed(
       return false; // asked again, until it answers or its leases have lapsed
     }
   };
-  return (await Promise.all([...routers].map(ask))).every(Boolean);
+  const asked = [...routers];
+  const answers = await Promise.all(asked.map(ask));
+  return asked.filter((_, i) => answers[i] === false);
 }

@@ -1,6 +1,7 @@
 /** One move, step by step: each can be repeated, and goes on only from the state that it was made for. */
 
 import type { Broker } from '@fleetwire/broker';
+import { routeKey } from '@fleetwire/contract';
 import { type Clock, nowMs } from '@fleetwire/kernel';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
@@ -14,7 +15,7 @@ import { moveWaiting, type WaitingMailOptions } from './waiting-mail.ts';
 export interface MoveParts {
   readonly moves: MoveRows;
   readonly agents: Pick<AgentRows, 'byId'>;
-  readonly routes: Pick<RouteTable, 'ensure' | 'remove'>;
+  readonly routes: Pick<RouteTable, 'ensure' | 'removeKey'>;
   readonly lastSeen: Pick<LastSeen, 'latest'>;
   readonly silence: Silence;
   readonly mail: WaitingMailOptions;
@@ -91,7 +92,8 @@ async function leaveRouters(
   agent: PlacedAgent | undefined,
   flushed: Flushed,
 ): Promise<boolean> {
-  if (agent === undefined) await parts.routes.remove(move.org, move.agent);
+  // Asked again and again: only what is there leaves a marker.
+  if (agent === undefined) await parts.routes.removeKey(routeKey(move.org, move.agent));
   else await parts.routes.ensure(agent);
   if (!(await flushed(move))) return false;
   const next = move.toNode === '' ? 'reading' : await sourceState(parts, move);

@@ -6,12 +6,17 @@ import { infoOf } from './consumers.ts';
 import type { Link } from './link.ts';
 import type { PullLoop, PullOptions } from './pull-session.ts';
 import type { JetstreamApi } from './request.ts';
+import { microsOf } from './stored-messages.ts';
+import { streamInfo } from './streams.ts';
 
 export interface WatchEntry {
   readonly key: string;
   /** Undefined: the entry is gone. Empty when only keys were asked for. */
   readonly value: Uint8Array | undefined;
+  /** 0 where only its absence shows that the entry is gone. */
   readonly revision: number;
+  /** As `Bucket.position`; of an entry that is gone by its absence that of the entry. */
+  readonly position: number;
   /** When the bucket took it, broker time in microseconds; 0 where only its absence shows that it is gone. */
   readonly storedAtUs: number;
 }
@@ -28,7 +33,7 @@ export interface WatchOptions {
 }
 
 export interface BucketWatch {
-  /** Sequence of the last message that came by it and was told of, where there was anything to tell; 0: none yet. */
+  /** How far it has come, in the counting of `Bucket.position`; 0: nowhere yet. */
   readonly position: number;
   stop(): void;
   status(): WatchStatus;
@@ -73,6 +78,25 @@ export async function startWatch(
   return watch;
 }
 
+/** More revisions than this a bucket does not count in a millisecond; so times and revisions in one fit a number until 2248. */
+const PER_MS = 1024;
+
+/**
+ * Of a stream that was deleted and made anew the sequences begin at 1 again. From here on they count in the positions of
+ * this one: above all that those before it came to. Throws BUCKET_MISSING.
+ */
+export async function baseOf(api: JetstreamApi, stream: string): Promise<number> {
+  const info = await streamInfo(api, stream);
+  if (info === undefined) throw new FleetwireError('unavailable', 'BUCKET_MISSING', `no stream ${stream}`);
+  return Math.floor(microsOf(info.created) / 1000) * PER_MS;
+}
+
+interface Reading {
+  readonly name: string;
+  readonly pending: number;
+  readonly base: number;
+}
+
 class Watch implements BucketWatch {
   readonly #ports: WatchPorts;
   readonly #stream: string;
@@ -81,13 +105,14 @@ class Watch implements BucketWatch {
   readonly #onInitialized: () => void;
   readonly #o: WatchOptions;
   readonly #stopping = new AbortController();
-  /** What was told as being there: key to revision. */
+  /** What was told as being there: key to position. */
   readonly #known = new Map<string, number>();
   /** While all is read: keys that were seen in this reading. */
   #seen: Set<string> | undefined = new Set();
   #initialized = false;
   #session: PullLoop | undefined;
   #position = 0;
+  #base = 0;
   /** Entries that were delivered in this reading. */
   #delivered = 0;
   #revision = 0;
@@ -128,8 +153,8 @@ class Watch implements BucketWatch {
     return { revision: this.#revision, readings: this.#readings, reading, heardMs };
   }
 
-  async #run(first: { name: string; pending: number }): Promise<void> {
-    let reading: { name: string; pending: number } | undefined = first;
+  async #run(first: Reading): Promise<void> {
+    let reading: Reading | undefined = first;
     while (!this.#stopping.signal.aborted && !this.#ports.link.closed) {
       if (reading === undefined) await pause(RETRY_MS, this.#stopping.signal);
       else await this.#read(reading);
@@ -140,7 +165,7 @@ class Watch implements BucketWatch {
   }
 
   /** An ephemeral consumer that begins with the last message of each key. */
-  async #open(): Promise<{ name: string; pending: number }> {
+  async #open(): Promise<Reading> {
     if (this.#stopping.signal.aborted) throw closed();
     const config = {
       deliver_policy: 'last_per_subject',
@@ -157,15 +182,21 @@ class Watch implements BucketWatch {
       `CONSUMER.CREATE.${this.#stream}`,
       body,
     );
-    return { name: made.name, pending: made.num_pending };
+    // Asked after it was made: of a stream that is another one by now it has nothing to deliver.
+    const base = await baseOf(this.#ports.api, this.#stream);
+    return { name: made.name, pending: made.num_pending, base };
   }
 
   /** Until the session ends by doubt or by `stop`. */
-  async #read(reading: { name: string; pending: number }): Promise<void> {
+  async #read(reading: Reading): Promise<void> {
     const seen = new Set<string>();
     this.#seen = seen;
     this.#delivered = 0;
     this.#readings++;
+    if (reading.base !== this.#base) {
+      this.#base = this.#position = reading.base;
+      this.#revision = 0;
+    }
     if (reading.pending === 0) this.#complete();
     this.#session = this.#ports.pull(this.#stream, reading.name, {
       batch: BATCH,
@@ -183,13 +214,13 @@ class Watch implements BucketWatch {
     await this.#drop(reading.name);
   }
 
-  async #take(session: PullLoop, reading: { name: string; pending: number }): Promise<void> {
+  async #take(session: PullLoop, reading: Reading): Promise<void> {
     for await (const batch of session) {
       for (const message of batch) {
         if (this.#stopping.signal.aborted) return;
         const key = message.subject.slice(this.#prefix.length);
         this.#tell(key, isRemoval(message) ? undefined : message.data, message);
-        this.#position = message.sequence;
+        this.#position = this.#base + message.sequence;
         this.#delivered += 1;
         if (this.#seen !== undefined && this.#delivered >= reading.pending) this.#complete();
       }
@@ -211,22 +242,25 @@ class Watch implements BucketWatch {
   ): void {
     this.#seen?.add(key);
     if (revision > this.#revision) this.#revision = revision;
+    const position = this.#base + revision;
     const before = this.#known.get(key);
     const newToUs = value === undefined && before === undefined;
-    if (before === revision || (newToUs && this.#o.removals !== true)) return;
+    if (before === position || (newToUs && this.#o.removals !== true)) return;
     if (value === undefined) this.#known.delete(key);
-    else this.#known.set(key, revision);
-    this.#ports.link.guard(() => this.#onEntry({ key, value, revision, storedAtUs }));
+    else this.#known.set(key, position);
+    this.#ports.link.guard(() => this.#onEntry({ key, value, revision, position, storedAtUs }));
   }
 
   /** All that was there has been read: what was known and was not seen again is gone. */
   #complete(): void {
     const seen = this.#seen!;
     this.#seen = undefined;
-    for (const [key, revision] of this.#known) {
+    for (const [key, position] of this.#known) {
       if (seen.has(key)) continue;
       this.#known.delete(key);
-      this.#ports.link.guard(() => this.#onEntry({ key, value: undefined, revision, storedAtUs: 0 }));
+      this.#ports.link.guard(() =>
+        this.#onEntry({ key, value: undefined, revision: 0, position, storedAtUs: 0 }),
+      );
     }
     if (this.#initialized) return;
     this.#initialized = true;

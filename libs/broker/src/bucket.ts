@@ -5,7 +5,7 @@ import { FleetwireError } from '@fleetwire/kernel';
 import type { BucketEntry } from './bucket-entry.ts';
 import { isRemoval, OPERATION_HEADER } from './bucket-entry.ts';
 import type { BucketWatch, WatchEntry, WatchOptions, WatchPorts } from './bucket-watch.ts';
-import { startWatch } from './bucket-watch.ts';
+import { baseOf, startWatch } from './bucket-watch.ts';
 import type { Correlator } from './correlator.ts';
 import { differences, report } from './drift.ts';
 import { headerBlock, headerLine } from './headers.ts';
@@ -29,8 +29,11 @@ export interface Bucket {
   purge(key: string, revision: number): Promise<void>;
   /** Keys that have an entry; `filter` like a subject. */
   keys(filter?: string): Promise<string[]>;
-  /** Of the newest entry or removal that is there, 0 for none; a watch that has all comes to it. What was purged is not. */
-  lastRevision(): Promise<number>;
+  /**
+   * Of the newest entry or removal that is there (what was purged is not); a watch that has all comes to it. Grows with the
+   * revisions, and also when the bucket is deleted and made anew, which counts these from 1 again.
+   */
+  position(): Promise<number>;
   /**
    * Calls `onEntry` with each entry that is there, then `onInitialized` once, then `onEntry` with each change; a deleted
    * entry has no value. After a lost connection or a hole everything is read again: what changed meanwhile is told,
@@ -165,9 +168,12 @@ class KeyValueBucket implements Bucket {
     return [...found];
   }
 
-  async lastRevision(): Promise<number> {
-    const { messages } = this.#ports;
-    return (await messages.lastBySubject(streamOf(this.spec), `${this.#prefix}>`))?.sequence ?? 0;
+  async position(): Promise<number> {
+    const { api, messages } = this.#ports;
+    const stream = streamOf(this.spec);
+    const last = await messages.lastBySubject(stream, `${this.#prefix}>`);
+    // Asked after it: should the stream be made anew in between, this is too far rather than not far enough.
+    return (await baseOf(api, stream)) + (last?.sequence ?? 0);
   }
 
   watch(

@@ -35,6 +35,8 @@ export interface Streams {
 }
 
 export interface StreamInfo {
+  /** When, by the broker's clock, RFC 3339. */
+  readonly created: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly state: {
     readonly messages: number;

@@ -94,19 +94,44 @@ describe('watch', () => {
     assert.equal(late.told.length, 2500);
   });
 
-  it('comes to the last revision, also where the newest was purged', async () => {
+  it('comes to where the bucket is, also where the newest was purged', async () => {
     await using rig = await startRig();
     await rig.broker.ensureBucket(TABLE, 1);
     const bucket = await rig.broker.bucket(TABLE);
-    assert.equal(await bucket.lastRevision(), 0);
+    const empty = await bucket.position();
     const first = await bucket.put('stays', bytes('1'));
     await bucket.delete('goes', await bucket.put('goes', bytes('1')));
-    const last = await bucket.lastRevision();
+    const last = (await bucket.position()) - empty;
     assert.ok(last > first + 1, 'a removal counts');
     await bucket.purge('goes', last);
     const watch = await bucket.watch(() => undefined);
-    const wanted = await bucket.lastRevision();
+    const wanted = await bucket.position();
     await eventually(() => watch.position === wanted);
+    watch.stop();
+  });
+
+  it('of a bucket that was made anew tells all, also at the revisions of before, and is behind until then', async () => {
+    await using rig = await startRig();
+    const { broker } = rig;
+    await broker.ensureBucket(TABLE, 1);
+    const bucket = await broker.bucket(TABLE);
+    await bucket.put('gone', bytes('1'));
+    await bucket.put('same', bytes('1'));
+    const told: string[] = [];
+    const watch = await bucket.watch(({ key, value, position }) => {
+      told.push(`${key}=${value && Buffer.from(value).toString()}`);
+      assert.ok(value === undefined || position > before, 'positions grow');
+    });
+    let before = 0;
+    await eventually(async () => watch.position === (await bucket.position()));
+    before = watch.position;
+    await broker.request(`$JS.API.STREAM.DELETE.KV_${TABLE.name}`, new Uint8Array(), 5000);
+    await broker.ensureBucket(TABLE, 1);
+    assert.ok((await bucket.position()) > before, 'also of an empty one');
+    await bucket.put('other', bytes('1'));
+    assert.equal(await bucket.put('same', bytes('2')), 2, 'at the revision that it had');
+    await eventually(async () => watch.position === (await bucket.position()));
+    assert.deepEqual(told.toSorted(), ['gone=1', 'gone=undefined', 'other=1', 'same=1', 'same=2']);
     watch.stop();
   });
 

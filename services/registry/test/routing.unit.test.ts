@@ -148,7 +148,7 @@ describe('the routing table in memory', () => {
   };
   const there = (name: string, revision: number): WatchEntry => {
     const [key, { bytes }] = agentEntry(agent(name));
-    return { key, value: bytes, revision, storedAtUs: systemClock.nowUs() };
+    return { key, value: bytes, revision, position: revision, storedAtUs: systemClock.nowUs() };
   };
   const gone = (name: string, revision: number) => ({ ...there(name, revision), value: undefined });
 

@@ -13,7 +13,7 @@ import type { RunningService } from '@fleetwire/runtime';
 import { eventually, seededRandom } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { OrgView } from '../src/routing/org-view.ts';
-import { type RegistryWorld, reasonOf, startRegistryWorld, type TestNode } from './fixture.ts';
+import { type RegistryWorld, reasonOf, registered, startRegistryWorld, type TestNode } from './fixture.ts';
 
 const decoded = (id: string, name: string, epoch: number) =>
   ({ kind: 'agent', route: Route.fromPartial({ agent: id, name, epoch }) }) as const;
@@ -183,6 +183,47 @@ describe('sync', function () {
     one = await world.start();
     const next = await follow(node, has, revision);
     assert.deepEqual([next.full, has.has(gone!.id)], [false, false]);
+  });
+
+  it('is not misled by a table that was made anew and has come past the old revision', async () => {
+    await one.stop();
+    await two.stop();
+    [one, two] = await Promise.all([world.start({ reconcile_ms: 200 }), world.start({ reconcile_ms: 200 })]);
+    const node = await world.node(one, 'misled');
+    const [gone, renamed] = [await registered(node, 'goes-unseen'), await registered(node, 'named')];
+    const has = new Map<string, string>();
+    let revision = 0;
+    await eventually(async () => {
+      ({ revision } = await follow(node, has, 0));
+      return has.has(gone.id) && has.has(renamed.id);
+    });
+    const broker = await world.broker();
+    const bucket = await broker.bucket(ROUTES_BUCKET);
+    const was = await bucket.put('any', Buffer.from(''));
+    await broker.request(`$JS.API.STREAM.DELETE.KV_${ROUTES_BUCKET.name}`, new Uint8Array(), 5000);
+    await reasonOf(node.client.deregisterAgent({ agent: gone.id }));
+    await broker.ensureBucket(ROUTES_BUCKET, 1);
+    // The replicas follow the new one as soon as it lacks what is gone.
+    for (const replica of [one, two])
+      await eventually(async () => {
+        const { agents } = await world.client(replica, node.welcome.nodeToken).sync({ revision: 0 });
+        return (
+          agents.every(({ agent }) => agent !== gone.id) && agents.some(({ agent }) => agent === renamed.id)
+        );
+      });
+    while ((await bucket.put('any', Buffer.from(''))) <= was);
+    await two.stop();
+    two = await world.start();
+    await node.client.renameAgent({ agent: renamed.id, name: 'named-anew' });
+    await eventually(async () => {
+      ({ revision } = await follow(node, has, revision));
+      return has.get(renamed.id) === 'named-anew';
+    });
+    const agents = [...has].filter(([id]) => id.startsWith('a_'));
+    const rows = await world.sql<{ id: string; name: string }>('select id, name from agents where org = $1', [
+      world.orgs[0],
+    ]);
+    assert.deepEqual(new Map(agents), new Map(rows.map(({ id, name }) => [id, name])));
   });
 
   it('who has a capability is listed the best to reach first, and look-ups need no database', async () => {

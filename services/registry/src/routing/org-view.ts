@@ -23,7 +23,7 @@ export interface Changes {
 }
 
 export class OrgView {
-  /** Of the last change. */
+  /** Of the last change. Revisions here are positions of the bucket, which grow also when it is made anew. */
   revision = 0;
   readonly #byId = new Map<string, ViewEntry>();
   readonly #agents = new AgentIndex<AgentEntry>();
@@ -176,7 +176,7 @@ export class OrgView {
     this.#changed = [];
   }
 
-  /** The bucket was lost and made anew: it counts from 1 again. */
+  /** The bucket was set back, as by a backup. */
   #startOver(revision: number): void {
     this.revision = revision - 1;
     this.#forgetChanges();

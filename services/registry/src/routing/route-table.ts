@@ -139,7 +139,7 @@ export class RouteTable {
     const onEntry = ({ key, value, revision, storedAtUs }: WatchEntry) => {
       if (value === undefined) {
         entries.delete(key);
-        markers.set(key, { key, revision, storedAtUs });
+        if (revision > 0) markers.set(key, { key, revision, storedAtUs });
       } else {
         markers.delete(key);
         entries.set(key, { epoch: epochOf(key, value), bytes: value, revision });

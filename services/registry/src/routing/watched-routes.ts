@@ -62,15 +62,15 @@ export class WatchedRoutes {
   }
 
   /** Takes one change; what is known already, or is no entry, changes nothing. */
-  apply({ key, value, revision, storedAtUs }: WatchEntry): void {
+  apply({ key, value, position, storedAtUs }: WatchEntry): void {
     const parsed = parseRouteKey(key);
-    if (this.#reading !== undefined) this.#findFloor(revision, storedAtUs);
+    if (this.#reading !== undefined) this.#findFloor(position, storedAtUs);
     if (parsed === undefined) return;
     const decoded = value && decodeEntry(key, value);
-    const view = this.#orgs.get(parsed.org) ?? this.#begun(parsed.org, revision);
-    const changed = decoded && view.put(parsed.id, share(decoded), revision);
+    const view = this.#orgs.get(parsed.org) ?? this.#begun(parsed.org, position);
+    const changed = decoded && view.put(parsed.id, share(decoded), position);
     // What cannot be read is as good as gone: nobody can follow it.
-    const before = decoded === undefined ? view.remove(parsed.id, revision) : changed?.before;
+    const before = decoded === undefined ? view.remove(parsed.id, position) : changed?.before;
     if (before?.row !== undefined) this.#rows.count--;
     if (changed?.entry.kind === 'agent') this.#rows.want(changed.entry);
     this.#forgetEmpty(parsed.org, view);
@@ -113,7 +113,7 @@ export class WatchedRoutes {
     return entry?.kind === 'agent' && entry.route.epoch === row.epoch;
   }
 
-  /** Of the last change of the org's entries; 0: it has none. */
+  /** Of the last change of the org's entries, as `Bucket.position`; 0: it has none. */
   syncRevision(org: string): number {
     return this.#orgs.get(org)?.revision ?? 0;
   }
@@ -149,8 +149,8 @@ export class WatchedRoutes {
   }
 
   /** It may have been forgotten before: whoever knows it from then reads all of it again. */
-  #begun(org: string, revision: number): OrgView {
-    const view = new OrgView(this.#o.changesMax, this.#reading === undefined ? revision - 1 : 0);
+  #begun(org: string, position: number): OrgView {
+    const view = new OrgView(this.#o.changesMax, this.#reading === undefined ? position - 1 : 0);
     this.#orgs.set(shared(org), view);
     return view;
   }
@@ -164,10 +164,10 @@ export class WatchedRoutes {
    * The bucket tells the last of each key in order. What was removed longer ago than the bucket remembers may be missing, so
    * changes are complete from the first one on that is younger than that.
    */
-  #findFloor(revision: number, storedAtUs: number): void {
+  #findFloor(position: number, storedAtUs: number): void {
     const reading = this.#reading!;
     const oldest = this.#o.clock.nowUs() - this.#o.markersKeepMs * 1000;
-    if (reading.floor === undefined && storedAtUs >= oldest) reading.floor = revision - 1;
+    if (reading.floor === undefined && storedAtUs >= oldest) reading.floor = position - 1;
   }
 }
 

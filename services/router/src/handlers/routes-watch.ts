@@ -134,7 +134,7 @@ export class RoutesWatch {
   async caughtUp(withinMs: number): Promise<boolean> {
     const { bucket, clock } = this.#options;
     const until = clock.monotonicMs() + withinMs;
-    const wanted = await bucket.lastRevision();
+    const wanted = await bucket.position();
     while ((this.#watch?.position ?? 0) < wanted) {
       if (clock.monotonicMs() >= until) return false;
       await pause(LOOK_MS);

@@ -466,7 +466,7 @@ export interface SyncResponse {
   channels: ChannelRoute[];
   /** Ids. */
   removed: string[];
-  /** What to ask with next time, once there is no further page. */
+  /** What to ask with next time, once there is no further page. Below 2^53; it grows. */
   revision: number;
   nextPageToken: string;
 }

@@ -17,7 +17,8 @@ describe('a team, in the words of the README', () => {
   let id: string;
   const lines = commands('A team');
   before(async () => {
-    home = openHome();
+    // Whatever server is installed.
+    home = openHome({ env: { FLEETWIRE_ORG_ALLOW_UNSAFE_TENANCY: 'true' } });
     await home.ok('up', '--detach');
   });
   afterEach(function () {

@@ -58,6 +58,13 @@ async function fabric(context: CommandContext): Promise<Finding[]> {
           'For more than one org use a server with accounts; see: fleetwire bootstrap --help',
         ),
       );
+    else if (record?.one_org_nats !== undefined)
+      findings.push(
+        ok(
+          'tenants',
+          `one org only: nats-server ${record.one_org_nats} does not keep acknowledgements apart (2.15.1 does)`,
+        ),
+      );
     const known = await context.context();
     const isOwn = record?.ports.org === Number(known.endpoints.org.split(':').at(-1));
     findings.push(

@@ -81,7 +81,12 @@ export async function startEmbeddedFabric(
     goOn();
     const single_tenant = isSingleTenant(config);
     const natsUrls = servers.natsUrl.split(',').map((url) => url.trim());
-    await bootstrapFabric({ keysDir: keys, natsUrls, singleTenant: single_tenant });
+    const { servers: found } = await bootstrapFabric({
+      keysDir: keys,
+      natsUrls,
+      singleTenant: single_tenant,
+    });
+    const one_org = found?.acks_apart === false ? { one_org_nats: found.version } : {};
     report('starting the services');
     const start: Start = { config, ports, keys, servers, logs, report, stops, goOn };
     const services = await startServices(start);
@@ -90,7 +95,8 @@ export async function startEmbeddedFabric(
     services.push(await startHubNode({ ...hub, keep: (make) => keep(start, make) }, context));
     await saveContext(config.folders.config, context);
     goOn();
-    await writeFabric(data, { ports, about: servers.about, single_tenant, ready: thisProcess() });
+    const ready = thisProcess();
+    await writeFabric(data, { ports, about: servers.about, single_tenant, ...one_org, ready });
     return { context, servers, services, stop: () => endAll(stops) };
   } catch (error) {
     await endAll(stops).catch(() => undefined);

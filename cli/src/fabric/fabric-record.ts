@@ -33,6 +33,8 @@ export interface FabricRecord {
   };
   /** Nothing keeps orgs apart. */
   readonly single_tenant?: boolean;
+  /** The version of a nats-server that does not keep acknowledgements of orgs apart. */
+  readonly one_org_nats?: string;
 }
 
 export const fabricFolder = (dataFolder: string) => join(dataFolder, 'fabric');

@@ -3,6 +3,7 @@
 import type { BucketSpec, StreamName } from '@fleetwire/contract';
 import { LEASES_BUCKET } from '@fleetwire/contract';
 import type { Subscription as NatsSubscription } from '@nats-io/nats-core';
+import { probeAcks } from './ack-probe.ts';
 import type { Bucket } from './bucket.ts';
 import { ensureBucket, openBucket } from './bucket.ts';
 import type { BrokerClock } from './clock.ts';
@@ -70,6 +71,11 @@ export interface Broker {
   bucket(spec: BucketSpec): Promise<Bucket>;
   /** Bootstrap only: creates it when it is missing, never alters it. */
   ensureBucket(spec: BucketSpec, replicas: number): Promise<void>;
+  /**
+   * Bootstrap only: can an acknowledgement by one consumer of a work queue not delete what is for another? Found out by
+   * trying, on a stream in memory that is gone afterwards. Rejects unavailable PROBE_UNANSWERED.
+   */
+  probeAcks(): Promise<boolean>;
 
   /** Waits for outstanding publishes, sends what is written, closes. End pull loops and handlers first. */
   drain(): Promise<void>;
@@ -131,6 +137,7 @@ export function createBroker(link: Link, inboxPrefix: string, limits: BrokerLimi
     messages,
     bucket,
     ensureBucket: (spec, replicas) => ensureBucket(ports, spec, replicas),
+    probeAcks: () => probeAcks(ports),
     async drain() {
       await Promise.all([publishes.idle(), requests.idle()]);
       await link.drain(limits.drainMs);

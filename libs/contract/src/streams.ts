@@ -212,7 +212,7 @@ export const LEASES_BUCKET: BucketSpec = {
   max_bytes: 16 * MiB,
 };
 
-/** What bootstrap decided for all time; see FabricRecord. */
+/** What bootstrap decided for all time, and found; see FabricRecord. */
 export const FABRIC_BUCKET: BucketSpec = { name: 'fw-fabric', history: 1, ttl_ms: 0, max_bytes: MiB };
 export const FABRIC_RECORD_KEY = 'record';
 
@@ -221,7 +221,20 @@ export interface FabricRecord {
   readonly format: 1;
   readonly partitions: number;
   readonly sizing: StreamSizing;
+  /** What the last bootstrap found; absent where the last one was of an earlier release. */
+  readonly servers?: FoundServers;
 }
+
+export interface FoundServers {
+  /** Of the server that bootstrap spoke with. */
+  readonly version: string;
+  /** An acknowledgement by one consumer deletes nothing that is for another; see `Broker.probeAcks`. */
+  readonly acks_apart: boolean;
+}
+
+/** Names of what bootstrap makes for its probe: the stream's goes on with the run. */
+export const PROBE_STREAM = 'PROBE_';
+export const PROBE_CONSUMER = 'probe';
 
 export const LEASE_KEYS = {
   partition: (partition: number) => `router.p${partition}`,

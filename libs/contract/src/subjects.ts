@@ -46,6 +46,11 @@ export interface FlushSubject {
   /** Id of a router replica. */
   readonly instance: string;
 }
+export interface ProbeSubject {
+  /** One bootstrap. */
+  readonly run: string;
+  readonly side: string;
+}
 export interface LiveSubject {
   readonly org: string;
   readonly agent: string;
@@ -140,6 +145,11 @@ export const peerSubject = subjectType<PeerSubject>('peer', ['org', 'to', 'from'
 });
 /** Core NATS request: answered by the router replica once nothing of an agent's mail is under way by an older route. */
 export const flushSubject = subjectType<FlushSubject>('flush', ['instance'], { instance: 'token' });
+/** What bootstrap tries the servers with, on a stream of its own for each run. */
+export const probeSubject = subjectType<ProbeSubject>('probe', ['run', 'side'], {
+  run: 'token',
+  side: 'token',
+});
 /** Core NATS: streamed tokens. */
 export const liveSubject = subjectType<LiveSubject>('live', ['org', 'agent'], {
   org: 'token',
@@ -186,6 +196,7 @@ export const filters = {
     `${ROOT}.peer.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
   /** Of every org. */
   allFramesFrom: (from: string) => `${ROOT}.peer.*.*.${checkToken('from', from, 'token')}`,
+  allProbes: `${ROOT}.probe.>`,
   allFlushes: `${ROOT}.flush.*`,
   allHeartbeats: `${ROOT}.heartbeat.>`,
   heartbeatsOfOrg: (org: string) => `${ROOT}.heartbeat.${checkToken('org', org, 'token')}.*`,

@@ -49,6 +49,9 @@ export const pullsOf = (...consumers: readonly Pick<ConsumerSpec, 'stream' | 'du
     `$JS.ACK.${stream}.${name}.>`,
   ]);
 
+/** To acknowledge by consumers of this name, on whatever stream. */
+export const acksBy = (consumer: string): string => `$JS.ACK.*.${consumer}.>`;
+
 /** All that can be done with one consumer, to be taken out of rights with wildcards. */
 export const allOfConsumer = ({ stream, durable_name: name }: ConsumerSpec): string[] => [
   api(`CONSUMER.CREATE.${stream}.${name}.>`),

@@ -11,10 +11,12 @@ import {
   ORG_DENIED,
   ORG_USAGE,
   ORGS_BUCKET,
+  PROBE_CONSUMER,
   ROUTES_BUCKET,
 } from '@fleetwire/contract';
 import {
   ALL_OF_JETSTREAM,
+  acksBy,
   allOfConsumer,
   CLAIMS_LIST,
   CLAIMS_UPDATE,
@@ -128,7 +130,7 @@ const OWN: Readonly<Record<string, UserRights>> = {
 /** Not services: who makes the streams, and who tells the servers of accounts (in the system account). */
 const TOOLS: Readonly<Record<string, UserRights>> = {
   bootstrap: {
-    publish: [ALL_OF_JETSTREAM, writesOf(FABRIC_BUCKET, '>')],
+    publish: [ALL_OF_JETSTREAM, writesOf(FABRIC_BUCKET, '>'), filters.allProbes, acksBy(PROBE_CONSUMER)],
     subscribe: [inboxOf('bootstrap')],
   },
   sys: { publish: [CLAIMS_UPDATE, CLAIMS_LIST, claimsLookup('*')], subscribe: [inboxOf('sys')] },

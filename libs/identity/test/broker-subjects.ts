@@ -19,7 +19,10 @@ import {
   ORG_DENIED,
   ORG_USAGE,
   ORGS_BUCKET,
+  PROBE_CONSUMER,
+  PROBE_STREAM,
   peerSubject,
+  probeSubject,
   ROUTES_BUCKET,
   receiptSubject,
   routeKey,
@@ -35,7 +38,12 @@ export interface Place {
 
 const SERVICES = ['org', 'registry', 'router', 'delivery'];
 const BUCKETS = [ROUTES_BUCKET, ORGS_BUCKET, LEASES_BUCKET, FABRIC_BUCKET];
-const STREAMS = [...streamSpecs().map((s) => s.name), ...BUCKETS.map((b) => `KV_${b.name}`), 'NOPE'];
+const STREAMS = [
+  ...streamSpecs().map((s) => s.name),
+  ...BUCKETS.map((b) => `KV_${b.name}`),
+  `${PROBE_STREAM}x`,
+  'NOPE',
+];
 const OF_STREAM = ['CREATE', 'UPDATE', 'DELETE', 'INFO', 'PURGE', 'SNAPSHOT', 'RESTORE', 'LEADER.STEPDOWN'];
 const OF_CONSUMER = ['INFO', 'DELETE', 'MSG.NEXT', 'PAUSE', 'LEADER.STEPDOWN', 'UNPIN', 'RESET'];
 const OF_ACCOUNT = ['INFO', 'STREAM.NAMES', 'STREAM.LIST', 'META.LEADER.STEPDOWN', 'SERVER.REMOVE'];
@@ -62,6 +70,7 @@ function ofPlace({ org, nodes }: Place): string[] {
     deadSubject.build({ org, agent: 'a_x' }),
     liveSubject.build({ org, agent: 'a_x' }),
     flushSubject.build({ instance: 'x' }),
+    probeSubject.build({ run: 'x', side: 'mine' }),
     ...nodes.flatMap((node) => [
       ...[0, 1, 2, 3, 4, 5, 6, 7].map((partition) => ingressSubject.build({ partition, org, node })),
       ...[0, 1].map((shard) => inboxSubject.build({ shard, org, node, agent: 'a_x' })),
@@ -95,7 +104,9 @@ function apiOf(places: readonly Place[]): string[] {
       `CONSUMER.DURABLE.CREATE.${s}.${c}`,
     ]),
   ]);
-  const acks = STREAMS.flatMap((s) => [...durables, 'x'].map((c) => `$JS.ACK.${s}.${c}.1.9.9.9.0`));
+  const acks = STREAMS.flatMap((s) =>
+    [...durables, PROBE_CONSUMER, 'x'].map((c) => `$JS.ACK.${s}.${c}.1.9.9.9.0`),
+  );
   return [...[...OF_ACCOUNT, ...calls].map((call) => `$JS.API.${call}`), ...acks];
 }
 
@@ -151,6 +162,7 @@ export function filtersToTry(places: readonly Place[], account: string): string[
     filters.allEvents,
     filters.allHeartbeats,
     filters.allFlushes,
+    filters.allProbes,
     filters.eventsNamed('x'),
     'fw.v1.peer.>',
     'fw.v1.live.>',

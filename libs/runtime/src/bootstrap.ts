@@ -32,7 +32,8 @@ export interface BootstrapOptions extends Access {
 const PARTITIONS_MAX = 1024;
 
 /**
- * Makes what is missing and alters nothing that is there, so it can run at every start and on a working fabric.
+ * Makes what is missing and alters nothing that is there, so it can run at every start and on a working fabric. Only what
+ * it finds out about the servers is recorded anew.
  * Rejects failed_precondition: PARTITIONS_FIXED, SIZING_FIXED, STREAM_DRIFT, MAX_PAYLOAD_TOO_SMALL, KEYS_MISSING,
  * NATS_WITHOUT_ACCOUNTS; unavailable when the servers stay away; permission_denied ACCOUNT_REFUSED; unauthenticated
  * NATS_REFUSED.
@@ -89,7 +90,21 @@ async function prepare(broker: Broker, o: BootstrapOptions): Promise<FabricRecor
   await ensureConsumers(broker, record.partitions);
   for (const bucket of [ROUTES_BUCKET, ORGS_BUCKET, LEASES_BUCKET])
     await broker.ensureBucket(bucket, replicas);
-  return record;
+  return keepFound(broker, record);
+}
+
+/** Tried at each bootstrap: the servers may have been replaced since the last one, by older ones too. */
+async function keepFound(
+  broker: Broker,
+  { servers: before, ...record }: FabricRecord,
+): Promise<FabricRecord> {
+  const servers = { version: broker.serverVersion, acks_apart: await broker.probeAcks() };
+  const found: FabricRecord = { ...record, servers };
+  if (before?.version !== servers.version || before.acks_apart !== servers.acks_apart) {
+    const bucket = await broker.bucket(FABRIC_BUCKET);
+    await bucket.put(FABRIC_RECORD_KEY, new TextEncoder().encode(JSON.stringify(found)));
+  }
+  return found;
 }
 
 /** Written before the streams are made: a bootstrap that follows a crash goes on with the same numbers. */

@@ -16,4 +16,5 @@ export {
   type Wiring,
 } from './service.ts';
 export type { RefuseToken, ServiceIdentity } from './service-identity.ts';
+export { tenancyFault } from './tenancy.ts';
 export { VERSION } from './version.ts';

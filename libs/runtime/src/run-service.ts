@@ -20,6 +20,7 @@ import { rpcPart } from './rpc-part.ts';
 import type { Component, ServiceConfig, ServiceDefinition, StandardSections, Wiring } from './service.ts';
 import { standardSections } from './service.ts';
 import { openIdentity } from './service-identity.ts';
+import { tenancyFault } from './tenancy.ts';
 import { instanceName, VERSION } from './version.ts';
 
 export interface RunOptions<C extends Sections = Sections> {
@@ -169,11 +170,19 @@ async function openOrgs(opened: Opened): Promise<void> {
     'orgs',
     async () => {
       await orgs.open(broker);
+      warnOfTenancy(opened, orgs.figures.orgs);
       identity.refuse((caller) => tokenRefusal(orgs, caller));
       return orgs;
     },
     (it) => it.close(),
   );
+}
+
+/** Once at each start: nobody else would say it of a fabric that had several orgs before servers were looked at. */
+function warnOfTenancy({ broker, fabric, telemetry }: Opened, orgs: number): void {
+  if (broker === undefined || fabric === undefined || orgs < 2) return;
+  const { message, help } = tenancyFault(fabric, broker.serverVersion) ?? {};
+  if (message !== undefined) telemetry.log.warn({ orgs, help }, message);
 }
 
 /** The broker's time once there is a broker, so that a wrong clock here makes no wrong tokens. */

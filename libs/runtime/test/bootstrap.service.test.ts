@@ -8,8 +8,13 @@ import { connectBroker } from '@fleetwire/broker';
 import {
   DEFAULT_SIZING,
   DELIVERY_HISTORY,
+  FABRIC_BUCKET,
+  FABRIC_RECORD_KEY,
+  filters,
   ingressSubject,
+  PROBE_STREAM,
   partitionOf,
+  probeSubject,
   routerConsumer,
   type StreamSizing,
 } from '@fleetwire/contract';
@@ -103,6 +108,29 @@ describe('bootstrapFabric', function () {
     assert.deepEqual(await place.bootstrap(), first);
     await place.nats.restart();
     assert.deepEqual(await place.bootstrap({ sizing: undefined, partitions: undefined }), first);
+  });
+
+  it('finds out anew what the servers do, and leaves nothing of its probes behind, a crashed one included', async () => {
+    await using place = await emptyServer();
+    const { servers } = await place.bootstrap();
+    const broker = await place.broker();
+    assert.equal(servers!.version, broker.serverVersion);
+    const bucket = await broker.bucket(FABRIC_BUCKET);
+    const wrong = { version: '2.9.0', acks_apart: !servers!.acks_apart };
+    const changed = { ...(await readFabricRecord(broker)), servers: wrong };
+    await bucket.put(FABRIC_RECORD_KEY, Buffer.from(JSON.stringify(changed)));
+    const left = {
+      name: `${PROBE_STREAM}1-left`,
+      subjects: [probeSubject.build({ run: '1-left', side: 'mine' })],
+    };
+    const ask = async (call: string, body: object) => {
+      const answer = await broker.request(`$JS.API.STREAM.${call}`, Buffer.from(JSON.stringify(body)), 5000);
+      return JSON.parse(new TextDecoder().decode(answer));
+    };
+    assert.equal((await ask(`CREATE.${left.name}`, left)).error, undefined);
+    assert.deepEqual((await place.bootstrap()).servers, servers);
+    assert.deepEqual((await readFabricRecord(broker)).servers, servers);
+    assert.equal((await ask('NAMES', { subject: filters.allProbes })).streams, null);
   });
 
   it('leaves a partition alone that a router has taken over', async () => {

@@ -30,6 +30,10 @@ export const orgSection = defineSection('org', {
     .describe('Plan of a new org; without billing enterprise, which limits nothing, with billing team'),
   token_ttl_s: whole(900, 60, 86_400).describe('Seconds that a token made of an API key is good for'),
   invite_ttl_s: whole(604_800, 60, 2_592_000).describe('Seconds that an invite is good for'),
+  allow_unsafe_tenancy: z
+    .boolean()
+    .default(false)
+    .describe('Several orgs also on a nats-server that lets nodes of one delete waiting mail of others'),
   max_orgs_per_user: count(20, 10_000).describe('Orgs that one user may own'),
   max_open_invites: count(1000, 100_000).describe('Invites of one org that are not used, revoked or expired'),
   max_api_keys: count(1000, 100_000).describe('API keys of one org that are neither revoked nor expired'),

@@ -3,7 +3,7 @@
 import { keysFolder } from '@fleetwire/config';
 import { ORG_DENIED, ORG_USAGE, ORGS_BUCKET } from '@fleetwire/contract';
 import { hashSecret, loadFirstApiKey, publishedKeys } from '@fleetwire/identity';
-import { newId } from '@fleetwire/kernel';
+import { FleetwireError, newId } from '@fleetwire/kernel';
 import {
   type Component,
   defineService,
@@ -12,6 +12,7 @@ import {
   type RunOptions,
   runService,
   type ServiceContext,
+  tenancyFault,
 } from '@fleetwire/runtime';
 import { createBilling, upkeepLimits } from './billing/billing-keys.ts';
 import { BillingUpkeep } from './billing/upkeep.ts';
@@ -84,9 +85,22 @@ async function seed(context: Context): Promise<void> {
       ownerId: newId('user'),
       key,
       nowMs: nowMs(context.clock),
+      second: secondOrg(context),
     });
     if (created) log.info({ org: id, slug }, 'org created');
   }
+}
+
+/** Why there may be no second org: the servers would not keep it apart. Undefined: they would, or that is taken into account. */
+function secondOrg({ config, fabric, broker }: Context): FleetwireError | undefined {
+  if (config.nats.single_tenant)
+    return new FleetwireError(
+      'failed_precondition',
+      'SINGLE_TENANT',
+      'this fabric runs on a broker without accounts, where nothing would keep two orgs apart',
+      { help: 'Run nats-server with the accounts that `fleetwire bootstrap` prints.' },
+    );
+  return config.org.allow_unsafe_tenancy ? undefined : tenancyFault(fabric, broker.serverVersion);
 }
 
 function storedKey(key: string) {
@@ -143,7 +157,7 @@ async function wireOrg(context: Context): Promise<Wired> {
     denials: new Denials(store, log),
     clock,
     config: set,
-    singleTenant: context.config.nats.single_tenant,
+    secondOrg: () => secondOrg(context),
     sold: billing.kind !== 'none',
     defaultPlan: defaultPlan(set),
     publishedKeys: async () => JSON.stringify(publishedKeys(context.trust, nowMs(clock))),

@@ -32,8 +32,11 @@ export type Overrides = NonNullable<NonNullable<Parameters<typeof start>[0]>['ov
 /** A replica in this process, or one of its own. */
 type At = Pick<RunningService, 'address'>;
 
-/** What replicas are started with unless told: no test waits long for what they do from time to time. */
-export const QUICK = { relay_interval_ms: 100, upkeep_interval_ms: 100 };
+/**
+ * What replicas are started with unless told: no test waits long for what they do from time to time, and each may have
+ * several orgs on whatever server is installed.
+ */
+export const QUICK = { relay_interval_ms: 100, upkeep_interval_ms: 100, allow_unsafe_tenancy: true };
 
 /** A member of an org, with a client that calls in their name. */
 export interface Person {

@@ -166,6 +166,7 @@ describe('org and its database', function () {
         ownerId: newId('user'),
         key: undefined,
         nowMs: 1,
+        second: undefined,
       });
     await seed('o_0000000000000001');
     assert.equal(await reasonOf(seed('o_0000000000000002')), 'DATABASE_OF_ANOTHER_FABRIC');

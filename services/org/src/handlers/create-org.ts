@@ -129,8 +129,8 @@ async function create(
   const { idempotencyKey: key, ...rest } = request;
   const once = { org: '', actor: caller.subject, operation: 'createOrg', key, request: rest };
   const earlier = await repeated(query, once, at, async () => {
-    await refuseSecond(parts, query);
-    const inserted = await insertOrg(query, { id, slug, name: request.name, plan }, at);
+    const made = { id, slug, name: request.name, plan };
+    const inserted = await insertOrg(query, made, at, parts.secondOrg());
     invariant(inserted, 'a new id is free');
     const user =
       'user' in owner
@@ -182,18 +182,6 @@ async function replacedKey(query: StoreTransaction['query'], org: string, call: 
     [org, hashSecret(secret), keyPrefix(secret), FIRST_KEY],
   );
   return replaced.length === 1 ? secret : '';
-}
-
-async function refuseSecond(parts: OrgParts, query: StoreTransaction['query']): Promise<void> {
-  if (!parts.singleTenant) return;
-  const others = await query('select 1 from orgs limit 1');
-  if (others.length === 0) return;
-  throw new FleetwireError(
-    'failed_precondition',
-    'SINGLE_TENANT',
-    'this fabric runs on a broker without accounts, where nothing would keep two orgs apart',
-    { help: 'Run nats-server with the accounts that `fleetwire bootstrap` prints.' },
-  );
 }
 
 async function refuseTooMany(parts: OrgParts, query: StoreTransaction['query'], user: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** What the handlers are made of. */
 
 import type { TokenSigner } from '@fleetwire/identity';
-import type { Clock } from '@fleetwire/kernel';
+import type { Clock, FleetwireError } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { OrgConfig } from '../config.ts';
 import type { ApiKeyRows } from '../store/api-keys.ts';
@@ -16,8 +16,8 @@ export interface OrgParts {
   readonly denials: Denials;
   readonly clock: Clock;
   readonly config: OrgConfig;
-  /** Nothing keeps orgs apart on this broker: there can be one only. */
-  readonly singleTenant: boolean;
+  /** Why there may be no second org on this broker; undefined: there may. */
+  secondOrg(): FleetwireError | undefined;
   /** Plans are sold: a billing provider is configured. */
   readonly sold: boolean;
   /** Plan of an org that is made without one. */

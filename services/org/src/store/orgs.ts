@@ -1,6 +1,7 @@
 /** Reads and writes orgs, memberships and users; the plain rows that handlers decide on. */
 
 import type { Limits } from '@fleetwire/gen/access';
+import type { FleetwireError } from '@fleetwire/kernel';
 import type { StoreTransaction } from '@fleetwire/store';
 
 type Query = StoreTransaction['query'];
@@ -32,6 +33,9 @@ export interface MemberRecord {
   readonly version: number;
   readonly email: string;
 }
+
+/** First key of the advisory locks; that of the migrations is another. */
+const ORGS_LOCK = 0x66_78;
 
 /** With `lock` the row stays locked until the transaction ends. */
 export async function orgByIdOrSlug(
@@ -76,27 +80,33 @@ export function openInvites(query: Query, org: string, nowMs: number): Promise<n
   return countOf(query, `invites where org = $1 and ${OPEN_INVITE}`, [org, nowMs]);
 }
 
-/** A new org; false: one with this id is there, and is left alone. Breaks orgs_slug_unique when its slug is taken. */
+/**
+ * A new org; false: one with this id is there, and is left alone. Breaks orgs_slug_unique when its slug is taken. Throws
+ * `second`, if given, when there is another one, be it a deleted one, which could be restored.
+ */
 export async function insertOrg(
   query: Query,
   org: { readonly id: string; readonly slug: string; readonly name: string; readonly plan: string },
   nowMs: number,
+  second: FleetwireError | undefined,
 ): Promise<boolean> {
+  // Two first ones at once would not see each other.
+  if (second !== undefined) await query('select pg_advisory_xact_lock($1, 1)', [ORGS_LOCK]);
   const inserted = await query(
     `insert into orgs (id, slug, name, plan, sso_enabled, status, deletion, version, state_version, created_at_ms,
        billing_status, billing_failures)
      values ($1, $2, $3, $4, false, 'active', 0, 1, 1, $5, 'none', 0) on conflict (id) do nothing returning id`,
     [org.id, org.slug, org.name, org.plan, nowMs],
   );
-  return inserted.length === 1;
+  if (inserted.length === 0) return false;
+  if (second !== undefined && (await query('select 1 from orgs where id <> $1 limit 1', [org.id])).length > 0)
+    throw second;
+  return true;
 }
-
-/** First key of the advisory lock; that of the migrations is another. */
-const SLUGS_LOCK = 0x66_78;
 
 /** Slugs change one after the other: two orgs that took each other's would wait for each other. */
 export async function lockSlugs(query: Query): Promise<void> {
-  await query('select pg_advisory_xact_lock($1, 0)', [SLUGS_LOCK]);
+  await query('select pg_advisory_xact_lock($1, 0)', [ORGS_LOCK]);
 }
 
 /**

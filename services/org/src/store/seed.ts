@@ -16,19 +16,22 @@ export interface Seed {
   /** Undefined: the keys folder holds none (any more). */
   readonly key: { readonly id: string; readonly hash: string; readonly prefix: string } | undefined;
   readonly nowMs: number;
+  /** Why there may be no second org; undefined: there may. */
+  readonly second: FleetwireError | undefined;
 }
 
 /**
  * What is there is left alone: a later change of the e-mail makes no second owner, and a revoked first key stays
  * revoked. A new key in the keys folder is taken up, which is how an org whose keys were lost is opened again.
- * Rejects failed_precondition DATABASE_OF_ANOTHER_FABRIC when the slug is that of an org with another id.
+ * Rejects failed_precondition DATABASE_OF_ANOTHER_FABRIC when the slug is that of an org with another id, and `second` when it
+ * would be one.
  */
 export function seedOrg(store: Store, seed: Seed): Promise<{ created: boolean }> {
   return store
     .transaction(async (tx) => {
       const { org, nowMs } = seed;
       // A second replica waits here for the first one's commit, and then inserts nothing.
-      const created = await insertOrg(tx.query, { ...org, plan: seed.plan }, nowMs);
+      const created = await insertOrg(tx.query, { ...org, plan: seed.plan }, nowMs, seed.second);
       if (created) await insertOwner(tx, seed);
       if (seed.key) await insertFirstKey(tx, seed, seed.key);
       return { created };

@@ -128,6 +128,7 @@ function streamPage(): string {
     ['pack', `${LIMITS.packMessages} messages and ${size(LIMITS.packBytes)}`],
     ['`max_payload` of the NATS servers, at least', size(LIMITS.serverMaxPayload)],
     ['time to live', `default ${TTL_DEFAULT_MS / 1000} s, at most ${TTL_CAP_MS / 1000} s`],
+    ['connections of the nodes of one org', String(LIMITS.orgConnections)],
     ['gRPC message', size(LIMITS.rpcMessageBytes)],
   ];
   const about = [

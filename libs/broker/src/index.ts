@@ -8,6 +8,7 @@ export type { BrokerCredentials, BrokerOptions } from './connect.ts';
 export { connectBroker } from './connect.ts';
 export type { ConsumerState, Consumers } from './consumers.ts';
 export type { CoreMessage, Subscription } from './core-message.ts';
+export { type DedupeIds, dedupeIds } from './dedupe-ids.ts';
 export type { Lease, LeaseClaims, LeaseOptions } from './leases.ts';
 export { claimLease } from './leases.ts';
 export type { Stored, StoreOptions } from './publisher.ts';

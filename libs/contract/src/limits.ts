@@ -22,6 +22,10 @@ export const LIMITS = {
   rosterAgents: 10_000,
   channelMembers: 10_000,
   contentTypeChars: 128,
+  /** Of the nodes of one org: each has two while it changes its credentials, and lost ones may still be counted. */
+  orgConnections: 4000,
+  /** How many nodes an org may have at most, whatever is configured. */
+  orgNodes: 2000,
   /** A gRPC message in either direction. */
   rpcMessageBytes: 8 * 1024 * 1024,
 } as const;

@@ -3,7 +3,7 @@
  * need. Across accounts the servers replace reply subjects, so a node cannot make an answer land in another org.
  */
 
-import { filters } from '@fleetwire/contract';
+import { filters, LIMITS } from '@fleetwire/contract';
 import type { Account, Export, Import } from '@nats-io/jwt';
 import { Algorithms, decode, encodeAccount, encodeOperator } from '@nats-io/jwt';
 import { fromPublic, fromSeed } from '@nats-io/nkeys';
@@ -112,7 +112,7 @@ export function orgAccountClaims(
   revocations: Revocations = {},
 ): Partial<Account> {
   return {
-    limits: { ...NO_LIMIT, mem_storage: 0, disk_storage: 0 },
+    limits: { ...NO_LIMIT, conn: LIMITS.orgConnections, mem_storage: 0, disk_storage: 0 },
     imports: orgImports(org.id, fabricAccount),
     signing_keys: [publicKeyOf(org.signingSeed)],
     ...(Object.keys(revocations).length === 0 ? {} : { revocations: { ...revocations } }),

@@ -9,6 +9,7 @@ import {
   heartbeatSubject,
   inboxSubject,
   ingressSubject,
+  LIMITS,
   nodeConsumer,
   partitionOf,
   peerSubject,
@@ -19,8 +20,9 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { headers } from '@nats-io/transport-node';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { claimsIn } from '../src/accounts.ts';
 import { nodeInboxPrefix } from '../src/index.ts';
-import { pullOfNode } from '../src/jetstream-subjects.ts';
+import { claimsLookup, pullOfNode } from '../src/jetstream-subjects.ts';
 import type { FabricFixture, NodeClient } from './fabric-fixture.ts';
 import { makeNodeConsumers, startFabric } from './fabric-fixture.ts';
 
@@ -76,6 +78,15 @@ describe('accounts and node users', () => {
       await service.request('$JS.API.INFO', '', TIMEOUT);
     }
   }
+
+  it('let an org have a bounded number of connections, by what the servers hold of its account', async () => {
+    const sys = await fabric.service('sys');
+    const claims = claimsLookup(fabric.trust.orgs[0]!.account);
+    const held = claimsIn((await sys.request(claims, '', TIMEOUT)).string());
+    assert.equal(held.limits!.conn, LIMITS.orgConnections);
+    assert.ok(LIMITS.orgConnections >= 2 * LIMITS.orgNodes);
+    await sys.close();
+  });
 
   it('stores ingress across accounts and answers with its sequence', async () => {
     const reply = await alice.connection.request(ingress(one, 'n_alice'), 'hello', TIMEOUT);

@@ -5,5 +5,6 @@ export { Migration } from '@mikro-orm/migrations';
 export type { EntityManager } from '@mikro-orm/postgresql';
 export type { CopyColumn } from './copy-format.ts';
 export type { MigrationEntry } from './migrate.ts';
+export { keptSecret, SecretEntity } from './secrets.ts';
 export { openStore, type Store, type StoreOptions, type StoreTransaction } from './store.ts';
 export { asStoreError, isConflict, isStoreAway } from './store-errors.ts';

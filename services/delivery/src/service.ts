@@ -1,6 +1,6 @@
 /** The wiring of delivery: three ingest loops, the answers, and the sweep. */
 
-import { claimLease } from '@fleetwire/broker';
+import { claimLease, dedupeIds } from '@fleetwire/broker';
 import type { Sections } from '@fleetwire/config';
 import {
   DELIVERY_DEAD,
@@ -13,6 +13,7 @@ import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
 import { bindService } from '@fleetwire/rpc';
 import type { RunningService, RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
+import { keptSecret } from '@fleetwire/store';
 import { deliveryConfig } from './config.ts';
 import { deadLetterSource } from './handlers/dead-letters.ts';
 import { historySource } from './handlers/history.ts';
@@ -93,6 +94,7 @@ async function sweepTask(context: Context): Promise<SweepTask> {
     acquire: () => leases.acquire(LEASE_KEYS.sweep('delivery')),
     inbox: inboxStream(broker),
     publish: (subject, payload, options) => broker.store(subject, payload, options),
+    receiptIds: dedupeIds(await keptSecret(store, 'receipt ids')),
     store,
     clock,
     instance,

@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { dedupeIds } from '@fleetwire/broker';
 import { Envelope, InboxEntry, InboxPack } from '@fleetwire/gen/message';
 import { describe, it } from 'mocha';
 import { SweepPlan } from '../src/domain/sweep-plan.ts';
@@ -33,7 +34,8 @@ describe('the sweep', () => {
     const store = async () => ({ sequence: 1, duplicate: false });
     const clock = { nowUs: () => NOW_US, monotonicMs: () => 0 };
     const limits = { readMax: 10, settleMax: 10, marginMs: 1000 };
-    const options = { inbox, store, clock, instance: 'delivery-1', limits };
+    const receiptIds = dedupeIds(new Uint8Array(32));
+    const options = { inbox, store, receiptIds, clock, instance: 'delivery-1', limits };
     assert.equal((await sweepInbox(new SweepPlan(10), options, () => true)).expired, 1);
     assert.deepEqual([...stored.keys()], [1]);
   });

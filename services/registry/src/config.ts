@@ -1,6 +1,7 @@
 /** Keys of the registry's own: FLEETWIRE_REGISTRY_<KEY>. */
 
 import { defineSection, type SectionValues, z } from '@fleetwire/config';
+import { LIMITS } from '@fleetwire/contract';
 
 const whole = (min: number, max: number, initial: number) =>
   z.number().int().min(min).max(max).default(initial);
@@ -22,7 +23,7 @@ export const registrySection = defineSection('registry', {
   sweep_ms: whole(10, 600_000, 5000).describe('Time between two searches for nodes that fell silent'),
   reconcile_ms: whole(100, 86_400_000, 300_000).describe('Time between two comparisons of the routing table'),
   usage_interval_ms: whole(100, 86_400_000, 60_000).describe('Time between two looks at what orgs have'),
-  nodes_max: whole(1, 100_000, 1000).describe('Nodes of one org'),
+  nodes_max: whole(1, LIMITS.orgNodes, 1000).describe('Nodes of one org'),
   agents_per_node_max: whole(1, 1_000_000, 10_000).describe('Agents of one node'),
   // At most an hour: the mark that ends a move must reach a node that was silent, and lasts for two in its inbox.
   stale_ms: whole(100, 3_600_000, 300_000).describe(

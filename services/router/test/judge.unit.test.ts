@@ -6,14 +6,22 @@
 
 import assert from 'node:assert/strict';
 import { ingressSubject, LIMITS, receiptSubject, TTL_CAP_MS } from '@fleetwire/contract';
-import { DeadLetter, Envelope, InboxPack, IngressPack, ReceiptBatch, Stage } from '@fleetwire/gen/message';
+import {
+  DeadLetter,
+  Envelope,
+  InboxPack,
+  IngressPack,
+  Receipt,
+  ReceiptBatch,
+  Stage,
+} from '@fleetwire/gen/message';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { readPack } from '../src/domain/header.ts';
 import { encodeInboxPack } from '../src/domain/inbox-pack.ts';
 import type { InboxItem } from '../src/domain/items.ts';
 import { PartitionFlow } from '../src/domain/partition-flow.ts';
-import { msgIdOf } from '../src/domain/publication.ts';
+import { msgIdOf, publicationOf } from '../src/domain/publication.ts';
 import {
   envelope,
   flowOf,
@@ -327,5 +335,15 @@ describe('dedupe ids', () => {
       msgIdOf(0, 's', [at(1, 0, NOW_US + 1), at(1, 1)]),
     ];
     assert.equal(new Set([base, ...others]).size, 7);
+  });
+
+  it('of receipts differ by what no other node can know: the id of the message', () => {
+    const idFor = (messageId: string) => {
+      const item = { ...at(1, 0), kind: 'receipt', receipt: Receipt.fromPartial({ messageId }) };
+      const pack = { lane: 's', items: [item] } as unknown as Parameters<typeof publicationOf>[0];
+      return publicationOf(pack, 0, 'router-1').stores[0]!.msgId;
+    };
+    assert.equal(idFor('one'), idFor('one'));
+    assert.notEqual(idFor('one'), idFor('two'));
   });
 });

@@ -1,6 +1,6 @@
 /** The periodic work that one replica does for all: the sweep, the end of old history, what was used. Under a lease. */
 
-import type { Broker, Lease } from '@fleetwire/broker';
+import type { Broker, DedupeIds, Lease } from '@fleetwire/broker';
 import type { Clock } from '@fleetwire/kernel';
 import { causeChain, pause } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
@@ -30,6 +30,7 @@ export interface SweepTaskOptions {
   readonly acquire: () => Promise<Lease | undefined>;
   readonly inbox: InboxStream;
   readonly publish: Broker['store'];
+  readonly receiptIds: DedupeIds;
   readonly store: Store;
   readonly clock: Clock;
   readonly instance: string;
@@ -97,12 +98,12 @@ export class SweepTask {
   }
 
   async #sweep(): Promise<void> {
-    const { inbox, publish, clock, instance, limits } = this.#o;
+    const { inbox, publish, receiptIds, clock, instance, limits } = this.#o;
     if (clock.monotonicMs() - this.#rewoundAtMs > limits.rewindMs) {
       this.#plan.rewind();
       this.#rewoundAtMs = clock.monotonicMs();
     }
-    const options = { inbox, store: publish, clock, instance, limits };
+    const options = { inbox, store: publish, receiptIds, clock, instance, limits };
     const { read, expired } = await sweepInbox(this.#plan, options, () => this.#mayGoOn());
     this.stats.read += read;
     this.stats.expired += expired;

@@ -6,7 +6,7 @@
  * earlier in time, or its proof upgrades this one.
  */
 
-import type { Broker } from '@fleetwire/broker';
+import type { Broker, DedupeIds } from '@fleetwire/broker';
 import {
   deadSubject,
   inboxSubject,
@@ -47,6 +47,8 @@ export interface SweepLimits {
 export interface SweepOptions {
   readonly inbox: InboxStream;
   readonly store: Broker['store'];
+  /** Nodes publish receipts too: an id that they could guess could be used up. */
+  readonly receiptIds: DedupeIds;
   readonly clock: Clock;
   readonly instance: string;
   readonly limits: SweepLimits;
@@ -131,7 +133,7 @@ async function publish(sequence: number, all: readonly AddressedReceipt[], o: Sw
   for (const [subject, addressed] of bySubject)
     for (const some of slices(addressed, RECEIPTS_PER_BATCH)) {
       const receipts = some.map((a) => a.receipt);
-      const msgId = `sweep-${sequence}-${part++}`;
+      const msgId = o.receiptIds(`sweep ${sequence} ${part++}`);
       await o.store(subject, encode(ReceiptBatch, { receipts }), { msgId });
     }
 }

@@ -1,6 +1,6 @@
 /** The tables as entities: they document the columns, and a test holds them and the migrations together. */
 
-import { defineEntity, p } from '@fleetwire/store';
+import { defineEntity, p, SecretEntity } from '@fleetwire/store';
 
 /** One accepted message; what is searched for is a column, the rest is in the envelope as it came. */
 export const MessageEntity = defineEntity({
@@ -78,4 +78,4 @@ export const UsageDayEntity = defineEntity({
   },
 });
 
-export const entities = [MessageEntity, SettlementEntity, DeadLetterEntity, UsageDayEntity];
+export const entities = [MessageEntity, SettlementEntity, DeadLetterEntity, UsageDayEntity, SecretEntity];

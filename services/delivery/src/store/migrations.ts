@@ -98,8 +98,15 @@ class UsageDays extends Migration {
   }
 }
 
+class Secrets extends Migration {
+  override up(): void {
+    this.addSql('create table secrets (name text not null primary key, value bytea not null)');
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '0001-initial', class: InitialTables },
   { name: '0002-partial-correlation', class: PartialCorrelation },
   { name: '0003-usage-days', class: UsageDays },
+  { name: '0004-secrets', class: Secrets },
 ];

@@ -1,7 +1,7 @@
 /** What flows between the node and its hub: the link, the two publishers and the intake, joined. */
 
 import { availableParallelism, loadavg } from 'node:os';
-import { type Broker, connectBroker } from '@fleetwire/broker';
+import { type Broker, connectBroker, dedupeIds } from '@fleetwire/broker';
 import { trustDigest } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
@@ -49,6 +49,7 @@ export function createHub(parts: HubParts): Hub {
   const { identity, clock, config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
+  const ids = dedupeIds(tables.agents.secret());
   const broker = () => link.broker;
   const failed = (what: string) => (error: unknown) =>
     log.warn({ err: asFleetwireError(error) }, `${what} not published; trying again`);
@@ -58,6 +59,7 @@ export function createHub(parts: HubParts): Hub {
     outbox,
     table: tables.outbox,
     turns,
+    ids,
     broker,
     partition: () => door.welcome?.partition,
     failed: failed('messages'),
@@ -67,6 +69,7 @@ export function createHub(parts: HubParts): Hub {
     node,
     table: tables.receipts,
     turns,
+    ids,
     broker,
     failed: failed('receipts'),
   });

@@ -1,6 +1,6 @@
 /** Brings what this node's agents have sent to the broker, in the order in which it was accepted. */
 
-import type { Broker } from '@fleetwire/broker';
+import type { Broker, DedupeIds } from '@fleetwire/broker';
 import { ingressSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { IngressPack } from '@fleetwire/gen/message';
@@ -16,6 +16,7 @@ export interface OutboxPublisherParts {
   readonly outbox: Outbox;
   readonly table: OutboxTable;
   readonly turns: Turns;
+  readonly ids: DedupeIds;
   broker(): Broker | undefined;
   /** Undefined before the first HELLO. */
   partition(): number | undefined;
@@ -41,12 +42,12 @@ function nextPack(parts: OutboxPublisherParts): Carried | undefined {
   const partition = parts.partition();
   const pack = partition === undefined ? undefined : parts.outbox.nextPack();
   if (partition === undefined || pack === undefined) return undefined;
-  const { org, node } = parts;
+  const { org, node, ids } = parts;
   const payload = encode(IngressPack, { envelopes: pack.rows.map((row) => row.envelope) });
   return {
     subject: ingressSubject.build({ partition, org, node }),
     payload,
-    msgId: `${node}-${pack.id}`,
+    msgId: ids(`pack ${pack.id}`),
     pack,
   };
 }

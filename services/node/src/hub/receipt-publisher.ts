@@ -1,6 +1,6 @@
 /** Brings this node's receipts to the broker: per sending node in order, several rows as one batch. */
 
-import type { Broker } from '@fleetwire/broker';
+import type { Broker, DedupeIds } from '@fleetwire/broker';
 import { LIMITS, receiptSubject } from '@fleetwire/contract';
 import type { FleetwireError } from '@fleetwire/kernel';
 import type { ReceiptRow, ReceiptTable } from '../store/receipt-table.ts';
@@ -13,6 +13,7 @@ export interface ReceiptPublisherParts {
   readonly node: string;
   readonly table: ReceiptTable;
   readonly turns: Turns;
+  readonly ids: DedupeIds;
   broker(): Broker | undefined;
   failed(error: FleetwireError): void;
 }
@@ -77,10 +78,10 @@ export class ReceiptPublisher {
   #next(toNode: string, queue: ReceiptQueue): Carried | undefined {
     const rows = queue.take(LIMITS.packBytes);
     if (rows.length === 0) return undefined;
-    const { org, node } = this.#parts;
+    const { org, node, ids } = this.#parts;
     const subject = receiptSubject.build({ org, toNode, from: node });
     // Encoded messages with one repeated field, put one behind the other, are one message with all of them.
     const payload = rows.length === 1 ? rows[0]!.batch : Buffer.concat(rows.map((row) => row.batch));
-    return { subject, payload, msgId: `${node}-r${rows[0]!.seq}-${rows.at(-1)!.seq}`, rows };
+    return { subject, payload, msgId: ids(`receipts ${rows[0]!.seq} ${rows.at(-1)!.seq}`), rows };
   }
 }

@@ -1,5 +1,6 @@
 /** Tables `agents` (whom this node hosts) and `meta` (a few facts about the node itself). */
 
+import { randomBytes } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { AgentProfile } from '@fleetwire/gen/registry';
 
@@ -11,6 +12,8 @@ export interface ProgramSpec {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
 }
+
+const SECRET_KEY = 'secret';
 
 export const NO_PROGRAM: ProgramSpec = { command: [], cwd: '', env: {} };
 
@@ -130,6 +133,15 @@ export class AgentTable {
 
   setMeta(key: string, value: string): void {
     this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value);
+  }
+
+  /** Random, the node's own, made when it is first asked for and the same from then on. */
+  secret(): Uint8Array {
+    const known = this.meta(SECRET_KEY);
+    if (known !== undefined) return Buffer.from(known, 'hex');
+    const made = randomBytes(32);
+    this.setMeta(SECRET_KEY, made.toString('hex'));
+    return made;
   }
 }
 

@@ -1,9 +1,9 @@
 /** Joins what moves agents: the desk that the calls use, and the mover. */
 
-import { type Broker, claimLease } from '@fleetwire/broker';
+import { type Broker, claimLease, dedupeIds } from '@fleetwire/broker';
 import { LEASE_KEYS, LEASES_BUCKET } from '@fleetwire/contract';
 import type { Clock } from '@fleetwire/kernel';
-import type { Store } from '@fleetwire/store';
+import { keptSecret, type Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { LastSeen } from '../domain/liveness.ts';
@@ -37,7 +37,16 @@ export async function movingDesk(setup: MovingSetup): Promise<MovingDesk> {
   const { broker, agents, routes, lastSeen, clock, log, config, instance } = setup;
   const moves = moveRows(setup.store);
   const store: Broker['store'] = (subject, payload, o) => broker.store(subject, payload, o);
-  const mail = { messages: broker.messages, streams: broker.streams, store, clock, instance, log };
+  const receiptIds = dedupeIds(await keptSecret(setup.store, 'receipt ids'));
+  const mail = {
+    messages: broker.messages,
+    streams: broker.streams,
+    store,
+    receiptIds,
+    clock,
+    instance,
+    log,
+  };
   const silence = new Silence(clock, Math.min(2 * config.liveness_ms, config.move_lost_ms));
   broker.onDisconnect(() => silence.break());
   const parts: MoveParts = { moves, agents, routes, lastSeen, silence, mail, store, clock, config };

@@ -1,6 +1,6 @@
 /** What waits in the broker for an agent at its old place: published to the new one, or returned to its senders. */
 
-import type { Broker, StoredMessage } from '@fleetwire/broker';
+import type { Broker, DedupeIds, StoredMessage } from '@fleetwire/broker';
 import { deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, InboxPack, ReceiptBatch } from '@fleetwire/gen/message';
@@ -14,6 +14,8 @@ export interface WaitingMailOptions {
   readonly streams: Pick<Broker['streams'], 'count'>;
   /** Of the broker. */
   readonly store: Broker['store'];
+  /** Nodes publish receipts too: an id that they could guess could be used up. */
+  readonly receiptIds: DedupeIds;
   readonly clock: Clock;
   readonly instance: string;
   readonly log: Logger;
@@ -91,7 +93,7 @@ async function settle(o: WaitingMailOptions, move: MoveRow, message: StoredMessa
   });
   for (const [subject, some] of Map.groupBy(told, (each) => each.subject)) {
     const receipts = some.map(({ receipt }) => receipt);
-    const msgId = `return-${message.sequence}-${subject}`;
+    const msgId = o.receiptIds(`return ${message.sequence} ${subject}`);
     await o.store(subject, encode(ReceiptBatch, { receipts }), { msgId });
   }
 }

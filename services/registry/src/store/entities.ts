@@ -1,6 +1,6 @@
 /** Tables of the schema `registry`. Moments are milliseconds since the Unix epoch, in broker time. */
 
-import { defineEntity, type InferEntity, p } from '@fleetwire/store';
+import { defineEntity, type InferEntity, p, SecretEntity } from '@fleetwire/store';
 
 const text = () => p.string().columnType('text');
 const list = () => p.array().columnType('text[]');
@@ -226,13 +226,4 @@ export const Org = defineEntity({
   },
 });
 
-export const Secret = defineEntity({
-  name: 'Secret',
-  tableName: 'secrets',
-  properties: {
-    name: text().primary(),
-    value: p.blob(),
-  },
-});
-
-export const entities = [Node, Agent, Dismissed, Channel, ChannelMember, RemovedKey, Move, Org, Secret];
+export const entities = [Node, Agent, Dismissed, Channel, ChannelMember, RemovedKey, Move, Org, SecretEntity];

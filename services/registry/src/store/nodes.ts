@@ -1,7 +1,7 @@
 /** Reads and writes nodes. */
 
 import type { Store } from '@fleetwire/store';
-import { Node, type NodeRow, Secret } from './entities.ts';
+import { Node, type NodeRow } from './entities.ts';
 import { lockOrg } from './orgs.ts';
 
 export type NewNode = Pick<
@@ -110,15 +110,6 @@ export function nodeRows(store: Store) {
         afterId,
         limit,
       ]),
-
-    /** The secret that all replicas share; made at the first start. */
-    secret: async (name: string, fresh: Uint8Array): Promise<Uint8Array> => {
-      await store.query('insert into secrets (name, value) values ($1, $2) on conflict do nothing', [
-        name,
-        Buffer.from(fresh),
-      ]);
-      return store.run(async (em) => (await em.findOneOrFail(Secret, { name })).value);
-    },
   };
 }
 

@@ -1,12 +1,12 @@
 /** Makes what the handlers are made of. */
 
-import { randomBytes } from 'node:crypto';
 import { keysFolder } from '@fleetwire/config';
 import { ROUTES_BUCKET } from '@fleetwire/contract';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { publishedKeys } from '@fleetwire/identity';
 import { nowMs, systemRandom } from '@fleetwire/kernel';
 import { type OrgAccounts, Rounds, readFabricRecord } from '@fleetwire/runtime';
+import { keptSecret } from '@fleetwire/store';
 import { Allowance } from '../domain/allowance.ts';
 import { UsedNonces } from '../domain/challenge.ts';
 import { LastSeen } from '../domain/liveness.ts';
@@ -81,7 +81,7 @@ export async function partsOf(
     log,
     config: set,
     partitions: (await readFabricRecord(broker)).partitions,
-    secret: await tables.nodes.secret('challenge', randomBytes(32)),
+    secret: await keptSecret(context.store, 'challenge'),
     natsUrls: urls.split(',').map((url) => url.trim()),
     jwks: publishing(context),
   };

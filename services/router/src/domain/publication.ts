@@ -28,13 +28,15 @@ export function publicationOf(pack: Pack<Item>, partition: number, router: strin
   if (first.kind === 'dead') {
     return { pack, stores: pack.items.map((item) => deadStore(item, partition)) };
   }
-  const alone = first.kind === 'inbox' && first.alone;
-  const msgId = msgIdOf(partition, alone ? WHOEVER : pack.lane, pack.items);
   if (first.kind === 'receipt') {
     const receipts = (pack.items as readonly ReceiptItem[]).map((item) => item.receipt);
     const payload = encode(ReceiptBatch, { receipts });
+    // Nodes publish receipts too: by the id of a message, which is random, nobody can guess this one and use it up.
+    const msgId = msgIdOf(partition, `${pack.lane} ${receipts[0]!.messageId}`, pack.items);
     return { pack, stores: [{ subject: pack.lane, payload, msgId, traceparent: '' }] };
   }
+  const alone = first.kind === 'inbox' && first.alone;
+  const msgId = msgIdOf(partition, alone ? WHOEVER : pack.lane, pack.items);
   const payload = encodeInboxPack(pack.items as readonly InboxItem[], router);
   const given = first.span?.traceparent ?? first.header.traceparent;
   // It becomes a header as it stands, and the node wrote it: what is none could carry other headers in.

@@ -5,7 +5,7 @@ import type { HelloRequest, HelloResponse } from '@fleetwire/gen/registry';
 import { eventually } from '@fleetwire/testkit';
 import { status } from '@grpc/grpc-js';
 import { after, before, describe, it } from 'mocha';
-import { helloText, isSigned, newHubKey } from '../wire/keys.ts';
+import { helloText, isSigned, newHubKey, nodeHelloText } from '../wire/keys.ts';
 import { Refused } from '../wire/rpc.ts';
 import { NodeUnderTest } from './node-under-test.ts';
 import type { Known, StandHub } from './stand-hub.ts';
@@ -48,7 +48,7 @@ export const meeting = (hub: () => StandHub) =>
     it('says HELLO with all that version 2 has, and again after an answer that is too large', async () => {
       await using node = await new NodeUnderTest(hub(), 'greeter').active();
       const hello = node.known.hellos[0]!;
-      assert.ok(isSigned(node.known.keys[0]!, hello.nonce, hello.signature));
+      assert.ok(isSigned(node.known.keys[0]!, nodeHelloText(hello), hello.signature));
       assert.deepEqual([hello.protocol, hello.protocols.includes(2)], ['2', true]);
       assert.equal(hello.challenge.length, 32);
       assert.ok([hello.instance, hello.machine, hello.version, hello.platform].every((text) => text !== ''));

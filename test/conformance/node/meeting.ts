@@ -11,6 +11,8 @@ import { NodeUnderTest } from './node-under-test.ts';
 import type { Known, StandHub } from './stand-hub.ts';
 
 const OTHER = newHubKey();
+/** A call has a deadline, which is the node's own. */
+const PATIENT = { timeoutMs: 50_000 };
 const away = () => new Refused(status.UNAVAILABLE, { reason: 'NOT_NOW' });
 
 export const meeting = (hub: () => StandHub) =>
@@ -89,17 +91,23 @@ export const meeting = (hub: () => StandHub) =>
       await node.stop();
       await eventually(() => linksOf(hub(), known) === 0);
       const beats = known.beats.length;
-      known.onHello = () => {
+      const gone = () => {
         throw away();
       };
-      node.start();
-      await node.send('sal', 'far', 'out');
-      await eventually(() => known.packs.length > 0);
-      const hellos = known.hellos.length;
-      await eventually(() => known.hellos.length > hellos);
-      assert.equal(known.beats.length, beats);
+      // There is nobody; and somebody takes the call, and never answers.
+      for (const onHello of [gone, () => new Promise(() => undefined)]) {
+        known.onHello = onHello;
+        const packs = known.packs.length;
+        node.start();
+        await node.send('sal', 'far', 'out');
+        await eventually(() => known.packs.length > packs, PATIENT);
+        const hellos = known.hellos.length;
+        await eventually(() => known.hellos.length > hellos, PATIENT);
+        assert.equal(known.beats.length, beats);
+        if (onHello === gone) await node.stop();
+      }
       known.onHello = () => undefined;
-      await eventually(() => known.beats.length > beats);
+      await eventually(() => known.beats.length > beats, PATIENT);
       assert.equal(known.beats.at(-1)!.instance, known.hellos.at(-1)!.instance);
     });
 

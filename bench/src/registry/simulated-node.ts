@@ -11,7 +11,7 @@ import {
   type RegistryServiceDefinition,
   type RosterAgent,
 } from '@fleetwire/gen/registry';
-import { createNodeKey, nodeInboxPrefix, signWithNodeKey } from '@fleetwire/identity';
+import { createNodeKey, nodeHelloBytes, nodeInboxPrefix, signWithNodeKey } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
 import { inParallel } from '../workers/tasks.ts';
@@ -125,7 +125,6 @@ async function greet(
     const hello = {
       node,
       nonce,
-      signature: signWithNodeKey(seed, nonce),
       protocol: String(protocol),
       version: VERSION,
       platform: PLATFORM,
@@ -135,9 +134,11 @@ async function greet(
       machine: instance,
       host,
       facts: { capabilities: ['bench'], tools: ['git'], cpus: 2, memoryBytes: 8 * 2 ** 30 },
+      rosterDigest: 0,
     };
+    const signature = signWithNodeKey(seed, nodeHelloBytes(hello));
     try {
-      return await client.hello(hello, { deadlineMs: 60_000 });
+      return await client.hello({ ...hello, signature }, { deadlineMs: 60_000 });
     } catch (error) {
       if (!(error instanceof FleetwireError && error.reason === 'PROTOCOL_UNSUPPORTED')) throw error;
     }

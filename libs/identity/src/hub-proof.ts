@@ -1,5 +1,6 @@
-/** By what the hub shows a node that it is the hub of its org, and what a node signs to change its key; docs/protocol.md. */
+/** By what the hub shows a node that it is the hub of its org, and what a node signs; docs/protocol.md. */
 
+import { createHash } from 'node:crypto';
 import { fromPublic } from '@nats-io/nkeys';
 import { keyPair, publicKeyOf } from './accounts.ts';
 import type { OrgSigning } from './trust.ts';
@@ -11,6 +12,29 @@ export interface HelloProof {
   readonly challenge: Uint8Array;
   /** The one that the hub gave and the node signed. */
   readonly nonce: Uint8Array;
+}
+
+/** HelloRequest without its signature. */
+export interface NodeHello {
+  readonly node: string;
+  readonly nonce: Uint8Array;
+  readonly protocol: string;
+  readonly version: string;
+  readonly platform: string;
+  readonly protocols: readonly number[];
+  readonly challenge: Uint8Array;
+  readonly instance: string;
+  readonly machine: string;
+  readonly host: string;
+  readonly facts:
+    | {
+        readonly capabilities: readonly string[];
+        readonly tools: readonly string[];
+        readonly cpus: number;
+        readonly memoryBytes: number;
+      }
+    | undefined;
+  readonly rosterDigest: number;
 }
 
 /** The public NKEY of an org's hub: always the same for an org. */
@@ -31,6 +55,34 @@ export function verifyHub(hubKey: string, proof: HelloProof, signature: Uint8Arr
   }
 }
 
+/**
+ * What a node signs to say HELLO: in protocol 2 all that it says, else the nonce alone. As a digest, since nobody is known yet
+ * to whom a large HELLO belongs, and signatures over much are slow to verify.
+ */
+export function nodeHelloBytes(said: NodeHello): Uint8Array {
+  if (said.protocol === '1') return said.nonce;
+  const { facts } = said;
+  const lines = [
+    hexText(said.node),
+    hex(said.nonce),
+    ...[said.protocol, said.version, said.platform].map(hexText),
+    said.protocols.join(),
+    hex(said.challenge),
+    ...[said.instance, said.machine, said.host].map(hexText),
+    ...(facts === undefined
+      ? []
+      : [
+          facts.capabilities.map(hexText).join(),
+          facts.tools.map(hexText).join(),
+          String(facts.cpus),
+          String(facts.memoryBytes),
+        ]),
+    String(said.rosterDigest),
+  ];
+  const digest = createHash('sha256').update(lines.join('\n')).digest('hex');
+  return new TextEncoder().encode(`fleetwire greeting 2\n${digest}`);
+}
+
 /** What the old and the new key of a node sign. */
 export function rotationBytes(node: string, nonce: Uint8Array, newPublicKey: string): Uint8Array {
   return new TextEncoder().encode(`fleetwire rotate 2\n${node}\n${hex(nonce)}\n${newPublicKey}`);
@@ -40,4 +92,5 @@ function helloBytes({ node, challenge, nonce }: HelloProof): Uint8Array {
   return new TextEncoder().encode(`fleetwire hello 2\n${node}\n${hex(challenge)}\n${hex(nonce)}`);
 }
 
+const hexText = (text: string): string => Buffer.from(text).toString('hex');
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -2,8 +2,8 @@
 export type { KeySeeds, Revocations } from './accounts.ts';
 export { orgImports, revocationsIn } from './accounts.ts';
 export { hashSecret, isApiKey, newApiKey, newJoinToken } from './api-keys.ts';
-export type { HelloProof } from './hub-proof.ts';
-export { hubKeyOf, proveHub, rotationBytes, verifyHub } from './hub-proof.ts';
+export type { HelloProof, NodeHello } from './hub-proof.ts';
+export { hubKeyOf, nodeHelloBytes, proveHub, rotationBytes, verifyHub } from './hub-proof.ts';
 export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';
 export { ensureKeys } from './keys-folder.ts';

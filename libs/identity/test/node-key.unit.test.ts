@@ -2,6 +2,7 @@
 // Method: sign and verify with fresh keys; look at the permission lists of two nodes.
 
 import { strict as assert } from 'node:assert';
+import { readFileSync } from 'node:fs';
 import { filters } from '@fleetwire/contract';
 import { decode, type User } from '@nats-io/jwt';
 import { createAccount, fromSeed } from '@nats-io/nkeys';
@@ -14,6 +15,7 @@ import {
   mintNodeUser,
   newApiKey,
   newJoinToken,
+  nodeHelloBytes,
   nodePermissions,
   signWithNodeKey,
   verifyNodeSignature,
@@ -36,6 +38,28 @@ describe('node key', () => {
       }),
       { numRuns: 20 },
     );
+  });
+
+  it('signs of a HELLO what the page of the protocol has worked out, and of one of version 1 the nonce', () => {
+    const said = {
+      node: 'n_0000000000000001',
+      nonce: new Uint8Array([1, 2, 3]),
+      protocol: '2',
+      version: '1.0',
+      platform: 'linux-x64',
+      protocols: [2, 1],
+      challenge: new Uint8Array(32).fill(0xff),
+      instance: 'i',
+      machine: 'm',
+      host: 'b\u00fcro',
+      facts: { capabilities: ['gpu', 'eu'], tools: [], cpus: 2, memoryBytes: 1024 },
+      rosterDigest: 0,
+    };
+    const page = readFileSync(new URL('../../../docs/protocol.md', import.meta.url), 'utf8');
+    const text = new TextDecoder().decode(nodeHelloBytes(said));
+    assert.match(text, /^fleetwire greeting 2\n[0-9a-f]{64}$/);
+    assert.ok(page.includes(`\n  ${text.replace('\n', '\n  ')}\n`), text);
+    assert.deepEqual(nodeHelloBytes({ ...said, protocol: '1' }), said.nonce);
   });
 
   it('takes nonsense for what it is', () => {

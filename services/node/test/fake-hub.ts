@@ -39,6 +39,7 @@ import {
 } from '@fleetwire/gen/registry';
 import {
   hubKeyOf,
+  nodeHelloBytes,
   type OrgSigning,
   proveHub,
   rotationBytes,
@@ -367,7 +368,7 @@ export class FakeHub {
       throw this.refusing;
     }
     const node = this.nodes.get(request.node);
-    const signed = (key: string) => verifyNodeSignature(key, request.nonce, request.signature);
+    const signed = (key: string) => verifyNodeSignature(key, nodeHelloBytes(request), request.signature);
     if (node === undefined || !(signed(node.publicKey) || signed(node.former))) throw signatureInvalid();
     this.hellos++;
     this.known = true;

@@ -64,7 +64,6 @@ export const registrySection = defineSection('registry', {
   heartbeats_every_ms: whole(1, 600_000, 500).describe('Time until one node may send one more'),
   hellos_burst: whole(1, 10_000, 20).describe('HELLOs of a node at once, by its machine and by all others'),
   hellos_every_ms: whole(1, 600_000, 3000).describe('Time until it may say one more'),
-  nonces_max: whole(1, 10_000_000, 100_000).describe('Used nonces remembered'),
   load_ms: whole(0, 600_000, 3000).describe(
     'Time between two changes of the load of a node in the routing table',
   ),

@@ -18,6 +18,7 @@ import {
   createNodeKey,
   createTokenSigner,
   ensureKeys,
+  nodeHelloBytes,
   nodeInboxPrefix,
   signWithNodeKey,
 } from '@fleetwire/identity';
@@ -332,10 +333,9 @@ export async function greetAs(
   changed: Partial<HelloRequest> & { readonly nonce?: Uint8Array } = {},
 ): Promise<HelloResponse> {
   const nonce = changed.nonce ?? (await client.challenge({ node: node.id })).nonce;
-  return client.hello({
+  const said = {
     node: node.id,
     nonce,
-    signature: signWithNodeKey(node.seed, nonce),
     protocol: '2',
     protocols: [1, 2],
     version: '0.2.0',
@@ -347,7 +347,8 @@ export async function greetAs(
     facts: undefined,
     rosterDigest: 0,
     ...changed,
-  });
+  };
+  return client.hello({ signature: signWithNodeKey(node.seed, nodeHelloBytes(said)), ...said });
 }
 
 /** A heartbeat of protocol 2 over a connection of the node's own. */

@@ -108,8 +108,16 @@ describe('nodes of protocol 2', function () {
     const node = await joined('replayed');
     const client = world.client(one);
     const { nonce } = await client.challenge({ node: node.id });
-    await greetAs(client, node, { nonce });
-    assert.equal(await reasonOf(greetAs(client, node, { nonce })), 'CHALLENGE_INVALID');
+    const heard = { nonce, instance: 'i-1' };
+    await greetAs(client, node, heard);
+    // By no replica, also all at once, and also one that has not started yet.
+    const third = await world.start(SETTINGS);
+    for (const replica of [one, two, third])
+      assert.equal(await reasonOf(greetAs(world.client(replica), node, heard)), 'CHALLENGE_INVALID');
+    await third.stop();
+    // As often as may be: it takes nothing of what the node itself may say.
+    for (let i = 0; i < 2 * SETTINGS.hellos_burst; i++)
+      assert.equal(await reasonOf(greetAs(client, node, heard)), 'CHALLENGE_INVALID');
     const forged = signWithNodeKey(createNodeKey().seed, nonce);
     const fresh = (await client.challenge({ node: node.id })).nonce;
     assert.equal(
@@ -122,6 +130,29 @@ describe('nodes of protocol 2', function () {
       await reasonOf(greetAs(client, node, { challenge: new Uint8Array(31) })),
       'INVALID_CHALLENGE',
     );
+  });
+
+  it('are taken once for one nonce, at however many replicas they say HELLO at once', async () => {
+    const node = await joined('twofold');
+    const { nonce } = await world.client(one).challenge({ node: node.id });
+    const said = [one, two, one, two].map((replica, i) =>
+      reasonOf(greetAs(world.client(replica), node, { nonce, instance: `i-${i}` })),
+    );
+    assert.deepEqual((await Promise.all(said)).toSorted().slice(0, 4), [
+      'CHALLENGE_INVALID',
+      'CHALLENGE_INVALID',
+      'CHALLENGE_INVALID',
+      'none',
+    ]);
+  });
+
+  it('are compared alike in HELLO and heartbeats, however long the name of their process is', async () => {
+    const node = await joined('wordy');
+    const instance = 'i'.repeat(100);
+    const welcome = await greetAs(world.client(one), node, { instance });
+    const broker = await connected(node, welcome.userJwt);
+    const { known, refused } = await beatAs(broker, node, org, { instance });
+    assert.deepEqual([known, refused], [true, '']);
   });
 
   it('that flap are told to wait, by the machine, and are told of once a minute', async () => {
@@ -180,6 +211,37 @@ describe('nodes of protocol 2', function () {
       await hasty.stop();
       await eventually(async () => (await beatAs(broker, node, org)).refused === 'IDENTITY_IN_USE');
       assert.equal((await shown(one, node.id)).host, 'attic');
+    });
+
+    it('silence proves nothing after a break, nor does a goodbye of before: the one that was there comes back', async () => {
+      const node = await joined('copied');
+      await greetAs(world.client(one), node);
+      const farewell = await joined('returned');
+      const welcome = await greetAs(world.client(one), farewell);
+      const leaving = await connected(farewell, welcome.userJwt);
+      await beatAs(leaving, farewell, org, { leaving: true });
+      // Nobody could be heard of for a long time.
+      await world.sql(
+        `update nodes set last_seen_at_ms = last_seen_at_ms - 3600000, left_at_ms = least(left_at_ms, last_seen_at_ms - 3600000)
+         where id = any ($1)`,
+        [[node.id, farewell.id]],
+      );
+      await world.sql('update nodes set left_at_ms = last_seen_at_ms where id = $1', [farewell.id]);
+      const late = await world.start(SETTINGS);
+      const copy = { instance: 'i-2', machine: 'm-2', host: 'attic' };
+      for (const each of [node, farewell]) {
+        const refused = await errorOf(greetAs(world.client(late), each, copy));
+        assert.equal(refused?.reason, 'IDENTITY_IN_USE');
+        // It is taken when it has been silent for long enough.
+        assert.ok((refused?.retryAfterMs ?? 0) > SETTINGS.liveness_ms);
+        assert.match(refused?.help ?? '', /silent/);
+        assert.match((await shown(late, each.id)).contender, /^attic/);
+        assert.equal(await reasonOf(greetAs(world.client(late), each, { instance: 'i-3' })), 'none');
+      }
+      await late.stop();
+      const hasty = await world.start({ ...SETTINGS, liveness_ms: 500, hellos_every_ms: 10 });
+      await eventually(async () => (await reasonOf(greetAs(world.client(hasty), node, copy))) === 'none');
+      await hasty.stop();
     });
 
     it('those that take turns are noted once a minute', async () => {

@@ -239,10 +239,12 @@ describe('keys of nodes', function () {
         to?: Pick<TestNode, 'seed' | 'publicKey'>;
         seed?: string;
         by?: RegistryClient;
+        nonce?: Uint8Array;
       } = {},
     ) => {
       const { to = fresh, by = world.client(at, node.welcome.nodeToken) } = o;
-      const { nonce } = await world.client(at).challenge({ node: node.id });
+      const { nonce } =
+        o.nonce === undefined ? await world.client(at).challenge({ node: node.id }) : { nonce: o.nonce };
       const bytes = rotationBytes(node.id, nonce, to.publicKey);
       return by.rotateKey({
         nonce,
@@ -263,8 +265,13 @@ describe('keys of nodes', function () {
     assert.equal(await reasonOf(rotate({ seed: createNodeKey().seed })), 'SIGNATURE_INVALID');
     const other = await world.node(two, 'owner-of-key');
     assert.equal(await reasonOf(rotate({ to: other })), 'KEY_IN_USE');
-    const { oldKeyUntilMs } = await rotate();
+    const { nonce: greeted } = await world.client(two).challenge({ node: node.id });
+    await greetAs(world.client(two), node, { nonce: greeted });
+    assert.equal(await reasonOf(rotate({ nonce: greeted })), 'CHALLENGE_INVALID');
+    const { nonce } = await world.client(two).challenge({ node: node.id });
+    const { oldKeyUntilMs } = await rotate({ nonce });
     assert.ok(oldKeyUntilMs > Date.now());
+    assert.equal(await reasonOf(greetAs(world.client(two), node, { nonce })), 'CHALLENGE_INVALID');
     assert.deepEqual(await rotate(), { oldKeyUntilMs }, 'repeated');
     assert.equal(await refused(node), 'none', 'the old key still works');
     const welcome = await greetAs(world.client(patient), { id: node.id, seed: fresh.seed });

@@ -9,9 +9,9 @@ import { FleetwireError, newId, systemClock, systemRandom } from '@fleetwire/ker
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Allowance } from '../src/domain/allowance.ts';
-import { makeNonce, UsedNonces } from '../src/domain/challenge.ts';
+import { makeNonce, useNonce } from '../src/domain/challenge.ts';
 import { checkProtocol } from '../src/domain/errors.ts';
-import { claimIdentity, holderOfBeat } from '../src/domain/identity-holder.ts';
+import { claimIdentity, holderOfBeat, mayBeThereMs } from '../src/domain/identity-holder.ts';
 import { LastSeen } from '../src/domain/liveness.ts';
 import { cleanedFacts } from '../src/domain/node-facts.ts';
 import { Announcer } from '../src/handlers/announcer.ts';
@@ -36,6 +36,16 @@ describe('an identity', () => {
       claimIdentity({ instance: '', machine: '' }, { instance: 'i', machine: 'm' }, true),
       'welcome',
     );
+  });
+
+  it('may be held by whoever was not heard of since the last break, for a while', () => {
+    const after = (heardAtMs: number, leftAtMs: number, unbrokenSinceMs: number) =>
+      mayBeThereMs({ heardAtMs, leftAtMs, unbrokenSinceMs }, 1000, 100);
+    // Heard of since: a liveness, unless it has said goodbye.
+    assert.deepEqual([after(950, 0, 500), after(900, 0, 500), after(950, 960, 500)], [50, 0, 0]);
+    // Before: two livenesses of the break, whatever it has said then.
+    assert.deepEqual([after(1, 0, 850), after(840, 845, 850), after(1, 0, 800)], [50, 50, 0]);
+    assert.equal(after(970, 845, 850), 70);
   });
 
   it('shows in heartbeats', () => {
@@ -92,22 +102,29 @@ describe('a used nonce', () => {
   const secret = systemRandom.bytes(32);
   const nonce = (untilMs: number) => makeNonce(secret, 'n_one', untilMs, systemRandom);
 
-  it('is not used again in its life, unless nothing came of it', () => {
-    const used = new UsedNonces(10);
-    const one = nonce(1000);
-    const giveBack = used.use(one, 0);
-    assert.throws(() => used.use(one, 0), { reason: 'CHALLENGE_INVALID' });
-    giveBack();
-    used.use(one, 0);
-    used.use(nonce(2000), 0);
+  it('is not used again in its life, and noted no longer', () => {
+    const [one, two] = [nonce(1000), nonce(2000)];
+    const used = useNonce([], one, 0);
+    assert.throws(() => useNonce(used, one, 0), { reason: 'CHALLENGE_INVALID' });
+    const both = useNonce(used, two, 999);
+    for (const each of [one, two]) assert.throws(() => useNonce(both, each, 999));
+    assert.deepEqual(useNonce(both, nonce(3000), 1000).length, 2);
   });
 
-  it('is forgotten when it has lapsed, or there are too many', () => {
-    const used = new UsedNonces(2);
-    const all = [nonce(1000), nonce(1000), nonce(1000)];
-    for (const each of all) used.use(each, 0);
-    assert.throws(() => used.use(all[2]!, 0), { reason: 'CHALLENGE_INVALID' });
-    used.use(all[0]!, 0);
+  it('that may have been forgotten, since there are so many, is not used again either', () => {
+    const all = Array.from({ length: 200 }, (_, i) => nonce(1000 + (i % 7)));
+    let used: string[] = [];
+    const taken = all.filter((each) => {
+      try {
+        used = useNonce(used, each, 0);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    assert.ok(used.length < 100 && taken.length >= used.length);
+    for (const each of taken) assert.throws(() => useNonce(used, each, 0), { reason: 'CHALLENGE_INVALID' });
+    useNonce(used, nonce(5000), 0);
   });
 });
 

@@ -1,12 +1,14 @@
 /**
  * Goal: PostgreSQL may die and come back: nodes stay known and connected, everything else says so, and what was stored is
- * there again. Method: SIGKILL to a server of the test's own, then a restart on the same folder.
+ * there again; what was not heard of while a server was away proves nothing. Method: SIGKILL to a server of the test's own,
+ * then a restart on the same folder.
  */
 
 import assert from 'node:assert/strict';
+import { pause } from '@fleetwire/kernel';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
-import { beatAs, reasonOf, startRegistryWorld } from './fixture.ts';
+import { beatAs, greetAs, reasonOf, startRegistryWorld } from './fixture.ts';
 
 describe('registry and its database', function () {
   this.timeout(90_000);
@@ -40,6 +42,31 @@ describe('registry and its database', function () {
     await eventually(async () => (await written())[0]!.status === 'online');
     assert.equal(await (await world.store()).drift(), '');
   });
+
+  for (const what of ['postgres', 'nats'] as const)
+    it(`gives no node to another machine since it was not heard of while ${what} was away`, async () => {
+      await using world = await startRegistryWorld({ ownPostgres: what === 'postgres' });
+      const livenessMs = 3000;
+      const service = await world.start({ liveness_ms: livenessMs, look_ms: 50, hellos_every_ms: 10 });
+      const node = await world.node(service, 'laptop');
+      await greetAs(world.client(service), node);
+      await pause(2 * livenessMs + 500);
+      const server = world[what]!;
+      await server.kill();
+      await pause(livenessMs / 2);
+      const copied = () =>
+        reasonOf(greetAs(world.client(service), node, { instance: 'i-2', machine: 'm-2', host: 'attic' }));
+      let stopped = false;
+      const tried = (async () => {
+        const reasons = new Set<string>();
+        for (; !stopped; await pause(50)) reasons.add(await copied());
+        return reasons;
+      })();
+      await server.restart();
+      await eventually(async () => (await reasonOf(greetAs(world.client(service), node))) === 'none');
+      stopped = true;
+      assert.ok(!(await tried).has('none'), [...(await tried)].join());
+    });
 
   it('keeps nodes, names and epochs over restarts of its own', async () => {
     await using world = await startRegistryWorld();

@@ -2,9 +2,10 @@
 
 import { strict as assert } from 'node:assert';
 import { randomBytes } from 'node:crypto';
+import type { HelloRequest } from '@fleetwire/gen/registry';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
-import { claimsOf, newId, newNodeKey } from '../wire/keys.ts';
+import { claimsOf, newId, newNodeKey, nodeHelloText } from '../wire/keys.ts';
 import { reasonOf, refusal } from '../wire/rpc.ts';
 import type { Hub } from './hub-under-test.ts';
 
@@ -49,14 +50,55 @@ export const greeting = (hub: () => Hub) =>
       const node = await hub().joined();
       const nonce = await node.nonce();
       const stranger = newNodeKey();
+      const text = nodeHelloText(await node.helloRequest({ nonce }));
       for (const signature of [
-        stranger.sign(nonce),
+        stranger.sign(text),
+        // As in version 1: it says nothing of what else is in there.
+        node.key.sign(nonce),
         node.key.sign(randomBytes(56)),
         new Uint8Array(64),
         new Uint8Array(),
       ])
         assert.equal(await reasonOf(node.hello({ nonce, signature })), 'SIGNATURE_INVALID');
       await node.hello({ nonce });
+    });
+
+    it('refuses a HELLO of which anything is another than the key has signed', async () => {
+      const node = await hub().joined();
+      const said = await node.helloRequest({ protocols: [2, 1], rosterDigest: 3 });
+      const facts = said.facts!;
+      const altered: Partial<HelloRequest>[] = [
+        { protocol: '1' },
+        { protocol: '1', protocols: [] },
+        { protocols: [1] },
+        { version: `${said.version}\n` },
+        { platform: '' },
+        { challenge: new Uint8Array(randomBytes(32)) },
+        { challenge: new Uint8Array() },
+        { instance: 'another' },
+        { machine: '' },
+        { instance: said.machine, machine: said.instance },
+        { host: 'another' },
+        { facts: undefined },
+        { facts: { ...facts, capabilities: [] } },
+        { facts: { ...facts, tools: [...facts.tools, 'docker'] } },
+        { facts: { ...facts, cpus: 3 } },
+        { facts: { ...facts, memoryBytes: 1 } },
+        { rosterDigest: 4 },
+      ];
+      for (const change of altered)
+        assert.equal(
+          await reasonOf(hub().registry.calls.hello({ ...said, ...change })),
+          'SIGNATURE_INVALID',
+          JSON.stringify(change),
+        );
+      assert.equal((await hub().registry.calls.hello(said)).protocol, 2);
+    });
+
+    it('takes nothing of version 2 out of a HELLO of version 1, which is not signed', async () => {
+      const node = await hub().joined();
+      const said = await node.helloRequest({ protocol: '1', protocols: [2, 1] });
+      assert.ok((await hub().registry.calls.hello(said)).protocol <= 1);
     });
 
     it('refuses a nonce of another node, one that was used, and one that is none', async () => {

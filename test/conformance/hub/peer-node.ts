@@ -21,7 +21,15 @@ import {
   type RosterAgent,
 } from '@fleetwire/gen/registry';
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
-import { digestOf, helloText, isSigned, type Key, newMessageId, newNodeKey } from '../wire/keys.ts';
+import {
+  digestOf,
+  helloText,
+  isSigned,
+  type Key,
+  newMessageId,
+  newNodeKey,
+  nodeHelloText,
+} from '../wire/keys.ts';
 import { open, pull, type Stored, store } from '../wire/nats.ts';
 import { Peer } from '../wire/rpc.ts';
 
@@ -63,10 +71,9 @@ export class PeerNode {
   /** A HELLO of version 2; `o` in place of what is right. */
   async helloRequest(o: Partial<HelloRequest> = {}): Promise<HelloRequest> {
     const nonce = o.nonce ?? (await this.nonce());
-    return HelloRequest.fromPartial({
+    const said = HelloRequest.fromPartial({
       node: this.id,
       nonce,
-      signature: this.key.sign(nonce),
       protocol: '2',
       protocols: [2, 1],
       challenge: new Uint8Array(randomBytes(32)),
@@ -79,6 +86,7 @@ export class PeerNode {
       rosterDigest: this.digest,
       ...o,
     } as HelloRequest);
+    return { ...said, signature: o.signature ?? this.key.sign(nodeHelloText(said)) };
   }
 
   /** Says HELLO, and fails unless the hub proves itself. */

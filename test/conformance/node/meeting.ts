@@ -5,12 +5,14 @@ import type { HelloRequest, HelloResponse } from '@fleetwire/gen/registry';
 import { eventually } from '@fleetwire/testkit';
 import { status } from '@grpc/grpc-js';
 import { after, before, describe, it } from 'mocha';
-import { helloText, isSigned, newHubKey } from '../wire/keys.ts';
+import { helloText, isSigned, newHubKey, nodeHelloText } from '../wire/keys.ts';
 import { Refused } from '../wire/rpc.ts';
 import { NodeUnderTest } from './node-under-test.ts';
 import type { Known, StandHub } from './stand-hub.ts';
 
 const OTHER = newHubKey();
+/** A call has a deadline, which is the node's own. */
+const PATIENT = { timeoutMs: 50_000 };
 const away = () => new Refused(status.UNAVAILABLE, { reason: 'NOT_NOW' });
 
 export const meeting = (hub: () => StandHub) =>
@@ -48,7 +50,7 @@ export const meeting = (hub: () => StandHub) =>
     it('says HELLO with all that version 2 has, and again after an answer that is too large', async () => {
       await using node = await new NodeUnderTest(hub(), 'greeter').active();
       const hello = node.known.hellos[0]!;
-      assert.ok(isSigned(node.known.keys[0]!, hello.nonce, hello.signature));
+      assert.ok(isSigned(node.known.keys[0]!, nodeHelloText(hello), hello.signature));
       assert.deepEqual([hello.protocol, hello.protocols.includes(2)], ['2', true]);
       assert.equal(hello.challenge.length, 32);
       assert.ok([hello.instance, hello.machine, hello.version, hello.platform].every((text) => text !== ''));
@@ -89,17 +91,23 @@ export const meeting = (hub: () => StandHub) =>
       await node.stop();
       await eventually(() => linksOf(hub(), known) === 0);
       const beats = known.beats.length;
-      known.onHello = () => {
+      const gone = () => {
         throw away();
       };
-      node.start();
-      await node.send('sal', 'far', 'out');
-      await eventually(() => known.packs.length > 0);
-      const hellos = known.hellos.length;
-      await eventually(() => known.hellos.length > hellos);
-      assert.equal(known.beats.length, beats);
+      // There is nobody; and somebody takes the call, and never answers.
+      for (const onHello of [gone, () => new Promise(() => undefined)]) {
+        known.onHello = onHello;
+        const packs = known.packs.length;
+        node.start();
+        await node.send('sal', 'far', 'out');
+        await eventually(() => known.packs.length > packs, PATIENT);
+        const hellos = known.hellos.length;
+        await eventually(() => known.hellos.length > hellos, PATIENT);
+        assert.equal(known.beats.length, beats);
+        if (onHello === gone) await node.stop();
+      }
       known.onHello = () => undefined;
-      await eventually(() => known.beats.length > beats);
+      await eventually(() => known.beats.length > beats, PATIENT);
       assert.equal(known.beats.at(-1)!.instance, known.hellos.at(-1)!.instance);
     });
 

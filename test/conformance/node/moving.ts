@@ -33,6 +33,8 @@ export const moving = (hub: () => StandHub) =>
         if (refused++ === 0) throw new Refused(status.UNAVAILABLE, { reason: 'NOT_NOW' });
       };
       known.agents.delete(agent);
+      // The same answers say that the roster differs.
+      const rosters = known.rosters.length;
       known.news = { moving: [{ agent, epoch: EPOCH }] };
       await eventually(() => known.handOvers.length > 0);
       await hub().put(known, agent, [entryFor(agent, 'three')]);
@@ -49,6 +51,8 @@ export const moving = (hub: () => StandHub) =>
       assert.deepEqual([...new Set(mail.map(({ envelope }) => textIn(envelope)))], ['one', 'two', 'three']);
       assert.ok(refused > 1);
       await eventually(() => known.beats.at(-1)!.rosterDigest === known.digest);
+      const listed = known.rosters.slice(rosters).flat();
+      assert.ok(listed.every(({ id }) => id !== agent));
     });
 
     it('leave by the mark alone when nothing told of it before, and are back with all that they had taken along', async () => {

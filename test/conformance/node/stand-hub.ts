@@ -26,7 +26,15 @@ import {
 import { eventually } from '@fleetwire/testkit';
 import { status } from '@grpc/grpc-js';
 import type { Msg } from '@nats-io/nats-core';
-import { digestOf, helloText, isSigned, newHubKey, newId, rotationText } from '../wire/keys.ts';
+import {
+  digestOf,
+  helloText,
+  isSigned,
+  newHubKey,
+  newId,
+  nodeHelloText,
+  rotationText,
+} from '../wire/keys.ts';
 import { api, store } from '../wire/nats.ts';
 import { type Handlers, Refused, serve } from '../wire/rpc.ts';
 import { createStreams, recreateConsumer, type StandServers, startStandServers } from './stand-servers.ts';
@@ -59,8 +67,8 @@ export class Known {
   /** Added to the answers. */
   welcome: Partial<HelloResponse> = {};
   news: Partial<HeartbeatReply> = {};
-  /** Called first: what they throw is the answer. */
-  onHello: (request: HelloRequest) => void = () => {};
+  /** Called first: what they throw is the answer, and HELLO waits for what it gives. */
+  onHello: (request: HelloRequest) => unknown = () => {};
   onRotate: (when: 'before' | 'after') => void = () => {};
   onHandOver: (request: HandOverRequest) => void = () => {};
   /** Milliseconds that its next credentials are good for. */
@@ -228,12 +236,13 @@ export class StandHub implements AsyncDisposable {
     const node = this.nodes.get(request.node);
     if (node === undefined) throw new Refused(status.NOT_FOUND, { reason: 'NODE_UNKNOWN' });
     node.hellos.push(request);
-    node.onHello(request);
+    await node.onHello(request);
     if (this.only === 1 && request.protocol !== '1') {
       const details = { supported: '1' };
       throw new Refused(status.FAILED_PRECONDITION, { reason: 'PROTOCOL_UNSUPPORTED', details });
     }
-    const publicKey = node.keys.find((key) => isSigned(key, request.nonce, request.signature));
+    const said = nodeHelloText(request);
+    const publicKey = node.keys.find((key) => isSigned(key, said, request.signature));
     if (publicKey === undefined) throw new Refused(status.UNAUTHENTICATED, { reason: 'SIGNATURE_INVALID' });
     const userJwtExpiresAtMs = Date.now() + node.lifetimeMs;
     const first = {

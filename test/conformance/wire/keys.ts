@@ -1,6 +1,7 @@
 /** Keys, and the texts that they sign, as docs/protocol.md says. */
 
 import { createHash } from 'node:crypto';
+import type { HelloRequest } from '@fleetwire/gen/registry';
 import { createAccount, createUser, fromPublic, fromSeed } from '@nats-io/nkeys';
 
 export interface Key {
@@ -31,6 +32,23 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 export function helloText(node: string, challenge: Uint8Array, nonce: Uint8Array): Uint8Array {
   return utf8(`fleetwire hello 2\n${node}\n${hex(challenge)}\n${hex(nonce)}`);
+}
+
+/** What a node signs; in version 1 its nonce alone. */
+export function nodeHelloText(said: HelloRequest): Uint8Array {
+  if (said.protocol === '1') return said.nonce;
+  const text = (value: string) => hex(utf8(value));
+  const { facts } = said;
+  const lines = [text(said.node), hex(said.nonce), text(said.protocol), text(said.version)];
+  lines.push(text(said.platform), said.protocols.join(','), hex(said.challenge));
+  lines.push(text(said.instance), text(said.machine), text(said.host));
+  if (facts !== undefined) {
+    lines.push(facts.capabilities.map(text).join(','), facts.tools.map(text).join(','));
+    lines.push(`${facts.cpus}`, `${facts.memoryBytes}`);
+  }
+  lines.push(`${said.rosterDigest}`);
+  const digest = createHash('sha256').update(lines.join('\n')).digest('hex');
+  return utf8(`fleetwire greeting 2\n${digest}`);
 }
 
 export function rotationText(node: string, nonce: Uint8Array, newPublicKey: string): Uint8Array {

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { PROTOCOL_VERSION, PROTOCOL_VERSIONS } from '@fleetwire/contract';
 import type { Moving } from '@fleetwire/gen/message';
 import type { HelloResponse, RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { signWithNodeKey, verifyHub } from '@fleetwire/identity';
+import { nodeHelloBytes, signWithNodeKey, verifyHub } from '@fleetwire/identity';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
 import type { NodeKeyPair, Welcome } from './identity-file.ts';
@@ -90,20 +90,20 @@ async function exchange(
     throw hubUnproven('it asks for a signature over a text of the protocol');
   const challenge = new Uint8Array(randomBytes(CHALLENGE_BYTES));
   const facts = self.facts.current();
-  const first = { node, nonce, signature: signWithNodeKey(key.seed, nonce), protocol: String(protocol) };
+  const { version, instance, machine, host } = self;
+  const first = { node, nonce, protocol: String(protocol), version, platform: PLATFORM };
   const second = {
     protocols: [...PROTOCOL_VERSIONS],
     challenge,
-    instance: self.instance,
-    machine: self.machine,
-    host: self.host,
+    instance,
+    machine,
+    host,
     facts,
     rosterDigest: self.rosterDigest(),
   };
+  const signature = signWithNodeKey(key.seed, nodeHelloBytes({ ...first, ...second }));
   const asked = clock.monotonicMs();
-  const { version } = self;
-  const said = { ...first, version, platform: PLATFORM };
-  const answer = await client.hello(protocol === 1 ? said : { ...said, ...second });
+  const answer = await client.hello({ ...first, ...(protocol === 1 ? {} : second), signature });
   checkProof(parts, answer, challenge, nonce);
   clock.learn(answer.brokerTimeUs, clock.monotonicMs() - asked);
   if (answer.protocol >= 2) self.facts.told(facts);

@@ -2,7 +2,7 @@
 
 import type { Broker } from '@fleetwire/broker';
 import type { HeartbeatReply } from '@fleetwire/gen/message';
-import { asFleetwireError, backoffMs, FleetwireError, pause } from '@fleetwire/kernel';
+import { asFleetwireError, backoffMs, pause } from '@fleetwire/kernel';
 import { Connection, type ConnectionParts } from './connection.ts';
 import { heartbeatOf, intervalMs } from './heartbeat.ts';
 import type { Greeting } from './hello.ts';
@@ -11,7 +11,7 @@ import { KeyRotation } from './key-rotation.ts';
 import type { HubLinkParts } from './link-parts.ts';
 import { type LinkState, LinkStatus } from './link-status.ts';
 import { Pulse } from './pulse.ts';
-import { isRefusal, isUnproven, refusalOfHeartbeat, refusalText } from './refused.ts';
+import { isAway, isRefusal, isUnproven, refusalOfHeartbeat, refusalText } from './refused.ts';
 
 const RETRY = { initialMs: 1000, maxMs: 30_000 } as const;
 /** Failures in a row after which each further one is an error in the log. */
@@ -121,8 +121,7 @@ export class HubLink {
       return greeting;
     } catch (error) {
       const remembered = door.welcome;
-      const away = error instanceof FleetwireError && error.kind === 'unavailable';
-      if (!away || this.#status.refused || remembered === undefined || !this.#stillGood(remembered))
+      if (!isAway(error) || this.#status.refused || remembered === undefined || !this.#stillGood(remembered))
         throw error;
       log.info('registry is away: connecting with the credentials of last time');
       return { welcome: remembered, moving: [], rosterDiffers: false };
@@ -230,7 +229,7 @@ export class HubLink {
     const refusal = reply.known ? undefined : refusalOfHeartbeat(reply.refused);
     if (refusal !== undefined) throw refusal;
     door.renewed(reply.userJwt, reply.known ? reply.draining : door.draining);
-    this.#parts.told(reply);
+    await this.#parts.told(reply);
     if (!reply.known) return this.#greetAgain(connection);
     if (said.facts !== undefined) self.facts.told(said.facts);
     this.#parts.answered(reply);

@@ -122,11 +122,12 @@ export function createHub(parts: HubParts): Hub {
     },
     receipts: (publisher, encoded) => progress.hear(publisher, encoded),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
-    told: ({ revocations, orgStatus, trustDigest: current, moving }) => {
+    told: async ({ revocations, orgStatus, trustDigest: current, moving }) => {
       tokens.learn(revocations, orgStatus);
-      void departures.told(moving).catch(() => undefined); // told again with the next heartbeat
       // Keys were rotated, or one leaked and was dropped.
       if (current !== '' && trustDigest(door.welcome?.trust ?? '') !== current) void door.renewTrust();
+      // The roster that may follow has them no more.
+      await departures.told(moving);
     },
     active,
     reconnected: publishAll,

@@ -13,6 +13,7 @@ import type { Custody } from '../mail/custody.ts';
 import type { Arrivals } from '../moving/arrivals.ts';
 import type { Departures } from '../moving/departures.ts';
 import type { Turns } from '../store/turns.ts';
+import { isAway } from './refused.ts';
 
 export interface IntakeParts {
   readonly org: string;
@@ -127,7 +128,7 @@ export class Intake {
         await this.#parts.openInbox();
         return true;
       } catch (error) {
-        if (!(error instanceof FleetwireError) || error.kind !== 'unavailable') throw error;
+        if (!isAway(error)) throw error;
         this.#parts.log.info({ why: error.message }, 'inbox cannot be opened anew; asking again for a while');
         await pause(ASK_AGAIN_MS, doubt);
       }

@@ -27,8 +27,8 @@ export interface HubLinkParts extends BeatParts, Pick<Hearing, 'receipts' | 'eve
   changed(broker: Broker, welcome: Welcome): Promise<void>;
   /** The registry has answered a heartbeat of this node, which it knows. */
   answered(reply: HeartbeatReply): void;
-  /** What the registry says with each heartbeat, also to a node that it has forgotten. */
-  told(reply: HeartbeatReply): void;
+  /** What the registry says with each heartbeat, also to a node that it has forgotten; first what goes before `answered`. */
+  told(reply: HeartbeatReply): Promise<void>;
   /** NATS has reconnected by itself. */
   reconnected(): void;
   /** The connection is given up; another one follows. */

@@ -5,6 +5,8 @@ import { FleetwireError } from '@fleetwire/kernel';
 const ANEW = (dir: string) =>
   `stop this node, move ${dir} away (what was not sent stays in it) and join with a new join token`;
 
+const AWAY: readonly string[] = ['unavailable', 'deadline_exceeded'];
+
 /** What HELLO is refused with when trying again with the same identity only helps once somebody has acted. */
 const REASONS: Readonly<Record<string, (dir: string) => string>> = {
   NODE_UNKNOWN: ANEW,
@@ -13,10 +15,16 @@ const REASONS: Readonly<Record<string, (dir: string) => string>> = {
   OWNER_DEPARTED: (dir) =>
     `whoever brought this machine in has left the org: have an admin adopt it, or ${ANEW(dir)}`,
   IDENTITY_IN_USE: (dir) =>
-    `another machine works with a copy of ${dir}: end one of the two; to keep both, here ${ANEW(dir)}`,
+    `another machine works, or worked until lately, with a copy of ${dir}: end one of the two, and the other is taken ` +
+    `in a while; to keep both, here ${ANEW(dir)}`,
   KEY_RETIRED: (dir) =>
     `identity.json in ${dir} is older than the key that this node has now: put back its newest copy, or ${ANEW(dir)}`,
 };
+
+/** The registry cannot be reached, or does not answer in time; any other error is its word. */
+export function isAway(error: unknown): error is FleetwireError {
+  return error instanceof FleetwireError && AWAY.includes(error.kind);
+}
 
 /** Is this the registry's word that the node has no place there? Then nothing of the hub is for it. */
 export function isRefusal(error: unknown): error is FleetwireError {

@@ -24,6 +24,7 @@ import {
   writeIdentity,
   writeWelcome,
 } from './identity-file.ts';
+import { isAway } from './refused.ts';
 
 export type RegistryClient = RpcClient<typeof RegistryServiceDefinition>;
 export type ClientMaker = (options: RpcClientOptions) => RegistryClient;
@@ -74,9 +75,8 @@ async function untilReachable<T>(call: () => Promise<T>, waitMs: number): Promis
     try {
       return await call();
     } catch (error) {
-      const away = error instanceof FleetwireError && error.kind === 'unavailable';
       const leftMs = until - performance.now();
-      if (!away || leftMs <= 0) throw error;
+      if (!isAway(error) || leftMs <= 0) throw error;
       await pause(Math.min(backoffMs(RETRY, attempt), leftMs));
     }
   }

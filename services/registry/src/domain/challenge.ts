@@ -26,38 +26,21 @@ export function checkNonce(secret: Uint8Array, node: string, nonce: Uint8Array, 
   if (Number(bytes.readBigUInt64BE(0)) <= nowMs) throw invalid('it has expired');
 }
 
+/** Nonces that one node has used and that have not lapsed; beyond these it is as if the older ones were used. */
+const USED_MAX = 64;
+
 /**
- * Nonces that were used here, so that a HELLO that somebody has listened to is no good to them. Of more than `max` within
- * their life the oldest are forgotten.
+ * What is to be noted of a node once it has used this nonce too, so that a HELLO that somebody has listened to is no good to
+ * them at any replica. Throws CHALLENGE_INVALID when it was used already.
  */
-export class UsedNonces {
-  readonly #max: number;
-  /** The seal, which is different for each, to when it lapses; oldest first. */
-  readonly #used = new Map<string, number>();
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  /** Throws CHALLENGE_INVALID when it was used already. */
-  check(nonce: Uint8Array): void {
-    if (this.#used.has(keyOf(nonce))) throw invalid('it was used already');
-  }
-
-  /** As `check`, and it is used from now on. Gives what makes it usable again. */
-  use(nonce: Uint8Array, nowMs: number): () => void {
-    this.check(nonce);
-    const key = keyOf(nonce);
-    for (const [known, untilMs] of this.#used) {
-      if (untilMs > nowMs && this.#used.size < this.#max) break;
-      this.#used.delete(known);
-    }
-    this.#used.set(key, Number(Buffer.from(nonce).readBigUInt64BE(0)));
-    return () => void this.#used.delete(key);
-  }
+export function useNonce(used: readonly string[], nonce: Uint8Array, nowMs: number): string[] {
+  const key = Buffer.from(nonce.subarray(0, HEAD)).toString('hex');
+  const full = used.length >= USED_MAX;
+  // They begin with when they lapse: in the order of the texts.
+  if (used.includes(key) || (full && key < used[0]!)) throw invalid('it was used already');
+  const lapsed = nowMs.toString(16).padStart(16, '0');
+  return [...used.filter((one) => one.slice(0, 16) > lapsed), key].sort().slice(-USED_MAX);
 }
-
-const keyOf = (nonce: Uint8Array): string => Buffer.from(nonce.subarray(HEAD)).toString('base64');
 
 function seal(secret: Uint8Array, node: string, head: Uint8Array): Buffer {
   return createHmac('sha256', secret).update(`hello:${node}:`).update(head).digest();

@@ -37,11 +37,18 @@ export const ownerDeparted = (): FleetwireError =>
   });
 
 export const identityInUse = (holder: string, retryAfterMs: number): FleetwireError =>
-  new FleetwireError('failed_precondition', 'IDENTITY_IN_USE', 'another machine is this node at the moment', {
-    help: 'End the other one, or join this machine as a node of its own: remove its copied folder.',
-    details: { holder },
-    retryAfterMs,
-  });
+  new FleetwireError(
+    'failed_precondition',
+    'IDENTITY_IN_USE',
+    'another machine is this node, or was when it was last heard of',
+    {
+      help:
+        'End the other one, or join this machine as a node of its own: remove its copied folder. Where the other one is off ' +
+        'for good, this machine is taken once it has been silent for long enough: try again then.',
+      details: { holder },
+      retryAfterMs,
+    },
+  );
 
 export const helloTooOften = (retryAfterMs: number): FleetwireError =>
   new FleetwireError('resource_exhausted', 'HELLO_TOO_OFTEN', 'this node says HELLO too often', {

@@ -8,20 +8,43 @@ export interface Claimant {
   readonly machine: string;
 }
 
+/** In so many livenesses whoever is there is heard of, also by other replicas and after a backoff. */
+export const WATCH_LIVENESSES = 2;
+
 export type Claim = 'welcome' | 'contender';
 
 /**
  * The same process, the same machine and whoever does not say what it is take over; another machine only when the holder is
- * silent or has left.
+ * gone.
  */
 export function claimIdentity(
   holder: Pick<NodeRow, 'instance' | 'machine'>,
   claimant: Claimant,
-  holderOnline: boolean,
+  holderThere: boolean,
 ): Claim {
-  if (!holderOnline || claimant.machine === '' || holder.machine === '') return 'welcome';
+  if (!holderThere || claimant.machine === '' || holder.machine === '') return 'welcome';
   if (holder.instance === claimant.instance || holder.machine === claimant.machine) return 'welcome';
   return 'contender';
+}
+
+/** What was heard of a holder, and since when everybody could be heard of. Moments in milliseconds of broker time. */
+export interface HolderWatch {
+  readonly heardAtMs: number;
+  /** When it said goodbye. */
+  readonly leftAtMs: number;
+  readonly unbrokenSinceMs: number;
+}
+
+/**
+ * For how long it may still be there; 0: it is gone. What was before the last break proves nothing: whoever was there then may
+ * have tried in vain to be heard, or have come back.
+ */
+export function mayBeThereMs(holder: HolderWatch, nowMs: number, livenessMs: number): number {
+  const { heardAtMs, leftAtMs, unbrokenSinceMs } = holder;
+  if (leftAtMs >= heardAtMs && leftAtMs > unbrokenSinceMs) return 0;
+  const untilMs =
+    heardAtMs > unbrokenSinceMs ? heardAtMs + livenessMs : unbrokenSinceMs + WATCH_LIVENESSES * livenessMs;
+  return Math.max(0, untilMs - nowMs);
 }
 
 /** `other`: the identity is another process's now. `stranger`: nobody has said HELLO with an instance. */

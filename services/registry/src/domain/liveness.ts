@@ -46,13 +46,17 @@ export class LastSeen {
     livenessMs: number,
   ): Status {
     const atMs = this.latest(node, written.lastSeenAtMs);
-    const leftAtMs = Math.max(this.#left.get(node) ?? 0, written.leftAtMs);
-    return leftAtMs >= atMs ? 'offline' : statusOf(atMs, nowMs, livenessMs);
+    return this.leftAt(node, written.leftAtMs) >= atMs ? 'offline' : statusOf(atMs, nowMs, livenessMs);
   }
 
   /** The later one of what is in memory and what was written. */
   latest(node: string, writtenAtMs: number): number {
     return Math.max(this.#seen.get(node) ?? 0, writtenAtMs);
+  }
+
+  /** As `latest`, of its goodbyes. */
+  leftAt(node: string, writtenAtMs: number): number {
+    return Math.max(this.#left.get(node) ?? 0, writtenAtMs);
   }
 
   /** Up to `limit` that are not written; they count as written until `giveBack`. */

@@ -7,16 +7,24 @@ export class Silence {
   readonly #enoughMs: number;
   /** Since when each is seen silent, in the milliseconds of the process. */
   #since = new Map<string, number>();
+  #brokenAtMs: number;
 
   /** `enoughMs`: such as two livenesses, in which whoever is there is heard of. */
   constructor(clock: Pick<Clock, 'monotonicMs'>, enoughMs: number) {
     this.#clock = clock;
     this.#enoughMs = enoughMs;
+    this.#brokenAtMs = clock.monotonicMs();
   }
 
   /** What was seen so far does not count any more: there was a break. */
   break(): void {
     this.#since.clear();
+    this.#brokenAtMs = this.#clock.monotonicMs();
+  }
+
+  /** For how long everybody could be heard of. */
+  get unbrokenMs(): number {
+    return this.#clock.monotonicMs() - this.#brokenAtMs;
   }
 
   heard(node: string): void {

@@ -4,7 +4,7 @@ import { type Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { trustDigest } from '@fleetwire/identity';
 import { asFleetwireError, nowMs } from '@fleetwire/kernel';
 import { holderOfBeat } from '../domain/identity-holder.ts';
-import { cleanedFacts } from '../domain/node-facts.ts';
+import { cleaned, cleanedFacts } from '../domain/node-facts.ts';
 import { isClosed } from '../domain/orgs.ts';
 import type { NodeRow } from '../store/entities.ts';
 import { noteContender } from './identity-claims.ts';
@@ -30,9 +30,11 @@ const LOAD_MAX = 10;
 
 export async function answerHeartbeat(
   parts: HeartbeatParts,
-  beat: Heartbeat,
+  said: Heartbeat,
   from: From,
 ): Promise<HeartbeatReply> {
+  // As a HELLO's.
+  const beat = { ...said, instance: cleaned(said.instance) };
   const org = parts.orgs.get(from.org);
   const found = await parts.known.get(from.node);
   const node = found?.org === from.org ? found : null;

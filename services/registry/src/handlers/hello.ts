@@ -3,12 +3,12 @@
 import {
   type ChallengeRequest,
   type ChallengeResponse,
-  type HelloRequest,
+  HelloRequest,
   HelloResponse,
 } from '@fleetwire/gen/registry';
-import { hubKeyOf, proveHub, verifyNodeSignature } from '@fleetwire/identity';
+import { hubKeyOf, nodeHelloBytes, proveHub, verifyNodeSignature } from '@fleetwire/identity';
 import { FleetwireError, isId, nowMs } from '@fleetwire/kernel';
-import { checkNonce, makeNonce } from '../domain/challenge.ts';
+import { checkNonce, makeNonce, useNonce } from '../domain/challenge.ts';
 import {
   checkProtocol,
   helloTooOften,
@@ -34,36 +34,37 @@ export function challenge(parts: RegistryParts, request: ChallengeRequest): Chal
   return { nonce: makeNonce(parts.secret, request.node, expiresAtMs, parts.random) };
 }
 
-export async function hello(parts: RegistryParts, request: HelloRequest): Promise<HelloResponse> {
+export async function hello(parts: RegistryParts, said: HelloRequest): Promise<HelloResponse> {
   const now = nowMs(parts.clock);
+  const request = said.protocol === '1' ? firstOf(said) : said;
   const protocol = checkProtocol(request.protocol, request.protocols);
   checkNonce(parts.secret, request.node, request.nonce, now);
   checkChallenge(request.challenge);
-  // One that was listened to costs no query.
-  parts.nonces.check(request.nonce);
   const { node, publicKey } = await proven(parts, request, now);
-  const unused = parts.nonces.use(request.nonce, now);
-  try {
-    requireOpen(parts.orgs, node.org);
-    if (node.shutOut !== '') throw ownerDeparted();
-    admitHello(parts, node, request.machine);
-    return await welcome(parts, request, { ...node, publicKey }, protocol);
-  } catch (error) {
-    // The same signed nonce may be sent again: nothing came of it.
-    unused();
-    throw error;
-  }
+  // One that was listened to takes none of those that the node may say.
+  useNonce(node.usedNonces, request.nonce, now);
+  requireOpen(parts.orgs, node.org);
+  if (node.shutOut !== '') throw ownerDeparted();
+  admitHello(parts, node, request.machine);
+  return welcome(parts, request, { ...node, publicKey }, protocol);
+}
+
+/** What is not of protocol 1 is not signed in it. */
+function firstOf({ node, nonce, signature, protocol, version, platform }: HelloRequest): HelloRequest {
+  return HelloRequest.fromPartial({ node, nonce, signature, protocol, version, platform });
 }
 
 /** The node, and which of its keys has signed. */
 async function proven(
   parts: RegistryParts,
-  { node: id, nonce, signature }: HelloRequest,
+  request: HelloRequest,
   now: number,
 ): Promise<{ node: NodeRow; publicKey: string }> {
+  const { node: id, signature } = request;
   if (!isId('node', id)) throw nodeUnknown();
+  const bytes = nodeHelloBytes(request);
   const node = await parts.known.fresh(id);
-  const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, nonce, signature);
+  const signedBy = (key: string | null | undefined) => !!key && verifyNodeSignature(key, bytes, signature);
   if (node !== null && signedBy(node.publicKey)) return { node, publicKey: node.publicKey };
   if (node !== null && signedBy(node.oldPublicKey)) {
     if (node.oldKeyUntilMs <= now) throw keyRetired();
@@ -101,7 +102,7 @@ async function welcome(
     parts.tokens.sign({ sub: node.id, org: node.org, key: node.publicKey, scopes: ['node'], lifetimeMs }),
     protocol < 2 ? undefined : parts.hub(node.org),
   ]);
-  const routed = await takeIdentity(parts, node, {
+  const told = {
     version: cleaned(request.version),
     platform: cleaned(request.platform),
     protocol,
@@ -109,7 +110,8 @@ async function welcome(
     machine: cleaned(request.machine, 128),
     host: cleaned(request.host, 128),
     facts: request.facts && cleanedFacts(request.facts),
-  });
+  };
+  const routed = await takeIdentity(parts, node, told, request.nonce);
   const [moving, roster] = await Promise.all([
     protocol < 2 ? [] : parts.nodeState.movingFrom(node.id, MOVING_MAX),
     protocol < 2 ? undefined : parts.nodeState.rosterDigest(node.id),

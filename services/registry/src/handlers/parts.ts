@@ -9,8 +9,8 @@ import type { Orgs } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { Allowance } from '../domain/allowance.ts';
-import type { UsedNonces } from '../domain/challenge.ts';
 import type { LastSeen } from '../domain/liveness.ts';
+import type { Silence } from '../domain/silence.ts';
 import type { MovingDesk } from '../moving/moving-part.ts';
 import type { NodeRoutes } from '../routing/node-routes.ts';
 import type { RouteTable } from '../routing/route-table.ts';
@@ -41,7 +41,6 @@ export interface RegistryParts {
   readonly nodeRoutes: NodeRoutes;
   /** What is remembered of nodes between heartbeats. */
   readonly known: KnownNodes;
-  readonly nonces: UsedNonces;
   /** HELLOs of a node, by its machine and by all others. */
   readonly hellos: Allowance;
   readonly hub: HubKeys;
@@ -59,6 +58,8 @@ export interface RegistryParts {
   readonly suspensions: Suspensions;
   readonly view: WatchedRoutes;
   readonly lastSeen: LastSeen;
+  /** For how long this replica has heard of all nodes. */
+  readonly watch: Silence;
   readonly moving: MovingDesk;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;

@@ -3,7 +3,7 @@
 import type { RotateKeyRequest, RotateKeyResponse } from '@fleetwire/gen/registry';
 import { type Caller, rotationBytes, verifyNodeSignature } from '@fleetwire/identity';
 import { nowMs } from '@fleetwire/kernel';
-import { checkNonce } from '../domain/challenge.ts';
+import { checkNonce, useNonce } from '../domain/challenge.ts';
 import {
   checkPublicKey,
   keyInUse,
@@ -37,7 +37,9 @@ export async function rotateKey(
   if (!node.rotate && node.oldPublicKey !== null && node.oldKeyUntilMs > now)
     throw rotatedLately(node.oldKeyUntilMs - now);
   const untilMs = now + parts.config.key_overlap_s * 1000;
-  if (!(await parts.nodeKeys.rotate({ node: id, from: node.publicKey, to, untilMs }, now))) throw keyInUse();
+  const used = (before: readonly string[]) => useNonce(before, nonce, now);
+  const change = { node: id, from: node.publicKey, to, untilMs, useNonce: used };
+  if (!(await parts.nodeKeys.rotate(change, now))) throw keyInUse();
   await parts.known.fresh(id);
   tellOfNode(parts, 'node_key_rotated', node, to, { details: { old_key_until_ms: String(untilMs) } });
   return { oldKeyUntilMs: untilMs };

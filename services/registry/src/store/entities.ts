@@ -72,6 +72,8 @@ export const Node = defineEntity({
     roster: p.bigint('number').defaultRaw('0'),
     /** When the row was written, by PostgreSQL's clock, by a trigger. */
     notedAtMs: p.bigint('number').defaultRaw('0'),
+    /** See `useNonce`. */
+    usedNonces: list().defaultRaw("'{}'"),
   },
   uniques: [{ name: 'nodes_org_name', properties: ['org', 'folded'] }],
   indexes: [

@@ -85,7 +85,8 @@ class FollowMachines extends Migration {
       add column epoch bigint not null default 0,
       add column revision integer not null default 0,
       add column roster bigint not null default 0,
-      add column noted_at_ms bigint not null default 0`);
+      add column noted_at_ms bigint not null default 0,
+      add column used_nonces text[] not null default '{}'`);
     this.addSql('create index nodes_noted on nodes (noted_at_ms)');
     this.addSql('create index nodes_owner on nodes (org, owner)');
     this.addSql('create index nodes_old_key on nodes (old_key_until_ms) where old_public_key is not null');

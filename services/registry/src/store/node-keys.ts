@@ -11,6 +11,8 @@ export interface RotatedKey {
   readonly from: string;
   readonly to: string;
   readonly untilMs: number;
+  /** By those that the node has used, those from now on; what it throws is thrown, and nothing is written. */
+  readonly useNonce: (used: readonly string[]) => string[];
 }
 
 /** An org with the keys that its servers are to be told of. */
@@ -140,8 +142,8 @@ async function rotate(query: Query, o: RotatedKey, nowMs: number): Promise<boole
     [o.to],
   );
   if (used.length > 0) return false;
-  const [was] = await query<{ org: string; shard: number; oldest: string | null }>(
-    `select org, shard, old_public_key as oldest from nodes where id = $1 and public_key = $2 for update`,
+  const [was] = await query<{ org: string; shard: number; oldest: string | null; used: string[] }>(
+    `select org, shard, old_public_key as oldest, used_nonces as used from nodes where id = $1 and public_key = $2 for update`,
     [o.node, o.from],
   );
   if (was === undefined) return false;
@@ -149,8 +151,8 @@ async function rotate(query: Query, o: RotatedKey, nowMs: number): Promise<boole
     await query(NOTE, [[was.oldest], was.org, o.node, was.shard, 'retired', nowMs, forGood(nowMs)]);
   await query(
     `update nodes set public_key = $2, old_public_key = $3, old_key_until_ms = $4, rotate = false,
-       revision = revision + 1 where id = $1`,
-    [o.node, o.to, o.from, o.untilMs],
+       used_nonces = $5, revision = revision + 1 where id = $1`,
+    [o.node, o.to, o.from, o.untilMs, o.useNonce(was.used)],
   );
   return true;
 }

@@ -14,6 +14,8 @@ export interface Greeting {
   readonly host: string;
   /** Undefined: what is known stays. */
   readonly facts: StoredFacts | undefined;
+  /** See `useNonce`. */
+  readonly usedNonces: readonly string[];
 }
 
 /** A node that was written since a look. */
@@ -48,7 +50,7 @@ export function nodeState(store: Store) {
     greeted: (id: string, revision: number, told: Greeting, atMs: number): Promise<RoutedNode | undefined> =>
       changed(
         `version = $3, platform = $4, protocol = $5, instance = $6, machine = $7, host = $8,
-         facts = coalesce($9::jsonb, facts), last_seen_at_ms = greatest(last_seen_at_ms, $10),
+         facts = coalesce($9::jsonb, facts), used_nonces = $11, last_seen_at_ms = greatest(last_seen_at_ms, $10),
          left_at_ms = least(left_at_ms, $10 - 1),
          epoch = case when status = 'offline' then nextval('route_epochs') else epoch end, status = 'online'`,
         'id = $1 and revision = $2',
@@ -63,6 +65,7 @@ export function nodeState(store: Store) {
           told.host,
           told.facts === undefined ? null : JSON.stringify(told.facts),
           atMs,
+          told.usedNonces,
         ],
       ),
 

@@ -8,8 +8,9 @@ import { nowMs, systemRandom } from '@fleetwire/kernel';
 import { type OrgAccounts, Rounds, readFabricRecord } from '@fleetwire/runtime';
 import { keptSecret } from '@fleetwire/store';
 import { Allowance } from '../domain/allowance.ts';
-import { UsedNonces } from '../domain/challenge.ts';
+import { WATCH_LIVENESSES } from '../domain/identity-holder.ts';
 import { LastSeen } from '../domain/liveness.ts';
+import { Silence } from '../domain/silence.ts';
 import { Announcer } from '../handlers/announcer.ts';
 import { answerHeartbeat } from '../handlers/answer-heartbeat.ts';
 import { minting } from '../handlers/credentials.ts';
@@ -53,6 +54,8 @@ export async function partsOf(
   const { common, keys } = context.config;
   const tables = await tablesOf(context);
   const lastSeen = new LastSeen();
+  const watch = new Silence(clock, WATCH_LIVENESSES * set.liveness_ms);
+  broker.onDisconnect(() => watch.break());
   const { agents, routes } = tables;
   const setup = { broker, store: context.store, agents, routes, lastSeen, clock, log, config: set };
   const suspensions = new Suspensions({ ...tables, orgs, sweeps: sweepRows(context.store), log });
@@ -70,6 +73,7 @@ export async function partsOf(
     nudge: nudging(broker, set.look_ms),
     settleKeys: (org) => settleKeys(settling, org),
     lastSeen,
+    watch,
     moving: await movingDesk({ ...setup, instance: context.instance }),
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs,
@@ -102,13 +106,22 @@ function publishing(context: Context): () => string {
 
 /** What was written before this replica came is known when this resolves. */
 export async function beatsOf({ broker, config: { registry: set } }: Context, parts: RegistryParts) {
-  const { clock, log, nodeRoutes, nodeState: state, known, lastSeen } = parts;
+  const { clock, log, nodeRoutes, nodeState: state, known, lastSeen, watch } = parts;
   const max = set.known_nodes_max;
   const rosters = new Rosters({ state, max });
   const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
   const look = new NodeLook({ state, lastSeen, known, rosters, clock });
   await look.once();
-  const work = () => look.once();
+  watch.break();
+  const work = async () => {
+    try {
+      await look.once();
+    } catch (error) {
+      watch.break();
+      throw error;
+    }
+    if (!broker.connected()) watch.break();
+  };
   const looking = new Rounds({ name: 'node look', intervalMs: set.look_ms, log, work });
   const answering = { ...parts, look, rosters, loads };
   const heartbeats = new Heartbeats({
@@ -161,7 +174,7 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
 /** What bounds greetings. */
 function admissionOf({ config: { registry: set } }: Context) {
   const { hellos_burst: burst, hellos_every_ms: everyMs, known_nodes_max: max } = set;
-  return { nonces: new UsedNonces(set.nonces_max), hellos: new Allowance({ burst, everyMs, max }) };
+  return { hellos: new Allowance({ burst, everyMs, max }) };
 }
 
 /** Twice: at once, and when the other replicas have looked at what has changed. */

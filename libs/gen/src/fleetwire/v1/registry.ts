@@ -41,7 +41,7 @@ export interface ChallengeResponse {
 export interface HelloRequest {
   node: string;
   nonce: Uint8Array;
-  /** Ed25519 over the nonce. */
+  /** Ed25519 over the bytes that docs/protocol.md names: all other fields; in protocol 1 the nonce. */
   signature: Uint8Array;
   /** The newest protocol version that the node speaks, as a decimal number. */
   protocol: string;

@@ -9,6 +9,7 @@ import { nowMs, systemRandom } from '@fleetwire/kernel';
 import { type OrgAccounts, Rounds, readFabricRecord } from '@fleetwire/runtime';
 import { Allowance } from '../domain/allowance.ts';
 import { UsedNonces } from '../domain/challenge.ts';
+import { Churn } from '../domain/churn.ts';
 import { LastSeen } from '../domain/liveness.ts';
 import { Announcer } from '../handlers/announcer.ts';
 import { answerHeartbeat } from '../handlers/answer-heartbeat.ts';
@@ -21,6 +22,7 @@ import { NodeLook } from '../handlers/node-look.ts';
 import { nudge } from '../handlers/nudge.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import { PresenceNews } from '../handlers/presence-news.ts';
+import { RosterTurns } from '../handlers/roster-turns.ts';
 import { Rosters } from '../handlers/rosters.ts';
 import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { Suspensions } from '../handlers/suspensions.ts';
@@ -158,10 +160,17 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
   return { ...ofNodes, agents, roster: rosterRows(store), channels, routes, view };
 }
 
-/** What bounds greetings. */
-function admissionOf({ config: { registry: set } }: Context) {
+/** What bounds greetings, rosters, and how agents come and go. */
+function admissionOf({ clock, config: { registry: set } }: Context) {
   const { hellos_burst: burst, hellos_every_ms: everyMs, known_nodes_max: max } = set;
-  return { nonces: new UsedNonces(set.nonces_max), hellos: new Allowance({ burst, everyMs, max }) };
+  const ofNodes = { burst: set.churn_burst, everyMs: set.churn_every_ms, max };
+  const ofOrgs = { burst: set.org_churn_burst, everyMs: set.org_churn_every_ms, max };
+  return {
+    nonces: new UsedNonces(set.nonces_max),
+    hellos: new Allowance({ burst, everyMs, max }),
+    churn: new Churn({ ofNodes, ofOrgs, clock }),
+    rosterTurns: new RosterTurns({ clock, config: set }),
+  };
 }
 
 /** Twice: at once, and when the other replicas have looked at what has changed. */

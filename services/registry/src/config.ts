@@ -64,6 +64,16 @@ export const registrySection = defineSection('registry', {
   heartbeats_every_ms: whole(1, 600_000, 500).describe('Time until one node may send one more'),
   hellos_burst: whole(1, 10_000, 20).describe('HELLOs of a node at once, by its machine and by all others'),
   hellos_every_ms: whole(1, 600_000, 3000).describe('Time until it may say one more'),
+  rosters_max: whole(1, 100, 3).describe('Rosters that are taken at once; more wait'),
+  roster_wait_ms: whole(10, 60_000, 5000).describe('How long one waits at most'),
+  roster_burst: whole(20, 100_000, 200).describe('Rosters of one node at once, in batches of 500 agents'),
+  roster_every_ms: whole(1, 600_000, 250).describe('Time until one node may tell one batch more'),
+  churn_burst: whole(500, 10_000_000, 40_000).describe(
+    'Agents of one node that come, go or are renamed at once',
+  ),
+  churn_every_ms: whole(1, 600_000, 50).describe('Time until it may be one more'),
+  org_churn_burst: whole(500, 100_000_000, 400_000).describe('The same of all nodes of an org'),
+  org_churn_every_ms: whole(1, 600_000, 10).describe('Time until it may be one more of the org'),
   load_ms: whole(0, 600_000, 3000).describe(
     'Time between two changes of the load of a node in the routing table',
   ),

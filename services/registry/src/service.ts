@@ -65,6 +65,7 @@ export const registry = defineService({
       heartbeats_unanswered: heartbeats.unanswered,
       heartbeats_malformed: heartbeats.malformed,
       hellos_too_often: parts.hellos.refused,
+      churn_refused: parts.churn.refused,
       hellos_refused: refused.hellos.figures,
       joins_refused: refused.joins.figures,
       events_dropped: announcer.dropped,

@@ -90,6 +90,14 @@ describe('an allowance', () => {
     assert.equal(allowance.refused, 4);
   });
 
+  it('of many at once lets all through or none', () => {
+    const allowance = new Allowance({ burst: 5, everyMs: 100, max: 10 });
+    assert.equal(allowance.take('n', 0, 4), undefined);
+    assert.deepEqual(allowance.take('n', 0, 2), { waitMs: 100, first: true });
+    assert.equal(allowance.take('n', 0), undefined);
+    assert.equal(allowance.take('n', 200, 2), undefined);
+  });
+
   it('remembers so many and no more', () => {
     const allowance = new Allowance({ burst: 1, everyMs: 1000, max: 2 });
     for (const who of ['a', 'b', 'c']) allowance.take(who, 0);

@@ -37,6 +37,45 @@ describe('rosters', function () {
   const idsOf = async (node: TestNode) =>
     (await world.sql<{ id: string }>('select id from agents where node = $1', [node.id])).map(({ id }) => id);
 
+  it('bring and take away so many agents in time and no more; what is there costs nothing', async () => {
+    const replica = await world.start({ churn_burst: 500, churn_every_ms: 600_000 });
+    const node = await world.node(replica, 'restless');
+    const list = Array.from({ length: 400 }, (_, i) => item(`restless-${i}`));
+    assert.equal((await told(node, list)).outcomes.filter(({ agent }) => agent).length, 400);
+    const refused = await errorOf(told(node, []));
+    assert.deepEqual([refused?.kind, refused?.reason], ['resource_exhausted', 'TOO_MUCH_CHURN']);
+    assert.ok(refused!.retryAfterMs! > 0);
+    assert.equal((await idsOf(node)).length, 400);
+    const kept = await told(node, list);
+    assert.ok(kept.outcomes.every(({ agent }) => agent !== undefined));
+    const { client } = node;
+    const [first, second] = kept.outcomes.map(({ agent }) => agent!.id) as [string, string];
+    await client.renameAgent({ agent: first, name: 'restful' });
+    await client.deregisterAgent({ agent: second });
+    for (let i = 0; i < 98; i++) await client.registerAgent({ name: `more-${i}`, adapter: 'stream' });
+    const refusals = await Promise.all([
+      reasonOf(client.renameAgent({ agent: first, name: 'restless' })),
+      reasonOf(client.deregisterAgent({ agent: first })),
+      reasonOf(client.registerAgent({ name: 'one-more', adapter: 'stream' })),
+      reasonOf(told(node, [item('restful', { id: first }), item('one-more')])),
+    ]);
+    assert.deepEqual(new Set(refusals), new Set(['TOO_MUCH_CHURN']));
+    const admin = await world.asUser(replica, ['admin']);
+    await admin.deregisterAgent({ agent: first });
+    await client.registerAgent({ name: 'restless-2', adapter: 'stream' });
+    const other = await world.node(replica, 'calm');
+    await other.client.registerAgent({ name: 'calm', adapter: 'stream' });
+    await replica.stop();
+  });
+
+  it('of one node are taken one at a time', async () => {
+    const node = await fresh();
+    const list = Array.from({ length: 3000 }, (_, i) => item(`once-${i}`));
+    const reasons = await Promise.all([1, 2, 3].map(() => reasonOf(told(node, list))));
+    assert.deepEqual(reasons.toSorted(), ['ROSTER_UNDER_WAY', 'ROSTER_UNDER_WAY', 'none']);
+    assert.equal((await idsOf(node)).length, 3000);
+  });
+
   it('register what is new, keep what is known, take away what is gone, and have routes', async () => {
     const node = await fresh();
     const names = Array.from({ length: 1200 }, (_, i) => `many-${i}`);

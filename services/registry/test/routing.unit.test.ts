@@ -13,7 +13,7 @@ import { describe, it } from 'mocha';
 import { NO_PROFILE } from '../src/domain/profile.ts';
 import { diffRoutes, type PresentEntry, type WantedEntry } from '../src/domain/route-diff.ts';
 import { agentEntry, channelEntry } from '../src/routing/entries.ts';
-import { reconcile } from '../src/routing/reconcile.ts';
+import { forgetMarkers, reconcile } from '../src/routing/reconcile.ts';
 import type { Marker } from '../src/routing/route-table.ts';
 import { WatchedRoutes } from '../src/routing/watched-routes.ts';
 import type { PlacedAgent } from '../src/store/agents.ts';
@@ -216,9 +216,21 @@ describe('reconciling', () => {
   it('fills an empty table, in more than one page, and then has nothing to do', async () => {
     const rows = Array.from({ length: 2500 }, (_, i) => agent(`${String(i).padStart(5, '0')}`));
     const { parts, table } = fabric(rows);
-    assert.deepEqual(await reconcile(parts, always), { routes: 2500, put: 2500, removed: 0, forgotten: 0 });
+    assert.deepEqual(await reconcile(parts, always), {
+      routes: 2500,
+      put: 2500,
+      removed: 0,
+      forgotten: 0,
+      left: [],
+    });
     assert.equal(table.size, 2500);
-    assert.deepEqual(await reconcile(parts, always), { routes: 2500, put: 0, removed: 0, forgotten: 0 });
+    assert.deepEqual(await reconcile(parts, always), {
+      routes: 2500,
+      put: 0,
+      removed: 0,
+      forgotten: 0,
+      left: [],
+    });
   });
 
   it('removes what should not be there, also an entry under the wrong org', async () => {
@@ -264,7 +276,13 @@ describe('reconciling', () => {
       nodeEntry(node('n_gone', 1)),
     ] as const)
       table.set(at, { ...entry, revision: 1 });
-    assert.deepEqual(await reconcile(parts, always), { routes: 0, put: 2, removed: 1, forgotten: 0 });
+    assert.deepEqual(await reconcile(parts, always), {
+      routes: 0,
+      put: 2,
+      removed: 1,
+      forgotten: 0,
+      left: [],
+    });
     assert.deepEqual(ids(), ['n_busy', 'n_new', 'n_old']);
     assert.equal(bytesOf('n_busy'), busy.bytes);
     assert.deepEqual(bytesOf('n_old'), nodeEntry(node('n_old', 5))[1].bytes);
@@ -290,5 +308,18 @@ describe('reconciling', () => {
     );
     assert.equal((await reconcile(parts, always)).forgotten, 1);
     assert.deepEqual(forgotten, ['old']);
+  });
+
+  it('forgets first of all, since a full table takes nothing more before, and leaves what is much for later', async () => {
+    const { parts, markers, forgotten } = fabric([agent('a')]);
+    for (let i = 0; i < 6000; i++) markers.push({ key: `old-${i}`, revision: 1, storedAtUs: 1 });
+    const ensureEntry = async () => {
+      if (forgotten.length === 0) throw new Error('the bucket is full');
+    };
+    const { left, put } = await reconcile({ ...parts, routes: { ...parts.routes, ensureEntry } }, always);
+    assert.deepEqual([put, forgotten.length + left.length], [1, 6000]);
+    assert.ok(left.length > 0);
+    assert.deepEqual(await forgetMarkers(parts.routes, left, always), []);
+    assert.equal(new Set(forgotten).size, 6000);
   });
 });

@@ -3,7 +3,7 @@
 import { strict as assert } from 'node:assert';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
-import { claimsOf, isSigned, rotationText } from '../wire/keys.ts';
+import { claimsOf, isSigned, nodeHelloText, rotationText } from '../wire/keys.ts';
 import { reasonOf } from '../wire/rpc.ts';
 import { NodeUnderTest } from './node-under-test.ts';
 import type { Known, StandHub } from './stand-hub.ts';
@@ -177,7 +177,7 @@ export const heeding = (hub: () => StandHub) =>
       assert.deepEqual([isSigned(old!, text, signature), isSigned(next, text, newSignature)], [true, true]);
       known.news = { rotateKey: true };
       const last = () => known.hellos.at(-1)!;
-      await eventually(() => isSigned(next, last().nonce, last().signature));
+      await eventually(() => isSigned(next, nodeHelloText(last()), last().signature));
       known.news = {};
       known.keys = [next];
       const { links } = hub().servers;

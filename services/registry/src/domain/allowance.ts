@@ -26,15 +26,19 @@ export class Allowance {
     this.#options = options;
   }
 
-  /** Undefined: it may. Else how long to wait, and whether this is the first refusal of an episode. */
-  take(who: string, nowMs: number): { readonly waitMs: number; readonly first: boolean } | undefined {
+  /** Undefined: it may, `count` times. Else how long to wait, and whether this is the first refusal of an episode. */
+  take(
+    who: string,
+    nowMs: number,
+    count = 1,
+  ): { readonly waitMs: number; readonly first: boolean } | undefined {
     const { burst, everyMs, max } = this.#options;
     const used = this.#used.get(who) ?? { fullAtMs: nowMs, refused: false };
     this.#used.delete(who);
     this.#used.set(who, used);
     if (this.#used.size > max) this.#used.delete(this.#used.keys().next().value!);
     if (used.fullAtMs <= nowMs) used.refused = false;
-    const fullAtMs = Math.max(used.fullAtMs, nowMs) + everyMs;
+    const fullAtMs = Math.max(used.fullAtMs, nowMs) + count * everyMs;
     const waitMs = Math.ceil(fullAtMs - nowMs - burst * everyMs);
     if (waitMs <= 0) {
       used.fullAtMs = fullAtMs;

@@ -24,6 +24,7 @@ export async function deregisterAgent(
     return {};
   }
   if (node !== undefined && agent.node !== node) throw notTheOwner();
+  if (node !== undefined) parts.churn.spend({ id: node, org }, 1);
   // A node that is there settles what waits for its agent by itself.
   const returning = isOnline(parts, agent) ? undefined : 'agent_removed';
   const gone = await parts.agents.remove({

@@ -9,6 +9,7 @@ import type { Orgs } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import type { RegistryConfig } from '../config.ts';
 import type { Allowance } from '../domain/allowance.ts';
+import type { Churn } from '../domain/churn.ts';
 import type { LastSeen } from '../domain/liveness.ts';
 import type { Silence } from '../domain/silence.ts';
 import type { MovingDesk } from '../moving/moving-part.ts';
@@ -26,6 +27,7 @@ import type { Announcer } from './announcer.ts';
 import type { HubKeys } from './hub-keys.ts';
 import type { KnownNodes } from './known-nodes.ts';
 import type { PresenceNews } from './presence-news.ts';
+import type { RosterTurns } from './roster-turns.ts';
 import type { Suspensions } from './suspensions.ts';
 
 /** Makes NATS credentials for a node; `jwt` is empty on a server without accounts. */
@@ -43,6 +45,8 @@ export interface RegistryParts {
   readonly known: KnownNodes;
   /** HELLOs of a node, by its machine and by all others. */
   readonly hellos: Allowance;
+  readonly churn: Churn;
+  readonly rosterTurns: RosterTurns;
   readonly hub: HubKeys;
   readonly announcer: Announcer;
   /** Tells that nodes come and go. */

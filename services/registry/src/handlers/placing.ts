@@ -27,7 +27,7 @@ export interface Placed {
 
 export type PlacingParts = Pick<
   RegistryParts,
-  'agents' | 'clock' | 'config' | 'lastSeen' | 'moving' | 'orgs' | 'random' | 'routes'
+  'agents' | 'churn' | 'clock' | 'config' | 'lastSeen' | 'moving' | 'orgs' | 'random' | 'routes'
 >;
 
 /** A holder may vanish between the insert that it refuses and the look at who it is. */
@@ -35,7 +35,7 @@ const TRIES = 3;
 
 /**
  * Idempotent for the holder, also while its workspace is suspended. Throws NAME_TAKEN, WORKSPACE_SUSPENDED, NODE_DRAINING,
- * AGENT_LIMIT, PLAN_LIMIT, NODE_UNKNOWN, NAME_IN_MOTION.
+ * AGENT_LIMIT, PLAN_LIMIT, NODE_UNKNOWN, NAME_IN_MOTION, TOO_MUCH_CHURN.
  */
 export async function place(
   parts: PlacingParts,
@@ -56,6 +56,7 @@ export async function place(
       return { agent: await refreshed(parts, taken, wanted), fresh: false };
     }
     if (outcome !== 'name_taken') throw await refusalOf(parts, node.org, outcome);
+    parts.churn.spend(node, 1);
     const id = newId('agent', parts.random);
     const row = newRow(parts, id, wanted);
     outcome = await parts.agents.insert({ ...row, org: node.org, node: node.id }, boundsOf(parts, node.org));

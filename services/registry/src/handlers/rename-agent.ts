@@ -15,7 +15,10 @@ import { takenBy } from './placing.ts';
 /** The name may be taken and freed, or the agent moved, between two looks. */
 const TRIES = 3;
 
-/** Idempotent. Throws NAME_TAKEN, UNKNOWN_AGENT, NOT_THE_OWNER, INVALID_NAME, WORKSPACE_SUSPENDED, AGENT_ASSIGNED. */
+/**
+ * Idempotent. Throws NAME_TAKEN, UNKNOWN_AGENT, NOT_THE_OWNER, INVALID_NAME, WORKSPACE_SUSPENDED, AGENT_ASSIGNED,
+ * TOO_MUCH_CHURN.
+ */
 export async function renameAgent(
   parts: RegistryParts,
   request: RenameAgentRequest,
@@ -34,6 +37,7 @@ export async function renameAgent(
     const refused = access?.acceptsAgent(name) ?? access?.acceptsAgent(agent.name);
     if (refused !== undefined) throw refused;
     if (agent.folded !== folded) refuseAssigned(access, [agent.name, name]);
+    if (node !== undefined && agent.name !== name) parts.churn.spend({ id: node, org }, 1);
     const renamed =
       agent.name === name || (await parts.agents.rename(org, agent.id, agent.node, { name, folded }));
     if (renamed === 'gone') continue;

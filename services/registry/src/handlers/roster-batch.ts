@@ -30,7 +30,7 @@ interface Batch {
 
 /**
  * In the order of the batch. Routes are there when it resolves. `listed`: the agents that batches before have named; those of
- * this one are added.
+ * this one are added. Throws TOO_MUCH_CHURN.
  */
 export async function placeBatch(
   parts: RegistryParts,
@@ -121,6 +121,7 @@ async function refreshKnown(
 async function registerFresh(o: Batch, fresh: readonly RosterItem[]): Promise<PlacedAgent[]> {
   const { parts, node, answers } = o;
   if (fresh.length === 0) return [];
+  parts.churn.spend(node, fresh.length);
   const rows = fresh.map((item) => newRow(parts, newId('agent', parts.random), item));
   const done = await parts.roster.insert(node.org, node.id, rows, boundsOf(parts, node.org));
   const refused = done.refused && (await refusalOf(parts, node.org, done.refused));

@@ -10,14 +10,12 @@ import type { NodeRow } from '../store/entities.ts';
 import { tellRemoved } from './deregister-agent.ts';
 import type { RegistryParts } from './parts.ts';
 import { placeBatch } from './roster-batch.ts';
+import { ROSTER_BATCH } from './roster-turns.ts';
 import { callingNode } from './standing.ts';
-
-/** Agents that one statement writes. */
-const BATCH = 500;
 
 /**
  * Never touches an agent of another node. What was registered or changed since the call came stays, whatever the list says.
- * Idempotent. Throws ROSTER_TOO_LARGE; what is wrong with one agent is told in its outcome.
+ * Idempotent. Throws ROSTER_TOO_LARGE, what `RosterTurns` and `Churn` throw; what is wrong with one agent is told in its outcome.
  */
 export async function syncRoster(
   parts: RegistryParts,
@@ -26,15 +24,23 @@ export async function syncRoster(
 ): Promise<SyncRosterResponse> {
   const node = await callingNode(parts, caller);
   const { agents, removed } = request;
-  if (Math.max(agents.length, removed.length) > LIMITS.rosterAgents)
-    throw rosterTooLarge(LIMITS.rosterAgents);
+  const size = Math.max(agents.length, removed.length);
+  if (size > LIMITS.rosterAgents) throw rosterTooLarge(LIMITS.rosterAgents);
+  return parts.rosterTurns.run(node, size, () => takeRoster(parts, request, node));
+}
+
+async function takeRoster(
+  parts: RegistryParts,
+  { agents, removed }: SyncRosterRequest,
+  node: NodeRow,
+): Promise<SyncRosterResponse> {
   const access = parts.orgs.get(node.org);
   const epoch = await parts.roster.epochNow();
   const items = readRoster(agents);
   const outcomes: RosterOutcome[] = [];
   const listed = new Set<string>();
-  for (let from = 0; from < items.length; from += BATCH) {
-    const batch = items.slice(from, from + BATCH);
+  for (let from = 0; from < items.length; from += ROSTER_BATCH) {
+    const batch = items.slice(from, from + ROSTER_BATCH);
     outcomes.push(...(await placeBatch(parts, node, batch, access, listed)));
     await parts.announcer.room();
   }
@@ -65,8 +71,9 @@ async function removeMissing(
   const folded = refused.map((item) => item.folded);
   const there = { ids: [...listed], folded, removed };
   for (;;) {
-    const missing = await parts.roster.missing(node.id, there, epoch, BATCH);
+    const missing = await parts.roster.missing(node.id, there, epoch, ROSTER_BATCH);
     if (missing.length === 0) return;
+    parts.churn.spend(node, missing.length);
     const gone = await parts.agents.remove({ ids: missing, node: node.id, nowMs: nowMs(parts.clock) });
     await parts.routes.removeMany(gone);
     tellRemoved(parts, gone, node.id, 'roster');

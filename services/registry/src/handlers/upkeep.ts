@@ -10,6 +10,8 @@ export interface UpkeepOptions {
   /** Undefined: another replica holds it. */
   readonly acquire: () => Promise<Lease | undefined>;
   readonly reconcile: (over: AbortSignal) => Promise<{ routes: number; put: number; removed: number }>;
+  /** What the routing table remembers for longer than it need; what one comparison has left of it. */
+  readonly forget: (over: AbortSignal) => Promise<unknown>;
   /** Names of the nodes that went offline. */
   readonly sweep: () => Promise<readonly string[]>;
   /** Keys that lapse, removals that were cut short, servers that may have forgotten. */
@@ -68,6 +70,7 @@ export class Upkeep {
     const over = AbortSignal.any([stopping, lease.lost]);
     if (over.aborted) return;
     await this.#attempt('routing table', () => this.#reconcileIfDue(over));
+    await this.#attempt('markers', () => this.#options.forget(over));
     await this.#attempt('sweep', () => this.#sweep());
     await this.#attempt('keys', () => this.#options.keys(over));
     await this.#attempt('channels', () => this.#options.mendChannels());

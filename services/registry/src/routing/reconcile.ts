@@ -28,13 +28,15 @@ export interface Reconciled {
   readonly removed: number;
   /** Markers. */
   readonly forgotten: number;
+  /** Markers that are old enough as well. */
+  readonly left: readonly Marker[];
 }
 
 const PAGE = 1000;
 /** A channel may have 10,000 members. */
 const CHANNEL_PAGE = 50;
 const AT_ONCE = 64;
-/** In one run; the next is soon. */
+/** At once; the rest by `forgetMarkers`. */
 const MARKERS = 5000;
 
 /**
@@ -46,6 +48,10 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
   await collect(wanted, parts.agents, agentEntry, PAGE);
   await collect(wanted, parts.channels, channelEntry, CHANNEL_PAGE);
   const { entries, markers } = await parts.routes.readAll(over);
+  // First: a bucket that is full takes nothing more until some of them are gone.
+  const untilUs = parts.markersUntilUs();
+  const old = markers.filter(({ storedAtUs }) => storedAtUs < untilUs);
+  const left = await forgetMarkers(parts.routes, old, over);
   await raiseEpochs(parts.epochs, entries);
   const nodes = await mendNodes(parts, entries, over);
   const { put: wrong, remove, behind } = diffRoutes(wanted, entries);
@@ -65,8 +71,8 @@ export async function reconcile(parts: ReconcileParts, over: AbortSignal): Promi
       page.map(([key]) => key),
     );
   }
-  const forgotten = await forget(parts, markers, over);
-  return { routes: wanted.size, put: put.length + nodes.length, removed, forgotten };
+  const forgotten = old.length - left.length;
+  return { routes: wanted.size, put: put.length + nodes.length, removed, forgotten, left };
 }
 
 /** PostgreSQL was set back: whatever it decides from now on is later than what the table has. */
@@ -116,15 +122,20 @@ async function collect<T extends { readonly id: string }>(
   }
 }
 
-/** Whoever was away for less than the time that they are kept has still seen what they say. */
-async function forget(parts: ReconcileParts, markers: readonly Marker[], over: AbortSignal): Promise<number> {
-  const untilUs = parts.markersUntilUs();
-  const old = markers.filter(({ storedAtUs }) => storedAtUs < untilUs).slice(0, MARKERS);
+/**
+ * Forgets some of what is old enough, so that whoever was away for less than the time that it is kept has still seen what it
+ * says. Gives the rest.
+ */
+export async function forgetMarkers(
+  routes: Pick<RouteTable, 'forget'>,
+  old: readonly Marker[],
+  over: AbortSignal,
+): Promise<readonly Marker[]> {
   let forgotten = 0;
-  for (const some of slices(old, AT_ONCE)) {
+  for (const some of slices(old.slice(0, MARKERS), AT_ONCE)) {
     if (over.aborted) break;
-    await Promise.all(some.map((marker) => parts.routes.forget(marker)));
+    await Promise.all(some.map((marker) => routes.forget(marker)));
     forgotten += some.length;
   }
-  return forgotten;
+  return old.slice(forgotten);
 }

@@ -13,7 +13,8 @@ import { settleKeys, settlingSeldom, tellAllKeys } from '../handlers/settle-keys
 import { StaleSweep } from '../handlers/stale-sweep.ts';
 import { Upkeep } from '../handlers/upkeep.ts';
 import { UsageReport } from '../handlers/usage-report.ts';
-import { reconcile } from '../routing/reconcile.ts';
+import { forgetMarkers, reconcile } from '../routing/reconcile.ts';
+import type { Marker } from '../routing/route-table.ts';
 import { epochRows } from '../store/epochs.ts';
 import type { OrgRows } from '../store/orgs.ts';
 import { sweepRows } from '../store/sweeps.ts';
@@ -64,11 +65,19 @@ export function upkeepOf(
   const markersUntilUs = () => clock.nowUs() - config.markers_keep_ms * 1000;
   const usage = new UsageReport({ orgs: duties.orgRows, publish: publisherOf(broker), clock });
   const settleSeldom = settlingSeldom(() => settleKeys(settling), clock);
+  let markers: readonly Marker[] = [];
   // Servers that were away may come back with an older memory.
   let keysTold = false;
   const upkeep = new Upkeep({
     acquire: () => duties.leases.acquire(LEASE_KEYS.sweep('registry')),
-    reconcile: (over) => reconcile({ ...parts, epochs: epochRows(store), markersUntilUs }, over),
+    reconcile: async (over) => {
+      const { left, ...done } = await reconcile({ ...parts, epochs: epochRows(store), markersUntilUs }, over);
+      markers = left;
+      return done;
+    },
+    forget: async (over) => {
+      markers = await forgetMarkers(routes, markers, over);
+    },
     sweep: async () => {
       const gone = await parts.nodes.sweep(nowMs(clock) - config.liveness_ms, SWEEP_ROWS);
       await tellPresenceIfPossible(parts, gone);

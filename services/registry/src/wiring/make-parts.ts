@@ -8,6 +8,7 @@ import { nowMs, systemRandom } from '@fleetwire/kernel';
 import { type OrgAccounts, Rounds, readFabricRecord } from '@fleetwire/runtime';
 import { keptSecret } from '@fleetwire/store';
 import { Allowance } from '../domain/allowance.ts';
+import { Churn } from '../domain/churn.ts';
 import { WATCH_LIVENESSES } from '../domain/identity-holder.ts';
 import { LastSeen } from '../domain/liveness.ts';
 import { Silence } from '../domain/silence.ts';
@@ -22,6 +23,7 @@ import { NodeLook } from '../handlers/node-look.ts';
 import { nudge } from '../handlers/nudge.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import { PresenceNews } from '../handlers/presence-news.ts';
+import { RosterTurns } from '../handlers/roster-turns.ts';
 import { Rosters } from '../handlers/rosters.ts';
 import { type SettleParts, settleKeys } from '../handlers/settle-keys.ts';
 import { Suspensions } from '../handlers/suspensions.ts';
@@ -171,10 +173,16 @@ async function tablesOf({ store, broker, clock, log, config: { registry: set } }
   return { ...ofNodes, agents, roster: rosterRows(store), channels, routes, view };
 }
 
-/** What bounds greetings. */
-function admissionOf({ config: { registry: set } }: Context) {
+/** What bounds greetings, rosters, and how agents come and go. */
+function admissionOf({ clock, config: { registry: set } }: Context) {
   const { hellos_burst: burst, hellos_every_ms: everyMs, known_nodes_max: max } = set;
-  return { hellos: new Allowance({ burst, everyMs, max }) };
+  const ofNodes = { burst: set.churn_burst, everyMs: set.churn_every_ms, max };
+  const ofOrgs = { burst: set.org_churn_burst, everyMs: set.org_churn_every_ms, max };
+  return {
+    hellos: new Allowance({ burst, everyMs, max }),
+    churn: new Churn({ ofNodes, ofOrgs, clock }),
+    rosterTurns: new RosterTurns({ clock, config: set }),
+  };
 }
 
 /** Twice: at once, and when the other replicas have looked at what has changed. */

@@ -48,7 +48,7 @@ export function addRemoveCommand(group: Command, action: Action): void {
   group
     .command('remove')
     .description(
-      'shut a node out for good, at once, with all agents on it; mail that waits for them goes back',
+      'shut a node out for good, at once, with all agents on it; mail that waits for them at the hub goes back',
     )
     .argument('<node>', 'by name or id')
     .option('--yes', 'without being asked')

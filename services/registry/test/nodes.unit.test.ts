@@ -50,7 +50,8 @@ describe('an identity', () => {
 
   it('shows in heartbeats', () => {
     assert.equal(holderOfBeat(holder, 'i-1'), 'same');
-    assert.equal(holderOfBeat(holder, ''), 'same');
+    assert.equal(holderOfBeat(holder, ''), 'other', 'no goodbye of an older protocol is taken for its own');
+    assert.equal(holderOfBeat({ instance: '' }, ''), 'same');
     assert.equal(holderOfBeat(holder, 'i-2'), 'other');
     assert.equal(holderOfBeat({ instance: '' }, 'i-2'), 'stranger');
   });

@@ -4,6 +4,7 @@ import { ERROR_TABLE } from '@fleetwire/contract';
 import type { Agent, AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, foldName } from '@fleetwire/kernel';
 import { toldProfile } from '../domain/profile.ts';
+import { isAway } from '../hub/refused.ts';
 import type { RegistryDoor } from '../hub/registry-door.ts';
 import type { Arrivals } from '../moving/arrivals.ts';
 import { type AdapterKind, NO_PROGRAM, type ProgramSpec } from '../store/agent-table.ts';
@@ -125,8 +126,7 @@ async function reach<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {
-    const error = asFleetwireError(cause);
-    if (error.kind !== 'unavailable') throw error;
+    if (!isAway(cause)) throw asFleetwireError(cause);
     throw new FleetwireError('unavailable', 'HUB_UNREACHABLE', 'a new agent needs the hub, which is away', {
       help: 'Try again when `fleetwire status` shows the hub as active; known agents go on meanwhile.',
       cause,

@@ -47,11 +47,11 @@ export function mayBeThereMs(holder: HolderWatch, nowMs: number, livenessMs: num
   return Math.max(0, untilMs - nowMs);
 }
 
-/** `other`: the identity is another process's now. `stranger`: nobody has said HELLO with an instance. */
+/** `other`: the identity is another process's now. `stranger`: nobody has said HELLO with an instance. Empty: in protocol 1. */
 export function holderOfBeat(
   holder: Pick<NodeRow, 'instance'>,
   instance: string,
 ): 'same' | 'other' | 'stranger' {
-  if (instance === '' || instance === holder.instance) return 'same';
+  if (instance === holder.instance) return 'same';
   return holder.instance === '' ? 'stranger' : 'other';
 }

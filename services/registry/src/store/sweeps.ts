@@ -28,11 +28,17 @@ export function sweepRows(store: Store) {
       return rows.map(({ id }) => id);
     },
 
-    /** Ids of the agents of the org that this call has changed: suspended are those of these names, and no others. */
+    /**
+     * Ids of the agents of the org that this call has changed: suspended are those of these names, and no others. All replicas
+     * do it at the same moment, so they lock in one order.
+     */
     suspend: async (org: string, folded: readonly string[]): Promise<string[]> => {
       const rows = await store.query<{ id: string }>(
-        `update agents set suspended = folded = any ($2), epoch = nextval('route_epochs')
-         where org = $1 and suspended <> (folded = any ($2)) returning id`,
+        `with wrong as (
+           select id from agents where org = $1 and suspended <> (folded = any ($2)) order by id for update
+         )
+         update agents a set suspended = not suspended, epoch = nextval('route_epochs')
+         from wrong where a.id = wrong.id returning a.id`,
         [org, folded],
       );
       return rows.map(({ id }) => id);

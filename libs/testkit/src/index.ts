@@ -10,6 +10,7 @@ export { operatorMode } from './operator-mode.ts';
 export type { OwnPostgres, TestPostgres } from './postgres.ts';
 export { DURABLE, startOwnPostgres, startTestPostgres } from './postgres.ts';
 export { errorOf, reasonOf } from './refusal.ts';
+export { assertSecretIds } from './secret-ids.ts';
 export { seededRandom } from './seeded-random.ts';
 export type { ServiceProcess, ServiceProcessOptions } from './service-process.ts';
 export { serviceProcess, settingsEnv } from './service-process.ts';

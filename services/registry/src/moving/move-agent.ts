@@ -2,12 +2,12 @@
 
 import type { MoveAgentRequest, MoveAgentResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { FleetwireError, foldName, isId, isName, nowMs } from '@fleetwire/kernel';
+import { FleetwireError, nowMs } from '@fleetwire/kernel';
 import { requireAdmin } from '../domain/callers.ts';
 import { agentUnknown, limitReached, nodeNotFound } from '../domain/errors.ts';
 import { isOnline, MOVING_PROTOCOL, mayTakeOver, moveUnderWay } from '../domain/moving.ts';
 import { requireOpen } from '../domain/orgs.ts';
-import { shownAgent } from '../handlers/find-agents.ts';
+import { named, shownAgent } from '../handlers/find-agents.ts';
 import { namedNode } from '../handlers/node-admin.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import type { PlacedAgent } from '../store/agents.ts';
@@ -24,7 +24,8 @@ export async function moveAgent(
 ): Promise<MoveAgentResponse> {
   const { org } = requireAdmin(caller);
   requireOpen(parts.orgs, org);
-  const agent = await agentNamed(parts, org, request.agent);
+  const agent = await named(parts, org, request.agent, true);
+  if (agent === undefined) throw agentUnknown(request.agent, []);
   const { id: toNode } = await namedNode(parts, org, request.toNode);
   const to = await parts.moving.moves.party(toNode);
   if (to === undefined) throw nodeNotFound(request.toNode, []);
@@ -73,16 +74,6 @@ async function move(
   await parts.routes.ensure(placed);
   moving.wake();
   return placed;
-}
-
-async function agentNamed(parts: RegistryParts, org: string, named: string): Promise<PlacedAgent> {
-  const found = isId('agent', named)
-    ? await parts.agents.byId(org, named)
-    : isName(named)
-      ? await parts.agents.byName(org, foldName(named))
-      : undefined;
-  if (found === undefined) throw agentUnknown(named, []);
-  return found;
 }
 
 function checkTarget(parts: RegistryParts, to: Party): void {

@@ -11,6 +11,15 @@ import {
 } from '@fleetwire/kernel';
 import { LIMITS } from './limits.ts';
 
+/**
+ * The project that an agent works on, for addresses like app:alice: the last part of its repo, folded and without .git; empty
+ * where there is none or it is no name.
+ */
+export function projectOf(repo: string): string {
+  const last = /([^/:]*?)(?:\.git)?\/*$/.exec(repo)?.[1] ?? '';
+  return isName(last) ? foldName(last) : '';
+}
+
 /** In the order of Route.visibility; the first is that of an agent that has said nothing. */
 export const VISIBILITIES: readonly string[] = ['isolated', 'shared', 'group'];
 const PLACES: readonly string[] = ['', 'process', 'container', 'cloud'];

@@ -3,6 +3,9 @@
 const ROOT = 'fw.v1';
 const TOKEN = /^[a-z0-9_-]{1,64}$/;
 
+/** Stands for the agent in the inbox subject of messages to several agents of one node. */
+export const MANY = '_many';
+
 /** Stands for the recipient when a message led to nobody. */
 export const UNKNOWN_RECIPIENT = '_unknown';
 

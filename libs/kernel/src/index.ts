@@ -1,4 +1,5 @@
 /** The ground floor: errors, identifiers, names, clocks; pure, imports nothing. */
+export * from './addresses.ts';
 export * from './backoff.ts';
 export * from './errors.ts';
 export * from './hash.ts';

@@ -1,4 +1,4 @@
-/** Names of agents, nodes, channels and groups, the addresses that are built of them, and what to suggest for a mistyped one. */
+/** Names of agents, nodes, channels and groups, and what to suggest for a mistyped one. */
 
 import { FleetwireError } from './errors.ts';
 
@@ -39,46 +39,6 @@ const CAPABILITY = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$/;
 /** What an agent can do: 1 to 64 letters, digits, dots, underscores and hyphens; compared as foldName gives it. */
 export function isCapability(value: string): boolean {
   return CAPABILITY.test(value);
-}
-
-/** An agent by name, or by name on one node. */
-export interface AgentAddress {
-  readonly name: string;
-  /** Undefined: wherever it lives. */
-  readonly node: string | undefined;
-  readonly capability?: undefined;
-}
-
-/** Any one live agent that can do this; folded. */
-export interface CapabilityAddress {
-  readonly capability: string;
-  readonly name?: undefined;
-  readonly node?: undefined;
-}
-
-/** Who a message is for. */
-export type Address = AgentAddress | CapabilityAddress;
-
-/** Reads `alice`, `alice@laptop` or `?review`; throws `INVALID_ADDRESS` for anything else. */
-export function parseAddress(text: string): Address {
-  if (text.startsWith('?')) {
-    const capability = text.slice(1);
-    if (isCapability(capability)) return { capability: foldName(capability) };
-    throw badAddress(text, 'Write ? and a capability: letters, digits, dot, underscore and hyphen.');
-  }
-  const at = text.indexOf('@');
-  const name = at === -1 ? text : text.slice(0, at);
-  const node = at === -1 ? undefined : text.slice(at + 1);
-  if (isName(name) && (node === undefined || isName(node))) return { name, node };
-  throw badAddress(
-    text,
-    'Write the name of an agent, like alice, of an agent on a node, like alice@laptop, or a capability, like ?review.',
-  );
-}
-
-function badAddress(text: string, help: string): FleetwireError {
-  const message = `"${printable(text)}" is not an address`;
-  return new FleetwireError('invalid_argument', 'INVALID_ADDRESS', message, { help });
 }
 
 /** Up to `limit` of `names` that are a typing error or two away from `wanted`, nearest first. */

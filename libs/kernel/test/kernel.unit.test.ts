@@ -61,18 +61,52 @@ describe('names and addresses', () => {
       assert.ok(!isName(bad), bad);
   });
   it('addresses name an agent, and perhaps its node', () => {
-    assert.deepEqual(parseAddress('alice'), { name: 'alice', node: undefined });
-    assert.deepEqual(parseAddress('alice@laptop'), { name: 'alice', node: 'laptop' });
-    for (const bad of ['', '@', 'alice@', '@laptop', 'a@b@c', '#x', 'a b', '*', 'alice\u0000'])
+    const agent = { kind: 'agent', name: 'alice', node: undefined, project: undefined };
+    assert.deepEqual(parseAddress('alice'), agent);
+    assert.deepEqual(parseAddress('alice@laptop'), { ...agent, node: 'laptop' });
+    assert.deepEqual(parseAddress('App:alice'), { ...agent, project: 'app' });
+    assert.deepEqual(parseAddress('app:alice@laptop'), { ...agent, node: 'laptop', project: 'app' });
+    for (const bad of [
+      '',
+      '@',
+      'alice@',
+      '@laptop',
+      'a@b@c',
+      'a:b:c',
+      ':a',
+      'a:',
+      '*:a',
+      'a b',
+      'alice\u0000',
+      'alice\n',
+    ])
       assert.equal(
         reasonOf(() => parseAddress(bad)),
         'INVALID_ADDRESS',
       );
   });
+  it('addresses may mean many agents', () => {
+    const everybody = { kind: 'everybody', node: undefined, project: undefined };
+    assert.deepEqual(parseAddress('*'), everybody);
+    assert.deepEqual(parseAddress('*:*'), everybody);
+    assert.deepEqual(parseAddress('*@laptop'), { ...everybody, node: 'laptop' });
+    assert.deepEqual(parseAddress('App:*'), { ...everybody, project: 'app' });
+    assert.deepEqual(parseAddress('#Ops'), { kind: 'channel', name: 'Ops' });
+    assert.deepEqual(parseAddress('%team'), { kind: 'group', name: 'team' });
+    for (const bad of ['#', '%', '##a', '#a@b', '%a:b', '**', '*@', '@*', 'a@*', '#*', ' *', '*\n', '#a\n'])
+      assert.equal(
+        reasonOf(() => parseAddress(bad)),
+        'INVALID_ADDRESS',
+        bad,
+      );
+  });
   it('addresses may ask for a capability instead, in any case', () => {
     for (const good of ['?review', '?Review', '?REVIEW'])
-      assert.deepEqual(parseAddress(good), { capability: 'review' });
-    assert.deepEqual(parseAddress(`?9${'.'.repeat(63)}`), { capability: `9${'.'.repeat(63)}` });
+      assert.deepEqual(parseAddress(good), { kind: 'capability', capability: 'review' });
+    assert.deepEqual(parseAddress(`?9${'.'.repeat(63)}`), {
+      kind: 'capability',
+      capability: `9${'.'.repeat(63)}`,
+    });
     for (const bad of [
       '?',
       '??',

@@ -143,6 +143,7 @@ export class Link {
       profile,
       takeOver,
       localId: this.welcome?.localId ?? '',
+      queue: undefined,
     };
   }
 

@@ -132,6 +132,7 @@ export class FakeNode {
       replyTo: '',
       traceparent: '',
       acceptedAtUs: 0,
+      priority: 0,
       ...message,
     });
     box.wake();

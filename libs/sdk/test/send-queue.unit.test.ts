@@ -17,6 +17,7 @@ const message = (id: string, ttlMs = 0): Outgoing => ({
   replyTo: '',
   ttlMs,
   traceparent: '',
+  priority: 0,
 });
 
 describe('send queue', () => {

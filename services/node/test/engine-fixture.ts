@@ -87,7 +87,7 @@ export async function addAgent(
 
 export function outgoing(to: string, text = 'hello', more: Partial<Outgoing> = {}): Outgoing {
   const body = new TextEncoder().encode(text);
-  const empty = {
+  const empty: Omit<Outgoing, 'to' | 'body'> = {
     ref: 0,
     id: '',
     contentType: '',
@@ -95,6 +95,7 @@ export function outgoing(to: string, text = 'hello', more: Partial<Outgoing> = {
     replyTo: '',
     ttlMs: 0,
     traceparent: '',
+    priority: 0,
   };
   return { ...empty, to, body, ...more };
 }
@@ -119,6 +120,8 @@ export function entryFor(agent: string, clock: TestClock, more: Partial<Envelope
     local: false,
     localAgent: '',
     body: new TextEncoder().encode('hi'),
+    priority: 0,
+    localServed: false,
     ...more,
   }).finish();
   const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, deadlineUs: nowUs + 300_000_000 };

@@ -199,7 +199,7 @@ export class FakeHub {
   /** Tells a node that there is news. */
   nudge(node: string, why = 'drain', from = 'registry'): void {
     const subject = peerSubject.build({ org: TEST_ORG, to: node, from });
-    this.broker.publish(subject, PeerFrame.encode({ nudge: why }).finish());
+    this.broker.publish(subject, PeerFrame.encode(PeerFrame.fromPartial({ nudge: why })).finish());
   }
 
   /** Puts entries for one agent into its node's inbox. */

@@ -17,7 +17,7 @@ function receipt(messageId: string, stage: Stage, final = true, recipient = 'bob
     detail: '',
     traceparent: '',
   };
-  return { messageId, recipient, recipientName: recipient, stage, final, hops: [], ...texts };
+  return { messageId, recipient, recipientName: recipient, stage, final, hops: [], fanOut: 0, ...texts };
 }
 const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, () => 1);
 const never = new AbortController().signal;

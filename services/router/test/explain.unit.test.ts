@@ -29,7 +29,7 @@ function ask(
     suggest: suggestionsOf(names.table),
     clock: systemClock,
   });
-  return handle({ org: o.org ?? '', to }, { caller: o.caller ?? user });
+  return handle({ org: o.org ?? '', to, from: '' }, { caller: o.caller ?? user });
 }
 
 describe('Explain', () => {

@@ -220,6 +220,8 @@ describe('bytes', () => {
       ttlMs: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       local: fc.boolean(),
       body: fc.uint8Array({ maxLength: 300 }),
+      priority: fc.constantFrom(0, 1, 2, 3, 4),
+      localServed: fc.boolean(),
     });
     fc.assert(
       fc.property(any, (over) => {

@@ -95,7 +95,7 @@ export const heeding = (hub: () => StandHub) =>
         capabilities: [],
         visibility: 0,
       };
-      const rest = { group: '', suspended: false, movingFrom: '' };
+      const rest = { group: '', suspended: false, movingFrom: '', project: '' };
       const second = { ...full, ...rest, agent: 'a_000000000000000b', name: 'far-two' };
       known.sync = ({ revision, pageToken }) => {
         // A node may have asked before it was told of anything: by a revision that is none of these.

@@ -118,7 +118,7 @@ export class NodeUnderTest implements AsyncDisposable {
       contentType: '',
       correlationId: '',
     };
-    const rest = { replyTo: '', ttlMs: 0, traceparent: '' };
+    const rest = { replyTo: '', ttlMs: 0, traceparent: '', priority: 0 as const };
     const sent = await (await this.door()).send({ from, message: { ...message, ...rest } }, this.auth);
     return sent.id;
   }

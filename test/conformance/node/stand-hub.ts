@@ -129,7 +129,10 @@ export class StandHub implements AsyncDisposable {
   }
 
   nudge(node: Known, nudge: string): void {
-    this.servers.nc.publish(`fw.v1.peer.${ORG}.${node.id}.registry`, PeerFrame.encode({ nudge }).finish());
+    this.servers.nc.publish(
+      `fw.v1.peer.${ORG}.${node.id}.registry`,
+      PeerFrame.encode(PeerFrame.fromPartial({ nudge })).finish(),
+    );
   }
 
   /** Bytes into the inbox of an agent, whatever they are. */

@@ -24,7 +24,7 @@ export function expiryReceipts(entry: InboxEntry, instance: string, nowUs: numbe
     { stage: Stage.ROUTED, service: 'router', instance: entry.router, atUs: entry.routedAtUs, ...plain },
     { stage: Stage.EXPIRED, service: 'delivery', instance, atUs: nowUs, reason: TTL_EXPIRED, detail },
   ];
-  const shared = { messageId, to, fromAgent, correlationId, traceparent, recipientName: '' };
+  const shared = { messageId, to, fromAgent, correlationId, traceparent, recipientName: '', fanOut: 0 };
   return entry.recipients.map((recipient) => ({
     org,
     toNode: fromNode,

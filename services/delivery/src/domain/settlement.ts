@@ -89,7 +89,7 @@ export function restoreSettlement(
 /** One receipt that says what all receipts of this settlement say. */
 export function mergedReceipt(messageId: string, recipient: string, settlement: Settlement): Receipt {
   const { stage, final, reason, detail, hops, about } = settlement;
-  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops] };
+  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops], fanOut: 0 };
 }
 
 /**

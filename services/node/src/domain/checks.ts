@@ -44,7 +44,7 @@ export function ttlOf(message: Pick<Outgoing, 'ttlMs'>): number {
 
 /** May an agent of this node be meant by name? A capability never means one: the router picks who gets it. */
 export function namesThisNode(address: Address, nodeName: string): address is AgentAddress {
-  if (address.capability !== undefined) return false;
+  if (address.kind !== 'agent' || address.project !== undefined) return false;
   return address.node === undefined || foldName(address.node) === foldName(nodeName);
 }
 

@@ -73,6 +73,7 @@ export function buildReceipt(
     detail,
     hops,
     traceparent: '',
+    fanOut: 0,
   };
 }
 

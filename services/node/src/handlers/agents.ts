@@ -107,6 +107,7 @@ export class AgentHandlers {
       draining,
       protocol,
       contender,
+      heldBack: [],
     };
   }
 
@@ -126,6 +127,8 @@ export class AgentHandlers {
       pid: program?.pid ?? 0,
       pane: program?.pane ?? '',
       queueDepth: agent.queue.depth,
+      queue: undefined,
+      busy: false,
     };
   }
 }

@@ -116,6 +116,8 @@ export class Acceptance {
       local: local !== undefined,
       localAgent: local?.id ?? '',
       body: message.body,
+      priority: message.priority,
+      localServed: false,
     };
   }
 }

@@ -16,6 +16,7 @@ const EMPTY: Outgoing = {
   replyTo: '',
   ttlMs: 0,
   traceparent: '',
+  priority: 0,
 };
 
 export async function sendOnce(

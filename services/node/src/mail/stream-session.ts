@@ -126,7 +126,7 @@ export class StreamSession implements Taker {
 
 export function deliveryOf(entry: Pick<Entry, 'seq'>, envelope: Envelope): Delivery {
   const { id, fromAgent, fromName, to, body, contentType } = envelope;
-  const { correlationId, replyTo, traceparent, acceptedAtUs } = envelope;
+  const { correlationId, replyTo, traceparent, acceptedAtUs, priority } = envelope;
   const head = { sequence: entry.seq, id, fromAgent, fromName, to, body, contentType };
-  return { ...head, correlationId, replyTo, traceparent, acceptedAtUs };
+  return { ...head, correlationId, replyTo, traceparent, acceptedAtUs, priority };
 }

@@ -94,7 +94,7 @@ export function returnReceipts(
     { stage: Stage.ROUTED, service: 'router', instance: entry.router, atUs: entry.routedAtUs, ...plain },
     { stage: Stage.RETURNED, service: 'registry', instance, atUs: nowUs, reason, detail },
   ];
-  const shared = { messageId, to, fromAgent, correlationId, traceparent, recipientName: '' };
+  const shared = { messageId, to, fromAgent, correlationId, traceparent, recipientName: '', fanOut: 0 };
   return entry.recipients.map((recipient) => ({
     subject: receiptSubject.build({ org, toNode: fromNode, from: 'registry' }),
     receipt: { ...shared, recipient, stage: Stage.RETURNED, final: true, reason, detail, hops },

@@ -1,6 +1,6 @@
 /** Entries of the routing table, as they are written from rows and read back. */
 
-import { parseRouteKey, routeKey, VISIBILITIES } from '@fleetwire/contract';
+import { parseRouteKey, projectOf, routeKey, VISIBILITIES } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { ChannelRoute, NodeRoute, Route } from '@fleetwire/gen/message';
 import type { WantedEntry } from '../domain/route-diff.ts';
@@ -32,6 +32,7 @@ export function routeOf(agent: PlacedAgent): Route {
     group: agent.policyGroup,
     suspended: agent.suspended,
     movingFrom: agent.movingFrom,
+    project: projectOf(agent.repo),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { printable } from '@fleetwire/kernel';
+import { FleetwireError, printable } from '@fleetwire/kernel';
 import { bindService, callerOf, type RpcContext } from '@fleetwire/rpc';
 import { createChannel, deleteChannel } from '../handlers/channels/create-channel.ts';
 import { listChannelMembers, listChannels } from '../handlers/channels/list-channels.ts';
@@ -70,6 +70,9 @@ export function bindRegistry(parts: RegistryParts, { joins, hellos }: Refused) {
       listChannels: by(listChannels),
       listChannelMembers: by(listChannelMembers),
       sync: by(sync),
+      nodePolicies: async () => {
+        throw new FleetwireError('unimplemented', 'NOT_IMPLEMENTED', 'not there yet');
+      },
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

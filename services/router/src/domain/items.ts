@@ -106,6 +106,7 @@ export function receiptItem(
     detail: verdict.detail,
     hops: hopsOf(part, verdict),
     traceparent: header.traceparent,
+    fanOut: 0,
   };
   const text = header.to.length + header.correlationId.length + header.traceparent.length;
   return { kind: 'receipt', size: 512 + text + 2 * verdict.detail.length, slot, index, receipt };

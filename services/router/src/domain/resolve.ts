@@ -54,7 +54,9 @@ export function resolve(
   if (to.length > LIMITS.addressChars) return dead('INVALID_ADDRESS', 'the address is too long');
   const address = read(to);
   if (address === undefined) return dead('INVALID_ADDRESS', `"${printable(to)}" is not an address`);
-  if (address.capability !== undefined) return pick(names, org, address.capability, asking, nowUs);
+  if (address.kind === 'capability') return pick(names, org, address.capability, asking, nowUs);
+  if (address.kind !== 'agent' || address.project !== undefined)
+    return dead('INVALID_ADDRESS', `"${printable(to)}" cannot be routed yet`);
   const folded = foldName(address.name);
   const inTable = names.table.find(org, folded);
   const known = inTable === undefined ? names.known(org, folded) : undefined;
@@ -82,7 +84,7 @@ function reachable(route: RouteEntry): Resolution {
 /** The name part of an address in its folded form; undefined when it has none. */
 function foldedNameOf(to: string): string | undefined {
   const address = to.length > LIMITS.addressChars ? undefined : read(to);
-  return address?.name === undefined ? undefined : foldName(address.name);
+  return address?.kind === 'agent' ? foldName(address.name) : undefined;
 }
 
 /**

@@ -14,6 +14,69 @@ export const protobufFileName = "fleetwire/v1/message.proto";
 
 /** What travels over JetStream: envelopes, packs, inbox entries, receipts, dead letters. */
 
+/**
+ * Which of one sender's messages for one recipient go first; within one level they keep their order. Higher levels do not
+ * starve lower ones.
+ */
+export const Priority = {
+  /** UNSPECIFIED - As NORMAL. */
+  UNSPECIFIED: 0,
+  LOW: 1,
+  NORMAL: 2,
+  HIGH: 3,
+  /** SYSTEM - For those who run the fabric: an agent by its own token is refused it. */
+  SYSTEM: 4,
+} as const;
+
+export type Priority = typeof Priority[keyof typeof Priority];
+
+export namespace Priority {
+  export type UNSPECIFIED = typeof Priority.UNSPECIFIED;
+  export type LOW = typeof Priority.LOW;
+  export type NORMAL = typeof Priority.NORMAL;
+  export type HIGH = typeof Priority.HIGH;
+  export type SYSTEM = typeof Priority.SYSTEM;
+}
+
+export function priorityFromJSON(object: any): Priority {
+  switch (object) {
+    case 0:
+    case "PRIORITY_UNSPECIFIED":
+      return Priority.UNSPECIFIED;
+    case 1:
+    case "PRIORITY_LOW":
+      return Priority.LOW;
+    case 2:
+    case "PRIORITY_NORMAL":
+      return Priority.NORMAL;
+    case 3:
+    case "PRIORITY_HIGH":
+      return Priority.HIGH;
+    case 4:
+    case "PRIORITY_SYSTEM":
+      return Priority.SYSTEM;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Priority");
+  }
+}
+
+export function priorityToJSON(object: Priority): string {
+  switch (object) {
+    case Priority.UNSPECIFIED:
+      return "PRIORITY_UNSPECIFIED";
+    case Priority.LOW:
+      return "PRIORITY_LOW";
+    case Priority.NORMAL:
+      return "PRIORITY_NORMAL";
+    case Priority.HIGH:
+      return "PRIORITY_HIGH";
+    case Priority.SYSTEM:
+      return "PRIORITY_SYSTEM";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Priority");
+  }
+}
+
 /** How far a message has come. See docs/life-of-a-message.md. */
 export const Stage = {
   UNSPECIFIED: 0,
@@ -137,6 +200,9 @@ export interface Envelope {
   localAgent: string;
   /** At most 1 MiB. */
   body: Uint8Array;
+  priority: Priority;
+  /** To many: the sending node has delivered it to its own agents, so routers leave that node out. */
+  localServed: boolean;
 }
 
 /** What a node publishes to ingress: encoded envelopes, in the order in which they were accepted. */
@@ -226,6 +292,8 @@ export interface Receipt {
   /** Empty where history has it: always, from a node. */
   traceparent: string;
   recipientName: string;
+  /** Of a message to many, with stage ROUTED and without a recipient: how many recipients the router has found. */
+  fanOut: number;
 }
 
 export interface ReceiptBatch {
@@ -262,6 +330,8 @@ export interface Route {
   suspended: boolean;
   /** Where it lived before, while its mail is on the way. */
   movingFrom: string;
+  /** For project:name addresses, folded: the last part of its repo; empty: it has none. */
+  project: string;
 }
 
 /** One node in the routing table (key <org>.<node>). */
@@ -347,6 +417,8 @@ export interface HeartbeatReply {
   syncRevision: number;
   /** Agents that have moved away and whose mail is to be handed over. */
   moving: Moving[];
+  /** Version of the org's state as the registry knows it; ask for the policies when it is not the one that you have. 0: not said. */
+  accessVersion: number;
 }
 
 /** An agent that lives elsewhere since `epoch`. */
@@ -355,10 +427,46 @@ export interface Moving {
   epoch: number;
 }
 
-/** A control frame, core NATS, to a node (fw.v1.peer.<org>.<to>.<from>). */
+/** A control frame, core NATS, to a node (fw.v1.peer.<org>.<to>.<from>). One that is lost costs a moment, never a message. */
 export interface PeerFrame {
-  /** Send a heartbeat now: its answer has news. Why, for the log: moved, removed, drain, rotate, roster or identity. */
+  /**
+   * Of the registry: send a heartbeat now, its answer has news. Why, for the log: moved, removed, drain, rotate, roster or
+   * identity.
+   */
   nudge: string;
+  /** Of the recipient's node, or of a router. */
+  busy:
+    | PeerBusy
+    | undefined;
+  /** Of the recipient's node. */
+  ready: PeerReady | undefined;
+}
+
+/** Hold back what is meant for this agent: one message may be in flight for it. Lapses after retry_after_ms. */
+export interface PeerBusy {
+  /** Agent id; empty: whatever you send, because of how much you send. */
+  agent: string;
+  /** The agent's name and the id and name of its node, by which the sending node knows what is meant for it. */
+  name: string;
+  node: string;
+  nodeName: string;
+  queueDepth: number;
+  /** queue_full, inbox_full (its node is away), rate_limited or unfair_share. */
+  reason: string;
+  retryAfterMs: number;
+  /** Grows along the frames of one publisher about one agent; an older one is ignored. */
+  seq: number;
+}
+
+/** There is room again for so many messages of yours; beyond them one may be in flight, until nothing is said for a while. */
+export interface PeerReady {
+  agent: string;
+  name: string;
+  node: string;
+  nodeName: string;
+  credits: number;
+  /** As in PeerBusy, and of the same count. */
+  seq: number;
 }
 
 /** Asked of a router (fw.v1.flush.<instance>): answered once nothing of an agent's mail is under way by an older route. */
@@ -393,6 +501,8 @@ function createBaseEnvelope(): Envelope {
     local: false,
     localAgent: "",
     body: new Uint8Array(0),
+    priority: 0,
+    localServed: false,
   };
 }
 
@@ -442,6 +552,12 @@ export const Envelope: MessageFns<Envelope> = {
     }
     if (message.body.length !== 0) {
       writer.uint32(122).bytes(message.body);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(128).int32(message.priority);
+    }
+    if (message.localServed !== false) {
+      writer.uint32(136).bool(message.localServed);
     }
     return writer;
   },
@@ -579,6 +695,22 @@ export const Envelope: MessageFns<Envelope> = {
             message.body = reader.bytes();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.localServed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -644,6 +776,12 @@ export const Envelope: MessageFns<Envelope> = {
         ? globalThis.String(object.local_agent)
         : "",
       body: isSet(object.body) ? bytesFromBase64(object.body) : new Uint8Array(0),
+      priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
+      localServed: isSet(object.localServed)
+        ? globalThis.Boolean(object.localServed)
+        : isSet(object.local_served)
+        ? globalThis.Boolean(object.local_served)
+        : false,
     };
   },
 
@@ -694,6 +832,12 @@ export const Envelope: MessageFns<Envelope> = {
     if (message.body.length !== 0) {
       obj.body = base64FromBytes(message.body);
     }
+    if (message.priority !== 0) {
+      obj.priority = priorityToJSON(message.priority);
+    }
+    if (message.localServed !== false) {
+      obj.localServed = message.localServed;
+    }
     return obj;
   },
 
@@ -717,6 +861,8 @@ export const Envelope: MessageFns<Envelope> = {
     message.local = object.local ?? false;
     message.localAgent = object.localAgent ?? "";
     message.body = object.body ?? new Uint8Array(0);
+    message.priority = object.priority ?? 0;
+    message.localServed = object.localServed ?? false;
     return message;
   },
 };
@@ -1410,6 +1556,7 @@ function createBaseReceipt(): Receipt {
     hops: [],
     traceparent: "",
     recipientName: "",
+    fanOut: 0,
   };
 }
 
@@ -1450,6 +1597,9 @@ export const Receipt: MessageFns<Receipt> = {
     }
     if (message.recipientName !== "") {
       writer.uint32(98).string(message.recipientName);
+    }
+    if (message.fanOut !== 0) {
+      writer.uint32(104).uint32(message.fanOut);
     }
     return writer;
   },
@@ -1563,6 +1713,14 @@ export const Receipt: MessageFns<Receipt> = {
             message.recipientName = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.fanOut = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1607,6 +1765,11 @@ export const Receipt: MessageFns<Receipt> = {
         : isSet(object.recipient_name)
         ? globalThis.String(object.recipient_name)
         : "",
+      fanOut: isSet(object.fanOut)
+        ? globalThis.Number(object.fanOut)
+        : isSet(object.fan_out)
+        ? globalThis.Number(object.fan_out)
+        : 0,
     };
   },
 
@@ -1648,6 +1811,9 @@ export const Receipt: MessageFns<Receipt> = {
     if (message.recipientName !== "") {
       obj.recipientName = message.recipientName;
     }
+    if (message.fanOut !== 0) {
+      obj.fanOut = Math.round(message.fanOut);
+    }
     return obj;
   },
 
@@ -1668,6 +1834,7 @@ export const Receipt: MessageFns<Receipt> = {
     message.hops = object.hops?.map((e) => Hop.fromPartial(e)) || [];
     message.traceparent = object.traceparent ?? "";
     message.recipientName = object.recipientName ?? "";
+    message.fanOut = object.fanOut ?? 0;
     return message;
   },
 };
@@ -1923,6 +2090,7 @@ function createBaseRoute(): Route {
     group: "",
     suspended: false,
     movingFrom: "",
+    project: "",
   };
 }
 
@@ -1960,6 +2128,9 @@ export const Route: MessageFns<Route> = {
     }
     if (message.movingFrom !== "") {
       writer.uint32(90).string(message.movingFrom);
+    }
+    if (message.project !== "") {
+      writer.uint32(98).string(message.project);
     }
     return writer;
   },
@@ -2065,6 +2236,14 @@ export const Route: MessageFns<Route> = {
             message.movingFrom = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2100,6 +2279,7 @@ export const Route: MessageFns<Route> = {
         : isSet(object.moving_from)
         ? globalThis.String(object.moving_from)
         : "",
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
     };
   },
 
@@ -2138,6 +2318,9 @@ export const Route: MessageFns<Route> = {
     if (message.movingFrom !== "") {
       obj.movingFrom = message.movingFrom;
     }
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
     return obj;
   },
 
@@ -2157,6 +2340,7 @@ export const Route: MessageFns<Route> = {
     message.group = object.group ?? "";
     message.suspended = object.suspended ?? false;
     message.movingFrom = object.movingFrom ?? "";
+    message.project = object.project ?? "";
     return message;
   },
 };
@@ -2848,6 +3032,7 @@ function createBaseHeartbeatReply(): HeartbeatReply {
     contender: "",
     syncRevision: 0,
     moving: [],
+    accessVersion: 0,
   };
 }
 
@@ -2891,6 +3076,9 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     }
     for (const v of message.moving) {
       Moving.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.accessVersion !== 0) {
+      writer.uint32(112).int64(message.accessVersion);
     }
     return writer;
   },
@@ -3012,6 +3200,14 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
             message.moving.push(Moving.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.accessVersion = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3071,6 +3267,11 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
       moving: globalThis.Array.isArray(object?.moving)
         ? object.moving.map((e: any) => Moving.fromJSON(e))
         : [],
+      accessVersion: isSet(object.accessVersion)
+        ? globalThis.Number(object.accessVersion)
+        : isSet(object.access_version)
+        ? globalThis.Number(object.access_version)
+        : 0,
     };
   },
 
@@ -3115,6 +3316,9 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     if (message.moving?.length) {
       obj.moving = message.moving.map((e) => Moving.toJSON(e));
     }
+    if (message.accessVersion !== 0) {
+      obj.accessVersion = Math.round(message.accessVersion);
+    }
     return obj;
   },
 
@@ -3136,6 +3340,7 @@ export const HeartbeatReply: MessageFns<HeartbeatReply> = {
     message.contender = object.contender ?? "";
     message.syncRevision = object.syncRevision ?? 0;
     message.moving = object.moving?.map((e) => Moving.fromPartial(e)) || [];
+    message.accessVersion = object.accessVersion ?? 0;
     return message;
   },
 };
@@ -3226,13 +3431,19 @@ export const Moving: MessageFns<Moving> = {
 };
 
 function createBasePeerFrame(): PeerFrame {
-  return { nudge: "" };
+  return { nudge: "", busy: undefined, ready: undefined };
 }
 
 export const PeerFrame: MessageFns<PeerFrame> = {
   encode(message: PeerFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.nudge !== "") {
       writer.uint32(10).string(message.nudge);
+    }
+    if (message.busy !== undefined) {
+      PeerBusy.encode(message.busy, writer.uint32(18).fork()).join();
+    }
+    if (message.ready !== undefined) {
+      PeerReady.encode(message.ready, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -3258,6 +3469,22 @@ export const PeerFrame: MessageFns<PeerFrame> = {
             message.nudge = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.busy = PeerBusy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ready = PeerReady.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3271,13 +3498,23 @@ export const PeerFrame: MessageFns<PeerFrame> = {
   },
 
   fromJSON(object: any): PeerFrame {
-    return { nudge: isSet(object.nudge) ? globalThis.String(object.nudge) : "" };
+    return {
+      nudge: isSet(object.nudge) ? globalThis.String(object.nudge) : "",
+      busy: isSet(object.busy) ? PeerBusy.fromJSON(object.busy) : undefined,
+      ready: isSet(object.ready) ? PeerReady.fromJSON(object.ready) : undefined,
+    };
   },
 
   toJSON(message: PeerFrame): unknown {
     const obj: any = {};
     if (message.nudge !== "") {
       obj.nudge = message.nudge;
+    }
+    if (message.busy !== undefined) {
+      obj.busy = PeerBusy.toJSON(message.busy);
+    }
+    if (message.ready !== undefined) {
+      obj.ready = PeerReady.toJSON(message.ready);
     }
     return obj;
   },
@@ -3288,6 +3525,356 @@ export const PeerFrame: MessageFns<PeerFrame> = {
   fromPartial(object: DeepPartial<PeerFrame>): PeerFrame {
     const message = createBasePeerFrame();
     message.nudge = object.nudge ?? "";
+    message.busy = (object.busy !== undefined && object.busy !== null) ? PeerBusy.fromPartial(object.busy) : undefined;
+    message.ready = (object.ready !== undefined && object.ready !== null)
+      ? PeerReady.fromPartial(object.ready)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePeerBusy(): PeerBusy {
+  return { agent: "", name: "", node: "", nodeName: "", queueDepth: 0, reason: "", retryAfterMs: 0, seq: 0 };
+}
+
+export const PeerBusy: MessageFns<PeerBusy> = {
+  encode(message: PeerBusy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(34).string(message.nodeName);
+    }
+    if (message.queueDepth !== 0) {
+      writer.uint32(40).uint32(message.queueDepth);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.retryAfterMs !== 0) {
+      writer.uint32(56).uint32(message.retryAfterMs);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(64).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerBusy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerBusy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.queueDepth = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.retryAfterMs = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PeerBusy {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      nodeName: isSet(object.nodeName)
+        ? globalThis.String(object.nodeName)
+        : isSet(object.node_name)
+        ? globalThis.String(object.node_name)
+        : "",
+      queueDepth: isSet(object.queueDepth)
+        ? globalThis.Number(object.queueDepth)
+        : isSet(object.queue_depth)
+        ? globalThis.Number(object.queue_depth)
+        : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      retryAfterMs: isSet(object.retryAfterMs)
+        ? globalThis.Number(object.retryAfterMs)
+        : isSet(object.retry_after_ms)
+        ? globalThis.Number(object.retry_after_ms)
+        : 0,
+      seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+    };
+  },
+
+  toJSON(message: PeerBusy): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.nodeName !== "") {
+      obj.nodeName = message.nodeName;
+    }
+    if (message.queueDepth !== 0) {
+      obj.queueDepth = Math.round(message.queueDepth);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.retryAfterMs !== 0) {
+      obj.retryAfterMs = Math.round(message.retryAfterMs);
+    }
+    if (message.seq !== 0) {
+      obj.seq = Math.round(message.seq);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PeerBusy>): PeerBusy {
+    return PeerBusy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeerBusy>): PeerBusy {
+    const message = createBasePeerBusy();
+    message.agent = object.agent ?? "";
+    message.name = object.name ?? "";
+    message.node = object.node ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.queueDepth = object.queueDepth ?? 0;
+    message.reason = object.reason ?? "";
+    message.retryAfterMs = object.retryAfterMs ?? 0;
+    message.seq = object.seq ?? 0;
+    return message;
+  },
+};
+
+function createBasePeerReady(): PeerReady {
+  return { agent: "", name: "", node: "", nodeName: "", credits: 0, seq: 0 };
+}
+
+export const PeerReady: MessageFns<PeerReady> = {
+  encode(message: PeerReady, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(34).string(message.nodeName);
+    }
+    if (message.credits !== 0) {
+      writer.uint32(40).uint32(message.credits);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(48).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerReady {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerReady();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.credits = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PeerReady {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      nodeName: isSet(object.nodeName)
+        ? globalThis.String(object.nodeName)
+        : isSet(object.node_name)
+        ? globalThis.String(object.node_name)
+        : "",
+      credits: isSet(object.credits) ? globalThis.Number(object.credits) : 0,
+      seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+    };
+  },
+
+  toJSON(message: PeerReady): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.nodeName !== "") {
+      obj.nodeName = message.nodeName;
+    }
+    if (message.credits !== 0) {
+      obj.credits = Math.round(message.credits);
+    }
+    if (message.seq !== 0) {
+      obj.seq = Math.round(message.seq);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PeerReady>): PeerReady {
+    return PeerReady.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeerReady>): PeerReady {
+    const message = createBasePeerReady();
+    message.agent = object.agent ?? "";
+    message.name = object.name ?? "";
+    message.node = object.node ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.credits = object.credits ?? 0;
+    message.seq = object.seq ?? 0;
     return message;
   },
 };

@@ -7,7 +7,16 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
-import { ChannelRoute, NodeRoute, Receipt, ReceiptBatch, Route } from "./message.ts";
+import {
+  ChannelRoute,
+  NodeRoute,
+  Priority,
+  priorityFromJSON,
+  priorityToJSON,
+  Receipt,
+  ReceiptBatch,
+  Route,
+} from "./message.ts";
 import { AgentProfile } from "./registry.ts";
 
 export const protobufPackage = "fleetwire.v1";
@@ -43,6 +52,20 @@ export interface AttachHello {
   takeOver: boolean;
   /** Of the welcome of an earlier session: the same agent, whatever it is called by now. Where it is gone, the name counts. */
   localId: string;
+  /** Not set: as before, or as the node is configured. */
+  queue: QueueSettings | undefined;
+}
+
+/** How much may wait for one agent on its node, and what becomes of what does not fit. */
+export interface QueueSettings {
+  /** 0: as the node is configured. */
+  messages: number;
+  bytes: number;
+  /**
+   * newest (also when empty): what comes is returned to its sender. oldest: the oldest that is not being handed over becomes
+   * a dead letter.
+   */
+  drop: string;
 }
 
 export interface SendBatch {
@@ -62,6 +85,7 @@ export interface Outgoing {
   /** 0 means 300000; at most 3600000. */
   ttlMs: number;
   traceparent: string;
+  priority: Priority;
 }
 
 export interface DeliveryAck {
@@ -130,6 +154,7 @@ export interface Delivery {
   replyTo: string;
   traceparent: string;
   acceptedAtUs: number;
+  priority: Priority;
 }
 
 export interface AttachGoodbye {
@@ -191,6 +216,8 @@ export interface RunAgentRequest {
     | undefined;
   /** As in RegisterAgentRequest. */
   takeOver: boolean;
+  /** Not set: as before, or as the node is configured. */
+  queue: QueueSettings | undefined;
 }
 
 export interface RunAgentRequest_EnvEntry {
@@ -228,6 +255,12 @@ export interface LocalAgent {
   refusedMessage: string;
   /** A name that was free then. */
   suggestion: string;
+  /** As it is in force. */
+  queue:
+    | QueueSettings
+    | undefined;
+  /** Its senders have been told to hold back. */
+  busy: boolean;
 }
 
 export interface ListLocalAgentsRequest {
@@ -257,6 +290,19 @@ export interface NodeStatusResponse {
   protocol: number;
   /** As Node.contender. */
   contender: string;
+  /** Recipients for whom mail is held back here, at most 100. */
+  heldBack: HeldBack[];
+}
+
+/** Mail in the outbox that waits because its recipient is busy. */
+export interface HeldBack {
+  /** As the address is written, without a node. */
+  to: string;
+  /** As in PeerBusy. */
+  reason: string;
+  waiting: number;
+  /** 0 while it waits for what is in flight. */
+  credits: number;
 }
 
 export interface DirectoryRequest {
@@ -390,6 +436,7 @@ function createBaseAttachHello(): AttachHello {
     profile: undefined,
     takeOver: false,
     localId: "",
+    queue: undefined,
   };
 }
 
@@ -418,6 +465,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     }
     if (message.localId !== "") {
       writer.uint32(66).string(message.localId);
+    }
+    if (message.queue !== undefined) {
+      QueueSettings.encode(message.queue, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -499,6 +549,14 @@ export const AttachHello: MessageFns<AttachHello> = {
             message.localId = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.queue = QueueSettings.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -529,6 +587,7 @@ export const AttachHello: MessageFns<AttachHello> = {
         : isSet(object.local_id)
         ? globalThis.String(object.local_id)
         : "",
+      queue: isSet(object.queue) ? QueueSettings.fromJSON(object.queue) : undefined,
     };
   },
 
@@ -558,6 +617,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     if (message.localId !== "") {
       obj.localId = message.localId;
     }
+    if (message.queue !== undefined) {
+      obj.queue = QueueSettings.toJSON(message.queue);
+    }
     return obj;
   },
 
@@ -578,6 +640,110 @@ export const AttachHello: MessageFns<AttachHello> = {
       : undefined;
     message.takeOver = object.takeOver ?? false;
     message.localId = object.localId ?? "";
+    message.queue = (object.queue !== undefined && object.queue !== null)
+      ? QueueSettings.fromPartial(object.queue)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseQueueSettings(): QueueSettings {
+  return { messages: 0, bytes: 0, drop: "" };
+}
+
+export const QueueSettings: MessageFns<QueueSettings> = {
+  encode(message: QueueSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messages !== 0) {
+      writer.uint32(8).uint32(message.messages);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).uint64(message.bytes);
+    }
+    if (message.drop !== "") {
+      writer.uint32(26).string(message.drop);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueueSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueueSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.messages = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.drop = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QueueSettings {
+    return {
+      messages: isSet(object.messages) ? globalThis.Number(object.messages) : 0,
+      bytes: isSet(object.bytes) ? globalThis.Number(object.bytes) : 0,
+      drop: isSet(object.drop) ? globalThis.String(object.drop) : "",
+    };
+  },
+
+  toJSON(message: QueueSettings): unknown {
+    const obj: any = {};
+    if (message.messages !== 0) {
+      obj.messages = Math.round(message.messages);
+    }
+    if (message.bytes !== 0) {
+      obj.bytes = Math.round(message.bytes);
+    }
+    if (message.drop !== "") {
+      obj.drop = message.drop;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<QueueSettings>): QueueSettings {
+    return QueueSettings.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueueSettings>): QueueSettings {
+    const message = createBaseQueueSettings();
+    message.messages = object.messages ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.drop = object.drop ?? "";
     return message;
   },
 };
@@ -662,6 +828,7 @@ function createBaseOutgoing(): Outgoing {
     replyTo: "",
     ttlMs: 0,
     traceparent: "",
+    priority: 0,
   };
 }
 
@@ -693,6 +860,9 @@ export const Outgoing: MessageFns<Outgoing> = {
     }
     if (message.traceparent !== "") {
       writer.uint32(74).string(message.traceparent);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(80).int32(message.priority);
     }
     return writer;
   },
@@ -782,6 +952,14 @@ export const Outgoing: MessageFns<Outgoing> = {
             message.traceparent = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -821,6 +999,7 @@ export const Outgoing: MessageFns<Outgoing> = {
         ? globalThis.Number(object.ttl_ms)
         : 0,
       traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
+      priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
     };
   },
 
@@ -853,6 +1032,9 @@ export const Outgoing: MessageFns<Outgoing> = {
     if (message.traceparent !== "") {
       obj.traceparent = message.traceparent;
     }
+    if (message.priority !== 0) {
+      obj.priority = priorityToJSON(message.priority);
+    }
     return obj;
   },
 
@@ -870,6 +1052,7 @@ export const Outgoing: MessageFns<Outgoing> = {
     message.replyTo = object.replyTo ?? "";
     message.ttlMs = object.ttlMs ?? 0;
     message.traceparent = object.traceparent ?? "";
+    message.priority = object.priority ?? 0;
     return message;
   },
 };
@@ -1695,6 +1878,7 @@ function createBaseDelivery(): Delivery {
     replyTo: "",
     traceparent: "",
     acceptedAtUs: 0,
+    priority: 0,
   };
 }
 
@@ -1732,6 +1916,9 @@ export const Delivery: MessageFns<Delivery> = {
     }
     if (message.acceptedAtUs !== 0) {
       writer.uint32(88).int64(message.acceptedAtUs);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(96).int32(message.priority);
     }
     return writer;
   },
@@ -1837,6 +2024,14 @@ export const Delivery: MessageFns<Delivery> = {
             message.acceptedAtUs = longToNumber(reader.int64());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1886,6 +2081,7 @@ export const Delivery: MessageFns<Delivery> = {
         : isSet(object.accepted_at_us)
         ? globalThis.Number(object.accepted_at_us)
         : 0,
+      priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
     };
   },
 
@@ -1924,6 +2120,9 @@ export const Delivery: MessageFns<Delivery> = {
     if (message.acceptedAtUs !== 0) {
       obj.acceptedAtUs = Math.round(message.acceptedAtUs);
     }
+    if (message.priority !== 0) {
+      obj.priority = priorityToJSON(message.priority);
+    }
     return obj;
   },
 
@@ -1943,6 +2142,7 @@ export const Delivery: MessageFns<Delivery> = {
     message.replyTo = object.replyTo ?? "";
     message.traceparent = object.traceparent ?? "";
     message.acceptedAtUs = object.acceptedAtUs ?? 0;
+    message.priority = object.priority ?? 0;
     return message;
   },
 };
@@ -2607,7 +2807,16 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
 };
 
 function createBaseRunAgentRequest(): RunAgentRequest {
-  return { name: "", adapter: "", command: [], cwd: "", env: {}, profile: undefined, takeOver: false };
+  return {
+    name: "",
+    adapter: "",
+    command: [],
+    cwd: "",
+    env: {},
+    profile: undefined,
+    takeOver: false,
+    queue: undefined,
+  };
 }
 
 export const RunAgentRequest: MessageFns<RunAgentRequest> = {
@@ -2632,6 +2841,9 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
     }
     if (message.takeOver !== false) {
       writer.uint32(56).bool(message.takeOver);
+    }
+    if (message.queue !== undefined) {
+      QueueSettings.encode(message.queue, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2708,6 +2920,14 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
             message.takeOver = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.queue = QueueSettings.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2746,6 +2966,7 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
         : isSet(object.take_over)
         ? globalThis.Boolean(object.take_over)
         : false,
+      queue: isSet(object.queue) ? QueueSettings.fromJSON(object.queue) : undefined,
     };
   },
 
@@ -2778,6 +2999,9 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
     if (message.takeOver !== false) {
       obj.takeOver = message.takeOver;
     }
+    if (message.queue !== undefined) {
+      obj.queue = QueueSettings.toJSON(message.queue);
+    }
     return obj;
   },
 
@@ -2803,6 +3027,9 @@ export const RunAgentRequest: MessageFns<RunAgentRequest> = {
       ? AgentProfile.fromPartial(object.profile)
       : undefined;
     message.takeOver = object.takeOver ?? false;
+    message.queue = (object.queue !== undefined && object.queue !== null)
+      ? QueueSettings.fromPartial(object.queue)
+      : undefined;
     return message;
   },
 };
@@ -3093,6 +3320,8 @@ function createBaseLocalAgent(): LocalAgent {
     refused: "",
     refusedMessage: "",
     suggestion: "",
+    queue: undefined,
+    busy: false,
   };
 }
 
@@ -3130,6 +3359,12 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     }
     if (message.suggestion !== "") {
       writer.uint32(90).string(message.suggestion);
+    }
+    if (message.queue !== undefined) {
+      QueueSettings.encode(message.queue, writer.uint32(98).fork()).join();
+    }
+    if (message.busy !== false) {
+      writer.uint32(104).bool(message.busy);
     }
     return writer;
   },
@@ -3235,6 +3470,22 @@ export const LocalAgent: MessageFns<LocalAgent> = {
             message.suggestion = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.queue = QueueSettings.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.busy = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3268,6 +3519,8 @@ export const LocalAgent: MessageFns<LocalAgent> = {
         ? globalThis.String(object.refused_message)
         : "",
       suggestion: isSet(object.suggestion) ? globalThis.String(object.suggestion) : "",
+      queue: isSet(object.queue) ? QueueSettings.fromJSON(object.queue) : undefined,
+      busy: isSet(object.busy) ? globalThis.Boolean(object.busy) : false,
     };
   },
 
@@ -3306,6 +3559,12 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     if (message.suggestion !== "") {
       obj.suggestion = message.suggestion;
     }
+    if (message.queue !== undefined) {
+      obj.queue = QueueSettings.toJSON(message.queue);
+    }
+    if (message.busy !== false) {
+      obj.busy = message.busy;
+    }
     return obj;
   },
 
@@ -3327,6 +3586,10 @@ export const LocalAgent: MessageFns<LocalAgent> = {
     message.refused = object.refused ?? "";
     message.refusedMessage = object.refusedMessage ?? "";
     message.suggestion = object.suggestion ?? "";
+    message.queue = (object.queue !== undefined && object.queue !== null)
+      ? QueueSettings.fromPartial(object.queue)
+      : undefined;
+    message.busy = object.busy ?? false;
     return message;
   },
 };
@@ -3519,6 +3782,7 @@ function createBaseNodeStatusResponse(): NodeStatusResponse {
     draining: false,
     protocol: 0,
     contender: "",
+    heldBack: [],
   };
 }
 
@@ -3562,6 +3826,9 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
     }
     if (message.contender !== "") {
       writer.uint32(106).string(message.contender);
+    }
+    for (const v of message.heldBack) {
+      HeldBack.encode(v!, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -3683,6 +3950,14 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
             message.contender = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.heldBack.push(HeldBack.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3726,6 +4001,11 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
       draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
       protocol: isSet(object.protocol) ? globalThis.Number(object.protocol) : 0,
       contender: isSet(object.contender) ? globalThis.String(object.contender) : "",
+      heldBack: globalThis.Array.isArray(object?.heldBack)
+        ? object.heldBack.map((e: any) => HeldBack.fromJSON(e))
+        : globalThis.Array.isArray(object?.held_back)
+        ? object.held_back.map((e: any) => HeldBack.fromJSON(e))
+        : [],
     };
   },
 
@@ -3770,6 +4050,9 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
     if (message.contender !== "") {
       obj.contender = message.contender;
     }
+    if (message.heldBack?.length) {
+      obj.heldBack = message.heldBack.map((e) => HeldBack.toJSON(e));
+    }
     return obj;
   },
 
@@ -3791,6 +4074,124 @@ export const NodeStatusResponse: MessageFns<NodeStatusResponse> = {
     message.draining = object.draining ?? false;
     message.protocol = object.protocol ?? 0;
     message.contender = object.contender ?? "";
+    message.heldBack = object.heldBack?.map((e) => HeldBack.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldBack(): HeldBack {
+  return { to: "", reason: "", waiting: 0, credits: 0 };
+}
+
+export const HeldBack: MessageFns<HeldBack> = {
+  encode(message: HeldBack, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.to !== "") {
+      writer.uint32(10).string(message.to);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(24).uint32(message.waiting);
+    }
+    if (message.credits !== 0) {
+      writer.uint32(32).uint32(message.credits);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldBack {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldBack();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.credits = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldBack {
+    return {
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+      credits: isSet(object.credits) ? globalThis.Number(object.credits) : 0,
+    };
+  },
+
+  toJSON(message: HeldBack): unknown {
+    const obj: any = {};
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    if (message.credits !== 0) {
+      obj.credits = Math.round(message.credits);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldBack>): HeldBack {
+    return HeldBack.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldBack>): HeldBack {
+    const message = createBaseHeldBack();
+    message.to = object.to ?? "";
+    message.reason = object.reason ?? "";
+    message.waiting = object.waiting ?? 0;
+    message.credits = object.credits ?? 0;
     return message;
   },
 };

@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
+import { OrgState } from "./access.ts";
 import { ChannelRoute, InboxEntry, Moving, NodeFacts, NodeRoute, Route } from "./message.ts";
 
 export const protobufPackage = "fleetwire.v1";
@@ -449,6 +450,16 @@ export interface ListChannelMembersRequest {
 export interface ListChannelMembersResponse {
   agents: Agent[];
   nextPageToken: string;
+}
+
+export interface NodePoliciesRequest {
+  /** As of the last answer; 0: none yet. */
+  version: number;
+}
+
+export interface NodePoliciesResponse {
+  /** Not set: the version asked with is the newest. Status, plan, limits, policies and assignments; no revocations. */
+  state: OrgState | undefined;
 }
 
 export interface SyncRequest {
@@ -6403,6 +6414,142 @@ export const ListChannelMembersResponse: MessageFns<ListChannelMembersResponse> 
   },
 };
 
+function createBaseNodePoliciesRequest(): NodePoliciesRequest {
+  return { version: 0 };
+}
+
+export const NodePoliciesRequest: MessageFns<NodePoliciesRequest> = {
+  encode(message: NodePoliciesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).int64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodePoliciesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodePoliciesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodePoliciesRequest {
+    return { version: isSet(object.version) ? globalThis.Number(object.version) : 0 };
+  },
+
+  toJSON(message: NodePoliciesRequest): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodePoliciesRequest>): NodePoliciesRequest {
+    return NodePoliciesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodePoliciesRequest>): NodePoliciesRequest {
+    const message = createBaseNodePoliciesRequest();
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseNodePoliciesResponse(): NodePoliciesResponse {
+  return { state: undefined };
+}
+
+export const NodePoliciesResponse: MessageFns<NodePoliciesResponse> = {
+  encode(message: NodePoliciesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== undefined) {
+      OrgState.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodePoliciesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodePoliciesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = OrgState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodePoliciesResponse {
+    return { state: isSet(object.state) ? OrgState.fromJSON(object.state) : undefined };
+  },
+
+  toJSON(message: NodePoliciesResponse): unknown {
+    const obj: any = {};
+    if (message.state !== undefined) {
+      obj.state = OrgState.toJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodePoliciesResponse>): NodePoliciesResponse {
+    return NodePoliciesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodePoliciesResponse>): NodePoliciesResponse {
+    const message = createBaseNodePoliciesResponse();
+    message.state = (object.state !== undefined && object.state !== null)
+      ? OrgState.fromPartial(object.state)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseSyncRequest(): SyncRequest {
   return { revision: 0, pageToken: "" };
 }
@@ -6885,6 +7032,15 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What the policies of the node's org say, so that it can decide about mail that does not leave it. */
+    nodePolicies: {
+      name: "NodePolicies",
+      requestType: NodePoliciesRequest as typeof NodePoliciesRequest,
+      requestStream: false,
+      responseType: NodePoliciesResponse as typeof NodePoliciesResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -6973,6 +7129,11 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
   ): Promise<DeepPartial<ListChannelMembersResponse>>;
   /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
   sync(request: SyncRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SyncResponse>>;
+  /** What the policies of the node's org say, so that it can decide about mail that does not leave it. */
+  nodePolicies(
+    request: NodePoliciesRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<NodePoliciesResponse>>;
 }
 
 export interface RegistryServiceClient<CallOptionsExt = {}> {
@@ -7060,6 +7221,11 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
   ): Promise<ListChannelMembersResponse>;
   /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
   sync(request: DeepPartial<SyncRequest>, options?: CallOptions & CallOptionsExt): Promise<SyncResponse>;
+  /** What the policies of the node's org say, so that it can decide about mail that does not leave it. */
+  nodePolicies(
+    request: DeepPartial<NodePoliciesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<NodePoliciesResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {

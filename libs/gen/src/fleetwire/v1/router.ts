@@ -18,6 +18,8 @@ export interface ExplainRequest {
   /** Empty: the caller's own org. */
   org: string;
   to: string;
+  /** Name of the agent that would send it; empty: nobody in particular, and no policy is asked. */
+  from: string;
 }
 
 export interface ExplainResponse {
@@ -35,10 +37,26 @@ export interface ExplainResponse {
   suggestions: string[];
   /** online, draining (and online) or offline; empty: the routing table has no entry of the node. */
   nodeStatus: string;
+  /** How many agents would get it; of an address that means one agent, 1. */
+  recipients: number;
+  /** To many: the nodes that they live on, largest first, at most 100. */
+  nodes: ExplainNode[];
+  /** What the org's policies say of `from`, with the name of the policy that decides; empty without `from`. */
+  policy: string;
+}
+
+export interface ExplainNode {
+  node: string;
+  nodeName: string;
+  /** The inbox subject that it would be published to. */
+  subject: string;
+  recipients: number;
+  /** As in ExplainResponse. */
+  nodeStatus: string;
 }
 
 function createBaseExplainRequest(): ExplainRequest {
-  return { org: "", to: "" };
+  return { org: "", to: "", from: "" };
 }
 
 export const ExplainRequest: MessageFns<ExplainRequest> = {
@@ -48,6 +66,9 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     }
     if (message.to !== "") {
       writer.uint32(18).string(message.to);
+    }
+    if (message.from !== "") {
+      writer.uint32(26).string(message.from);
     }
     return writer;
   },
@@ -81,6 +102,14 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
             message.to = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -97,6 +126,7 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     return {
       org: isSet(object.org) ? globalThis.String(object.org) : "",
       to: isSet(object.to) ? globalThis.String(object.to) : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
     };
   },
 
@@ -108,6 +138,9 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     if (message.to !== "") {
       obj.to = message.to;
     }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
     return obj;
   },
 
@@ -118,6 +151,7 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     const message = createBaseExplainRequest();
     message.org = object.org ?? "";
     message.to = object.to ?? "";
+    message.from = object.from ?? "";
     return message;
   },
 };
@@ -135,6 +169,9 @@ function createBaseExplainResponse(): ExplainResponse {
     detail: "",
     suggestions: [],
     nodeStatus: "",
+    recipients: 0,
+    nodes: [],
+    policy: "",
   };
 }
 
@@ -172,6 +209,15 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     }
     if (message.nodeStatus !== "") {
       writer.uint32(90).string(message.nodeStatus);
+    }
+    if (message.recipients !== 0) {
+      writer.uint32(96).uint32(message.recipients);
+    }
+    for (const v of message.nodes) {
+      ExplainNode.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.policy !== "") {
+      writer.uint32(114).string(message.policy);
     }
     return writer;
   },
@@ -277,6 +323,30 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
             message.nodeStatus = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.recipients = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.nodes.push(ExplainNode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -312,6 +382,11 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
         : isSet(object.node_status)
         ? globalThis.String(object.node_status)
         : "",
+      recipients: isSet(object.recipients) ? globalThis.Number(object.recipients) : 0,
+      nodes: globalThis.Array.isArray(object?.nodes)
+        ? object.nodes.map((e: any) => ExplainNode.fromJSON(e))
+        : [],
+      policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
     };
   },
 
@@ -350,6 +425,15 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     if (message.nodeStatus !== "") {
       obj.nodeStatus = message.nodeStatus;
     }
+    if (message.recipients !== 0) {
+      obj.recipients = Math.round(message.recipients);
+    }
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes.map((e) => ExplainNode.toJSON(e));
+    }
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
     return obj;
   },
 
@@ -368,6 +452,150 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     message.reason = object.reason ?? "";
     message.detail = object.detail ?? "";
     message.suggestions = object.suggestions?.map((e) => e) || [];
+    message.nodeStatus = object.nodeStatus ?? "";
+    message.recipients = object.recipients ?? 0;
+    message.nodes = object.nodes?.map((e) => ExplainNode.fromPartial(e)) || [];
+    message.policy = object.policy ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainNode(): ExplainNode {
+  return { node: "", nodeName: "", subject: "", recipients: 0, nodeStatus: "" };
+}
+
+export const ExplainNode: MessageFns<ExplainNode> = {
+  encode(message: ExplainNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(18).string(message.nodeName);
+    }
+    if (message.subject !== "") {
+      writer.uint32(26).string(message.subject);
+    }
+    if (message.recipients !== 0) {
+      writer.uint32(32).uint32(message.recipients);
+    }
+    if (message.nodeStatus !== "") {
+      writer.uint32(42).string(message.nodeStatus);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.recipients = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nodeStatus = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainNode {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      nodeName: isSet(object.nodeName)
+        ? globalThis.String(object.nodeName)
+        : isSet(object.node_name)
+        ? globalThis.String(object.node_name)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      recipients: isSet(object.recipients) ? globalThis.Number(object.recipients) : 0,
+      nodeStatus: isSet(object.nodeStatus)
+        ? globalThis.String(object.nodeStatus)
+        : isSet(object.node_status)
+        ? globalThis.String(object.node_status)
+        : "",
+    };
+  },
+
+  toJSON(message: ExplainNode): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.nodeName !== "") {
+      obj.nodeName = message.nodeName;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.recipients !== 0) {
+      obj.recipients = Math.round(message.recipients);
+    }
+    if (message.nodeStatus !== "") {
+      obj.nodeStatus = message.nodeStatus;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainNode>): ExplainNode {
+    return ExplainNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainNode>): ExplainNode {
+    const message = createBaseExplainNode();
+    message.node = object.node ?? "";
+    message.nodeName = object.nodeName ?? "";
+    message.subject = object.subject ?? "";
+    message.recipients = object.recipients ?? 0;
     message.nodeStatus = object.nodeStatus ?? "";
     return message;
   },

@@ -1,5 +1,6 @@
 /** One agent that lives on this node, with its queue and with whoever takes its mail at the moment. */
 
+import type { QueueSettings } from '@fleetwire/gen/node';
 import type { AgentProfile, Location } from '@fleetwire/gen/registry';
 import { HomeFence } from '../domain/home-fence.ts';
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
@@ -65,7 +66,11 @@ export class HostedAgent {
   /** The registry's last word, when that was a refusal. */
   refused: RosterRefusal | undefined;
 
+  readonly #configured: QueueBounds;
+
+  /** `bounds`: of a queue for which nothing else was asked. */
   constructor(row: AgentRow, bounds: QueueBounds) {
+    this.#configured = bounds;
     this.num = row.num;
     this.id = row.id;
     this.localId = row.localId;
@@ -79,6 +84,12 @@ export class HostedAgent {
     this.removed = row.removed;
     this.profile = row.profile;
     this.queue = new AgentQueue(boundsOf(row.spec.queue, bounds));
+  }
+
+  /** From now on. */
+  useQueue(settings: QueueSettings): void {
+    this.spec = { ...this.spec, queue: settings };
+    this.queue.bounds = boundsOf(settings, this.#configured);
   }
 
   addUnproven(delivery: number, seq: number): void {

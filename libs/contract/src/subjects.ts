@@ -222,6 +222,7 @@ export const filters = {
     `${ROOT}.peer.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
   /** Of every org. */
   allFramesFrom: (from: string) => `${ROOT}.peer.*.*.${checkToken('from', from, 'token')}`,
+  allFrames: `${ROOT}.peer.>`,
   allProbes: `${ROOT}.probe.>`,
   allFlushes: `${ROOT}.flush.*`,
   allHeartbeats: `${ROOT}.heartbeat.>`,

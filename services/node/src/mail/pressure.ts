@@ -33,9 +33,10 @@ interface Line {
 
 export class Pressure {
   readonly #parts: PressureParts;
-  readonly #lines = new Map<HostedAgent, Line>();
+  readonly #lines = new WeakMap<HostedAgent, Line>();
   readonly #busy = new Set<HostedAgent>();
   #repeat: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(parts: PressureParts) {
     this.#parts = parts;
@@ -87,8 +88,8 @@ export class Pressure {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#repeat);
-    for (const line of this.#lines.values()) cancel(line);
   }
 
   /** Until none is busy any more. */
@@ -109,7 +110,7 @@ export class Pressure {
   }
 
   #tellBusy(agent: HostedAgent, signal: BusySignal, nodes: readonly string[]): void {
-    if (isGone(agent)) return;
+    if (isGone(agent) || this.#stopped) return;
     const busy = {
       ...this.#about(agent, signal),
       queueDepth: agent.queue.depth,
@@ -120,7 +121,7 @@ export class Pressure {
   }
 
   #tellReady(agent: HostedAgent, signal: BusySignal, node: string, credits: number): void {
-    if (isGone(agent)) return;
+    if (isGone(agent) || this.#stopped) return;
     const ready = { ...this.#about(agent, signal), credits };
     this.#parts.frame(node, PeerFrame.fromPartial({ ready }));
   }

@@ -8,6 +8,7 @@ import {
   DELIVERY_HISTORY,
   flushSubject,
   heartbeatSubject,
+  nodeDeadSubject,
   partitionOf,
   routerConsumer,
 } from '@fleetwire/contract';
@@ -138,6 +139,11 @@ describe('rights at the broker', function () {
     for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS']) {
       const { state } = await manager.streams.info(stream, { subjects_filter: '>' });
       for (const subject of Object.keys(state.subjects ?? {})) assert.ok(may(rights, subject), subject);
+      // What may be said is heard, too: across the accounts.
+      if (stream === 'DEAD')
+        assert.deepEqual(Object.keys(state.subjects ?? {}), [
+          nodeDeadSubject.build({ org: one, agent: 'a_x', node: 'n_alice' }),
+        ]);
     }
   });
 

@@ -94,7 +94,10 @@ describe('resolve', () => {
       fc.property(fuzz, (to) => {
         const found = resolve(names, ORG, to);
         if (found.kind === 'dead')
-          assert.match(found.reason, /^(INVALID_ADDRESS|NO_CAPABLE_AGENT|NO_RECIPIENTS|UNKNOWN_(AGENT|CHANNEL|GROUP|NODE|PROJECT))$/);
+          assert.match(
+            found.reason,
+            /^(INVALID_ADDRESS|NO_CAPABLE_AGENT|NO_RECIPIENTS|UNKNOWN_(AGENT|CHANNEL|GROUP|NODE|PROJECT))$/,
+          );
         if (found.kind === 'dead') suggest.near(ORG, to, 0, found.reason);
       }),
       { numRuns: 2000 },

@@ -32,8 +32,11 @@ export function publicationOf(pack: Pack<Item>, partition: number, router: strin
   if (first.kind === 'receipt') {
     const receipts = (pack.items as readonly ReceiptItem[]).map((item) => item.receipt);
     const payload = encode(ReceiptBatch, { receipts });
-    // Nodes publish receipts too: by the id of a message, which is random, nobody can guess this one and use it up.
-    const msgId = msgIdOf(partition, `${pack.lane} ${receipts[0]!.messageId}`, pack.items);
+    // Nodes publish receipts too: by the id of a message, which is random, nobody can guess this one and use it up. Of a
+    // message to many there are several, which only their recipients tell apart.
+    let what = `${pack.lane} ${receipts[0]!.messageId}`;
+    for (const { stage, recipient } of receipts) what += ` ${stage}${recipient}`;
+    const msgId = msgIdOf(partition, what, pack.items);
     return { pack, stores: [{ subject: pack.lane, payload, msgId, traceparent: '' }] };
   }
   const alone = first.kind === 'inbox' && first.alone;

@@ -14,4 +14,5 @@ export type { KnownAgent } from './known-agents.ts';
 export { SDK_LIMITS } from './limits.ts';
 export type { Message } from './message.ts';
 export type { Profile } from './profile.ts';
+export type { QueueOptions } from './queue.ts';
 export { type Answerable, typedMessage } from './typed-messages.ts';

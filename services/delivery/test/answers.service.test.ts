@@ -49,7 +49,15 @@ describe('delivery answers', function () {
 
   function pulled(subject: string, data: Uint8Array, storedAtUs = 9_000_000): PulledMessage {
     const place = { sequence: ++sequence, deliverySequence: sequence, deliveries: 1, storedAtUs };
-    return { subject, data, ...place, header: () => '', ack: () => undefined, nak: () => undefined };
+    return {
+      subject,
+      data,
+      ...place,
+      header: () => '',
+      ack: () => undefined,
+      working: () => undefined,
+      nak: () => undefined,
+    };
   }
 
   async function ingest<Row>(source: IngestSource<Row>, message: PulledMessage): Promise<number> {

@@ -114,10 +114,11 @@ export class AgentQueue {
    */
   inTheWay(size: number, level: Level): Entry[] | undefined {
     const { messages, bytes } = this.bounds;
+    if (size > bytes) return undefined;
     const found: Entry[] = [];
     let depth = this.depth;
     let used = this.#bytes;
-    const fits = () => depth === 0 || (depth < messages && used + size <= bytes);
+    const fits = () => depth < messages && used + size <= bytes;
     for (const entry of this.waiting.fromLowest(level)) {
       if (fits()) break;
       found.push(entry);

@@ -8,3 +8,4 @@ export * from './names.ts';
 export * from './ports.ts';
 export * from './slices.ts';
 export * from './texts.ts';
+export * from './token-bucket.ts';

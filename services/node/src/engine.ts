@@ -4,6 +4,7 @@ import type { FleetwireError } from '@fleetwire/kernel';
 import type { HopTracer, Logger } from '@fleetwire/telemetry';
 import { AgentBook } from './agents/agent-book.ts';
 import type { NodeConfig } from './config.ts';
+import { Denials } from './domain/denials.ts';
 import { Outbox } from './domain/outbox.ts';
 import type { NodeIdentity } from './hub/identity-file.ts';
 import type { NodeClock } from './hub/node-clock.ts';
@@ -13,6 +14,7 @@ import { Mailbox } from './mail/mailbox.ts';
 import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
+import { NOTHING_KNOWN, type OrgKnowledge, Ways } from './mail/ways.ts';
 import { Arrivals } from './moving/arrivals.ts';
 import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
@@ -97,13 +99,14 @@ export function createEngine(parts: EngineParts) {
     bytes: config.outbox_bytes,
     historyMessages: config.history_messages,
   });
+  const knowledge: { current: OrgKnowledge } = { current: NOTHING_KNOWN };
+  const denials = new Denials();
   const acceptance = new Acceptance({
     node: identity.node,
-    nodeName: identity.name,
     org: identity.org,
     clock,
     tracer,
-    book,
+    ways: new Ways({ nodeName: identity.name, book, clock, denials, knowledge }),
     outbox,
     table: tables.outbox,
     custody,
@@ -120,6 +123,8 @@ export function createEngine(parts: EngineParts) {
     clock,
     tables,
     outgoings,
+    knowledge,
+    denials,
     book,
     turns,
     progress,

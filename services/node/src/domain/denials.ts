@@ -1,0 +1,39 @@
+/** What this node's agents were not allowed to send, counted until the hub has heard of it. */
+
+import type { Denial } from '@fleetwire/gen/message';
+
+/** Different ones that are told at once, which is as many as the hub heeds; what is beyond is not told. */
+const DENIALS_MAX = 20;
+
+export type Denied = Pick<Denial, 'actor' | 'target' | 'reason' | 'policy'>;
+
+/** Told at least once, equal ones as one. What was not told when the node ends is lost. */
+export class Denials {
+  readonly #open = new Map<string, Denial>();
+  /** On their way: the same again until they were heard. */
+  #telling: readonly Denial[] = [];
+  #seq = 0;
+
+  note({ actor, target, reason, policy }: Denied): void {
+    const key = JSON.stringify([actor, target, reason, policy]);
+    const known = this.#open.get(key);
+    if (known !== undefined) known.count++;
+    else if (this.#open.size < DENIALS_MAX)
+      this.#open.set(key, { seq: ++this.#seq, actor, target, reason, policy, count: 1 });
+  }
+
+  /** For the next heartbeat. */
+  next(): Denial[] {
+    if (this.#telling.length === 0) {
+      this.#telling = [...this.#open.values()];
+      this.#open.clear();
+    }
+    return [...this.#telling];
+  }
+
+  /** A heartbeat with these was answered. */
+  told(denials: readonly Denial[]): void {
+    const last = denials.at(-1)?.seq ?? 0;
+    this.#telling = this.#telling.filter(({ seq }) => seq > last);
+  }
+}

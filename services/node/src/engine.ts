@@ -6,9 +6,12 @@ import { AgentBook } from './agents/agent-book.ts';
 import type { NodeConfig } from './config.ts';
 import { Denials } from './domain/denials.ts';
 import { Outbox } from './domain/outbox.ts';
+import { storedRow } from './domain/outbox-row.ts';
+import { RecipientFlows } from './domain/recipient-flow.ts';
 import type { NodeIdentity } from './hub/identity-file.ts';
 import type { NodeClock } from './hub/node-clock.ts';
 import { Acceptance } from './mail/acceptance.ts';
+import { Backpressure } from './mail/backpressure.ts';
 import { Custody } from './mail/custody.ts';
 import { Mailbox } from './mail/mailbox.ts';
 import { Progress } from './mail/progress.ts';
@@ -69,7 +72,10 @@ export function createEngine(parts: EngineParts) {
   const progress = new Progress(identity.node, bounds, (agent) => book.byId(agent)?.num);
   const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
     publish: (row) => outgoings.current.receipts(row),
-    own: (receipts) => progress.absorb(receipts),
+    own: (receipts) => {
+      progress.absorb(receipts);
+      backpressure.own(receipts);
+    },
   });
   const custody: Custody = new Custody({
     clock,
@@ -83,21 +89,20 @@ export function createEngine(parts: EngineParts) {
     taken: (entry) => ticker.watch(entry),
   });
   const arrivals = new Arrivals({ book, agents: tables.agents, moving: tables.moving, custody, log });
+  const outbox = createOutbox(config);
+  const publish = () => outgoings.current.outbox();
+  const backpressure = new Backpressure({ clock, outbox, table: tables.outbox, desk, publish });
   const ticker: Ticker = new Ticker({
     clock,
     book,
     custody,
     inbox: tables.inbox,
     outbox: tables.outbox,
+    backpressure,
     turns,
     announceMs: config.announce_ms,
     observeMs: config.observe_ms,
     dedupeMs: config.dedupe_ms,
-  });
-  const outbox = new Outbox({
-    messagesPerAgent: config.outbox_messages,
-    bytes: config.outbox_bytes,
-    historyMessages: config.history_messages,
   });
   const knowledge: { current: OrgKnowledge } = { current: NOTHING_KNOWN };
   const denials = new Denials();
@@ -111,7 +116,7 @@ export function createEngine(parts: EngineParts) {
     table: tables.outbox,
     custody,
     turns,
-    publish: () => outgoings.current.outbox(),
+    publish,
     historySkipped: onceIn(60_000, () =>
       log.warn('too many local messages wait for history; some are left out'),
     ),
@@ -132,9 +137,26 @@ export function createEngine(parts: EngineParts) {
     arrivals,
     ticker,
     outbox,
+    backpressure,
     acceptance,
     mailbox,
   };
+}
+
+function createOutbox(config: NodeConfig): Outbox {
+  const flows = new RecipientFlows({
+    busyMaxMs: config.busy_max_ms,
+    creditLapseMs: config.credit_lapse_ms,
+    recipientsMax: config.busy_recipients,
+  });
+  const messagesPerAgent = config.outbox_messages;
+  const bounds = {
+    messagesPerAgent,
+    messagesPerRecipient: Math.min(config.outbox_recipient_messages, messagesPerAgent),
+    bytes: config.outbox_bytes,
+    historyMessages: config.history_messages,
+  };
+  return new Outbox(bounds, flows);
 }
 
 /** Who was on its way at the last stop is so still. */
@@ -150,7 +172,7 @@ function restoreMoving(book: AgentBook, table: MovingTable): void {
 
 /** At start: memory as the disk has it. What non-resuming sessions of an earlier run had taken ends unconfirmed. */
 export async function loadEngine(engine: Engine): Promise<void> {
-  for (const row of engine.tables.outbox.load()) engine.outbox.push(row);
+  for (const row of engine.tables.outbox.load()) engine.outbox.push(storedRow(row));
   engine.custody.load();
   await engine.turns.run(() => {
     for (const agent of engine.book.present()) {

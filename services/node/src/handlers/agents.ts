@@ -107,7 +107,7 @@ export class AgentHandlers {
       draining,
       protocol,
       contender,
-      heldBack: [],
+      heldBack: engine.backpressure.heldBack(),
     };
   }
 

@@ -48,7 +48,8 @@ const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
   const { dir, engine, door, registration, tokens, departures, directory, policies, log, keys, self } = parts;
-  const { identity, clock, config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
+  const { identity, clock, config, tables, turns, outbox, progress, backpressure, book, custody, arrivals } =
+    engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
   const ids = dedupeIds(tables.agents.secret());
@@ -65,6 +66,7 @@ export function createHub(parts: HubParts): Hub {
     broker,
     partition: () => door.welcome?.partition,
     failed: failed('messages'),
+    nowMs: () => clock.monotonicMs(),
   });
   const receiptLines = new ReceiptPublisher({
     org,
@@ -124,7 +126,11 @@ export function createHub(parts: HubParts): Hub {
       const room = book.size * config.queue_messages;
       return loadOf(loadavg()[0]!, availableParallelism(), room === 0 ? 0 : custody.depth / room);
     },
-    receipts: (publisher, encoded) => progress.hear(publisher, encoded),
+    receipts: (publisher, encoded) => {
+      progress.hear(publisher, encoded);
+      backpressure.receipts(encoded);
+    },
+    pressure: (signal) => backpressure.hear(signal),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
     told: async ({ revocations, orgStatus, trustDigest: current, moving }) => {
       tokens.learn(revocations, orgStatus);

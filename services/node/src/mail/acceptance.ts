@@ -11,6 +11,7 @@ import { isTraceparent } from '@fleetwire/telemetry';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { checkOutgoing, ttlOf } from '../domain/checks.ts';
 import type { Outbox } from '../domain/outbox.ts';
+import { laneOf, waitingRow } from '../domain/outbox-row.ts';
 import type { OutboxTable, SentRow } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Custody } from './custody.ts';
@@ -51,7 +52,7 @@ export class Acceptance {
    */
   accept(agent: HostedAgent, message: Outgoing): Accepted {
     const address = checkOutgoing(message);
-    const { table, outbox, turns, ways } = this.#parts;
+    const { table, outbox, turns, ways, clock } = this.#parts;
     const digest = digestOf(message);
     if (message.id !== '') {
       const before = table.findSent(message.id);
@@ -60,7 +61,7 @@ export class Acceptance {
     const way = ways.of(agent, address);
     const size = message.body.length + LIMITS.addressChars;
     if (!way.stays) {
-      const refusal = outbox.refusal(agent.num, size);
+      const refusal = outbox.refusal(agent.num, size, laneOf(address), clock.monotonicMs());
       if (refusal !== undefined) throw refusal;
     }
     // Last, since what is refused counts for nothing.
@@ -71,8 +72,9 @@ export class Acceptance {
     table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent, digest);
     const published = !way.stays || outbox.roomForHistory(size);
     if (published) {
-      const seq = table.insert(id, agent.num, way.stays, encoded);
-      outbox.push({ seq, id, agent: agent.num, local: way.stays, envelope: encoded });
+      const row = { id, agent: agent.num, local: way.stays, envelope: encoded };
+      const seq = table.insert(id, row.agent, row.local, encoded);
+      outbox.push(waitingRow({ ...row, seq }, address, envelope));
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
     for (const local of way.here) this.#holdLocal(local, envelope, encoded, published);

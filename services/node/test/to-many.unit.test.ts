@@ -45,8 +45,7 @@ describe('a message to many', () => {
       .taken.map((entry) => Buffer.from(test.engine.custody.envelopeOf(entry).body).toString());
   const served = () => [...takers.keys()].filter((name) => textsOf(name).length > 0);
   const lastSent = () => {
-    const { rows } = test.engine.outbox.nextPack()!;
-    const { local, envelope } = rows.at(-1)!;
+    const { local, envelope } = test.engine.tables.outbox.load().at(-1)!;
     const { localServed, local: marked, localAgent } = Envelope.decode(envelope);
     return { local, marked, localAgent, localServed };
   };
@@ -126,7 +125,7 @@ describe('a message to many', () => {
     assert.deepEqual(served(), ['carol', 'dave']);
     assert.deepEqual(lastSent(), THROUGH_HUB);
     // The hub brings it to all of them.
-    const envelope = Envelope.decode(test.engine.outbox.nextPack()!.rows.at(-1)!.envelope);
+    const envelope = Envelope.decode(test.engine.tables.outbox.load().at(-1)!.envelope);
     const late = {
       ingressAtUs: 1,
       routedAtUs: 1,

@@ -15,7 +15,7 @@ export function addSendCommand(program: Command, action: Action): void {
   program
     .command('send')
     .description('send a message: fleetwire send bob "hello"')
-    .argument('<to>', 'name of an agent, or name@node')
+    .argument('<to>', 'an agent, like bob or bob@laptop, or many, like #ops, %team, *, *@laptop or app:*')
     .argument('[text...]', 'the message; read from standard input when left out')
     .option('--from <agent>', 'send in the name of this agent of this machine')
     .option('--node <name>', 'use this node of this machine')
@@ -107,8 +107,10 @@ function sentDocument(
   trace_id: string,
   waited: WaitMessageResponse | undefined,
 ): object {
-  const receipts = waited?.receipts ?? [];
+  const all = waited?.receipts ?? [];
+  const receipts = all.filter((receipt) => !isCount(receipt));
   const last = receipts.at(-1);
+  const count = all.find(isCount)?.fanOut;
   return {
     id: sent.id,
     correlation_id: sent.correlationId,
@@ -116,13 +118,22 @@ function sentDocument(
     to,
     stage: last === undefined ? 'accepted' : stageName(last.stage),
     final: waited?.final ?? false,
+    ...(count === undefined ? {} : { recipients: count }),
     receipts: receipts.map(receiptDocument),
   };
 }
 
+/** Says only how many recipients a router has found. */
+const isCount = ({ recipient, stage }: Receipt): boolean => recipient === '' && stage === Stage.ROUTED;
+
 /** Kinds of the ends that are known by their reason; any other end without delivery is a failed precondition. */
 const KIND_OF_REASON: Readonly<Record<string, ErrorKind>> = {
   UNKNOWN_AGENT: 'not_found',
+  UNKNOWN_CHANNEL: 'not_found',
+  UNKNOWN_GROUP: 'not_found',
+  UNKNOWN_NODE: 'not_found',
+  UNKNOWN_PROJECT: 'not_found',
+  NO_RECIPIENTS: 'not_found',
   NO_CAPABLE_AGENT: 'not_found',
   AGENT_REMOVED: 'not_found',
   TTL_EXPIRED: 'deadline_exceeded',
@@ -162,6 +173,8 @@ function receiptDocument(receipt: Receipt): object {
 }
 
 export function receiptLine(receipt: Receipt): string {
+  if (isCount(receipt))
+    return `routed to ${receipt.fanOut} ${receipt.fanOut === 1 ? 'recipient' : 'recipients'}`;
   const who = receipt.recipientName || receipt.to;
   const why = [receipt.reason, receipt.detail].filter((text) => text !== '').join(': ');
   const first = receipt.hops[0]?.atUs;

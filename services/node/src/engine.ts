@@ -111,6 +111,7 @@ export function createEngine(parts: EngineParts) {
     org: identity.org,
     clock,
     tracer,
+    progress,
     ways: new Ways({ nodeName: identity.name, book, clock, denials, knowledge }),
     outbox,
     table: tables.outbox,

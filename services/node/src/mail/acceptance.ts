@@ -15,6 +15,7 @@ import { laneOf, waitingRow } from '../domain/outbox-row.ts';
 import type { OutboxTable, SentRow } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Custody } from './custody.ts';
+import type { Progress } from './progress.ts';
 import type { Way, Ways } from './ways.ts';
 
 export interface AcceptanceParts {
@@ -26,6 +27,7 @@ export interface AcceptanceParts {
   readonly outbox: Outbox;
   readonly table: OutboxTable;
   readonly custody: Custody;
+  readonly progress: Pick<Progress, 'served'>;
   readonly turns: Turns;
   /** There is something for the broker. */
   publish(): void;
@@ -77,6 +79,7 @@ export class Acceptance {
       outbox.push(waitingRow({ ...row, seq }, address, envelope));
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
+    if (way.served) this.#parts.progress.served(id, way.here.length, way.stays);
     for (const local of way.here) this.#holdLocal(local, envelope, encoded, published);
     for (const behind of way.behind) behind.fence.sent(agent.id, id);
     return { id, correlationId, traceparent };

@@ -105,6 +105,9 @@ describe('many recipients and policies on one node', function () {
     await eventually(() => bob.texts().length === 2);
     assert.deepEqual(bob.texts(), ['hello', 'here']);
     await eventually(() => alice.accepted.size === 3);
+    // Nobody elsewhere is meant, so that one is over.
+    const id = [...alice.accepted.values()][1]!;
+    assert.equal((await node.client().waitMessage({ id, timeoutMs: 20_000 })).final, true);
     assert.equal((await node.client().nodeStatus({})).outboxDepth, 3);
     await node.stop();
     await hub.startRegistry();

@@ -113,7 +113,8 @@ describe('a message to many', () => {
     const id = await send('*@here');
     for (const taker of takers.values())
       await test.engine.turns.run(() => test.engine.custody.end(taker.taken, confirmed()));
-    const { receipts } = test.engine.progress.of(id);
+    const { receipts, final: over } = test.engine.progress.of(id);
+    assert.equal(over, true);
     assert.deepEqual(receipts.map((one) => one.recipientName).toSorted(), ['bob', 'carol', 'dave']);
     for (const { stage, final } of receipts) assert.deepEqual([stage, final], [Stage.CONFIRMED, true]);
   });

@@ -5,7 +5,7 @@ import { LIMITS } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
-import { type Clock, FleetwireError, newMessageId } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, newMessageId, priorityLevelOf } from '@fleetwire/kernel';
 import type { HopTracer } from '@fleetwire/telemetry';
 import { isTraceparent } from '@fleetwire/telemetry';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
@@ -60,7 +60,8 @@ export class Acceptance {
       const before = table.findSent(message.id);
       if (before !== undefined) return again(agent, before, digest);
     }
-    const way = ways.of(agent, address);
+    const level = priorityLevelOf(message.priority);
+    const way = ways.of(agent, address, level);
     const size = message.body.length + LIMITS.addressChars;
     if (!way.stays) {
       const refusal = outbox.refusal(agent.num, size, laneOf(address), clock.monotonicMs());
@@ -81,7 +82,7 @@ export class Acceptance {
     } else this.#parts.historySkipped();
     if (way.served) this.#parts.progress.served(id, way.here.length, way.stays);
     for (const local of way.here) this.#holdLocal(local, envelope, encoded, published);
-    for (const behind of way.behind) behind.fence.sent(agent.id, id);
+    for (const behind of way.behind) behind.fence.sent(agent.id, id, level);
     return { id, correlationId, traceparent };
   }
 

@@ -8,6 +8,7 @@ import {
   FleetwireError,
   isToMany,
   type ManyAddress,
+  type PriorityLevel,
   printable,
 } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
@@ -63,9 +64,9 @@ export class Ways {
   }
 
   /** Throws MESSAGE_DENIED, or ORG_CLOSED, when the policies do not let `sender` write to the one agent that is named. */
-  of(sender: HostedAgent, address: Address): Way {
-    if (isToMany(address)) return this.#toMany(sender, address);
-    return address.kind === 'agent' ? this.#toOne(sender, address) : THROUGH_HUB;
+  of(sender: HostedAgent, address: Address, level: PriorityLevel): Way {
+    if (isToMany(address)) return this.#toMany(sender, address, level);
+    return address.kind === 'agent' ? this.#toOne(sender, address, level) : THROUGH_HUB;
   }
 
   /** Counts a message that nothing else refuses. Throws RATE_LIMITED. */
@@ -74,12 +75,13 @@ export class Ways {
     if (refusal !== undefined) throw refusal;
   }
 
-  #toOne(sender: HostedAgent, address: AgentAddress): Way {
+  #toOne(sender: HostedAgent, address: AgentAddress, level: PriorityLevel): Way {
     const denied = this.#denial(sender, address.name);
     if (denied !== undefined) throw messageDenied(sender.name, address.name, denied);
     const found = this.#parts.book.byName(address.name);
     if (found === undefined || !isMeant(address, found, this.#parts.nodeName)) return THROUGH_HUB;
-    if (mayGetNow(found, sender)) return { ...THROUGH_HUB, here: [found], stays: true, localAgent: found.id };
+    if (mayGetNow(found, sender, level))
+      return { ...THROUGH_HUB, here: [found], stays: true, localAgent: found.id };
     return { ...THROUGH_HUB, behind: [found] };
   }
 
@@ -87,7 +89,7 @@ export class Ways {
    * Who can get it at once does, also when others of this node must get it from the hub: then the hub brings it to all of
    * them, and whoever has it knows it again by its id.
    */
-  #toMany(sender: HostedAgent, address: ManyAddress): Way {
+  #toMany(sender: HostedAgent, address: ManyAddress, level: PriorityLevel): Way {
     const { book, nodeName, knowledge } = this.#parts;
     const view = knowledge.current;
     const meant = meantHere(address, { nodeName, members: (kind, name) => view.members(kind, name) });
@@ -100,7 +102,7 @@ export class Ways {
     const here: HostedAgent[] = [];
     const behind: HostedAgent[] = [];
     for (const agent of book.present())
-      if (may(agent)) (mayGetNow(agent, sender) ? here : behind).push(agent);
+      if (may(agent)) (mayGetNow(agent, sender, level) ? here : behind).push(agent);
     // To routers it may still live here, so this node has to send it on to where it went.
     const served = behind.length === 0 && !book.allLeaving().some(may);
     // Where nobody is there it is the hub that says so.
@@ -127,8 +129,8 @@ export class Ways {
 }
 
 /** Earlier mail for an agent that has just come may be under way through the hub: nothing may overtake it. */
-function mayGetNow({ moving, fence }: HostedAgent, sender: HostedAgent): boolean {
-  return moving.arriving === 0 && fence.lets(sender.id);
+function mayGetNow({ moving, fence }: HostedAgent, sender: HostedAgent, level: PriorityLevel): boolean {
+  return moving.arriving === 0 && fence.lets(sender.id, level);
 }
 
 function messageDenied(actor: string, target: string, denied: Decision): FleetwireError {

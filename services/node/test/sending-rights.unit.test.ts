@@ -77,7 +77,6 @@ describe('what an agent may send', () => {
 
 describe('the rate of a sender', () => {
   const agent = { name: 'alice' };
-  const limit = (value: number) => ({ value, source: 'org', policy: 'pol_1', policyName: 'Talk' }) as const;
 
   it('never lets more through than a minute’s worth a minute and a sixth at once', () => {
     fc.assert(
@@ -90,7 +89,7 @@ describe('the rate of a sender', () => {
           let sent = 0;
           for (const wait of waits) {
             nowMs += wait;
-            if (limits.take(agent, limit(value), nowMs) === undefined) sent++;
+            if (limits.take(agent, value, nowMs).ok) sent++;
           }
           assert.ok(sent <= sendingRate(value).burst + (nowMs * value) / 60_000);
         },
@@ -102,36 +101,40 @@ describe('the rate of a sender', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1_000_000 }), (value) => {
         const limits = new SendingLimits();
-        assert.equal(limits.take(agent, limit(value), 0), undefined);
-        for (let i = 1; i < sendingRate(value).burst && i < 50; i++)
-          assert.equal(limits.take(agent, limit(value), 0), undefined);
-        const refused = sendingRate(value).burst <= 50 ? limits.take(agent, limit(value), 0) : undefined;
-        if (refused !== undefined)
-          assert.equal(limits.take(agent, limit(value), refused.retryAfterMs!), undefined);
+        for (let i = 0; i < sendingRate(value).burst && i < 50; i++)
+          assert.equal(limits.take(agent, value, 0).ok, true);
+        if (sendingRate(value).burst > 50) return;
+        const refused = limits.take(agent, value, 0);
+        assert.ok(!refused.ok);
+        assert.equal(limits.take(agent, value, refused.retryAfterMs).ok, true);
       }),
     );
   });
 
   it('follows the policy that changes, and ends with it', () => {
     const limits = new SendingLimits();
-    limits.take(agent, limit(6), 0);
-    assert.ok(limits.take(agent, limit(6), 0) !== undefined);
-    assert.equal(limits.take(agent, undefined, 0), undefined);
-    assert.equal(limits.take(agent, limit(6), 0), undefined);
-    assert.ok(limits.take(agent, limit(1), 1) !== undefined);
+    const taken = [6, 6, undefined, 6, 1].map((perMinute, i) => limits.take(agent, perMinute, i).ok);
+    assert.deepEqual(taken, [true, false, true, true, false]);
     assert.equal(new TokenBucket(sendingRate(1), 0).rate.burst, 1);
   });
 });
 
 describe('denials', () => {
-  const denied = (target: string) => ({ actor: 'alice', target, reason: 'MESSAGE_DENIED', policy: 'pol_1' });
+  const denied = (target: string) => ({
+    actor: 'a_1',
+    actorName: 'alice',
+    targetName: target,
+    reason: 'MESSAGE_DENIED',
+    policy: 'pol_1',
+    explanation: '',
+  });
 
   it('are told until a heartbeat with them was answered, equal ones as one', () => {
     const denials = new Denials();
     for (const target of ['bob', 'bob', 'carol']) denials.note(denied(target));
     const first = denials.next();
     assert.deepEqual(
-      first.map(({ target, count }) => [target, count]),
+      first.map(({ targetName, count }) => [targetName, count]),
       [
         ['bob', 2],
         ['carol', 1],

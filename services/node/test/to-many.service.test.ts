@@ -138,7 +138,9 @@ describe('many recipients and policies on one node', function () {
     });
     assert.equal(await denied(client, 'far'), 'MESSAGE_DENIED');
     await send(client, 'bob', 'carol');
-    await eventually(() => hub.beats.some(({ denials }) => denials.some(({ target }) => target === 'far')));
+    await eventually(() =>
+      hub.beats.some(({ denials }) => denials.some(({ targetName }) => targetName === 'far')),
+    );
     // Told once: later heartbeats have none.
     await eventually(() => hub.beats.at(-1)!.denials.length === 0);
     await cutOff();

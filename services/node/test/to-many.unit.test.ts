@@ -104,7 +104,7 @@ describe('a message to many', () => {
     assert.equal(lastSent().localServed, true);
     const [denial, ...more] = test.engine.denials.next();
     assert.deepEqual(
-      [denial?.actor, denial?.target, denial?.policy, more.length],
+      [denial?.actorName, denial?.targetName, denial?.policy, more.length],
       ['alice', 'carol', 'pol_1', 0],
     );
   });

@@ -97,9 +97,9 @@ describe('policies for nodes', function () {
   it('that denied something reach the org as events, once if told twice, bounded and made fit to be shown', async () => {
     const heard = (target: string): Promise<readonly Event[]> => world.events(target);
     await heard('');
-    const denial = (seq: number, target: string, more: Partial<Denial> = {}): Denial => {
-      const said = { actor: 'alice', reason: 'MESSAGE_DENIED', policy: 'pol_1', count: 3 };
-      return { seq, target, ...said, ...more };
+    const denial = (seq: number, targetName: string, more: Partial<Denial> = {}): Denial => {
+      const said = { actor: 'a_1', actorName: 'alice', reason: 'MESSAGE_DENIED', policy: 'pol_1', count: 3 };
+      return { seq, targetName, explanation: 'Rule 1 says so.', ...said, ...more };
     };
     const denials = [denial(1, 'carol'), denial(2, 'dave\u0000\n', { actor: 'x'.repeat(500) })];
     await heartbeat({ denials });
@@ -109,12 +109,15 @@ describe('policies for nodes', function () {
     assert.equal(again.filter(({ id }) => id !== event!.id).length, 0);
     assert.deepEqual(
       [event!.org, event!.service, event!.name, event!.actor],
-      [world.orgs[0], 'registry', 'denied', 'alice'],
+      [world.orgs[0], 'registry', 'denied', 'a_1'],
     );
     assert.deepEqual(event!.details, {
-      action: 'message.send',
+      action: 'message',
       reason: 'MESSAGE_DENIED',
       policy: 'pol_1',
+      explanation: 'Rule 1 says so.',
+      actor_name: 'alice',
+      target_name: 'carol',
       count: '3',
       node: node.id,
     });

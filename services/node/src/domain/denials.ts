@@ -1,11 +1,12 @@
 /** What this node's agents were not allowed to send, counted until the hub has heard of it. */
 
 import type { Denial } from '@fleetwire/gen/message';
+import { foldName } from '@fleetwire/kernel';
 
 /** Different ones that are told at once, which is as many as the hub heeds; what is beyond is not told. */
 const DENIALS_MAX = 20;
 
-export type Denied = Pick<Denial, 'actor' | 'target' | 'reason' | 'policy'>;
+export type Denied = Omit<Denial, 'seq' | 'count'>;
 
 /** Told at least once, equal ones as one. What was not told when the node ends is lost. */
 export class Denials {
@@ -14,12 +15,12 @@ export class Denials {
   #telling: readonly Denial[] = [];
   #seq = 0;
 
-  note({ actor, target, reason, policy }: Denied): void {
-    const key = JSON.stringify([actor, target, reason, policy]);
+  note(denied: Denied): void {
+    const { actor, targetName, reason, policy } = denied;
+    const key = JSON.stringify([actor, foldName(targetName), reason, policy]);
     const known = this.#open.get(key);
     if (known !== undefined) known.count++;
-    else if (this.#open.size < DENIALS_MAX)
-      this.#open.set(key, { seq: ++this.#seq, actor, target, reason, policy, count: 1 });
+    else if (this.#open.size < DENIALS_MAX) this.#open.set(key, { ...denied, seq: ++this.#seq, count: 1 });
   }
 
   /** For the next heartbeat. */

@@ -1,7 +1,7 @@
 /** How often each agent of this node may send, as the org's policies say. */
 
 import type { AgentLimit } from '@fleetwire/access';
-import { FleetwireError, TokenBucket, type TokenRate } from '@fleetwire/kernel';
+import { FleetwireError, printable, type Taken, TokenBucket, type TokenRate } from '@fleetwire/kernel';
 
 const MINUTE_MS = 60_000;
 /** Of what an agent may send in a minute, the part that it may send at once: ten seconds' worth. */
@@ -16,25 +16,19 @@ export function sendingRate(perMinute: number): TokenRate {
   };
 }
 
-/** `policyName`: the policy that sets it, for people. */
-export type SendingLimit = AgentLimit & { readonly policyName: string };
+const NO_LIMIT: Taken = { ok: true };
 
 /** Forgotten at a restart: each agent then starts with a full bucket. */
 export class SendingLimits {
   readonly #buckets = new WeakMap<object, TokenBucket>();
 
-  /** Counts one message of `agent`, or gives the error with which it is refused, and then counts nothing. */
-  take(
-    agent: { readonly name: string },
-    limit: SendingLimit | undefined,
-    nowMs: number,
-  ): FleetwireError | undefined {
-    if (limit === undefined || !(limit.value > 0)) {
+  /** Counts one message of `agent`, where it is not one too many. `perMinute` undefined: as many as it likes. */
+  take(agent: object, perMinute: number | undefined, nowMs: number): Taken {
+    if (perMinute === undefined || !(perMinute > 0)) {
       this.#buckets.delete(agent);
-      return undefined;
+      return NO_LIMIT;
     }
-    const taken = this.#bucket(agent, sendingRate(limit.value), nowMs).take(1, nowMs);
-    return taken.ok ? undefined : rateLimited(agent.name, limit, taken.retryAfterMs);
+    return this.#bucket(agent, sendingRate(perMinute), nowMs).take(1, nowMs);
   }
 
   #bucket(agent: object, rate: TokenRate, nowMs: number): TokenBucket {
@@ -47,9 +41,14 @@ export class SendingLimits {
   }
 }
 
-function rateLimited(name: string, limit: SendingLimit, retryAfterMs: number): FleetwireError {
-  const { value, policy, policyName } = limit;
-  const said = `the ${limit.source} policy "${policyName}" lets ${name} send ${value} messages a minute`;
+/** The error with which a message is refused. `policyName`: of the policy that sets the limit. */
+export function rateLimited(
+  name: string,
+  limit: AgentLimit & { readonly policyName: string },
+  retryAfterMs: number,
+): FleetwireError {
+  const { value, policy, policyName, source } = limit;
+  const said = `the ${source} policy "${printable(policyName)}" lets ${name} send ${value} messages a minute`;
   return new FleetwireError('resource_exhausted', 'RATE_LIMITED', said, {
     help: 'Send more slowly, or ask an admin of the org for a higher limit.',
     details: { limit: String(value), policy: policyName, policy_id: policy },

@@ -15,7 +15,7 @@ import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Denials } from '../domain/denials.ts';
 import { isMeant, meantHere, type NodeView, staysHere } from '../domain/meant-here.ts';
-import { type SendingLimit, SendingLimits } from '../domain/sending-limits.ts';
+import { rateLimited, SendingLimits } from '../domain/sending-limits.ts';
 
 /** What the hub has told this node of its org. */
 export interface OrgKnowledge extends Pick<NodeView, 'members'> {
@@ -71,8 +71,12 @@ export class Ways {
 
   /** Counts a message that nothing else refuses. Throws RATE_LIMITED. */
   spend(sender: HostedAgent): void {
-    const refusal = this.#limits.take(sender, this.#limitOf(sender), this.#parts.clock.monotonicMs());
-    if (refusal !== undefined) throw refusal;
+    const access = this.#parts.knowledge.current.access();
+    const limit = access?.limitsFor({ name: sender.name }).rateLimitPerMinute;
+    const taken = this.#limits.take(sender, limit?.value, this.#parts.clock.monotonicMs());
+    if (taken.ok || access === undefined || limit === undefined) return;
+    const policyName = access.state.policies.find(({ id }) => id === limit.policy)?.name ?? '';
+    throw rateLimited(sender.name, { ...limit, policyName }, taken.retryAfterMs);
   }
 
   #toOne(sender: HostedAgent, address: AgentAddress, level: PriorityLevel): Way {
@@ -111,20 +115,13 @@ export class Ways {
   }
 
   /** Noted for the audit; undefined: it may. */
-  #denial({ name: actor }: HostedAgent, target: string): Decision | undefined {
-    const decision = this.#parts.knowledge.current.access()?.decide({ action: 'message', actor, target });
-    if (decision === undefined || decision.allowed) return undefined;
-    const { reason, matchedPolicy: policy } = decision;
-    this.#parts.denials.note({ actor, target, reason, policy });
-    return decision;
-  }
-
-  #limitOf({ name }: HostedAgent): SendingLimit | undefined {
+  #denial({ id: actor, name: actorName }: HostedAgent, targetName: string): Decision | undefined {
     const access = this.#parts.knowledge.current.access();
-    const limit = access?.limitsFor({ name }).rateLimitPerMinute;
-    if (access === undefined || limit === undefined) return undefined;
-    const policyName = access.state.policies.find(({ id }) => id === limit.policy)?.name ?? '';
-    return { ...limit, policyName };
+    const decision = access?.decide({ action: 'message', actor: actorName, target: targetName });
+    if (decision === undefined || decision.allowed) return undefined;
+    const { reason, matchedPolicy: policy, explanation } = decision;
+    this.#parts.denials.note({ actor, actorName, targetName, reason, policy, explanation });
+    return decision;
   }
 }
 

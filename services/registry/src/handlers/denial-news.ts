@@ -23,6 +23,7 @@ export interface Denying {
 
 /** Of one heartbeat; a node gathers what is equal, so more are of no use. */
 const AT_ONCE = 20;
+const EXPLANATION_CHARS = 500;
 /** Of one node: what a heartbeat every ten seconds may bring, and twice that at once. */
 const BURST = 2 * AT_ONCE;
 const EVERY_MS = 500;
@@ -39,19 +40,22 @@ export class DenialNews {
   /** What is beyond the bounds is left out. The same denials told again have the same id. */
   note({ org, node, instance }: Denying, denials: readonly Denial[]): void {
     const { announcer, clock } = this.#options;
-    for (const { seq, actor, target, reason, policy, count } of denials.slice(0, AT_ONCE)) {
+    for (const denial of denials.slice(0, AT_ONCE)) {
       if (this.#allowed.take(node, clock.monotonicMs()) !== undefined) return;
       announcer.tell({
         org,
         name: EVENT_NAMES.denied,
-        id: `denied-${node}-${instance}-${seq}`,
-        actor: cleaned(actor),
-        target: cleaned(target),
+        id: `denied-${node}-${instance}-${denial.seq}`,
+        actor: cleaned(denial.actor),
+        target: cleaned(denial.targetName),
         details: {
-          action: 'message.send',
-          reason: cleaned(reason),
-          policy: cleaned(policy),
-          count: String(count),
+          action: 'message',
+          reason: cleaned(denial.reason),
+          policy: cleaned(denial.policy),
+          explanation: cleaned(denial.explanation, EXPLANATION_CHARS),
+          actor_name: cleaned(denial.actorName),
+          target_name: cleaned(denial.targetName),
+          count: String(denial.count),
           node,
         },
       });

@@ -394,13 +394,16 @@ export interface Heartbeat {
 export interface Denial {
   /** The same for the same denials if they are told again; other ones of one run of the node have another. */
   seq: number;
-  /** Names of agents. */
+  /** Id and name of the agent. */
   actor: string;
-  target: string;
+  actorName: string;
+  /** Name of the agent that it was for. */
+  targetName: string;
   /** MESSAGE_DENIED. */
   reason: string;
-  /** Id of the policy that decided. */
+  /** Id of the policy that decided, and why, for people. */
   policy: string;
+  explanation: string;
   /** How many. */
   count: number;
 }
@@ -3052,7 +3055,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseDenial(): Denial {
-  return { seq: 0, actor: "", target: "", reason: "", policy: "", count: 0 };
+  return { seq: 0, actor: "", actorName: "", targetName: "", reason: "", policy: "", explanation: "", count: 0 };
 }
 
 export const Denial: MessageFns<Denial> = {
@@ -3063,17 +3066,23 @@ export const Denial: MessageFns<Denial> = {
     if (message.actor !== "") {
       writer.uint32(18).string(message.actor);
     }
-    if (message.target !== "") {
-      writer.uint32(26).string(message.target);
+    if (message.actorName !== "") {
+      writer.uint32(26).string(message.actorName);
+    }
+    if (message.targetName !== "") {
+      writer.uint32(34).string(message.targetName);
     }
     if (message.reason !== "") {
-      writer.uint32(34).string(message.reason);
+      writer.uint32(42).string(message.reason);
     }
     if (message.policy !== "") {
-      writer.uint32(42).string(message.policy);
+      writer.uint32(50).string(message.policy);
+    }
+    if (message.explanation !== "") {
+      writer.uint32(58).string(message.explanation);
     }
     if (message.count !== 0) {
-      writer.uint32(48).uint32(message.count);
+      writer.uint32(64).uint32(message.count);
     }
     return writer;
   },
@@ -3112,7 +3121,7 @@ export const Denial: MessageFns<Denial> = {
               break;
             }
 
-            message.target = reader.string();
+            message.actorName = reader.string();
             continue;
           }
           case 4: {
@@ -3120,7 +3129,7 @@ export const Denial: MessageFns<Denial> = {
               break;
             }
 
-            message.reason = reader.string();
+            message.targetName = reader.string();
             continue;
           }
           case 5: {
@@ -3128,11 +3137,27 @@ export const Denial: MessageFns<Denial> = {
               break;
             }
 
-            message.policy = reader.string();
+            message.reason = reader.string();
             continue;
           }
           case 6: {
-            if (tag !== 48) {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.explanation = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
               break;
             }
 
@@ -3155,9 +3180,19 @@ export const Denial: MessageFns<Denial> = {
     return {
       seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
       actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
-      target: isSet(object.target) ? globalThis.String(object.target) : "",
+      actorName: isSet(object.actorName)
+        ? globalThis.String(object.actorName)
+        : isSet(object.actor_name)
+        ? globalThis.String(object.actor_name)
+        : "",
+      targetName: isSet(object.targetName)
+        ? globalThis.String(object.targetName)
+        : isSet(object.target_name)
+        ? globalThis.String(object.target_name)
+        : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
+      explanation: isSet(object.explanation) ? globalThis.String(object.explanation) : "",
       count: isSet(object.count) ? globalThis.Number(object.count) : 0,
     };
   },
@@ -3170,14 +3205,20 @@ export const Denial: MessageFns<Denial> = {
     if (message.actor !== "") {
       obj.actor = message.actor;
     }
-    if (message.target !== "") {
-      obj.target = message.target;
+    if (message.actorName !== "") {
+      obj.actorName = message.actorName;
+    }
+    if (message.targetName !== "") {
+      obj.targetName = message.targetName;
     }
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
     if (message.policy !== "") {
       obj.policy = message.policy;
+    }
+    if (message.explanation !== "") {
+      obj.explanation = message.explanation;
     }
     if (message.count !== 0) {
       obj.count = Math.round(message.count);
@@ -3192,9 +3233,11 @@ export const Denial: MessageFns<Denial> = {
     const message = createBaseDenial();
     message.seq = object.seq ?? 0;
     message.actor = object.actor ?? "";
-    message.target = object.target ?? "";
+    message.actorName = object.actorName ?? "";
+    message.targetName = object.targetName ?? "";
     message.reason = object.reason ?? "";
     message.policy = object.policy ?? "";
+    message.explanation = object.explanation ?? "";
     message.count = object.count ?? 0;
     return message;
   },

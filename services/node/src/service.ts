@@ -231,6 +231,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
       hub: hub.link.state,
       outbox: engine.outbox.depth,
       inbox: engine.custody.depth,
+      policies: policies.access?.version ?? 0,
       sessions: attach.open,
     }),
   };

@@ -6,8 +6,9 @@ import { strict as assert } from 'node:assert';
 import { LIMITS } from '@fleetwire/contract';
 import { TraceMessageResponse } from '@fleetwire/gen/delivery';
 import { Receipt, Stage } from '@fleetwire/gen/message';
+import { Command } from 'commander';
 import { describe, it } from 'mocha';
-import { failureOf, linesOf, readBody } from '../src/commands/send.ts';
+import { addSendCommand, failureOf, linesOf, readBody } from '../src/commands/send.ts';
 import { waterfall } from '../src/waterfall.ts';
 
 const receipt = (stage: Stage, more: Partial<Receipt> = {}) =>
@@ -65,6 +66,27 @@ describe('the end of a message', () => {
     const hops = [{ atUs: 1000 }, { atUs: 3500 }];
     const [line] = linesOf([Receipt.fromPartial({ ...receipt(Stage.CONFIRMED), hops, detail: 'x\u001by' })]);
     assert.equal(line, 'confirmed by bob after 2.5 ms (x\\u{1b}y)');
+  });
+});
+
+describe('the priority of a message', () => {
+  const priorities = (...args: string[]) => {
+    const program = new Command().exitOverride();
+    const seen: unknown[] = [];
+    addSendCommand(program, () => async (...given: unknown[]) => {
+      seen.push((given[2] as { priority?: string }).priority);
+    });
+    program.parse(['send', 'bob', 'hi', ...args], { from: 'user' });
+    return seen[0];
+  };
+  it('is one of four, or not said', () => {
+    for (const level of ['low', 'normal', 'high', 'system'])
+      assert.equal(priorities('--priority', level), level);
+    assert.equal(priorities(), undefined);
+  });
+  it('is refused when it is none', () => {
+    for (const level of ['', 'HIGH', 'urgent', '3', '-1', 'constructor'])
+      assert.throws(() => priorities(`--priority=${level}`), { reason: 'INVALID_OPTION' });
   });
 });
 

@@ -1,15 +1,22 @@
 /** send: a message on its way, and with --wait its end. */
 
 import { LIMITS } from '@fleetwire/contract';
-import { type Receipt, Stage } from '@fleetwire/gen/message';
+import { Priority, type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
 import { type ErrorKind, FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
-import { wholeNumber } from '../arguments.ts';
+import { oneOf, wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
 import { FailedResult, visible } from '../output.ts';
 import { stageName } from '../trace-document.ts';
+
+const PRIORITIES: Readonly<Record<string, Priority>> = {
+  low: Priority.LOW,
+  normal: Priority.NORMAL,
+  high: Priority.HIGH,
+  system: Priority.SYSTEM,
+};
 
 export function addSendCommand(program: Command, action: Action): void {
   program
@@ -21,6 +28,11 @@ export function addSendCommand(program: Command, action: Action): void {
     .option('--node <name>', 'use this node of this machine')
     .option('--wait <seconds>', 'wait for the end of it, this long at most', wholeNumber('--wait', 1, 3600))
     .option('--ttl <seconds>', 'how long it may wait', wholeNumber('--ttl', 1, 3600), 300)
+    .option(
+      '--priority <level>',
+      `which of your messages for one recipient go first: ${Object.keys(PRIORITIES).join(', ')}`,
+      oneOf('--priority', Object.keys(PRIORITIES)),
+    )
     .option('--reply-to <id>', 'the message that this one answers')
     .option('--correlation <id>', 'the conversation it belongs to')
     .option('-q, --quiet', 'print the id alone')
@@ -32,6 +44,7 @@ interface SendOptions {
   readonly node?: string;
   readonly wait?: number;
   readonly ttl: number;
+  readonly priority?: string;
   readonly replyTo?: string;
   readonly correlation?: string;
   readonly quiet?: boolean;
@@ -56,6 +69,7 @@ async function send(
       to,
       body,
       ttlMs: options.ttl * 1000,
+      priority: PRIORITIES[options.priority ?? ''] ?? Priority.UNSPECIFIED,
       replyTo: options.replyTo ?? '',
       correlationId: options.correlation ?? '',
       traceparent: newTraceparent(),

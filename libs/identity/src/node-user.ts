@@ -42,6 +42,7 @@ export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'parti
       ingressSubject.build({ partition, org, node }),
       filters.receiptsFrom(org, node),
       filters.framesFrom(org, node),
+      filters.deadFrom(org, node),
       heartbeatSubject.build({ org, node }),
       pullOfNode(shard, org, node),
       acksOfNode(shard, org, node),

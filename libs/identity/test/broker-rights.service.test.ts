@@ -9,6 +9,7 @@ import {
   filters,
   flushSubject,
   heartbeatSubject,
+  nodeDeadSubject,
   partitionOf,
   peerSubject,
   routerConsumer,
@@ -140,6 +141,11 @@ describe('rights at the broker', function () {
     for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS']) {
       const { state } = await manager.streams.info(stream, { subjects_filter: '>' });
       for (const subject of Object.keys(state.subjects ?? {})) assert.ok(may(rights, subject), subject);
+      // What may be said is heard, too: across the accounts.
+      if (stream === 'DEAD')
+        assert.deepEqual(Object.keys(state.subjects ?? {}), [
+          nodeDeadSubject.build({ org: one, agent: 'a_x', node: 'n_alice' }),
+        ]);
     }
   });
 

@@ -54,6 +54,34 @@ export const nodeSection = defineSection('node', {
   return_ms: msOrNone(5000, 60_000).describe(
     'After a start: how long new mail is held up for the full queue of an agent whose session should return',
   ),
+  queue_drop: z
+    .enum(['newest', 'oldest'])
+    .default('newest')
+    .describe(
+      'What does not fit into a full queue goes back (`newest`), or the oldest that waits becomes a dead letter',
+    ),
+  overflow_messages: count(4096, 100_000).describe(
+    'Messages that may wait in memory for room in the full queue of one agent, within queue_wait_ms',
+  ),
+  overflow_bytes: bytes(16 * MiB).describe(
+    'Bytes of packs that may wait so for one agent; four times it for all',
+  ),
+  overflow_packs: count(1024, 1536).describe(
+    'Packs that may wait so for all agents, a quarter of them for one; the broker hands out 2048 at most',
+  ),
+  busy_percent: count(80, 100).describe(
+    'How full a queue is, in messages or bytes, when those who send to it are told to hold back',
+  ),
+  ready_percent: msOrNone(20, 99).describe('How full it is at most when they are told to go on'),
+  busy_retry_ms: ms(2000, 60_000).describe('After which senders go on unless they are told again'),
+  ready_jitter_ms: msOrNone(100, 5000).describe(
+    'Over which the word to go on is spread, so that not all senders begin at once',
+  ),
+  senders_recent_ms: ms(30_000, 600_000).describe('Nodes that have sent within this time are told'),
+  senders_max: count(1024, 100_000).describe('Nodes of which it is known that they send to one agent'),
+  letters_bytes: bytes(64 * MiB).describe(
+    'Bytes of dead letters that may wait for the broker; beyond, a full queue returns what comes',
+  ),
   memory_bytes: bytes(128 * MiB).describe('Bytes of waiting mail kept in memory besides the disk'),
   window_bytes: bytes(4 * MiB).describe('Bytes of unacknowledged deliveries of one session'),
   observe_ms: ms(5000, 600_000).describe(

@@ -1,5 +1,6 @@
 /** The node's inner works over one database: everything that handlers and the hub link act on, and how it is joined. */
 
+import type { PeerFrame } from '@fleetwire/gen/message';
 import type { FleetwireError } from '@fleetwire/kernel';
 import type { HopTracer, Logger } from '@fleetwire/telemetry';
 import { AgentBook } from './agents/agent-book.ts';
@@ -13,7 +14,9 @@ import type { NodeClock } from './hub/node-clock.ts';
 import { Acceptance } from './mail/acceptance.ts';
 import { Backpressure } from './mail/backpressure.ts';
 import { Custody } from './mail/custody.ts';
+import { LetterDesk } from './mail/letter-desk.ts';
 import { Mailbox } from './mail/mailbox.ts';
+import { Pressure } from './mail/pressure.ts';
 import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
@@ -23,6 +26,7 @@ import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
 import { DirectoryTable } from './store/directory-table.ts';
 import { InboxTable } from './store/inbox-table.ts';
+import { LetterTable } from './store/letter-table.ts';
 import { MovingTable } from './store/moving-table.ts';
 import { OutboxTable } from './store/outbox-table.ts';
 import { type ReceiptRow, ReceiptTable } from './store/receipt-table.ts';
@@ -43,6 +47,10 @@ export interface EngineParts {
 export interface Outgoings {
   outbox(): void;
   receipts(row: ReceiptRow): void;
+  /** A dead letter waits on the disk. */
+  letters(): void;
+  /** A control frame to another node; one that cannot be sent is given up. */
+  frame(toNode: string, frame: PeerFrame): void;
 }
 
 export type Engine = ReturnType<typeof createEngine>;
@@ -54,11 +62,15 @@ export function createEngine(parts: EngineParts) {
     outbox: new OutboxTable(db),
     inbox: new InboxTable(db),
     receipts: new ReceiptTable(db),
+    letters: new LetterTable(db),
     directory: new DirectoryTable(db),
     moving: new MovingTable(db),
   };
-  const outgoings: { current: Outgoings } = { current: { outbox: () => {}, receipts: () => {} } };
-  const queueBounds = { messages: config.queue_messages, bytes: config.queue_bytes };
+  const outgoings: { current: Outgoings } = {
+    current: { outbox: () => {}, receipts: () => {}, letters: () => {}, frame: () => {} },
+  };
+  const { queue_messages: messages, queue_bytes: bytes, queue_drop: drop } = config;
+  const queueBounds = { messages, bytes, drop };
   const book = new AgentBook(tables.agents.load(), queueBounds);
   restoreMoving(book, tables.moving);
   const turns: Turns = new Turns(db, {
@@ -77,13 +89,36 @@ export function createEngine(parts: EngineParts) {
       backpressure.own(receipts);
     },
   });
+  const letters = new LetterDesk({
+    node: identity.node,
+    table: tables.letters,
+    turns,
+    bytesMax: config.letters_bytes,
+    publish: () => outgoings.current.letters(),
+  });
+  const pressure = new Pressure({
+    node: identity.node,
+    nodeName: identity.name,
+    clock,
+    busyPercent: config.busy_percent,
+    readyPercent: config.ready_percent,
+    retryMs: config.busy_retry_ms,
+    jitterMs: config.ready_jitter_ms,
+    recentMs: config.senders_recent_ms,
+    sendersMax: config.senders_max,
+    random: Math.random,
+    frame: (toNode, frame) => outgoings.current.frame(toNode, frame),
+    after: (effect) => turns.after(effect),
+  });
   const custody: Custody = new Custody({
     clock,
     book,
     agents: tables.agents,
     inbox: tables.inbox,
     moving: tables.moving,
+    letters,
     desk,
+    pressure,
     turns,
     memoryBytes: config.memory_bytes,
     taken: (entry) => ticker.watch(entry),
@@ -135,6 +170,7 @@ export function createEngine(parts: EngineParts) {
     turns,
     progress,
     custody,
+    pressure,
     arrivals,
     ticker,
     outbox,

@@ -188,6 +188,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     start: () => engine.ticker.start(),
     stop: async () => {
       engine.ticker.stop();
+      engine.pressure.stop();
       engine.tables.agents.setMeta(OFFSET_KEY, String(clock.offsetUs));
       engine.turns.close();
       db.close();

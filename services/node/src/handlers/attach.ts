@@ -6,9 +6,11 @@ import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
 import { callerOf } from '@fleetwire/rpc';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
+import { keepQueue } from '../agents/keep-queue.ts';
 import type { Registration } from '../agents/registration.ts';
 import { checkPriority } from '../domain/checks.ts';
 import { FullNow } from '../domain/full-now.ts';
+import { checkQueue } from '../domain/queue-settings.ts';
 import type { Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
 import { StreamSession } from '../mail/stream-session.ts';
@@ -94,10 +96,13 @@ export class AttachHandler {
   }
 
   async #agentOf(hello: AttachHello, context: NodeContext): Promise<HostedAgent> {
-    const { registration } = this.#parts;
+    const { registration, engine } = this.#parts;
+    const { turns, tables } = engine;
     const profile = hello.profile && checkProfile(hello.profile);
+    const queue = hello.queue && checkQueue(hello.queue);
     const agent = await this.#named(hello, profile, context);
     await registration.describe(agent, profile);
+    await keepQueue({ turns, table: tables.agents }, agent, queue);
     return agent;
   }
 

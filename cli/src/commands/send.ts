@@ -3,11 +3,12 @@
 import { LIMITS } from '@fleetwire/contract';
 import { Priority, type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
-import { type ErrorKind, FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
+import { FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { oneOf, wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
+import { kindOfReason } from '../end-kinds.ts';
 import { FailedResult, visible } from '../output.ts';
 import { stageName } from '../trace-document.ts';
 
@@ -138,22 +139,6 @@ function sentDocument(
 /** Says only how many recipients a router has found. */
 const isCount = ({ recipient, stage }: Receipt): boolean => recipient === '' && stage === Stage.ROUTED;
 
-/** Kinds of the ends that are known by their reason; any other end without delivery is a failed precondition. */
-const KIND_OF_REASON: Readonly<Record<string, ErrorKind>> = {
-  UNKNOWN_AGENT: 'not_found',
-  UNKNOWN_CHANNEL: 'not_found',
-  UNKNOWN_GROUP: 'not_found',
-  UNKNOWN_NODE: 'not_found',
-  UNKNOWN_PROJECT: 'not_found',
-  NO_RECIPIENTS: 'not_found',
-  MESSAGE_DENIED: 'permission_denied',
-  NO_CAPABLE_AGENT: 'not_found',
-  AGENT_REMOVED: 'not_found',
-  TTL_EXPIRED: 'deadline_exceeded',
-  INBOX_FULL: 'resource_exhausted',
-  QUEUE_FULL: 'resource_exhausted',
-};
-
 /**
  * A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had; of many, each of them.
  * Else the first one that has it not gives the reason.
@@ -176,12 +161,11 @@ export function failureOf(
   if (failed === undefined) return undefined;
   const reason = failed.reason || 'NOT_DELIVERED';
   const why = visible(failed.detail) || reason;
-  return new FleetwireError(
-    KIND_OF_REASON[reason] ?? 'failed_precondition',
-    reason,
-    `${ends.length > 1 ? ofMany(failed, others.length + 1, ends.length) : ''}${stageName(failed.stage)}: ${why}`,
-    { help: `See every hop with: fleetwire trace ${id}`, details: { id } },
-  );
+  const which = ends.length > 1 ? ofMany(failed, others.length + 1, ends.length) : '';
+  return new FleetwireError(kindOfReason(reason), reason, `${which}${stageName(failed.stage)}: ${why}`, {
+    help: `See every hop with: fleetwire trace ${id}`,
+    details: { id },
+  });
 }
 
 const ofMany = ({ recipientName }: Receipt, failed: number, all: number): string =>

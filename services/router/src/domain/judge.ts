@@ -5,7 +5,7 @@ import { Stage } from '@fleetwire/gen/message';
 import { isSampled } from '@fleetwire/telemetry';
 import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
-import type { FanOut } from './fan-out.ts';
+import { countText, type FanOut } from './fan-out.ts';
 import type { EnvelopeHeader } from './header.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
@@ -82,16 +82,12 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
 }
 
 /** One entry for each node, and a word to the sender of how many receipts there will be. */
-function toMany(options: JudgeOptions, mail: Mail, { shares, count }: FanOut, nowUs: number): Effect[] {
-  const detail =
-    shares.length === 0
-      ? 'its sender has served all of them'
-      : `${count} recipients on ${shares.length} nodes`;
-  const found = verdict(options, Stage.ROUTED, '', detail, nowUs);
+function toMany(options: JudgeOptions, mail: Mail, many: FanOut, nowUs: number): Effect[] {
+  const found = verdict(options, Stage.ROUTED, '', countText(many), nowUs);
   const effects: Effect[] = [
-    { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, count) },
+    { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, many.count) },
   ];
-  for (const { recipients } of shares) {
+  for (const { recipients } of many.shares) {
     for (let from = 0; from < recipients.length; from += ENTRY_RECIPIENTS_MAX) {
       const some = recipients.slice(from, from + ENTRY_RECIPIENTS_MAX);
       const to = { route: some[0]!, recipients: some, alone: false };

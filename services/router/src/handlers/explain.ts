@@ -5,7 +5,7 @@ import { ExplainResponse as Response } from '@fleetwire/gen/router';
 import type { Caller } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
 import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
-import type { FanOut } from '../domain/fan-out.ts';
+import { countText, type FanOut } from '../domain/fan-out.ts';
 import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
 import { NOBODY, resolve } from '../domain/resolve.ts';
 import type { RouteEntry } from '../domain/routing-table.ts';
@@ -84,15 +84,14 @@ function responseOf(options: ExplainOptions, org: string, to: string, found: Res
   return Response.fromPartial({ ...said, routable: false, reason, detail, suggestions });
 }
 
-function aboutMany(names: Names, { shares, count }: FanOut): ExplainResponse {
-  const largest = [...shares].sort((a, b) => b.recipients.length - a.recipients.length);
+function aboutMany(names: Names, many: FanOut): ExplainResponse {
+  const largest = [...many.shares].sort((a, b) => b.recipients.length - a.recipients.length);
   const nodes = largest.slice(0, NODES_SHOWN).map(({ place, recipients }): ExplainNode => {
     const { org, node, nodeName, many: subject } = place;
     const nodeStatus = statusOf(names, org, node);
     return { node, nodeName, subject, recipients: recipients.length, nodeStatus };
   });
-  const detail = `${count} recipients on ${shares.length} nodes`;
-  return Response.fromPartial({ routable: true, detail, recipients: count, nodes });
+  return Response.fromPartial({ routable: true, detail: countText(many), recipients: many.count, nodes });
 }
 
 function about(names: Names, route: RouteEntry) {

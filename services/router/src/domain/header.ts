@@ -16,6 +16,8 @@ export interface EnvelopeHeader {
   acceptedAtUs: number;
   ttlMs: number;
   local: boolean;
+  /** A Priority, or a number that this version does not know. */
+  priority: number;
   bodyBytes: number;
 }
 
@@ -105,6 +107,9 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
       header.bodyBytes = reader.uint32();
       reader.pos += header.bodyBytes;
       return;
+    case 16 << 3:
+      header.priority = reader.int32();
+      return;
     case 0:
       // There the generated decoder ends: what stands behind it would be read here only.
       throw new RangeError('no field has the number 0');
@@ -125,6 +130,7 @@ function emptyHeader(): EnvelopeHeader {
     acceptedAtUs: 0,
     ttlMs: 0,
     local: false,
+    priority: 0,
     bodyBytes: 0,
   };
 }

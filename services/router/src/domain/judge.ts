@@ -8,6 +8,7 @@ import { admit } from './admission.ts';
 import type { EnvelopeHeader } from './header.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, receiptItem, receiptLane } from './items.ts';
+import { levelOf } from './levels.ts';
 import type { Names, Suggestions } from './resolve.ts';
 import { resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
@@ -128,6 +129,8 @@ function inboxItem(
   return {
     kind: 'inbox',
     size: envelope.length + 128,
+    level: levelOf(header.priority),
+    sender: header.fromAgent,
     slot,
     index,
     envelope,

@@ -231,7 +231,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     if (item.kind === 'receipt') this.#count(item.receipt.stage);
     else if (item.kind === 'dead') this.counts.dead++;
     item.slot.open++;
-    this.#lanes.push(lane, item);
+    this.#lanes.push(lane, item.slot.org, item);
   }
 
   #ask(mail: Mail, folded: string): void {

@@ -18,6 +18,7 @@ export interface EnvelopeHeader {
   local: boolean;
   /** A Priority, or a number that this version does not know. */
   priority: number;
+  localServed: boolean;
   bodyBytes: number;
 }
 
@@ -110,6 +111,9 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
     case 16 << 3:
       header.priority = reader.int32();
       return;
+    case 17 << 3:
+      header.localServed = reader.bool();
+      return;
     case 0:
       // There the generated decoder ends: what stands behind it would be read here only.
       throw new RangeError('no field has the number 0');
@@ -131,6 +135,7 @@ function emptyHeader(): EnvelopeHeader {
     ttlMs: 0,
     local: false,
     priority: 0,
+    localServed: false,
     bodyBytes: 0,
   };
 }

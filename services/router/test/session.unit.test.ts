@@ -108,6 +108,7 @@ function setup(o: Setup = {}) {
       retry: { initialMs: 1, maxMs: 2 },
       poisonTries: 5,
       poisonWaitMs: 1,
+      lagHighMs: 1000,
     },
     log,
   });

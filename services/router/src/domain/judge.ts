@@ -1,5 +1,6 @@
 /** Decides what becomes of one envelope, as data: all that could throw happens here, before anything is changed. */
 
+import type { Decision } from '@fleetwire/access';
 import { LIMITS } from '@fleetwire/contract';
 import { Stage } from '@fleetwire/gen/message';
 import { isSampled } from '@fleetwire/telemetry';
@@ -7,9 +8,11 @@ import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
 import type { FanOut } from './fan-out.ts';
 import type { EnvelopeHeader } from './header.ts';
+import type { HouseRules } from './house-rules.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
 import { levelOf } from './levels.ts';
+import type { Overrun } from './rate-limits.ts';
 import type { Names } from './resolve.ts';
 import { resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
@@ -38,6 +41,8 @@ export interface JudgeOptions {
   readonly router: string;
   readonly names: Names;
   readonly suggest: Suggestions;
+  /** What policies and limits refuse; undefined: nothing. */
+  readonly rules?: HouseRules | undefined;
   /** Begins a span for a message; asked only where its trace is sampled. */
   readonly span?: ((traceparent: string, mail: Mail) => Span) | undefined;
 }
@@ -62,6 +67,8 @@ export function judge(
   const { slot, index, envelope } = part;
   if (admission.kind === 'admit') {
     const mail = { slot, index, envelope, header, deadlineUs: admission.deadlineUs };
+    const overrun = options.rules?.overrun(options.names.table, mail);
+    if (overrun !== undefined) return [slowDown(options, mail, overrun, arrival.nowUs)];
     return route(options, mail, options.names, arrival.nowUs);
   }
   return turnDown(options, { slot, index, envelope, header, deadlineUs: 0 }, admission, arrival.nowUs);
@@ -72,6 +79,8 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
   const found = resolve(names, mail.slot.org, mail.header.to, mail.header, nowUs);
   if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
   if (found.kind === 'route') {
+    const denied = options.rules?.denial(names.table, mail, found.route, nowUs);
+    if (denied !== undefined) return deny(options, mail, denied, nowUs, found.route);
     const alone = found.picked !== undefined;
     if (alone) names.table.anycast.sent(found.route, nowUs);
     return [{ kind: 'mail', item: inboxItem(options, mail, { route: found.route, alone }, nowUs) }];
@@ -83,11 +92,18 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
 }
 
 /** One entry for each node, and a word to the sender of how many receipts there will be. */
-function toMany(options: JudgeOptions, mail: Mail, { shares, count }: FanOut, nowUs: number): Effect[] {
-  const detail =
-    shares.length === 0
+function toMany(options: JudgeOptions, mail: Mail, all: FanOut, nowUs: number): Effect[] {
+  const admitted = options.rules?.admitted(options.names.table, mail, all, nowUs);
+  const { shares, count } = admitted?.found ?? all;
+  const served = mail.header.localServed;
+  if (admitted?.decision !== undefined && count === 0 && !served)
+    return deny(options, mail, admitted.decision, nowUs, undefined);
+  const where =
+    shares.length === 0 && served
       ? 'its sender has served all of them'
       : `${count} recipients on ${shares.length} nodes`;
+  const left = admitted?.left ?? 0;
+  const detail = left === 0 ? where : `${where}; policies leave ${left} out`;
   const found = verdict(options, Stage.ROUTED, '', detail, nowUs);
   const effects: Effect[] = [
     { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, count) },
@@ -100,6 +116,29 @@ function toMany(options: JudgeOptions, mail: Mail, { shares, count }: FanOut, no
     }
   }
   return effects;
+}
+
+/** The org's policies do not let the sender message this recipient, or any of those that it has named. */
+function deny(
+  options: JudgeOptions,
+  mail: Mail,
+  { reason, explanation }: Decision,
+  nowUs: number,
+  to: RouteEntry | undefined,
+): PushEffect[] {
+  return bury(mail, verdict(options, Stage.DEAD, reason, explanation, nowUs), [to]);
+}
+
+/** More than a limit lets through: back to the sender, who may send it again. */
+function slowDown(
+  options: JudgeOptions,
+  mail: Mail,
+  { of, retryAfterMs }: Overrun,
+  nowUs: number,
+): PushEffect {
+  const detail = `more than the limit of its ${of} lets through; the next may come in ${retryAfterMs} ms`;
+  const returned = verdict(options, Stage.RETURNED, 'RATE_LIMITED', detail, nowUs);
+  return { kind: 'push', lane: receiptLane(mail.slot), item: receiptItem(mail, returned, undefined) };
 }
 
 /** What the bound of an inbox refused goes back to its sender, for each recipient. */

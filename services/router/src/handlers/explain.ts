@@ -6,6 +6,7 @@ import type { Caller } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
 import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
 import type { FanOut } from '../domain/fan-out.ts';
+import type { HouseRules } from '../domain/house-rules.ts';
 import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
 import { NOBODY, resolve } from '../domain/resolve.ts';
 import type { RouteEntry } from '../domain/routing-table.ts';
@@ -17,6 +18,8 @@ export interface ExplainOptions {
   readonly lookup: NameLookup;
   readonly suggest: Suggestions;
   readonly clock: Clock;
+  /** Undefined: no policy is asked. */
+  readonly rules?: HouseRules | undefined;
 }
 
 /** Nodes that are listed of a message to many. */
@@ -41,7 +44,8 @@ export function explain(options: ExplainOptions) {
       const known = await askAbout(options, org, found.folded);
       found = resolved({ ...names, known: () => known });
     }
-    return responseOf(options, org, request.to, found);
+    const response = responseOf(options, org, request.to, found);
+    return from === undefined ? response : withPolicies(options, from, found, response);
   };
 }
 
@@ -93,6 +97,35 @@ function aboutMany(names: Names, { shares, count }: FanOut): ExplainResponse {
   });
   const detail = `${count} recipients on ${shares.length} nodes`;
   return Response.fromPartial({ routable: true, detail, recipients: count, nodes });
+}
+
+/** What the policies say of this sender; of a message to many, of those that it may not message. */
+function withPolicies(
+  { rules }: ExplainOptions,
+  { org, name: actor }: RouteEntry,
+  found: Resolution,
+  response: ExplainResponse,
+): ExplainResponse {
+  if (found.kind === 'route') {
+    const decision = rules?.decide(org, actor, found.route.name);
+    if (decision === undefined) return response;
+    const { allowed, reason, explanation: policy } = decision;
+    return allowed
+      ? { ...response, policy }
+      : { ...response, policy, routable: false, reason, detail: policy };
+  }
+  if (found.kind !== 'many') return response;
+  const decisions = found.shares.flatMap(({ recipients }) =>
+    recipients.flatMap(({ name }) => rules?.decide(org, actor, name) ?? []),
+  );
+  const denied = decisions.filter(({ allowed }) => !allowed);
+  const first = denied[0] ?? decisions[0];
+  if (first === undefined) return response;
+  if (denied.length === 0) return { ...response, policy: first.explanation };
+  const policy = `${first.explanation} It leaves ${denied.length} of ${decisions.length} out.`;
+  const { reason, explanation: detail } = first;
+  if (denied.length === decisions.length) return { ...response, policy, routable: false, reason, detail };
+  return { ...response, policy };
 }
 
 function about(names: Names, route: RouteEntry) {

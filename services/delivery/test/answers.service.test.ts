@@ -103,6 +103,32 @@ describe('delivery answers', function () {
     );
   });
 
+  it('says of a message to many how many it has, and what became of it for each', async () => {
+    const message = sample.envelope({ to: '#ops' });
+    const count = { recipient: '', recipientName: '', final: false, fanOut: 2 };
+    const ends = ['a_1', 'a_2'].map((recipient) =>
+      sample.receiptFor(message, Stage.CONFIRMED, { recipient, recipientName: recipient }),
+    );
+    await settle([sample.receiptFor(message, Stage.ROUTED, count)]);
+    for (const arrived of [false, true]) {
+      if (arrived) await arrive(message);
+      const early = await get(message.id);
+      assert.deepEqual([early?.fanOut, early?.settlements?.length], [2, arrived ? 2 : 0]);
+      await settle(ends);
+      const found = await get(message.id);
+      assert.ok(found?.settlements?.every(({ final }) => final));
+      assert.deepEqual(
+        [found?.fanOut, found?.settlements?.map(({ recipient }) => recipient)],
+        [2, ['a_1', 'a_2']],
+      );
+    }
+    const routed = (await trace(message.id)).hops?.filter(({ hop }) => hop?.stage === Stage.ROUTED);
+    assert.deepEqual(
+      routed?.map(({ recipient }) => recipient),
+      ['', 'a_1', 'a_2'],
+    );
+  });
+
   it('answers from receipts alone while history has not arrived, and wholly afterwards', async () => {
     const message = sample.envelope();
     await settle([sample.receiptFor(message, Stage.HELD)]);

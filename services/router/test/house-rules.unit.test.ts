@@ -127,6 +127,17 @@ describe('policies', () => {
     assert.equal(outcome(flow, [{ id: idOf(1) }]).receipts[0]!.reason, 'ORG_CLOSED');
   });
 
+  it('have only those picked for a capability that may be messaged, and refuse where there is none', () => {
+    const table = tableWithSender();
+    for (const name of ['alice', 'bob']) table.put(route(name, { capabilities: ['review'] }));
+    const mail = Array.from({ length: 10 }, (_, n) => ({ id: idOf(n), to: '?review' }));
+    const some = outcome(flowWith(table, rulesOf(mayMessage('bob'))), mail);
+    assert.deepEqual(new Set(some.delivered.map((each) => each.split(' ')[1])), new Set(['a_bob']));
+    assert.equal(some.delivered.length, 10);
+    const none = outcome(flowWith(table, rulesOf(mayMessage('carol'))), mail);
+    assert.deepEqual([none.delivered.length, none.receipts[0]!.reason], [0, 'MESSAGE_DENIED']);
+  });
+
   it('are asked by the name in the table, and by what the node says only where that has none', () => {
     const access = org([
       { agents: 'friend', canMessage: { patterns: ['*'] } },
@@ -163,7 +174,9 @@ describe('policies', () => {
     const allowed = await answer('bob', 'sender');
     assert.equal(allowed.routable, true);
     assert.match(allowed.policy, /"Quiet"/);
-    assert.match((await answer('*', 'sender')).policy, /"Quiet".*leaves 1 of 2 out/);
+    const all = await answer('*', 'sender');
+    assert.match(all.policy, /"Quiet".*leaves 1 of 2 out/);
+    assert.deepEqual([all.routable, all.recipients], [true, 1]);
     assert.equal((await answer('alice', '')).policy, '');
     assert.deepEqual(rules.denials.take(NOW_US / 1000), [], 'a question is no denial');
   });

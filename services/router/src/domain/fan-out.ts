@@ -106,3 +106,10 @@ function members(table: RoutingTable, org: string, name: string, kind: 'channel'
   }
   return undefined;
 }
+
+/** For people. */
+export function countText({ shares, count }: FanOut): string {
+  if (shares.length === 0) return 'its sender has served all of them';
+  const plural = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
+  return `${plural(count, 'recipient')} on ${plural(shares.length, 'node')}`;
+}

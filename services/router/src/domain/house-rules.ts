@@ -64,22 +64,35 @@ export class HouseRules {
 
   /** Without those who may not have it. */
   admitted(table: RoutingTable, mail: Mail, found: FanOut, nowUs: number): Admitted {
-    const access = this.#options.access(mail.slot.org);
+    const { org } = mail.slot;
+    const access = this.#options.access(org);
     if (access === undefined || !access.restrictsMessages) return { found, left: 0, decision: undefined };
     const actor = nameOf(table, mail);
-    let decision: Decision | undefined;
-    let count = 0;
-    const shares: NodeShare[] = [];
-    for (const { place, recipients } of found.shares) {
-      const some = recipients.filter((to) => {
-        const denied = this.#denied(access, mail, actor, to, nowUs);
-        decision ??= denied;
-        return denied === undefined;
-      });
-      count += some.length;
-      if (some.length > 0) shares.push({ place, recipients: some });
-    }
-    return { found: { kind: 'many', shares, count }, left: found.count - count, decision };
+    return narrow(found, (to) => this.#denied(access, mail, actor, to, nowUs));
+  }
+
+  /** As `admitted`, without a message: nobody is told. Where nobody is left out, the decision is one that allows. */
+  narrowed(org: string, actor: string, found: FanOut): Admitted {
+    const decide = (to: RouteEntry) => this.decide(org, actor, to.name);
+    const narrower = narrow(found, (to) => {
+      const decision = decide(to);
+      return decision?.allowed === false ? decision : undefined;
+    });
+    const first = found.shares[0]?.recipients[0];
+    return { ...narrower, decision: narrower.decision ?? (first && decide(first)) };
+  }
+
+  /** Which agents may be picked for a message to whoever can do something; undefined: any. */
+  picks(org: string, actor: string): ((to: RouteEntry) => boolean) | undefined {
+    const access = this.#options.access(org);
+    if (access === undefined || !access.restrictsMessages) return undefined;
+    return (to) => access.decide({ action: 'message', actor, target: to.name }).allowed;
+  }
+
+  /** The same for this message. */
+  picksFor(table: RoutingTable, mail: Mail): ((to: RouteEntry) => boolean) | undefined {
+    const access = this.#options.access(mail.slot.org);
+    return access?.restrictsMessages === true ? this.picks(mail.slot.org, nameOf(table, mail)) : undefined;
   }
 
   /** As `denial` decides, without a message: nobody is told. Undefined: nothing is known of the org. */
@@ -121,6 +134,22 @@ export class HouseRules {
     const busy = { org: slot.org, node: slot.node, reason: 'rate_limited', retryAfterMs } as const;
     this.busy.note(busy, TOO_MUCH_EVERY_MS, nowMs);
   }
+}
+
+function narrow(found: FanOut, denied: (to: RouteEntry) => Decision | undefined): Admitted {
+  let decision: Decision | undefined;
+  let count = 0;
+  const shares: NodeShare[] = [];
+  for (const { place, recipients } of found.shares) {
+    const some = recipients.filter((to) => {
+      const refused = denied(to);
+      decision ??= refused;
+      return refused === undefined;
+    });
+    count += some.length;
+    if (some.length > 0) shares.push({ place, recipients: some });
+  }
+  return { found: { ...found, shares, count }, left: found.count - count, decision };
 }
 
 function meteredOf({ slot }: Mail) {

@@ -6,7 +6,7 @@ import { Stage } from '@fleetwire/gen/message';
 import { isSampled } from '@fleetwire/telemetry';
 import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
-import type { FanOut } from './fan-out.ts';
+import { countText, type FanOut } from './fan-out.ts';
 import type { EnvelopeHeader } from './header.ts';
 import type { HouseRules } from './house-rules.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
@@ -76,7 +76,7 @@ export function judge(
 
 /** Where admitted mail goes. */
 export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: number): Effect[] {
-  const found = resolve(names, mail.slot.org, mail.header.to, mail.header, nowUs);
+  const found = resolve(names, mail.slot.org, mail.header.to, askingOf(options, mail), nowUs);
   if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
   if (found.kind === 'route') {
     const denied = options.rules?.denial(names.table, mail, found.route, nowUs);
@@ -91,24 +91,27 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
   return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), [found.route]);
 }
 
+/** Only what asks for a capability goes by whom its sender may message. */
+function askingOf({ rules, names }: JudgeOptions, mail: Mail) {
+  const { header } = mail;
+  const may = header.to.startsWith('?') ? rules?.picksFor(names.table, mail) : undefined;
+  return may === undefined ? header : { ...header, may };
+}
+
 /** One entry for each node, and a word to the sender of how many receipts there will be. */
 function toMany(options: JudgeOptions, mail: Mail, all: FanOut, nowUs: number): Effect[] {
   const admitted = options.rules?.admitted(options.names.table, mail, all, nowUs);
-  const { shares, count } = admitted?.found ?? all;
-  const served = mail.header.localServed;
-  if (admitted?.decision !== undefined && count === 0 && !served)
+  const many = admitted?.found ?? all;
+  // Who was served by the sending node has it already, so that then it is not refused.
+  if (admitted?.decision !== undefined && many.count === 0 && !mail.header.localServed)
     return deny(options, mail, admitted.decision, nowUs, undefined);
-  const where =
-    shares.length === 0 && served
-      ? 'its sender has served all of them'
-      : `${count} recipients on ${shares.length} nodes`;
   const left = admitted?.left ?? 0;
-  const detail = left === 0 ? where : `${where}; policies leave ${left} out`;
+  const detail = left === 0 ? countText(many) : `${countText(many)}; policies leave ${left} out`;
   const found = verdict(options, Stage.ROUTED, '', detail, nowUs);
   const effects: Effect[] = [
-    { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, count) },
+    { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, many.count) },
   ];
-  for (const { recipients } of shares) {
+  for (const { recipients } of many.shares) {
     for (let from = 0; from < recipients.length; from += ENTRY_RECIPIENTS_MAX) {
       const some = recipients.slice(from, from + ENTRY_RECIPIENTS_MAX);
       const to = { route: some[0]!, recipients: some, alone: false };

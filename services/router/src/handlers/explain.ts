@@ -5,8 +5,8 @@ import { ExplainResponse as Response } from '@fleetwire/gen/router';
 import type { Caller } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
 import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
-import type { FanOut } from '../domain/fan-out.ts';
-import type { HouseRules } from '../domain/house-rules.ts';
+import { countText, type FanOut } from '../domain/fan-out.ts';
+import type { Admitted, HouseRules } from '../domain/house-rules.ts';
 import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
 import { NOBODY, resolve } from '../domain/resolve.ts';
 import type { RouteEntry } from '../domain/routing-table.ts';
@@ -37,16 +37,21 @@ export function explain(options: ExplainOptions) {
     const { clock, names } = options;
     const org = orgOf(request, context.caller);
     const from = request.from === '' ? undefined : await senderOf(options, org, request.from);
-    const asking = from === undefined ? NOBODY : { ...NOBODY, fromAgent: from.agent, fromNode: from.node };
+    const asking = from === undefined ? NOBODY : askingOf(options, from);
     const resolved = (by: Names) => resolve(by, org, request.to, asking, clock.nowUs());
     let found = resolved(names);
     if (found.kind === 'ask') {
       const known = await askAbout(options, org, found.folded);
       found = resolved({ ...names, known: () => known });
     }
-    const response = responseOf(options, org, request.to, found);
-    return from === undefined ? response : withPolicies(options, from, found, response);
+    if (from === undefined) return responseOf(options, org, request.to, found);
+    return withPolicies(options, from, request.to, found);
   };
+}
+
+function askingOf({ rules }: ExplainOptions, { org, agent, node, name }: RouteEntry) {
+  const may = rules?.picks(org, name);
+  return { ...NOBODY, fromAgent: agent, fromNode: node, ...(may && { may }) };
 }
 
 function askAbout({ lookup }: ExplainOptions, org: string, folded: string): Promise<KnownName> {
@@ -88,45 +93,43 @@ function responseOf(options: ExplainOptions, org: string, to: string, found: Res
   return Response.fromPartial({ ...said, routable: false, reason, detail, suggestions });
 }
 
-function aboutMany(names: Names, { shares, count }: FanOut): ExplainResponse {
-  const largest = [...shares].sort((a, b) => b.recipients.length - a.recipients.length);
+function aboutMany(names: Names, many: FanOut): ExplainResponse {
+  const largest = [...many.shares].sort((a, b) => b.recipients.length - a.recipients.length);
   const nodes = largest.slice(0, NODES_SHOWN).map(({ place, recipients }): ExplainNode => {
     const { org, node, nodeName, many: subject } = place;
     const nodeStatus = statusOf(names, org, node);
     return { node, nodeName, subject, recipients: recipients.length, nodeStatus };
   });
-  const detail = `${count} recipients on ${shares.length} nodes`;
-  return Response.fromPartial({ routable: true, detail, recipients: count, nodes });
+  return Response.fromPartial({ routable: true, detail: countText(many), recipients: many.count, nodes });
 }
 
-/** What the policies say of this sender; of a message to many, of those that it may not message. */
+/** As the policies leave it for this sender. */
 function withPolicies(
-  { rules }: ExplainOptions,
+  options: ExplainOptions,
   { org, name: actor }: RouteEntry,
+  to: string,
   found: Resolution,
-  response: ExplainResponse,
 ): ExplainResponse {
-  if (found.kind === 'route') {
-    const decision = rules?.decide(org, actor, found.route.name);
+  const { rules } = options;
+  if (found.kind === 'many') {
+    const { found: left, left: out, decision } = rules?.narrowed(org, actor, found) ?? NO_POLICIES(found);
+    const response = responseOf(options, org, to, left);
     if (decision === undefined) return response;
-    const { allowed, reason, explanation: policy } = decision;
-    return allowed
+    const { allowed, reason, explanation } = decision;
+    const policy = allowed ? explanation : `${explanation} It leaves ${out} of ${found.count} out.`;
+    return left.count > 0
       ? { ...response, policy }
-      : { ...response, policy, routable: false, reason, detail: policy };
+      : { ...response, ...refusedBy(reason, explanation), policy };
   }
-  if (found.kind !== 'many') return response;
-  const decisions = found.shares.flatMap(({ recipients }) =>
-    recipients.flatMap(({ name }) => rules?.decide(org, actor, name) ?? []),
-  );
-  const denied = decisions.filter(({ allowed }) => !allowed);
-  const first = denied[0] ?? decisions[0];
-  if (first === undefined) return response;
-  if (denied.length === 0) return { ...response, policy: first.explanation };
-  const policy = `${first.explanation} It leaves ${denied.length} of ${decisions.length} out.`;
-  const { reason, explanation: detail } = first;
-  if (denied.length === decisions.length) return { ...response, policy, routable: false, reason, detail };
-  return { ...response, policy };
+  const response = responseOf(options, org, to, found);
+  const decision = found.kind === 'route' ? rules?.decide(org, actor, found.route.name) : undefined;
+  if (decision === undefined) return response;
+  const { allowed, reason, explanation: policy } = decision;
+  return allowed ? { ...response, policy } : { ...response, ...refusedBy(reason, policy), policy };
 }
+
+const NO_POLICIES = (found: FanOut): Admitted => ({ found, left: 0, decision: undefined });
+const refusedBy = (reason: string, detail: string) => ({ routable: false, reason, detail });
 
 function about(names: Names, route: RouteEntry) {
   const { org, agent, name, node, nodeName, epoch } = route;

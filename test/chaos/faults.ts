@@ -1,15 +1,15 @@
-/** Carries a schedule out on running routers, and brings all of them back at the end. */
+/** Carries a schedule out on running processes, and brings all of them back at the end. */
 
 import { pause } from '@fleetwire/kernel';
 import type { Part } from '../fabric/separate-processes.ts';
 import { describeStep, type Fault, type Step } from './schedule.ts';
 
 export interface Faults {
-  /** How often a router was hit so far, by kind. */
+  /** How often one of them was hit so far, by kind. */
   readonly counts: Readonly<Record<Fault, number>>;
-  /** Rejects when a router does not come back. */
+  /** Rejects when one does not come back. */
   readonly failed: Promise<never>;
-  /** No further step; resolves when every router is there again. */
+  /** No further step; resolves when every one is there again. */
   end(): Promise<void>;
 }
 
@@ -18,10 +18,11 @@ export interface Faults {
  * the steps stay the same, and so does the time between them.
  */
 export function startFaults(
-  routers: readonly Part[],
+  parts: readonly Part[],
   steps: Iterator<Step, never>,
   report: (line: string) => void,
 ): Faults {
+  const names = parts.map(({ name }) => name);
   const counts: Record<Fault, number> = { kill: 0, pause: 0, stop: 0 };
   const ending = new AbortController();
   const busy = new Map<number, Promise<void>>();
@@ -34,10 +35,10 @@ export function startFaults(
       await Promise.all(step.routers.map((router) => busy.get(router)));
       if (ending.signal.aborted) return;
       beganMs = Math.max(beganMs, performance.now() - step.atMs);
-      report(describeStep(step));
+      report(describeStep(step, names));
       for (const router of step.routers) {
         counts[step.fault]++;
-        const hit = FAULTS[step.fault](routers[router]!, step.forMs, ending.signal);
+        const hit = FAULTS[step.fault](parts[router]!, step.forMs, ending.signal);
         busy.set(router, hit.catch(fail));
       }
     }

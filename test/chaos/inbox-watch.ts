@@ -1,7 +1,7 @@
-/** Looks on at what routers publish to inboxes, to tell how often a message was published again. */
+/** Looks on at the broker: how often a message was published again, and what is left in the streams at the end. */
 
-import { connectBroker } from '@fleetwire/broker';
-import { filters, HEADERS } from '@fleetwire/contract';
+import { type Broker, connectBroker } from '@fleetwire/broker';
+import { filters, HEADERS, parseRouterConsumer } from '@fleetwire/contract';
 import { Envelope, InboxPack } from '@fleetwire/gen/message';
 import { fabricUser } from '@fleetwire/testkit';
 
@@ -10,6 +10,8 @@ export interface InboxWatch extends AsyncDisposable {
   readonly repeated: number;
   /** Packs published again under the same id: the stream keeps one, as long as it remembers. */
   readonly deduped: number;
+  /** What should be gone once every message has its end: mail in the streams, durables of epochs that are over. */
+  left(): Promise<string[]>;
 }
 
 /** A subscriber of core NATS: it takes nothing away from the stream, and a figure is all that hangs on it. */
@@ -32,5 +34,22 @@ export async function watchInboxes(natsUrl: string, keysDir: string): Promise<In
       messages.add(id);
     }
   });
-  return Object.assign(watch, { [Symbol.asyncDispose]: () => broker.close() });
+  const state = () => left(broker);
+  return Object.assign(watch, { left: state, [Symbol.asyncDispose]: () => broker.close() });
+}
+
+async function left(broker: Broker): Promise<string[]> {
+  const found: string[] = [];
+  for (const stream of ['INGRESS', 'INBOX']) {
+    const messages = (await broker.streams.state(stream))?.messages ?? 0;
+    if (messages > 0) found.push(`${messages} messages in ${stream}`);
+  }
+  const durables = await broker.consumers.list('INGRESS');
+  const newest = new Map<number, number>();
+  for (const { partition, epoch } of durables.flatMap((name) => parseRouterConsumer(name) ?? [])) {
+    const other = newest.get(partition);
+    if (other !== undefined) found.push(`router-p${partition}-e${Math.min(epoch, other)}`);
+    newest.set(partition, Math.max(epoch, other ?? 0));
+  }
+  return found;
 }

@@ -63,6 +63,7 @@ describe('the reconciliation', () => {
     received: accepted,
     history: accepted.map(({ id }) => ({ id, ...confirmed })),
     dead: [],
+    left: [],
   };
   const faults = (broken: Partial<Ledger>) => reconcile({ ...sound, ...broken }).map(({ fault }) => fault);
   const [a, b, c] = accepted as [Accepted, Accepted, Accepted];
@@ -82,5 +83,7 @@ describe('the reconciliation', () => {
     assert.deepEqual(faults({ history: [{ ...first!, stage: 'returned' }, ...others] }), ['ended']));
   it('finds two recipients of one message', () =>
     assert.deepEqual(faults({ history: [...sound.history, first!] }), ['ends']));
+  it('finds what the broker still holds', () =>
+    assert.deepEqual(faults({ left: ['1 messages in INBOX'] }), ['left']));
   it('finds dead letters', () => assert.deepEqual(faults({ dead: ['id1'] }), ['dead']));
 });

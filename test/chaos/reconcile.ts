@@ -29,6 +29,8 @@ export interface Ledger {
   readonly history: readonly Settled[];
   /** Ids of messages that have a dead letter. */
   readonly dead: readonly string[];
+  /** What the broker still holds. */
+  readonly left: readonly string[];
 }
 
 export type Fault =
@@ -40,7 +42,8 @@ export type Fault =
   | 'open'
   | 'ends'
   | 'ended'
-  | 'dead';
+  | 'dead'
+  | 'left';
 
 export interface Finding {
   readonly fault: Fault;
@@ -52,10 +55,14 @@ const keyOf = ({ from, to, number }: Received) => `${from}>${to}#${number}`;
 
 /**
  * No finding means: each accepted message arrived once, those of a pair in the order of their numbers, nothing else
- * arrived, and history has exactly one end for each, `confirmed`.
+ * arrived, and history has exactly one end for each, `confirmed`, and the broker is empty.
  */
 export function reconcile(ledger: Ledger): Finding[] {
-  return [...arrivals(ledger), ...ends(ledger)];
+  return [
+    ...arrivals(ledger),
+    ...ends(ledger),
+    ...ledger.left.map((what): Finding => ({ fault: 'left', what })),
+  ];
 }
 
 function arrivals({ accepted, received }: Ledger): Finding[] {

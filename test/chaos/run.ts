@@ -4,25 +4,32 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LEASES_BUCKET } from '@fleetwire/contract';
 import { pause } from '@fleetwire/kernel';
-import { randomOf } from '@fleetwire/testkit';
+import { eventually, type Random, randomOf } from '@fleetwire/testkit';
 import { type SeparateFabric, startSeparateFabric } from '../fabric/separate-processes.ts';
 import { type Faults, startFaults } from './faults.ts';
 import { type History, openHistory } from './history.ts';
 import { type InboxWatch, watchInboxes } from './inbox-watch.ts';
 import type { ChaosOutcome } from './outcome.ts';
 import { type Plan, planOf } from './plan.ts';
-import { type Accepted, type Received, reconcile } from './reconcile.ts';
+import { type Accepted, type Ledger, type Received, reconcile } from './reconcile.ts';
 import { schedule } from './schedule.ts';
 import { untilDone } from './until-done.ts';
 import { startWorker, type Worker } from './worker.ts';
+
+/** Besides the routers. */
+export type Also = 'nats' | 'nodes';
 
 export interface ChaosOptions {
   readonly seed: number;
   readonly messages: number;
   /** Messages in a second, at most. */
   readonly rate: number;
+  /** Hit as well, now and then. */
+  readonly also?: readonly Also[];
   /** Modules to be loaded into the processes first, as file URLs. */
   readonly preload?: Readonly<Partial<Record<'router' | 'node', readonly string[]>>>;
+  /** Ends the run early: it then rejects, and leaves nothing behind. */
+  readonly signal?: AbortSignal;
   /** Findings are what is wanted: the logs need not be kept for them. */
   readonly expectFindings?: boolean;
   /** Told what happens, a line each. */
@@ -34,6 +41,10 @@ const NODES = ['one', 'two', 'three', 'four'];
 const AGENTS = { senders: 100, recipients: 100, fanOut: 8 };
 /** Messages that may be under way: well below what the queues of the recipients hold together. */
 const UNDER_WAY = 12_000;
+/** Acknowledgements follow the ends; a consumer that was cut off in between gets its messages again after 30 s at most. */
+const LEFT_MS = 45_000;
+/** How long others than routers are left alone. */
+const RARELY_MS = [15_000, 45_000] as const;
 /** Without any progress for so long a run is over, and what is missing is lost. */
 const STILL_MS = 60_000;
 const FAR_BROKER = new URL('./far-broker.ts', import.meta.url).href;
@@ -56,7 +67,7 @@ export async function chaosRun(o: ChaosOptions): Promise<ChaosOutcome> {
     if (outcome.findings.length > 0 && o.expectFindings !== true) fabric.keep();
     return { ...outcome, seconds: Math.round((performance.now() - beganMs) / 1000) };
   } catch (error) {
-    fabric.keep();
+    if (o.signal?.aborted !== true) fabric.keep();
     throw error;
   }
 }
@@ -70,15 +81,44 @@ async function loadAndFaults(
   await using watch = await watchInboxes(fabric.natsUrl, fabric.keysDir);
   await using history = await openHistory(fabric.databaseUrl);
   await using agents = await startAgents(fabric, plan, o);
-  const steps = schedule(random, { routers: ROUTERS, leaseMs: LEASES_BUCKET.ttl_ms });
-  const faults = startFaults(fabric.routers, steps, (line) => o.report(`    ${line}`));
+  const faults = startAllFaults(fabric, random, o);
   try {
-    await Promise.race([work(agents, history, faults, o), faults.failed, ...agents.all.map((w) => w.failed)]);
+    const broken = [faults.failed, aborted(o.signal), ...agents.all.map(({ failed }) => failed)];
+    await Promise.race([work(agents, history, faults, o), ...broken]);
   } finally {
     await faults.end();
   }
   await agents.finish();
-  return outcomeOf(fabric, watch, faults, agents, await history.all());
+  const ended = async () => (await watch.left()).length === 0;
+  await eventually(ended, { timeoutMs: LEFT_MS, everyMs: 500 }).catch(() => undefined);
+  const told = { ...(await history.all()), left: await watch.left() };
+  return outcomeOf(fabric, watch, faults, agents, told);
+}
+
+function startAllFaults(fabric: SeparateFabric, random: Random, o: ChaosOptions): Faults {
+  const leaseMs = LEASES_BUCKET.ttl_ms;
+  const report = (line: string) => o.report(`    ${line}`);
+  const routers = startFaults(fabric.routers, schedule(random, { routers: ROUTERS, leaseMs }), report);
+  const also = (o.also ?? []).map((name) => {
+    const parts = name === 'nats' ? [fabric.parts.nats] : Object.values(fabric.nodes);
+    const seed = random(2 ** 31);
+    const steps = schedule(randomOf(seed), { routers: parts.length, leaseMs, calmMs: RARELY_MS });
+    return startFaults(parts, steps, report);
+  });
+  const all = [routers, ...also];
+  return {
+    counts: routers.counts,
+    failed: Promise.race(all.map(({ failed }) => failed)),
+    end: async () => {
+      for (const faults of all) await faults.end();
+    },
+  };
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(new Error('the run was ended early')), { once: true });
+  });
 }
 
 /** Faults go on until the last message is accepted; then what is under way has to arrive. */
@@ -151,7 +191,7 @@ function outcomeOf(
   { repeated, deduped }: InboxWatch,
   faults: Faults,
   agents: Agents,
-  told: Awaited<ReturnType<History['all']>>,
+  told: Pick<Ledger, 'history' | 'dead' | 'left'>,
 ): Omit<ChaosOutcome, 'seconds'> {
   const accepted = linesOf(agents.files.accepted).map(
     ([from, to, number, id]): Accepted => ({ from: from!, to: to!, number: Number(number), id: id! }),

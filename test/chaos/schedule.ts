@@ -1,4 +1,4 @@
-/** What happens to the routers, and when: a pure function of the seed. */
+/** What happens to the routers (or to others, when asked for), and when: a pure function of the seed. */
 
 import type { Random } from '@fleetwire/testkit';
 
@@ -21,6 +21,8 @@ export interface ScheduleOptions {
   readonly routers: number;
   /** TTL of a lease: most pauses are longer. */
   readonly leaseMs: number;
+  /** How long one that is back is left alone, at least and at most. Default 2 to 10 seconds. */
+  readonly calmMs?: readonly [number, number];
 }
 
 /** A process that was started needs about so long until it routes. */
@@ -29,11 +31,12 @@ const START_MS = 4000;
 const ALL_AWAY_MS = 2000;
 
 /**
- * Steps without end, in the order of time. A router is in one step at a time; one that is back is left alone for 2 to 10
- * seconds. Now and then the last ones at work are hit as well, for two seconds at most.
+ * Steps without end, in the order of time. A router is in one step at a time; one that is back is left alone for a
+ * while. Now and then the last ones at work are hit as well, for two seconds at most.
  */
 export function* schedule(random: Random, o: ScheduleOptions): Generator<Step, never> {
   const between = (least: number, most: number) => least + random(most - least);
+  const calmMs = o.calmMs ?? CALM_MS;
   const backAt: number[] = Array.from({ length: o.routers }, () => 0);
   const freeAt = backAt.map(() => between(1000, 4000));
   for (let nowMs = 0; ; nowMs += between(300, 900)) {
@@ -50,12 +53,13 @@ export function* schedule(random: Random, o: ScheduleOptions): Generator<Step, n
     const backMs = nowMs + forMs + (fault === 'pause' ? 0 : START_MS);
     for (const router of routers) {
       backAt[router] = backMs;
-      freeAt[router] = backMs + between(2000, 10_000);
+      freeAt[router] = backMs + between(...calmMs);
     }
     yield { atMs: nowMs, fault, routers, forMs };
   }
 }
 
+const CALM_MS = [2000, 10_000] as const;
 /** How many at once, as far as there are so many; all of them are waited for. */
 const ALL = Number.POSITIVE_INFINITY;
 const SEVERAL = [...Array<number>(12).fill(1), 2, 2, 2, 3, 3, ALL];
@@ -76,8 +80,8 @@ function shuffled<T>(random: Random, items: T[]): T[] {
   return items;
 }
 
-/** For a person: `12.3 s pause 1 3 for 11.0 s`. */
-export function describeStep({ atMs, fault, routers, forMs }: Step): string {
+/** For a person: `12.3 s pause router router-3 for 11.0 s`. */
+export function describeStep({ atMs, fault, routers, forMs }: Step, names: readonly string[]): string {
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
-  return `${seconds(atMs)} ${fault} ${routers.map((router) => router + 1).join(' ')} for ${seconds(forMs)}`;
+  return `${seconds(atMs)} ${fault} ${routers.map((router) => names[router]).join(' ')} for ${seconds(forMs)}`;
 }

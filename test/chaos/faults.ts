@@ -32,7 +32,7 @@ export function startFaults(
     for (let beganMs = performance.now(); ; ) {
       const step = steps.next().value;
       await pause(Math.max(0, beganMs + step.atMs - performance.now()), ending.signal);
-      await Promise.all(step.routers.map((router) => busy.get(router)));
+      await Promise.all(step.routers.map((router) => busy.get(router) ?? Promise.resolve()));
       if (ending.signal.aborted) return;
       beganMs = Math.max(beganMs, performance.now() - step.atMs);
       report(describeStep(step, names));

@@ -21,6 +21,7 @@ export type Also = 'nats' | 'nodes';
 
 export interface ChaosOptions {
   readonly seed: number;
+  /** At least; more when there were fewer faults than LEAST_FAULTS by then. */
   readonly messages: number;
   /** Messages in a second, at most. */
   readonly rate: number;
@@ -43,6 +44,8 @@ const AGENTS = { senders: 100, recipients: 100, fanOut: 8 };
 const UNDER_WAY = 12_000;
 /** Acknowledgements follow the ends; a consumer that was cut off in between gets its messages again after 30 s at most. */
 const LEFT_MS = 45_000;
+/** On a machine that is busy a router may take most of a minute to start; a run without faults would show nothing. */
+const LEAST_FAULTS = 8;
 /** How long others than routers are left alone. */
 const RARELY_MS = [15_000, 45_000] as const;
 /** Without any progress for so long a run is over, and what is missing is lost. */
@@ -124,17 +127,20 @@ function aborted(signal: AbortSignal | undefined): Promise<never> {
 /** Faults go on until the last message is accepted; then what is under way has to arrive. */
 async function work(agents: Agents, history: History, faults: Faults, o: ChaosOptions): Promise<void> {
   const { senders, receivers } = agents;
-  const feeding = setInterval(() => senders.allow(receivers.count + UNDER_WAY), 50);
+  const enough = () => faults.counts.kill + faults.counts.pause + faults.counts.stop >= LEAST_FAULTS;
+  const due = () => Math.min(enough() ? o.messages : Number.MAX_SAFE_INTEGER, receivers.count + UNDER_WAY);
+  const feeding = setInterval(() => senders.allow(due()), 50);
   const progress = (text: () => string) => ({ stillMs: STILL_MS, report: () => o.report(`  ${text()}`) });
   try {
     await untilDone({
       reading: () => senders.count + receivers.count,
-      done: () => senders.count >= o.messages,
+      done: () => senders.count >= o.messages && enough(),
       ...progress(() => `${senders.count} accepted, ${receivers.count} received`),
     });
   } finally {
     clearInterval(feeding);
   }
+  senders.allow(0);
   await faults.end();
   await untilDone({
     reading: () => receivers.count,
@@ -168,7 +174,7 @@ async function startAgents(fabric: SeparateFabric, plan: Plan, o: ChaosOptions):
     const node = fabric.nodes[name]!;
     return { address: node.address, token: node.adminToken() };
   });
-  const task = { plan, doors, seed: o.seed, messages: o.messages, rate: o.rate };
+  const task = { plan, doors, seed: o.seed, rate: o.rate };
   const receivers = await startWorker('receivers', { ...task, file: files.received });
   const senders = await startWorker('senders', { ...task, file: files.accepted });
   const all = [senders, receivers];

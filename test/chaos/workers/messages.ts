@@ -14,14 +14,13 @@ export interface WorkerTask {
   /** One line for each message: `from to number id` of the senders, `from to number` of the receivers. */
   readonly file: string;
   readonly seed: number;
-  /** Of the senders: messages to be accepted, and at most so many in a second. */
-  readonly messages: number;
+  /** Of the senders: messages in a second, at most. */
   readonly rate: number;
 }
 
 export type ToWorker =
   | { readonly kind: 'task'; readonly task: WorkerTask }
-  /** Senders: no more than so many may be accepted by now. */
+  /** Senders: no more than so many may be accepted by now; 0: no more at all. */
   | { readonly kind: 'upTo'; readonly count: number }
   /** All to the file, connections closed, then the end. */
   | { readonly kind: 'finish' };

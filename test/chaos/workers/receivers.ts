@@ -45,7 +45,7 @@ class Receivers {
 
 let receivers: Receivers | undefined;
 
-process.on('message', async (message: ToWorker) => {
+async function serve(message: ToWorker): Promise<void> {
   if (message.kind === 'task') {
     receivers = new Receivers(message.task);
     await receivers.connect();
@@ -55,5 +55,8 @@ process.on('message', async (message: ToWorker) => {
     process.disconnect();
     process.exit(0);
   }
-});
+}
+
+// What it throws ends the process.
+process.on('message', (message: ToWorker) => void serve(message));
 process.on('disconnect', () => process.exit(1));

@@ -41,7 +41,7 @@ class Senders {
   }
 
   allow(count: number): void {
-    if (this.#upTo === 0) this.#beganMs = performance.now();
+    if (this.#beganMs === 0) this.#beganMs = performance.now();
     this.#upTo = count;
   }
 
@@ -51,8 +51,8 @@ class Senders {
   }
 
   #send(): void {
-    const { messages, rate } = this.#task;
-    const due = Math.min(messages, this.#upTo, ((performance.now() - this.#beganMs) * rate) / 1000);
+    const { rate } = this.#task;
+    const due = Math.min(this.#upTo, ((performance.now() - this.#beganMs) * rate) / 1000);
     while (this.#accepted + this.#open < due) this.#sendOne();
   }
 
@@ -80,7 +80,7 @@ class Senders {
 
 let senders: Senders | undefined;
 
-process.on('message', async (message: ToWorker) => {
+async function serve(message: ToWorker): Promise<void> {
   if (message.kind === 'task') {
     senders = new Senders(message.task);
     await senders.connect();
@@ -91,5 +91,8 @@ process.on('message', async (message: ToWorker) => {
     process.disconnect();
     process.exit(0);
   }
-});
+}
+
+// What it throws ends the process.
+process.on('message', (message: ToWorker) => void serve(message));
 process.on('disconnect', () => process.exit(1));

@@ -145,8 +145,10 @@ export const greeting = (hub: () => Hub) =>
       assert.deepEqual(nats.pub.allow.toSorted(byText), [
         `$JS.ACK.INBOX.node-${id}.>`,
         `$JS.API.CONSUMER.MSG.NEXT.INBOX.node-${id}`,
+        `fw.v1.dead.${org}.*.${id}`,
         `fw.v1.heartbeat.${org}.${id}`,
         `fw.v1.ingress.${partition}.${org}.${id}`,
+        `fw.v1.peer.${org}.*.${id}`,
         `fw.v1.receipt.${org}.*.${id}`,
       ]);
       assert.deepEqual(nats.sub.allow.toSorted(byText), [

@@ -104,6 +104,8 @@ function permissions(org: string, node: string) {
       `fw.v1.ingress.0.${org}.${node}`,
       `fw.v1.receipt.${org}.*.${node}`,
       `fw.v1.heartbeat.${org}.${node}`,
+      `fw.v1.dead.${org}.*.${node}`,
+      `fw.v1.peer.${org}.*.${node}`,
       `$JS.API.CONSUMER.MSG.NEXT.INBOX.node-${node}`,
       `$JS.ACK.INBOX.node-${node}.>`,
     ],

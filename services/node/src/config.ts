@@ -33,8 +33,18 @@ export const nodeSection = defineSection('node', {
     'At the first start: how long to wait for the registry; 5 s by the command line where this is not set',
   ),
   outbox_messages: count(1000).describe('Messages of one agent that may wait for the hub'),
+  outbox_recipient_messages: count(500).describe(
+    'Of these, those that may wait for one recipient that has said that it is busy',
+  ),
   outbox_bytes: bytes(64 * MiB).describe('Bytes of all messages that may wait for the hub'),
   outbox_wait_ms: ms(2000, 60_000).describe('How long a session is slowed down before a full outbox refuses'),
+  busy_max_ms: ms(60_000, 3_600_000).describe(
+    'How long one word of a busy recipient, or of a router, holds mail back at most',
+  ),
+  credit_lapse_ms: ms(2000, 600_000).describe(
+    'How long after the last word about a recipient that was busy its mail flows freely again',
+  ),
+  busy_recipients: count(10_000, 100_000).describe('Busy recipients that are known at the same time'),
   history_messages: count(20_000).describe('Local messages whose copy for history may wait for the hub'),
   queue_messages: count(1000).describe('Messages that may wait for one agent'),
   queue_bytes: bytes(16 * MiB).describe('Bytes that may wait for one agent'),

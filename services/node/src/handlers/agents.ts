@@ -109,7 +109,7 @@ export class AgentHandlers {
       draining,
       protocol,
       contender,
-      heldBack: [],
+      heldBack: engine.backpressure.heldBack(),
     };
   }
 

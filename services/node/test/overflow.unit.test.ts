@@ -36,6 +36,7 @@ class Bench {
   readonly came: string[][] = [];
   readonly taken: string[][] = [];
   readonly settled: Pack[] = [];
+  bodyBytes = 10;
 
   constructor(test: TestEngine, agents: HostedAgent[], bounds: Partial<OverflowParts>) {
     this.test = test;
@@ -77,7 +78,7 @@ class Bench {
     const agent = this.agents[i]!;
     const id = newMessageId();
     this.came[i]!.push(id);
-    const entry = entryFor(agent.id, this.test.clock, { id });
+    const entry = entryFor(agent.id, this.test.clock, { id, body: new Uint8Array(this.bodyBytes) });
     const { envelope } = entry;
     const take = () => {
       this.taken[i]!.push(id);
@@ -164,6 +165,23 @@ describe('overflow', function () {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('lets nothing small pass what is large', async () => {
+    const bench = await Bench.make(1);
+    const [agent] = bench.agents;
+    agent!.useQueue({ messages: 100, bytes: 2048, drop: '' });
+    await bench.put(0);
+    bench.bodyBytes = 3000;
+    await bench.put(0);
+    bench.bodyBytes = 10;
+    await bench.put(0);
+    assert.equal(bench.overflow.depth(agent!.id), 2);
+    await bench.confirm(0, 1);
+    assert.deepEqual(bench.taken[0], bench.came[0]!.slice(0, 2));
+    await bench.confirm(0, 1);
+    assert.deepEqual(bench.taken[0], bench.came[0]);
+    await bench.close();
   });
 
   it('returns the oldest of it at its bound', async () => {

@@ -33,14 +33,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('attempt' as const), room: fc.integer({ min: 1, max: 6 }) }),
   },
   {
-    weight: 3,
+    weight: 2,
     arbitrary: fc.record({
       do: fc.constant('ack' as const),
       share: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
   },
   { weight: 1, arbitrary: fc.constant({ do: 'put-back' as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'crash' as const }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'crash' as const }) },
 );
 
 interface Made {

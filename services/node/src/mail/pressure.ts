@@ -1,7 +1,7 @@
 /** Tells the nodes that send to an agent to hold back while its queue is nearly full, and to go on once it is nearly empty. */
 
 import { PeerFrame } from '@fleetwire/gen/message';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, isId } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { BusySignal } from '../domain/busy-signal.ts';
 
@@ -44,7 +44,7 @@ export class Pressure {
 
   /** Inside a turn: mail for the agent has come from another node. */
   heard(agent: HostedAgent, fromNode: string): void {
-    if (fromNode === this.#parts.node || fromNode === '') return;
+    if (fromNode === this.#parts.node || !isId('node', fromNode)) return;
     const { signal } = this.#lineOf(agent);
     if (signal.heard(fromNode, this.#parts.clock.monotonicMs()))
       this.#parts.after(() => this.#tellBusy(agent, signal, [fromNode]));

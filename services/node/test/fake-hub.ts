@@ -85,8 +85,6 @@ export function hubSigning(which: string): OrgSigning {
 export class FakeHub {
   readonly nats: TestNats;
   readonly broker: Broker;
-  /** Frames of nodes, with the node that each is for. */
-  readonly frames: { readonly to: string; readonly from: string; readonly frame: PeerFrame }[] = [];
   readonly agents = new Map<string, Agent>();
   readonly nodes = new Map<string, KnownNode>();
   /** Everything that was published to RECEIPTS. */
@@ -220,10 +218,6 @@ export class FakeHub {
     this.broker.subscribe(filters.allReceipts, (message) => {
       if (receiptSubject.parse(message.subject) === undefined) return;
       this.receipts.push(...ReceiptBatch.decode(message.data).receipts);
-    });
-    this.broker.subscribe(filters.allFrames, (message) => {
-      const { to = '', from = '' } = peerSubject.parse(message.subject) ?? {};
-      this.frames.push({ to, from, frame: PeerFrame.decode(message.data) });
     });
     this.broker.subscribe(filters.allHeartbeats, (message) => {
       if (this.answering) void this.#answer(message);

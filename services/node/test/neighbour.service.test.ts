@@ -11,6 +11,7 @@ import { eventually } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { entryFor, OTHER_NODE } from './engine-fixture.ts';
 import { FakeHub } from './fake-hub.ts';
+import { type HeardFrame, hearFrames } from './heard-frames.ts';
 import { TestNode, TestSession } from './test-node.ts';
 
 const QUEUE = 10;
@@ -21,6 +22,7 @@ describe('an agent that takes nothing up', function () {
   this.timeout(60_000);
   let hub: FakeHub;
   let node: TestNode;
+  let heard: readonly HeardFrame[];
   const settings = {
     queue_messages: String(QUEUE),
     queue_wait_ms: WAIT,
@@ -30,6 +32,7 @@ describe('an agent that takes nothing up', function () {
   };
   beforeEach(async () => {
     hub = await FakeHub.start();
+    heard = hearFrames(hub.broker);
     node = new TestNode(hub, 'right', settings);
   });
   afterEach(async () => {
@@ -49,7 +52,7 @@ describe('an agent that takes nothing up', function () {
   const many = (name: string, count: number) => Array.from({ length: count }, () => name);
   const finals = (ids: readonly string[]) =>
     ids.filter((id) => hub.receiptsOf(id).some(({ final }) => final));
-  const frames = () => hub.frames.filter(({ frame }) => (frame.busy ?? frame.ready)?.name === 'stopped');
+  const frames = () => heard.filter(({ frame }) => (frame.busy ?? frame.ready)?.name === 'stopped');
   const busy = () => frames().filter(({ frame }) => frame.busy !== undefined);
   const ready = () => frames().filter(({ frame }) => frame.ready !== undefined);
 

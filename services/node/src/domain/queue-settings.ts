@@ -30,8 +30,10 @@ export function boundsOf(settings: QueueSettings | undefined, configured: QueueB
 }
 
 function invalid(field: string, fault: string): FleetwireError {
+  const { queueMessages, queueBytes } = LIMITS;
+  const allowed = `Up to ${queueMessages} messages, ${BYTES_MIN} to ${queueBytes} bytes, newest or oldest`;
   return new FleetwireError('invalid_argument', 'INVALID_QUEUE', `queue ${field}: ${fault}`, {
-    help: `Up to ${LIMITS.queueMessages} messages, ${BYTES_MIN} to ${LIMITS.queueBytes} bytes, newest or oldest; 0 or nothing: as the node is configured.`,
+    help: `${allowed}; 0 or nothing: as the node is configured.`,
     details: { field },
   });
 }

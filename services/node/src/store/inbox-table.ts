@@ -75,7 +75,8 @@ export class InboxTable {
     );
     this.#insertUnproven = db.prepare('INSERT OR REPLACE INTO unproven VALUES (?, ?, ?, ?, ?, ?)');
     this.#takeUnproven = db.prepare(
-      'DELETE FROM unproven WHERE agent = ? AND seq = ? RETURNING seq, coalesce(delivery, seq) AS delivery, to_node AS toNode, receipt',
+      `DELETE FROM unproven WHERE agent = ? AND seq = ?
+       RETURNING seq, coalesce(delivery, seq) AS delivery, to_node AS toNode, receipt`,
     );
     this.#unproven = db.prepare(
       'SELECT agent, seq, coalesce(delivery, seq) AS delivery FROM unproven ORDER BY seq',

@@ -76,8 +76,11 @@ describe('damaged files', function () {
   });
 });
 
-/** Takes away what came with schemas 4 and 5; agents of before have their id only. */
-const BEFORE_4 = `DROP TABLE held_back; DROP TABLE moving; DROP TABLE directory;
+/** Takes away what came with schemas 4 to 6; agents of before have their id only. */
+const BEFORE_4 = `ALTER TABLE agents DROP COLUMN attempted_system; ALTER TABLE agents DROP COLUMN attempted_high;
+  ALTER TABLE agents DROP COLUMN attempted_low; ALTER TABLE agents DROP COLUMN delivered_up_to;
+  ALTER TABLE inbox DROP COLUMN level; ALTER TABLE inbox DROP COLUMN delivery;
+  ALTER TABLE unproven DROP COLUMN delivery; DROP TABLE letters; DROP TABLE held_back; DROP TABLE moving; DROP TABLE directory;
   ALTER TABLE agents DROP COLUMN profile; ALTER TABLE agents DROP COLUMN local_id;`;
 
 describe('database of an earlier version', () => {

@@ -7,7 +7,10 @@ import { stageName } from './trace-document.ts';
 
 const BAR_CHARS = 32;
 
-/** One line per hop, under the name of its recipient where there are several: number, stage, where, milliseconds since the hop before, and a bar on the scale of the whole way. */
+/**
+ * One line per hop, under the name of its recipient where there are several: number, stage, where, milliseconds since the hop
+ * before, and a bar on the scale of the whole way.
+ */
 export function waterfall(trace: TraceMessageResponse): string[] {
   const message = trace.message!;
   const lines = [

@@ -1,4 +1,4 @@
-/** A registry, an org service, a router and a node in this process that answer what a test says, and the command line that asks them. */
+/** A registry, an org service, a router and a node in this process that answer what a test says; the command line that asks. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -133,10 +133,11 @@ describe('messages to many on a real server', function () {
       const all = (await receipts()).filter(({ stage }) => stage === Stage.RETURNED);
       return all.length === 2 ? all : undefined;
     });
-    assert.deepEqual(back.map((r) => [r.messageId, r.recipient, r.recipientName, r.reason, r.final]).sort(), [
-      [idOf(2), 'a_alice', 'alice', 'INBOX_FULL', true],
-      [idOf(2), 'a_bob', 'bob', 'INBOX_FULL', true],
-    ]);
+    const said = back.map((r) => `${r.messageId} ${r.recipient} ${r.recipientName} ${r.reason} ${r.final}`);
+    assert.deepEqual(
+      new Set(said),
+      new Set([`${idOf(2)} a_alice alice INBOX_FULL true`, `${idOf(2)} a_bob bob INBOX_FULL true`]),
+    );
     await eventually(
       async () => (await fabric.broker.messages.nextBySubject('INBOX', TOWER, 1)) !== undefined,
     );

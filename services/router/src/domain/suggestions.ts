@@ -53,7 +53,7 @@ export class Suggestions {
         return this.#nearest(org, 'group', address.name, nowUs, (name) => `%${name}`);
       case 'everybody':
         return this.#everybody(org, address, nowUs, reason);
-      default:
+      case 'capability':
         return [];
     }
   }

@@ -125,6 +125,8 @@ describe('the order of one sender on one level', () => {
         let n = 0;
         const sent = packs.map((pack) => pack.map((each) => ({ ...each, id: idOf(++n) }) as Sent));
         const world = new World(sent);
+        // More than a pack gathers while the first one is in flight.
+        for (let i = 0; i < 4; i++) world.step(0, 0);
         for (const each of picks) world.step(each.do, each.pick);
         world.finish();
         if (world.backlogged) backlogged++;

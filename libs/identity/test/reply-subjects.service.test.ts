@@ -132,9 +132,10 @@ describe('reply subjects at the broker', () => {
   }
 
   it('of a node reach another node of its org with nothing that can be read as from a service', async () => {
-    const [toBob, from] = [{ org: one, to: 'n_bob' }, 'registry'];
+    const toBob = { org: one, to: 'n_bob' };
     const subjects = {
-      frame: peerSubject.build({ ...toBob, from }),
+      frame: peerSubject.build({ ...toBob, from: 'registry' }),
+      busy: peerSubject.build({ ...toBob, from: 'router' }),
       receipt: receiptSubject.build({ org: one, toNode: 'n_bob', from: 'router' }),
       event: eventSubject.build({ org: one, service: 'org', name: 'tokens_revoked' }),
     };
@@ -149,7 +150,12 @@ describe('reply subjects at the broker', () => {
     for (const subject of Object.values(subjects)) await asAlice(subject);
     const under = (subject: string) => heard.filter((m) => m.subject === subject).map((m) => m.data);
     assert.ok(under(subjects.frame).length >= 4, 'answers do arrive: the test tries what it says');
-    for (const data of under(subjects.frame)) assert.equal(read(PeerFrame, data)?.nudge ?? '', '');
+    for (const data of under(subjects.frame)) {
+      const { nudge, busy, ready } = read(PeerFrame, data) ?? PeerFrame.fromPartial({});
+      assert.deepEqual([nudge, busy?.node ?? '', busy?.reason ?? '', ready?.node ?? ''], ['', '', '', '']);
+    }
+    assert.ok(under(subjects.busy).length >= 4);
+    for (const data of under(subjects.busy)) assert.equal(read(PeerFrame, data)?.busy?.reason ?? '', '');
     for (const data of under(subjects.receipt))
       assert.deepEqual(read(ReceiptBatch, data)?.receipts ?? [], []);
     for (const data of under(subjects.event)) assert.deepEqual(read(Event, data)?.details ?? {}, {});

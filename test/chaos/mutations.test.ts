@@ -13,7 +13,7 @@ import { MUTATIONS, preloadOf } from './mutations.ts';
 import { lineOf } from './outcome.ts';
 import { chaosRun } from './run.ts';
 
-const MESSAGES = 15_000;
+const MESSAGES = 10_000;
 const RATE = 500;
 const TRIES = 4;
 

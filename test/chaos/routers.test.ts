@@ -10,7 +10,7 @@ import { lineOf } from './outcome.ts';
 import { summary } from './reconcile.ts';
 import { chaosRun } from './run.ts';
 
-const MESSAGES = Number(process.env['FLEETWIRE_TEST_CHAOS_MESSAGES'] ?? 30_000);
+const MESSAGES = Number(process.env['FLEETWIRE_TEST_CHAOS_MESSAGES'] ?? 20_000);
 /** So that the faults of about a minute fall into the run. */
 const RATE = 500;
 

@@ -52,6 +52,8 @@ export interface FabricOptions {
   readonly nodes: readonly string[];
   /** Further environment for every part. */
   readonly env?: Readonly<Record<string, string>>;
+  /** How long a service or node may take to be ready. Default 60,000. */
+  readonly readyMs?: number;
   /** Replicas of the router. Default 1. */
   readonly routers?: number;
   /** Flags of Node.js for all processes of a service, or for the nodes. */
@@ -88,8 +90,10 @@ export async function startSeparateFabric(o: FabricOptions): Promise<SeparateFab
     env['FLEETWIRE_REGISTRY_ORG_ADDRESS'] = addresses.org;
     env['FLEETWIRE_ROUTER_REGISTRY_ADDRESS'] = addresses.registry;
     const parts: Record<string, Part> = { nats, postgres };
+    const { readyMs = 60_000 } = o;
     const service = async (kind: ServiceName, name: string, address: string) => {
-      const own = { name, main: mainOf(kind), env, flags: o.flags?.[kind] ?? [] };
+      const flags = o.flags?.[kind] ?? [];
+      const own = { name, main: mainOf(kind), env, flags, readyMs };
       return add(await serviceProcess({ ...own, address, dir: folder.path }));
     };
     for (const name of SERVICES) parts[name] = await service(name, name, addresses[name]);
@@ -190,11 +194,13 @@ async function nodePart(
     FLEETWIRE_NODE_JOIN_TOKEN: joinToken,
   };
   const flags = o.flags?.node ?? [];
+  const readyMs = o.readyMs ?? 60_000;
   const part = await serviceProcess({
     name: `node-${name}`,
     main: mainOf('node'),
     env: own,
     flags,
+    readyMs,
     dir: folder,
   });
   return { ...part, adminToken: () => readFileSync(join(dir, 'admin-token'), 'utf8').trim() };

@@ -33,6 +33,8 @@ export interface ServiceProcessOptions {
   readonly flags?: readonly string[];
   /** Where it listens, host:port; default: a free port. */
   readonly address?: string;
+  /** How long it may take to be ready. Default 60,000. */
+  readonly readyMs?: number;
   /** For its log `<name>.log`; default: one of its own that goes with it. */
   readonly dir?: string;
 }
@@ -50,7 +52,7 @@ export function settingsEnv(
 
 /** Not started yet. */
 export async function serviceProcess(o: ServiceProcessOptions): Promise<ServiceProcess> {
-  const { name, main, env, flags = [], address = `127.0.0.1:${await freePort()}` } = o;
+  const { name, main, env, flags = [], readyMs = 60_000, address = `127.0.0.1:${await freePort()}` } = o;
   const folder = o.dir === undefined ? tempFolder(`${name}-process`) : undefined;
   const logFile = join(o.dir ?? folder!.path, `${name}.log`);
   const log = createWriteStream(logFile);
@@ -77,7 +79,7 @@ export async function serviceProcess(o: ServiceProcessOptions): Promise<ServiceP
       own.stderr.pipe(log, { end: false });
       gone = new Promise((resolve) => own.once('exit', resolve));
       const ready = () => checkHealth({ address, deadlineMs: 1000 }).catch(() => false);
-      await eventually(async () => !running() || (await ready()), { timeoutMs: 60_000, everyMs: 20 });
+      await eventually(async () => !running() || (await ready()), { timeoutMs: readyMs, everyMs: 20 });
       if (!running())
         throw new Error(`${name} ended at its start:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
     },

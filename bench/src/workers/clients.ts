@@ -12,7 +12,7 @@ export async function connectAll(nodes: readonly ClientsOfNode[]): Promise<Agent
   const wanted = nodes.flatMap(({ address, token, agents }) =>
     agents.map((name) => ({ address, token, name, connectMs: CONNECT_MS })),
   );
-  const agents = new Array<Agent>(wanted.length);
+  const agents = Array.from<Agent>({ length: wanted.length });
   await inParallel(wanted, AT_ONCE, async (options, i) => {
     agents[i] = await connect(options);
   });

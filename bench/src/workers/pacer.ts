@@ -35,7 +35,7 @@ class Pacer {
   begin(phase: Phase): void {
     this.stop();
     this.#phase = phase;
-    this.#open = new Array<number>(phase.senders).fill(phase.window);
+    this.#open = Array.from({ length: phase.senders }, () => phase.window);
     this.#ready = Array.from({ length: phase.senders }, (_, i) => i);
     this.#head = 0;
     this.#inFlight = 0;

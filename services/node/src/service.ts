@@ -190,9 +190,9 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     },
     stop: async () => {
       engine.ticker.stop();
-      await flusher.stop();
       engine.tables.agents.setMeta(OFFSET_KEY, String(clock.offsetUs));
       engine.turns.close();
+      await flusher.stop();
       db.close();
       await unlock();
     },

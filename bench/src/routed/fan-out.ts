@@ -1,6 +1,7 @@
 /** Fan-out: one message to a channel of many agents on several nodes, against one direct message to each of them. */
 
 import { type Broker, connectBroker } from '@fleetwire/broker';
+import { DELIVERY_RECEIPTS } from '@fleetwire/contract';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { createRpcClient } from '@fleetwire/rpc';
 import { type BenchFabric, startFabric } from '../fabric.ts';
@@ -42,8 +43,8 @@ const WARM_ROUNDS = 3;
 const PROBE_MS = 15_000;
 const LONGEST_MS = 120_000;
 const LOOK_MS = 50;
-/** The inbox stream and history have come to rest when nothing has changed for so long. */
-const REST_MS = 300;
+/** Everything has come to rest when nothing has changed in the streams for so long, and history has all receipts. */
+const REST_MS = 500;
 
 export async function fanOut(report: (line: string) => void): Promise<FanOut | Pending> {
   const fabric = await startFabric({ partitions: 8, routers: 1, near: 1, far: NODES });
@@ -191,23 +192,28 @@ class FanOutBench {
     }
   }
 
-  /** Until the streams have not changed for a moment. */
   async #rest(): Promise<void> {
     let before = '';
     for (let still = 0; still < REST_MS; still += LOOK_MS) {
       await pause(LOOK_MS);
-      const now = await this.#streams();
-      if (now !== before) still = 0;
-      before = now;
+      const { streams, pending } = await this.#state();
+      if (streams !== before || pending > 0) still = 0;
+      before = streams;
     }
   }
 
-  async #streams(): Promise<string> {
+  async #state(): Promise<{ streams: string; pending: number }> {
     const states = ['INGRESS', 'INBOX', 'RECEIPTS'].map(async (name) => {
-      const answer = await this.#broker.request(`$JS.API.STREAM.INFO.${name}`, new Uint8Array(), 5000);
-      const { state } = JSON.parse(new TextDecoder().decode(answer));
+      const { state } = await this.#ask(`STREAM.INFO.${name}`);
       return `${state.last_seq} ${state.messages}`;
     });
-    return (await Promise.all(states)).join(', ');
+    const { stream, durable_name } = DELIVERY_RECEIPTS;
+    const { num_pending, num_ack_pending } = await this.#ask(`CONSUMER.INFO.${stream}.${durable_name}`);
+    return { streams: (await Promise.all(states)).join(', '), pending: num_pending + num_ack_pending };
+  }
+
+  async #ask(call: string) {
+    const answer = await this.#broker.request(`$JS.API.${call}`, new Uint8Array(), 5000);
+    return JSON.parse(new TextDecoder().decode(answer));
   }
 }

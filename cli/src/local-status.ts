@@ -1,6 +1,6 @@
 /** How a node of this machine is, by its folder, its process and its own word. */
 
-import type { NodeStatusResponse } from '@fleetwire/gen/node';
+import type { HeldBack, NodeStatusResponse } from '@fleetwire/gen/node';
 import { connectNode, nodeFolder, nodeProcess, readNode, runningNode } from './local-nodes.ts';
 import { counted, visible } from './output.ts';
 
@@ -17,6 +17,8 @@ export interface LocalStatus {
 }
 
 const ANSWER_MS = 2000;
+/** Busy recipients with a line each. */
+const HELD_SHOWN = 5;
 
 /** Never rejects. */
 export async function localStatus(dataFolder: string, name: string): Promise<LocalStatus> {
@@ -56,7 +58,17 @@ export function statusNotes({ name, told }: LocalStatus): string[] {
     refused ? told.hubError : '',
     // A node without a place takes no agents at all, drained or not.
     told.draining && !refused ? 'draining: it takes no new agents' : '',
+    ...told.heldBack.slice(0, HELD_SHOWN).map(heldNote),
+    told.heldBack.length <= HELD_SHOWN
+      ? ''
+      : `mail waits for ${told.heldBack.length - HELD_SHOWN} more recipients`,
     told.contender === '' ? '' : `its identity was used elsewhere and refused: ${told.contender}`,
   ];
   return notes.filter((note) => note !== '').map((note) => `! ${visible(`${name}: ${note}`)}`);
+}
+
+function heldNote({ to, reason, waiting, credits }: HeldBack): string {
+  const whose = to === '*' ? 'all mail' : `mail for ${to}`;
+  const next = credits === 0 ? '' : `, ${credits} may go`;
+  return `${whose} waits: ${reason || 'credits'}, ${waiting} waiting${next}`;
 }

@@ -19,6 +19,7 @@ import { addNodeCommands } from './commands/node.ts';
 import { addOrgCommands } from './commands/org.ts';
 import { addPlanCommands } from './commands/plan.ts';
 import { addPolicyCommands } from './commands/policy.ts';
+import { addRouteCommands } from './commands/route.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addWhoCommand } from './commands/who.ts';
@@ -46,6 +47,7 @@ export function buildProgram(action: Action = ambientAction): Command {
   addWhoCommand(program, action);
   addSendCommand(program, action);
   addMessageCommands(program, action);
+  addRouteCommands(program, action);
   addOrgCommands(program, action);
   addMemberCommands(program, action);
   addInviteCommands(program, action);

@@ -13,6 +13,7 @@ export function traceDocument(trace: TraceMessageResponse): object {
     correlation_id: message.correlationId,
     from: message.fromName,
     to: message.to,
+    ...(message.fanOut === 0 ? {} : { recipients: message.fanOut }),
     hops: trace.hops.map(({ sequence, recipient, hop, sincePreviousUs }) => ({
       sequence,
       stage: stageName(hop!.stage),

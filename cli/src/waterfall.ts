@@ -7,7 +7,10 @@ import { stageName } from './trace-document.ts';
 
 const BAR_CHARS = 32;
 
-/** One line per hop: number, stage, where, milliseconds since the hop before, and a bar on the scale of the whole way. */
+/**
+ * One line per hop, under the name of its recipient where there are several: number, stage, where, milliseconds since the hop
+ * before, and a bar on the scale of the whole way.
+ */
 export function waterfall(trace: TraceMessageResponse): string[] {
   const message = trace.message!;
   const lines = [
@@ -18,7 +21,12 @@ export function waterfall(trace: TraceMessageResponse): string[] {
   const times = trace.hops.map(({ hop }) => hop!.atUs);
   const start = Math.min(...times);
   const whole = Math.max(1, Math.max(...times) - start);
-  for (const { sequence, hop, sincePreviousUs } of trace.hops) {
+  const names = new Map(message.settlements.map((s) => [s.recipient, s.recipientName || s.recipient]));
+  const several = new Set(trace.hops.map(({ recipient }) => recipient).filter((id) => id !== '')).size > 1;
+  let shown = '';
+  for (const { sequence, recipient, hop, sincePreviousUs } of trace.hops) {
+    if (several && recipient !== shown) lines.push(`    to ${printable(names.get(recipient) ?? recipient)}`);
+    shown = recipient;
     const from = Math.round(((hop!.atUs - sincePreviousUs - start) / whole) * BAR_CHARS);
     const to = Math.round(((hop!.atUs - start) / whole) * BAR_CHARS);
     const bar = (' '.repeat(Math.max(0, from)) + '='.repeat(Math.max(0, to - from))).slice(0, BAR_CHARS);

@@ -265,6 +265,20 @@ describe('commands for a fleet', function () {
     assert.match(all.out, /node laptop +active .*1 agent, [\s\S]*draining[\s\S]*cellar/);
   });
 
+  it('say for whom mail waits on them', async () => {
+    const waits = (i: number) => ({ to: `agent${i}`, reason: 'queue_full', waiting: 120, credits: i });
+    const heldBack = [{ ...waits(0), to: '*', reason: 'rate_limited' }, ...[0, 1, 2, 3, 4, 5].map(waits)];
+    w.answers.node['nodeStatus'] = () => ({ node: 'n_1', name: 'laptop', hub: 'active', heldBack });
+    const { out } = await w.run('node', 'status', 'laptop');
+    assert.match(out, /! laptop: all mail waits: rate_limited, 120 waiting\n/);
+    assert.match(out, /! laptop: mail for agent0 waits: queue_full, 120 waiting\n/);
+    assert.match(out, /agent1 waits: queue_full, 120 waiting, 1 may go\n[\s\S]*for 2 more recipients/);
+    const { json } = await w.run('node', 'status', '--json');
+    const [shown] = json['nodes'] as Record<string, unknown>[];
+    assert.deepEqual(shown!['held_back'], heldBack);
+    assert.match((await w.go('status').ended).out, /mail for agent0 waits: queue_full/);
+  });
+
   it('list and revoke join tokens by their ids', async () => {
     const id = 'j_0000000000000001';
     w.answers.org['listJoinTokens'] = () => ({

@@ -6,8 +6,9 @@ import { strict as assert } from 'node:assert';
 import { LIMITS } from '@fleetwire/contract';
 import { TraceMessageResponse } from '@fleetwire/gen/delivery';
 import { Receipt, Stage } from '@fleetwire/gen/message';
+import { Command } from 'commander';
 import { describe, it } from 'mocha';
-import { failureOf, readBody, receiptLine } from '../src/commands/send.ts';
+import { addSendCommand, failureOf, readBody, receiptLine } from '../src/commands/send.ts';
 import { waterfall } from '../src/waterfall.ts';
 
 const receipt = (stage: Stage, more: Partial<Receipt> = {}) =>
@@ -36,10 +37,38 @@ describe('the end of a message', () => {
     const held = receipt(Stage.HELD, { final: false });
     assert.equal(failureOf('id', { receipts: [held], final: false }, 5)?.reason, 'NOT_SETTLED_YET');
   });
+  it('to many says to how many first', () => {
+    const count = receipt(Stage.ROUTED, { final: false, to: '#ops', fanOut: 2, recipientName: '' });
+    assert.equal(receiptLine(count), 'routed to 2 recipients');
+    assert.equal(failureOf('id', { receipts: [count, receipt(Stage.CONFIRMED)], final: true }, 5), undefined);
+    const nobody = receipt(Stage.DEAD, { reason: 'NO_RECIPIENTS' });
+    assert.equal(failureOf('id', { receipts: [nobody], final: true }, 5)?.kind, 'not_found');
+  });
   it('shows in one harmless line', () => {
     const hops = [{ atUs: 1000 }, { atUs: 3500 }];
     const line = receiptLine(Receipt.fromPartial({ ...receipt(Stage.CONFIRMED), hops, detail: 'x\u001by' }));
     assert.equal(line, 'confirmed by bob after 2.5 ms (x\\u{1b}y)');
+  });
+});
+
+describe('the priority of a message', () => {
+  const priorities = (...args: string[]) => {
+    const program = new Command().exitOverride();
+    const seen: unknown[] = [];
+    addSendCommand(program, () => async (...given: unknown[]) => {
+      seen.push((given[2] as { priority?: string }).priority);
+    });
+    program.parse(['send', 'bob', 'hi', ...args], { from: 'user' });
+    return seen[0];
+  };
+  it('is one of four, or not said', () => {
+    for (const level of ['low', 'normal', 'high', 'system'])
+      assert.equal(priorities('--priority', level), level);
+    assert.equal(priorities(), undefined);
+  });
+  it('is refused when it is none', () => {
+    for (const level of ['', 'HIGH', 'urgent', '3', '-1', 'constructor'])
+      assert.throws(() => priorities(`--priority=${level}`), { reason: 'INVALID_OPTION' });
   });
 });
 
@@ -87,6 +116,19 @@ describe('the waterfall', () => {
     assert.match(accepted!, / 1 {2}accepted .*\+0\.00 ms {2}\|o +\|$/);
     assert.match(routed!, / 2 {2}routed .*\+1\.00 ms {2}\|={8}o +\|$/);
     assert.match(confirmed!, / 3 {2}confirmed .*\+3\.00 ms {2}\| {8}={24}o\| seen\\u\{a\}there$/);
+  });
+  it('names each of several recipients above its hops', () => {
+    const hop = (sequence: number, recipient: string) => ({
+      sequence,
+      recipient,
+      hop: { stage: Stage.HELD, service: 'node', instance: 'n', atUs: 1 },
+    });
+    const many = TraceMessageResponse.fromPartial({
+      message: { id: 'm1', to: '#ops', settlements: [{ recipient: 'a_1', recipientName: 'bob' }] },
+      hops: [hop(1, ''), hop(2, 'a_1'), hop(3, 'a_1'), hop(4, 'a_2')],
+    });
+    const lines = waterfall(many).slice(3);
+    assert.deepEqual([lines.length, lines[1], lines[4]], [6, '    to bob', '    to a_2']);
   });
   it('says when there is none, and bears hops at one instant', () => {
     assert.equal(waterfall(trace([])).at(-1), 'no hop is recorded yet');

@@ -1,4 +1,4 @@
-/** A registry, an org service and a node in this process that answer what a test says, and the command line that asks them. */
+/** A registry, an org service, a router and a node in this process that answer what a test says; the command line that asks. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { lockFolder } from '@fleetwire/embedded';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { RouterServiceDefinition } from '@fleetwire/gen/router';
 import { FleetwireError } from '@fleetwire/kernel';
 import { bindService, type RpcDefinition, startRpcServer } from '@fleetwire/rpc';
 import { tempFolder } from '@fleetwire/testkit';
@@ -44,7 +45,7 @@ export interface Running {
 
 export interface StandIn extends AsyncDisposable {
   /** By method; what is not there is refused with NO_ANSWER. */
-  readonly answers: { registry: Answers; org: Answers; node: Answers };
+  readonly answers: { registry: Answers; org: Answers; router: Answers; node: Answers };
   /** Requests in the order in which they came, without the exchange of keys. */
   readonly asked: { readonly method: string; readonly request: unknown }[];
   /** Where the hub answers, host:port. */
@@ -64,7 +65,7 @@ const ORG = 'o_0000000000000001';
 export async function standIn(): Promise<StandIn> {
   await using building = new AsyncDisposableStack();
   const home = building.use(tempFolder('stand-in')).path;
-  const answers: StandIn['answers'] = { registry: {}, org: {}, node: {} };
+  const answers: StandIn['answers'] = { registry: {}, org: {}, router: {}, node: {} };
   const asked: { method: string; request: unknown }[] = [];
   const serve = (definition: RpcDefinition, part: keyof typeof answers) => {
     const handlers = Object.keys(definition.methods).map((method) => {
@@ -86,7 +87,11 @@ export async function standIn(): Promise<StandIn> {
       services,
       log: { debug: () => undefined, error: () => undefined },
     });
-  const hub = await start(serve(OrgServiceDefinition, 'org'), serve(RegistryServiceDefinition, 'registry'));
+  const hub = await start(
+    serve(OrgServiceDefinition, 'org'),
+    serve(RegistryServiceDefinition, 'registry'),
+    serve(RouterServiceDefinition, 'router'),
+  );
   building.defer(() => hub.close());
   const node = await start(serve(NodeServiceDefinition, 'node'));
   building.defer(() => node.close());

@@ -41,7 +41,7 @@ export const ABOUT_REPLIES = [
   'node *of its org* listens to: what it pulls then arrives under its original subject, and for an acknowledgement of a',
   'publish, an empty answer or an answer to a heartbeat there is no reading as a receipt, a control frame or an event that',
   'says anything. Receivers therefore check the subject of what arrives and believe nothing that they cannot read; a frame',
-  'only ever makes a node ask the registry. Subjects of acknowledgements are refused as reply subjects by the servers. A',
+  'only ever makes a node ask the registry, or hold mail back for a moment. Subjects of acknowledgements are refused as reply subjects by the servers. A',
   "service can let an answer land anywhere in the fabric's account, a consumer deliver there, and one write to a bucket",
   'clear all of it (`Nats-Rollup`): the rights bound what a service does by mistake, and what can be done with its',
   'credentials from outside of the code is bounded to the fabric, not to these rows.',

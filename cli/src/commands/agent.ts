@@ -2,11 +2,12 @@
 
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { LIMITS } from '@fleetwire/contract';
 import type { LocalAgent } from '@fleetwire/gen/node';
 import { checkName, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
-import { oneOf } from '../arguments.ts';
+import { oneOf, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { NodeClient } from '../local-nodes.ts';
 import { visible } from '../output.ts';
@@ -25,6 +26,21 @@ export function addAgentCommands(program: Command, action: Action): void {
     .option('--node <name>', 'on this node of this machine')
     .option('--adapter <kind>', 'tmux, stdio or mailbox', oneOf('--adapter', ['tmux', 'stdio', 'mailbox']))
     .option('--cwd <folder>', 'where it runs; here when left out')
+    .option(
+      '--queue-messages <number>',
+      'how many may wait for it',
+      wholeNumber('--queue-messages', 1, LIMITS.queueMessages),
+    )
+    .option(
+      '--queue-bytes <number>',
+      'how many bytes of them',
+      wholeNumber('--queue-bytes', 1024, LIMITS.queueBytes),
+    )
+    .option(
+      '--drop <which>',
+      'when more comes: newest goes back to its sender, oldest becomes a dead letter',
+      oneOf('--drop', ['newest', 'oldest']),
+    )
     .option('--take-over', 'from a node that is away or draining, where it lives so far')
     .action(action(run));
   agent
@@ -37,6 +53,9 @@ export function addAgentCommands(program: Command, action: Action): void {
 }
 
 interface RunOptions extends ProfileOptions {
+  readonly queueMessages?: number;
+  readonly queueBytes?: number;
+  readonly drop?: string;
   readonly node?: string;
   readonly takeOver?: boolean;
   readonly adapter?: string;
@@ -67,12 +86,18 @@ async function run(
     env: {},
     takeOver: options.takeOver === true,
     ...(profile === undefined ? {} : { profile }),
+    ...queueGiven(options),
   });
   await endedAtOnce(node, agent!);
   const { id, state, pid, pane } = agent!;
   context.output.result({ id, name: agent!.name, adapter, state, pid, pane }, () => [
     `${agent!.name} is ${state === '' ? 'registered' : state} (${adapter}${pane === '' ? '' : `, pane ${pane}`})`,
   ]);
+}
+
+/** Nothing when nothing of it was said: then what is known stays. */
+function queueGiven({ queueMessages: messages = 0, queueBytes: bytes = 0, drop = '' }: RunOptions) {
+  return messages === 0 && bytes === 0 && drop === '' ? {} : { queue: { messages, bytes, drop } };
 }
 
 /** A command that cannot run ends within a moment; better said now than found out by the first message. */

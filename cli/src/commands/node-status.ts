@@ -53,6 +53,7 @@ function statusDocument({ name, state, address, pid, told }: LocalStatus): objec
     receipts: told?.receiptsWaiting ?? null,
     draining: told?.draining ?? null,
     contender: told?.contender ?? null,
+    held_back: told?.heldBack ?? null,
     hub_error: told?.hubError ?? null,
   };
 }

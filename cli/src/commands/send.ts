@@ -1,26 +1,39 @@
 /** send: a message on its way, and with --wait its end. */
 
 import { LIMITS } from '@fleetwire/contract';
-import { type Receipt, Stage } from '@fleetwire/gen/message';
+import { Priority, type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
-import { type ErrorKind, FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
+import { FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
-import { wholeNumber } from '../arguments.ts';
+import { oneOf, wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
+import { kindOfReason } from '../end-kinds.ts';
 import { FailedResult, visible } from '../output.ts';
 import { stageName } from '../trace-document.ts';
+
+const PRIORITIES: Readonly<Record<string, Priority>> = {
+  low: Priority.LOW,
+  normal: Priority.NORMAL,
+  high: Priority.HIGH,
+  system: Priority.SYSTEM,
+};
 
 export function addSendCommand(program: Command, action: Action): void {
   program
     .command('send')
     .description('send a message: fleetwire send bob "hello"')
-    .argument('<to>', 'name of an agent, or name@node')
+    .argument('<to>', 'an agent, like bob or bob@laptop, or many, like #ops, %team, *, *@laptop or app:*')
     .argument('[text...]', 'the message; read from standard input when left out')
     .option('--from <agent>', 'send in the name of this agent of this machine')
     .option('--node <name>', 'use this node of this machine')
     .option('--wait <seconds>', 'wait for the end of it, this long at most', wholeNumber('--wait', 1, 3600))
     .option('--ttl <seconds>', 'how long it may wait', wholeNumber('--ttl', 1, 3600), 300)
+    .option(
+      '--priority <level>',
+      `which of your messages for one recipient go first: ${Object.keys(PRIORITIES).join(', ')}`,
+      oneOf('--priority', Object.keys(PRIORITIES)),
+    )
     .option('--reply-to <id>', 'the message that this one answers')
     .option('--correlation <id>', 'the conversation it belongs to')
     .option('-q, --quiet', 'print the id alone')
@@ -32,6 +45,7 @@ interface SendOptions {
   readonly node?: string;
   readonly wait?: number;
   readonly ttl: number;
+  readonly priority?: string;
   readonly replyTo?: string;
   readonly correlation?: string;
   readonly quiet?: boolean;
@@ -56,6 +70,7 @@ async function send(
       to,
       body,
       ttlMs: options.ttl * 1000,
+      priority: PRIORITIES[options.priority ?? ''] ?? Priority.UNSPECIFIED,
       replyTo: options.replyTo ?? '',
       correlationId: options.correlation ?? '',
       traceparent: newTraceparent(),
@@ -107,8 +122,10 @@ function sentDocument(
   trace_id: string,
   waited: WaitMessageResponse | undefined,
 ): object {
-  const receipts = waited?.receipts ?? [];
+  const all = waited?.receipts ?? [];
+  const receipts = all.filter((receipt) => !isCount(receipt));
   const last = receipts.at(-1);
+  const count = all.find(isCount)?.fanOut;
   return {
     id: sent.id,
     correlation_id: sent.correlationId,
@@ -116,19 +133,13 @@ function sentDocument(
     to,
     stage: last === undefined ? 'accepted' : stageName(last.stage),
     final: waited?.final ?? false,
+    ...(count === undefined ? {} : { recipients: count }),
     receipts: receipts.map(receiptDocument),
   };
 }
 
-/** Kinds of the ends that are known by their reason; any other end without delivery is a failed precondition. */
-const KIND_OF_REASON: Readonly<Record<string, ErrorKind>> = {
-  UNKNOWN_AGENT: 'not_found',
-  NO_CAPABLE_AGENT: 'not_found',
-  AGENT_REMOVED: 'not_found',
-  TTL_EXPIRED: 'deadline_exceeded',
-  INBOX_FULL: 'resource_exhausted',
-  QUEUE_FULL: 'resource_exhausted',
-};
+/** Says only how many recipients a router has found. */
+const isCount = ({ recipient, stage }: Receipt): boolean => recipient === '' && stage === Stage.ROUTED;
 
 /** A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had. */
 export function failureOf(
@@ -148,12 +159,10 @@ export function failureOf(
   if (failed === undefined) return undefined;
   const reason = failed.reason || 'NOT_DELIVERED';
   const why = visible(failed.detail) || reason;
-  return new FleetwireError(
-    KIND_OF_REASON[reason] ?? 'failed_precondition',
-    reason,
-    `${stageName(failed.stage)}: ${why}`,
-    { help: `See every hop with: fleetwire trace ${id}`, details: { id } },
-  );
+  return new FleetwireError(kindOfReason(reason), reason, `${stageName(failed.stage)}: ${why}`, {
+    help: `See every hop with: fleetwire trace ${id}`,
+    details: { id },
+  });
 }
 
 function receiptDocument(receipt: Receipt): object {
@@ -162,6 +171,8 @@ function receiptDocument(receipt: Receipt): object {
 }
 
 export function receiptLine(receipt: Receipt): string {
+  if (isCount(receipt))
+    return `routed to ${receipt.fanOut} ${receipt.fanOut === 1 ? 'recipient' : 'recipients'}`;
   const who = receipt.recipientName || receipt.to;
   const why = [receipt.reason, receipt.detail].filter((text) => text !== '').join(': ');
   const first = receipt.hops[0]?.atUs;

@@ -5,6 +5,8 @@ import type { Delivery } from './ack-subject.ts';
 import { findHeader, rawHeaders } from './headers.ts';
 import type { Link } from './link.ts';
 
+const WORKING = Buffer.from('+WPI');
+
 export interface PulledMessage {
   readonly subject: string;
   readonly data: Uint8Array;
@@ -23,6 +25,8 @@ export interface PulledMessage {
    * Never throws and is not confirmed: when it is lost, or the connection is away, the message comes again.
    */
   ack(): void;
+  /** It is still being worked on: the time after which it would come again begins anew. */
+  working(): void;
   /** Asks for it again, after `delayMs`. Not for ack-all consumers. */
   nak(delayMs?: number): void;
 }
@@ -62,6 +66,10 @@ export class Pulled implements PulledMessage {
 
   ack(): void {
     this.#link.signal(this.#message.reply!);
+  }
+
+  working(): void {
+    if (this.#link.up) this.#link.publish(this.#message.reply!, '', '', WORKING);
   }
 
   nak(delayMs = 0): void {

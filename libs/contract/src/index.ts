@@ -2,6 +2,7 @@
 export * from './errors.ts';
 export * from './headers.ts';
 export * from './limits.ts';
+export * from './overflow-event.ts';
 export * from './profile.ts';
 export * from './receipts.ts';
 export * from './streams.ts';

@@ -26,6 +26,9 @@ export const LIMITS = {
   orgConnections: 4000,
   /** How many nodes an org may have at most, whatever is configured. */
   orgNodes: 2000,
+  /** What may wait for one agent on its node, at most. */
+  queueMessages: 100_000,
+  queueBytes: 1024 * 1024 * 1024,
   /** A gRPC message in either direction. */
   rpcMessageBytes: 8 * 1024 * 1024,
 } as const;

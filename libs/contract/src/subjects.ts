@@ -31,6 +31,12 @@ export interface DeadSubject {
   readonly org: string;
   readonly agent: string;
 }
+export interface NodeDeadSubject {
+  readonly org: string;
+  readonly agent: string;
+  /** The node that says so: the recipient's. */
+  readonly node: string;
+}
 export interface EventSubject {
   readonly org: string;
   readonly service: string;
@@ -130,6 +136,12 @@ export const deadSubject = subjectType<DeadSubject>('dead', ['org', 'agent'], {
   org: 'token',
   agent: 'token',
 });
+/** As `deadSubject`, of a node: which one, the broker enforces. */
+export const nodeDeadSubject = subjectType<NodeDeadSubject>('dead', ['org', 'agent', 'node'], {
+  org: 'token',
+  agent: 'token',
+  node: 'token',
+});
 export const eventSubject = subjectType<EventSubject>('event', ['org', 'service', 'name'], {
   org: 'token',
   service: 'token',
@@ -160,7 +172,12 @@ export const liveSubject = subjectType<LiveSubject>('live', ['org', 'agent'], {
 });
 
 /** Names of events that services read of each other; see Event in proto/fleetwire/v1/event.proto. */
-export const EVENT_NAMES = { usage: 'usage', denied: 'denied', tokensRevoked: 'tokens_revoked' } as const;
+export const EVENT_NAMES = {
+  usage: 'usage',
+  denied: 'denied',
+  tokensRevoked: 'tokens_revoked',
+  overflow: 'overflow',
+} as const;
 
 /** Filters with wildcards, for consumers, subscriptions and permissions. */
 export const filters = {
@@ -184,6 +201,12 @@ export const filters = {
   /** Of every org. */
   allReceiptsFrom: (from: string) => `${ROOT}.receipt.*.*.${checkToken('from', from, 'token')}`,
   allDead: `${ROOT}.dead.>`,
+  /** What nodes publish as dead letters, of every org. */
+  allDeadOfNodes: `${ROOT}.dead.*.*.*`,
+  deadOfNodes: (org: string) => `${ROOT}.dead.${checkToken('org', org, 'token')}.*.*`,
+  /** What one node may publish as dead letters, about whichever agent. */
+  deadFrom: (org: string, node: string) =>
+    `${ROOT}.dead.${checkToken('org', org, 'token')}.*.${checkToken('node', node, 'token')}`,
   allEvents: `${ROOT}.event.>`,
   /** Of every org. */
   allEventsOf: (service: string) => `${ROOT}.event.*.${checkToken('service', service, 'token')}.*`,
@@ -199,6 +222,7 @@ export const filters = {
     `${ROOT}.peer.${checkToken('org', org, 'token')}.*.${checkToken('from', from, 'token')}`,
   /** Of every org. */
   allFramesFrom: (from: string) => `${ROOT}.peer.*.*.${checkToken('from', from, 'token')}`,
+  allFrames: `${ROOT}.peer.>`,
   allProbes: `${ROOT}.probe.>`,
   allFlushes: `${ROOT}.flush.*`,
   allHeartbeats: `${ROOT}.heartbeat.>`,

@@ -56,6 +56,7 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
   const exports: Export[] = [
     service(filters.allIngress, 'Singleton'),
     service(filters.allReceipts, 'Singleton'),
+    service(filters.allDeadOfNodes, 'Singleton'),
     service(filters.allHeartbeats, 'Singleton'),
     // One request, many messages. The servers keep the way back of each pull for two minutes: pulls must be shorter.
     service(inboxPulls, 'Stream'),
@@ -80,6 +81,7 @@ export function orgImports(org: string, fabricAccount: string): Import[] {
   const services = [
     filters.ingressOfOrg(org),
     filters.receiptsOfOrg(org),
+    filters.deadOfNodes(org),
     filters.heartbeatsOfOrg(org),
     inboxPulls,
     inboxAcks,

@@ -41,6 +41,8 @@ export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'parti
     publish: [
       ingressSubject.build({ partition, org, node }),
       filters.receiptsFrom(org, node),
+      filters.framesFrom(org, node),
+      filters.deadFrom(org, node),
       heartbeatSubject.build({ org, node }),
       pullOfNode(shard, org, node),
       acksOfNode(shard, org, node),

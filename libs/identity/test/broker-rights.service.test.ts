@@ -6,9 +6,12 @@ import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import {
   DELIVERY_HISTORY,
+  filters,
   flushSubject,
   heartbeatSubject,
+  nodeDeadSubject,
   partitionOf,
+  peerSubject,
   routerConsumer,
 } from '@fleetwire/contract';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -138,6 +141,11 @@ describe('rights at the broker', function () {
     for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS']) {
       const { state } = await manager.streams.info(stream, { subjects_filter: '>' });
       for (const subject of Object.keys(state.subjects ?? {})) assert.ok(may(rights, subject), subject);
+      // What may be said is heard, too: across the accounts.
+      if (stream === 'DEAD')
+        assert.deepEqual(Object.keys(state.subjects ?? {}), [
+          nodeDeadSubject.build({ org: one, agent: 'a_x', node: 'n_alice' }),
+        ]);
     }
   });
 
@@ -172,6 +180,33 @@ describe('rights at the broker', function () {
     assert.deepEqual(registry.faults, []);
     const flush = flushSubject.build({ instance: 'x' });
     assert.equal((await registry.connection.request(flush, '', TIMEOUT)).string(), 'flushed');
+  });
+
+  it('let nodes of one org send each other frames, each in its own name', async () => {
+    const [one, two] = fabric.orgs;
+    const { alice, bob, mallory } = await fabric.three();
+    const heard: string[] = [];
+    for (const [client, org, node] of [
+      [bob, one, 'n_bob'],
+      [mallory, two, 'n_mallory'],
+    ] as const)
+      client.connection.subscribe(filters.framesToNode(org, node), {
+        callback: (_, m) => void heard.push(m.subject),
+      });
+    await Promise.all([bob, mallory].map(settle));
+    const frame = (org: string, to: string, from: string) => peerSubject.build({ org, to, from });
+    const forged = [
+      ...['n_bob', 'registry', 'router', 'delivery'].map((from) => frame(one, 'n_bob', from)),
+      frame(two, 'n_mallory', 'n_alice'),
+    ];
+    for (const subject of forged) alice.connection.publish(subject, 'x');
+    alice.connection.publish(frame(one, 'n_bob', 'n_alice'), 'x');
+    // Not in this org: nobody hears it, and nobody says whether there is such a node.
+    alice.connection.publish(frame(one, 'n_mallory', 'n_alice'), 'x');
+    await settle(alice);
+    await Promise.all([bob, mallory].map(settle));
+    assert.deepEqual(heard, [frame(one, 'n_bob', 'n_alice')]);
+    assert.deepEqual(refusals(alice.faults, 'Publish').sort(), forged.sort());
   });
 
   it('to make a consumer are for the name, the filter and the stream that the subject says', async () => {

@@ -16,6 +16,7 @@ import {
   LEASES_BUCKET,
   liveSubject,
   nodeConsumer,
+  nodeDeadSubject,
   ORG_DENIED,
   ORG_USAGE,
   ORGS_BUCKET,
@@ -68,6 +69,7 @@ function ofPlace({ org, nodes }: Place): string[] {
   return [
     ...[...SERVICES, 'gateway'].map((service) => eventSubject.build({ org, service, name: 'x' })),
     deadSubject.build({ org, agent: 'a_x' }),
+    ...froms.map((from) => nodeDeadSubject.build({ org, agent: 'a_x', node: from })),
     liveSubject.build({ org, agent: 'a_x' }),
     flushSubject.build({ instance: 'x' }),
     probeSubject.build({ run: 'x', side: 'mine' }),

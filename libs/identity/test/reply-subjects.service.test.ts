@@ -149,7 +149,10 @@ describe('reply subjects at the broker', () => {
     for (const subject of Object.values(subjects)) await asAlice(subject);
     const under = (subject: string) => heard.filter((m) => m.subject === subject).map((m) => m.data);
     assert.ok(under(subjects.frame).length >= 4, 'answers do arrive: the test tries what it says');
-    for (const data of under(subjects.frame)) assert.equal(read(PeerFrame, data)?.nudge ?? '', '');
+    for (const data of under(subjects.frame)) {
+      const { nudge, busy, ready } = read(PeerFrame, data) ?? PeerFrame.fromPartial({});
+      assert.deepEqual([nudge, busy?.node ?? '', busy?.reason ?? '', ready?.node ?? ''], ['', '', '', '']);
+    }
     for (const data of under(subjects.receipt))
       assert.deepEqual(read(ReceiptBatch, data)?.receipts ?? [], []);
     for (const data of under(subjects.event)) assert.deepEqual(read(Event, data)?.details ?? {}, {});

@@ -6,5 +6,6 @@ export * from './hash.ts';
 export * from './ids.ts';
 export * from './names.ts';
 export * from './ports.ts';
+export * from './priority-levels.ts';
 export * from './slices.ts';
 export * from './texts.ts';

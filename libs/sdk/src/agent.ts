@@ -10,6 +10,7 @@ import { SDK_LIMITS } from './limits.ts';
 import { Link, type LinkParts } from './link.ts';
 import type { Message } from './message.ts';
 import { outgoingOf } from './outgoing.ts';
+import type { PriorityName } from './priority.ts';
 import { ReceiptFeed } from './receipt-feed.ts';
 import { SendQueue, type Settle } from './send-queue.ts';
 import type { Answerable } from './typed-messages.ts';
@@ -25,6 +26,8 @@ export interface SendOptions {
   readonly ttlMs?: number | undefined;
   /** W3C trace context; that of the moment when left out. */
   readonly traceparent?: string | undefined;
+  /** Which of this agent's messages for one recipient go first; `normal` when left out. Order is kept within one level. */
+  readonly priority?: PriorityName | undefined;
 }
 
 export interface OutgoingMessage extends SendOptions {

@@ -4,6 +4,7 @@ import { FleetwireError } from '@fleetwire/kernel';
 import { Agent } from './agent.ts';
 import { SDK_LIMITS } from './limits.ts';
 import { type Profile, profileOf } from './profile.ts';
+import { type QueueOptions, queueOf } from './queue.ts';
 import { type GivenSettings, settingsOf } from './settings.ts';
 
 export interface ConnectOptions extends GivenSettings {
@@ -17,6 +18,8 @@ export interface ConnectOptions extends GivenSettings {
   readonly profile?: Profile | undefined;
   /** True to take the name over from a node that is away or draining, where the registry allows it. Default false. */
   readonly takeOver?: boolean | undefined;
+  /** How much may wait for it on its node. Left out: what is known stays. */
+  readonly queue?: QueueOptions | undefined;
   /** How long to try; default 10,000. */
   readonly connectMs?: number | undefined;
 }
@@ -39,6 +42,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Agent> {
     redeliver,
     profile: profileOf(options.profile),
     takeOver: options.takeOver ?? false,
+    queue: queueOf(options.queue),
   });
   await agent.open(options.connectMs ?? SDK_LIMITS.connectMs);
   return agent;

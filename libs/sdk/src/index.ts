@@ -13,5 +13,7 @@ export { type ConnectOptions, connect } from './connect.ts';
 export type { KnownAgent } from './known-agents.ts';
 export { SDK_LIMITS } from './limits.ts';
 export type { Message } from './message.ts';
+export type { PriorityName } from './priority.ts';
 export type { Profile } from './profile.ts';
+export type { QueueOptions } from './queue.ts';
 export { type Answerable, typedMessage } from './typed-messages.ts';

@@ -1,7 +1,13 @@
 /** Keeps an agent attached to its node: one session after the other, each going on where the last one ended. */
 
 import { ERROR_TABLE } from '@fleetwire/contract';
-import type { AttachGoodbye, AttachHello, AttachResponse, AttachWelcome } from '@fleetwire/gen/node';
+import type {
+  AttachGoodbye,
+  AttachHello,
+  AttachResponse,
+  AttachWelcome,
+  QueueSettings,
+} from '@fleetwire/gen/node';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, backoffMs, FleetwireError, invariant, pause } from '@fleetwire/kernel';
@@ -23,6 +29,8 @@ export interface LinkParts {
   readonly profile: AgentProfile | undefined;
   /** Take it over from a node that is away. */
   readonly takeOver: boolean;
+  /** How much may wait for it; undefined: what is known stays. */
+  readonly queue: QueueSettings | undefined;
   readonly inbox: Inbox;
   readonly sends: SendQueue;
   readonly feed: ReceiptFeed;
@@ -131,7 +139,7 @@ export class Link {
 
   #hello(): AttachHello {
     const { inbox, settings, window, receipts, redeliver } = this.#parts;
-    const { profile, takeOver } = this.#parts;
+    const { profile, takeOver, queue } = this.#parts;
     const first = this.welcome === undefined;
     const resume = first && !redeliver ? undefined : inbox.resume();
     return {
@@ -143,7 +151,7 @@ export class Link {
       profile,
       takeOver,
       localId: this.welcome?.localId ?? '',
-      queue: undefined,
+      queue,
     };
   }
 

@@ -1,6 +1,7 @@
 /** A message as the agent sees it. */
 
 import type { Delivery } from '@fleetwire/gen/node';
+import { type PriorityName, priorityName } from './priority.ts';
 
 export class Message {
   readonly id: string;
@@ -20,6 +21,7 @@ export class Message {
   readonly traceparent: string;
   /** Microseconds since the Unix epoch, in broker time: when the sender's node accepted it. */
   readonly acceptedAtUs: number;
+  readonly priority: PriorityName;
   readonly #ack: () => void;
 
   constructor(delivery: Delivery, ack: () => void) {
@@ -33,6 +35,7 @@ export class Message {
     this.replyTo = delivery.replyTo;
     this.traceparent = delivery.traceparent;
     this.acceptedAtUs = delivery.acceptedAtUs;
+    this.priority = priorityName(delivery.priority);
     this.#ack = ack;
   }
 

@@ -1,11 +1,11 @@
 /** A message as the application gave it, checked and made ready for the node: what it cannot carry is refused at once. */
 
 import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
-import { Priority } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId } from '@fleetwire/kernel';
 import { currentTraceparent } from '@fleetwire/telemetry';
 import type { SendOptions } from './agent.ts';
+import { priorityOf } from './priority.ts';
 
 const encoder = new TextEncoder();
 
@@ -21,7 +21,7 @@ export function outgoingOf(to: string, body: string | Uint8Array, o: SendOptions
     replyTo: text('replyTo', o.replyTo ?? '', LIMITS.addressChars),
     ttlMs: ttl(o.ttlMs ?? 0),
     traceparent: text('traceparent', o.traceparent ?? currentTraceparent(), LIMITS.addressChars),
-    priority: Priority.UNSPECIFIED,
+    priority: priorityOf(o.priority),
   };
 }
 

@@ -178,6 +178,19 @@ describe('sdk', () => {
     await assert.rejects(agent.send('bob', 'x'.repeat(1024 * 1024 + 1)), { reason: 'BODY_TOO_LARGE' });
   });
 
+  it('says which priority a message has, to the node and to its recipient', async () => {
+    const [agent, other] = [await node.attach('alice'), await node.attach('bob')];
+    const names = ['low', 'normal', 'high', 'system'] as const;
+    for (const priority of [...names, undefined]) await agent.send('bob', 'x', { priority });
+    assert.deepEqual(
+      node.accepted.map((m) => m.priority),
+      [1, 2, 3, 4, 0],
+    );
+    const heard: string[] = [];
+    for await (const { priority } of other.messages()) if (heard.push(priority) === 5) break;
+    assert.deepEqual(heard, [...names, 'normal']);
+  });
+
   it('refuses at once what cannot be sent, and goes on', async () => {
     const agent = await node.attach('alice');
     const send = (to: unknown, body: unknown, options: object = {}) =>
@@ -199,6 +212,11 @@ describe('sdk', () => {
       await assert.rejects(sending, (error: FleetwireError) => {
         assert.deepEqual([error.kind, error.reason], ['invalid_argument', 'INVALID_MESSAGE']);
         return error.help !== undefined;
+      });
+    for (const priority of ['urgent', '', 3, null, {}, 'HIGH', 'toString'])
+      await assert.rejects(send('bob', 'x', { priority }), {
+        reason: 'INVALID_MESSAGE',
+        details: { field: 'priority' },
       });
     await assert.rejects(agent.ask('bob', 'x', { ttlMs: -1 }), { reason: 'INVALID_TTL' });
     const results = await agent.sendMany([

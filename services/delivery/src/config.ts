@@ -16,6 +16,9 @@ export const deliveryConfig = defineSection('delivery', {
   ),
   retry_initial_ms: whole(1, 10_000, 100).describe('Wait before the second try while PostgreSQL is away'),
   retry_max_ms: whole(10, 60_000, 5000).describe('Longest wait between two tries while PostgreSQL is away'),
+  overflow_interval_ms: whole(100, 60_000, 1000).describe(
+    'Milliseconds between two events about the same full queue',
+  ),
   recipients_max: whole(1, 20_000, 10_000).describe(
     'Recipients of one message shown by GetMessage and TraceMessage',
   ),

@@ -1,6 +1,6 @@
 /** The wiring of delivery: three ingest loops, the answers, and the sweep. */
 
-import { claimLease, dedupeIds } from '@fleetwire/broker';
+import { type Broker, claimLease, dedupeIds } from '@fleetwire/broker';
 import type { Sections } from '@fleetwire/config';
 import {
   DELIVERY_DEAD,
@@ -21,6 +21,7 @@ import { inboxStream } from './handlers/inbox-stream.ts';
 import type { IngestLimits, IngestSource } from './handlers/ingest-loop.ts';
 import { IngestLoop } from './handlers/ingest-loop.ts';
 import { messageHandlers } from './handlers/message-rpc.ts';
+import { OverflowReport } from './handlers/overflow-report.ts';
 import { receiptSource } from './handlers/receipts.ts';
 import { createRejectDesk } from './handlers/reject-desk.ts';
 import { SweepTask } from './handlers/sweep-task.ts';
@@ -41,7 +42,8 @@ export const delivery = defineService({
     buckets: [LEASES_BUCKET],
   },
   wire: async (context: Context) => {
-    const loops = ingestLoops(context);
+    const overflow = overflowReport(context);
+    const loops = ingestLoops(context, overflow);
     const sweep = await sweepTask(context);
     const { recipients_max, recipients_listed, page_bytes } = context.config.delivery;
     const limits = {
@@ -52,7 +54,7 @@ export const delivery = defineService({
     const handlers = messageHandlers(context.store, limits);
     return {
       rpc: [bindService(DeliveryServiceDefinition, handlers)],
-      components: [...loops, sweep],
+      components: [overflow, ...loops, sweep],
       health: () => ({
         ingest: Object.fromEntries(
           loops.map((loop) => [loop.name, { ...loop.stats, waiting: loop.waiting }]),
@@ -68,7 +70,7 @@ export function start(options: RunOptions<typeof config> = {}): Promise<RunningS
   return runService(delivery, options);
 }
 
-function ingestLoops(context: Context): IngestLoop<never>[] {
+function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<never>[] {
   const { broker, store, log, meter } = context;
   const values = context.config.delivery;
   const limits: IngestLimits = {
@@ -81,9 +83,18 @@ function ingestLoops(context: Context): IngestLoop<never>[] {
   const rejected = meter.createCounter('fleetwire.delivery.rejected');
   const desk = createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }));
   const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
-  const loops = [loop(historySource(store)), loop(receiptSource(store)), loop(deadLetterSource(store))];
+  const loops = [
+    loop(historySource(store)),
+    loop(receiptSource(store, (ended) => overflow.stored(ended))),
+    loop(deadLetterSource(store)),
+  ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
   return loops as unknown as IngestLoop<never>[];
+}
+
+function overflowReport({ broker, clock, log, config: all }: Context): OverflowReport {
+  const publish: Broker['store'] = (subject, payload, options) => broker.store(subject, payload, options);
+  return new OverflowReport({ publish, clock, log, intervalMs: all.delivery.overflow_interval_ms });
 }
 
 async function sweepTask(context: Context): Promise<SweepTask> {

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import type { PulledMessage } from '@fleetwire/broker';
-import { deadSubject, receiptSubject } from '@fleetwire/contract';
+import { deadSubject, nodeDeadSubject, receiptSubject } from '@fleetwire/contract';
 import type { Envelope, Receipt } from '@fleetwire/gen/message';
 import { DeadLetter, Envelope as EnvelopeCodec, Stage } from '@fleetwire/gen/message';
 import type { Caller } from '@fleetwire/identity';
@@ -20,6 +20,7 @@ import { deadLetterSource } from '../src/handlers/dead-letters.ts';
 import { historySource } from '../src/handlers/history.ts';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { messageHandlers } from '../src/handlers/message-rpc.ts';
+import type { Ended } from '../src/handlers/overflow-report.ts';
 import { receiptSource } from '../src/handlers/receipts.ts';
 import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
@@ -49,7 +50,15 @@ describe('delivery answers', function () {
 
   function pulled(subject: string, data: Uint8Array, storedAtUs = 9_000_000): PulledMessage {
     const place = { sequence: ++sequence, deliverySequence: sequence, deliveries: 1, storedAtUs };
-    return { subject, data, ...place, header: () => '', ack: () => undefined, nak: () => undefined };
+    return {
+      subject,
+      data,
+      ...place,
+      header: () => '',
+      ack: () => undefined,
+      working: () => undefined,
+      nak: () => undefined,
+    };
   }
 
   async function ingest<Row>(source: IngestSource<Row>, message: PulledMessage): Promise<number> {
@@ -100,6 +109,32 @@ describe('delivery answers', function () {
     assert.deepEqual(
       hops?.map((t) => t.sincePreviousUs),
       [0, 400, 500, 300, 1300],
+    );
+  });
+
+  it('says of a message to many how many it has, and what became of it for each', async () => {
+    const message = sample.envelope({ to: '#ops' });
+    const count = { recipient: '', recipientName: '', final: false, fanOut: 2 };
+    const ends = ['a_1', 'a_2'].map((recipient) =>
+      sample.receiptFor(message, Stage.CONFIRMED, { recipient, recipientName: recipient }),
+    );
+    await settle([sample.receiptFor(message, Stage.ROUTED, count)]);
+    for (const arrived of [false, true]) {
+      if (arrived) await arrive(message);
+      const early = await get(message.id);
+      assert.deepEqual([early?.fanOut, early?.settlements?.length], [2, arrived ? 2 : 0]);
+      await settle(ends);
+      const found = await get(message.id);
+      assert.ok(found?.settlements?.every(({ final }) => final));
+      assert.deepEqual(
+        [found?.fanOut, found?.settlements?.map(({ recipient }) => recipient)],
+        [2, ['a_1', 'a_2']],
+      );
+    }
+    const routed = (await trace(message.id)).hops?.filter(({ hop }) => hop?.stage === Stage.ROUTED);
+    assert.deepEqual(
+      routed?.map(({ recipient }) => recipient),
+      ['', 'a_1', 'a_2'],
     );
   });
 
@@ -189,6 +224,59 @@ describe('delivery answers', function () {
       [settlement?.recipient, settlement?.stage, settlement?.reason],
       ['', Stage.DEAD, 'UNKNOWN_AGENT'],
     );
+  });
+
+  it('settles by a letter of a node what that node says of itself, and nothing of another', async () => {
+    const messages = [sample.envelope(), sample.envelope()];
+    const hops = (at: number) => [
+      sample.hop(Stage.HELD, sample.NODE_B, at + 900),
+      sample.hop(Stage.DEAD, sample.NODE_B, at + 2500, { reason: 'QUEUE_OVERFLOW' }),
+    ];
+    const letterOf = (message: Envelope) =>
+      DeadLetter.encode(
+        DeadLetter.fromPartial({
+          envelope: EnvelopeCodec.encode(message).finish(),
+          decoded: true,
+          reason: 'QUEUE_OVERFLOW',
+          hops: hops(message.acceptedAtUs),
+        }),
+      ).finish();
+    for (const [i, node] of [sample.NODE_B, sample.NODE_A].entries()) {
+      const subject = nodeDeadSubject.build({ org: sample.ORG, agent: sample.BOB, node });
+      assert.equal(await ingest(deadLetterSource(store), pulled(subject, letterOf(messages[i]!))), 0);
+    }
+    await arrive(...messages);
+    const [own, forged] = await Promise.all(
+      messages.map(async ({ id }) => (await get(id))?.settlements ?? []),
+    );
+    assert.deepEqual(
+      own!.map(({ recipient, stage, reason }) => [recipient, stage, reason]),
+      [[sample.BOB, Stage.DEAD, 'QUEUE_OVERFLOW']],
+    );
+    assert.deepEqual(forged, []);
+    const kept = await store.query<{ agent: string }>(
+      'select agent from dead_letters where message_id = any($1)',
+      [messages.map(({ id }) => id)],
+    );
+    assert.deepEqual(
+      kept.map(({ agent }) => agent),
+      [sample.BOB, sample.BOB],
+    );
+  });
+
+  it('hands on what full queues have ended, once it is stored', async () => {
+    const message = sample.envelope();
+    const told: Ended[] = [];
+    const source = receiptSource(store, (ended) => void told.push(...ended));
+    const full = { reason: 'QUEUE_FULL' };
+    const receipts = [
+      sample.receiptFor(message, Stage.HELD),
+      sample.receiptFor(message, Stage.RETURNED, full),
+      sample.receiptFor(sample.envelope(), Stage.RETURNED, { reason: 'AGENT_REMOVED' }),
+    ];
+    await ingest(source, pulled(sample.RECEIPT_SUBJECT, sample.receiptBatch(receipts)));
+    const about = { org: sample.ORG, recipient: sample.BOB, reason: 'QUEUE_FULL', publisher: sample.NODE_B };
+    assert.deepEqual(told, [{ ...about, sequence }]);
   });
 
   it('pages through history by correlation, and refuses a token that is none', async () => {

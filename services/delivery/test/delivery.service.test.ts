@@ -16,6 +16,7 @@ import {
   inboxSubject,
 } from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
+import { Event } from '@fleetwire/gen/event';
 import type { Envelope } from '@fleetwire/gen/message';
 import { Envelope as EnvelopeCodec, InboxPack, ReceiptBatch, Stage } from '@fleetwire/gen/message';
 import { createTokenSigner, ensureKeys } from '@fleetwire/identity';
@@ -188,6 +189,27 @@ describe('delivery service', function () {
     assert.equal((await sumOfRejected()) - before, 3);
     const listed = await client.listMessages({ correlationId: 'odd \0 text' });
     assert.equal(listed.messages.length, 5);
+  });
+
+  it('tells of full queues, each message in one event', async () => {
+    const told: Event[] = [];
+    broker.subscribe(
+      filters.eventsOf(sample.ORG, 'delivery'),
+      ({ data }) => void told.push(Event.decode(data)),
+    );
+    const receipts = Array.from({ length: 6 }, () =>
+      sample.receiptFor(sample.envelope(), Stage.RETURNED, { reason: 'QUEUE_FULL' }),
+    );
+    for (const part of [receipts.slice(0, 4), receipts.slice(4)])
+      await put(sample.RECEIPT_SUBJECT, sample.receiptBatch(part));
+    const overflows = () => told.filter(({ name }) => name === 'overflow');
+    const count = () => overflows().reduce((sum, { details }) => sum + Number(details['count']), 0);
+    await eventually(() => count() === receipts.length, { timeoutMs: 20_000 });
+    for (const { target, details } of overflows())
+      assert.deepEqual(
+        [target, details['reason'], details['node']],
+        [sample.BOB, 'QUEUE_FULL', sample.NODE_B],
+      );
   });
 
   it('ends what waits in the inbox beyond its deadline, and leaves the rest', async () => {

@@ -22,7 +22,15 @@ export class FakeBroker {
     const sequence = ++this.#sequence;
     const ack = () => void this.acknowledged.push(sequence);
     const times = { sequence, deliverySequence: sequence, deliveries: 1, storedAtUs: 1_000_000 + sequence };
-    const message = { subject, data, ...times, ack, nak: () => undefined, header: () => '' };
+    const message = {
+      subject,
+      data,
+      ...times,
+      ack,
+      working: () => undefined,
+      nak: () => undefined,
+      header: () => '',
+    };
     this.#queue.push(message as PulledMessage);
     this.#wake();
     return sequence;

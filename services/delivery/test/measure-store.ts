@@ -31,7 +31,13 @@ const store = await openStore({
 
 function pulled(subject: string, data: Uint8Array, sequence: number): PulledMessage {
   const message = { subject, data, sequence, deliverySequence: sequence, deliveries: 1, storedAtUs: 1 };
-  return { ...message, header: () => '', ack: () => undefined, nak: () => undefined } as PulledMessage;
+  return {
+    ...message,
+    header: () => '',
+    ack: () => undefined,
+    working: () => undefined,
+    nak: () => undefined,
+  } as PulledMessage;
 }
 
 async function measure<Row>(

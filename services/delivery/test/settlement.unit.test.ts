@@ -69,6 +69,7 @@ const anyReceipt = fc
       fromAgent: fc.constantFrom('', 'a_1'),
       correlationId: fc.constantFrom('', 'c'),
       recipientName: fc.constantFrom('', 'bob'),
+      fanOut: fc.constantFrom(0, 0, 2, 3),
       hops: fc.array(anyHop, { maxLength: 5 }),
     },
     plain,

@@ -33,8 +33,18 @@ export const nodeSection = defineSection('node', {
     'At the first start: how long to wait for the registry; 5 s by the command line where this is not set',
   ),
   outbox_messages: count(1000).describe('Messages of one agent that may wait for the hub'),
+  outbox_recipient_messages: count(500).describe(
+    'Of these, those that may wait for one recipient that has said that it is busy',
+  ),
   outbox_bytes: bytes(64 * MiB).describe('Bytes of all messages that may wait for the hub'),
   outbox_wait_ms: ms(2000, 60_000).describe('How long a session is slowed down before a full outbox refuses'),
+  busy_max_ms: ms(60_000, 3_600_000).describe(
+    'How long one word of a busy recipient, or of a router, holds mail back at most',
+  ),
+  credit_lapse_ms: ms(2000, 600_000).describe(
+    'How long after the last word about a recipient that was busy its mail flows freely again',
+  ),
+  busy_recipients: count(10_000, 100_000).describe('Busy recipients that are known at the same time'),
   history_messages: count(20_000).describe('Local messages whose copy for history may wait for the hub'),
   queue_messages: count(1000).describe('Messages that may wait for one agent'),
   queue_bytes: bytes(16 * MiB).describe('Bytes that may wait for one agent'),
@@ -43,6 +53,34 @@ export const nodeSection = defineSection('node', {
   ),
   return_ms: msOrNone(5000, 60_000).describe(
     'After a start: how long new mail is held up for the full queue of an agent whose session should return',
+  ),
+  queue_drop: z
+    .enum(['newest', 'oldest'])
+    .default('newest')
+    .describe(
+      'What does not fit into a full queue goes back (`newest`), or the oldest that waits becomes a dead letter',
+    ),
+  overflow_messages: count(4096, 100_000).describe(
+    'Messages that may wait in memory for room in the full queue of one agent, within queue_wait_ms',
+  ),
+  overflow_bytes: bytes(16 * MiB).describe(
+    'Bytes of packs that may wait so for one agent; four times it for all',
+  ),
+  overflow_packs: count(1024, 1536).describe(
+    'Packs that may wait so for all agents, a quarter of them for one; the broker hands out 2048 at most',
+  ),
+  busy_percent: count(80, 100).describe(
+    'How full a queue is, in messages or bytes, when those who send to it are told to hold back',
+  ),
+  ready_percent: msOrNone(20, 99).describe('How full it is at most when they are told to go on'),
+  busy_retry_ms: ms(2000, 60_000).describe('After which senders go on unless they are told again'),
+  ready_jitter_ms: msOrNone(100, 5000).describe(
+    'Over which the word to go on is spread, so that not all senders begin at once',
+  ),
+  senders_recent_ms: ms(30_000, 600_000).describe('Nodes that have sent within this time are told'),
+  senders_max: count(1024, 100_000).describe('Nodes of which it is known that they send to one agent'),
+  letters_bytes: bytes(64 * MiB).describe(
+    'Bytes of dead letters that may wait for the broker; beyond, a full queue returns what comes',
   ),
   memory_bytes: bytes(128 * MiB).describe('Bytes of waiting mail kept in memory besides the disk'),
   window_bytes: bytes(4 * MiB).describe('Bytes of unacknowledged deliveries of one session'),

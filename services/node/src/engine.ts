@@ -1,15 +1,21 @@
 /** The node's inner works over one database: everything that handlers and the hub link act on, and how it is joined. */
 
+import type { PeerFrame } from '@fleetwire/gen/message';
 import type { FleetwireError } from '@fleetwire/kernel';
 import type { HopTracer, Logger } from '@fleetwire/telemetry';
 import { AgentBook } from './agents/agent-book.ts';
 import type { NodeConfig } from './config.ts';
 import { Outbox } from './domain/outbox.ts';
+import { storedRow } from './domain/outbox-row.ts';
+import { RecipientFlows } from './domain/recipient-flow.ts';
 import type { NodeIdentity } from './hub/identity-file.ts';
 import type { NodeClock } from './hub/node-clock.ts';
 import { Acceptance } from './mail/acceptance.ts';
+import { Backpressure } from './mail/backpressure.ts';
 import { Custody } from './mail/custody.ts';
+import { LetterDesk } from './mail/letter-desk.ts';
 import { Mailbox } from './mail/mailbox.ts';
+import { Pressure } from './mail/pressure.ts';
 import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
@@ -18,6 +24,7 @@ import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
 import { DirectoryTable } from './store/directory-table.ts';
 import { InboxTable } from './store/inbox-table.ts';
+import { LetterTable } from './store/letter-table.ts';
 import { MovingTable } from './store/moving-table.ts';
 import { OutboxTable } from './store/outbox-table.ts';
 import { type ReceiptRow, ReceiptTable } from './store/receipt-table.ts';
@@ -38,6 +45,10 @@ export interface EngineParts {
 export interface Outgoings {
   outbox(): void;
   receipts(row: ReceiptRow): void;
+  /** A dead letter waits on the disk. */
+  letters(): void;
+  /** A control frame to another node; one that cannot be sent is given up. */
+  frame(toNode: string, frame: PeerFrame): void;
 }
 
 export type Engine = ReturnType<typeof createEngine>;
@@ -49,11 +60,15 @@ export function createEngine(parts: EngineParts) {
     outbox: new OutboxTable(db),
     inbox: new InboxTable(db),
     receipts: new ReceiptTable(db),
+    letters: new LetterTable(db),
     directory: new DirectoryTable(db),
     moving: new MovingTable(db),
   };
-  const outgoings: { current: Outgoings } = { current: { outbox: () => {}, receipts: () => {} } };
-  const queueBounds = { messages: config.queue_messages, bytes: config.queue_bytes };
+  const outgoings: { current: Outgoings } = {
+    current: { outbox: () => {}, receipts: () => {}, letters: () => {}, frame: () => {} },
+  };
+  const { queue_messages: messages, queue_bytes: bytes, queue_drop: drop } = config;
+  const queueBounds = { messages, bytes, drop };
   const book = new AgentBook(tables.agents.load(), queueBounds);
   restoreMoving(book, tables.moving);
   const turns: Turns = new Turns(db, {
@@ -67,7 +82,31 @@ export function createEngine(parts: EngineParts) {
   const progress = new Progress(identity.node, bounds, (agent) => book.byId(agent)?.num);
   const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
     publish: (row) => outgoings.current.receipts(row),
-    own: (receipts) => progress.absorb(receipts),
+    own: (receipts) => {
+      progress.absorb(receipts);
+      backpressure.own(receipts);
+    },
+  });
+  const letters = new LetterDesk({
+    node: identity.node,
+    table: tables.letters,
+    turns,
+    bytesMax: config.letters_bytes,
+    publish: () => outgoings.current.letters(),
+  });
+  const pressure = new Pressure({
+    node: identity.node,
+    nodeName: identity.name,
+    clock,
+    busyPercent: config.busy_percent,
+    readyPercent: config.ready_percent,
+    retryMs: config.busy_retry_ms,
+    jitterMs: config.ready_jitter_ms,
+    recentMs: config.senders_recent_ms,
+    sendersMax: config.senders_max,
+    random: Math.random,
+    frame: (toNode, frame) => outgoings.current.frame(toNode, frame),
+    after: (effect) => turns.after(effect),
   });
   const custody: Custody = new Custody({
     clock,
@@ -75,27 +114,28 @@ export function createEngine(parts: EngineParts) {
     agents: tables.agents,
     inbox: tables.inbox,
     moving: tables.moving,
+    letters,
     desk,
+    pressure,
     turns,
     memoryBytes: config.memory_bytes,
     taken: (entry) => ticker.watch(entry),
   });
   const arrivals = new Arrivals({ book, agents: tables.agents, moving: tables.moving, custody, log });
+  const outbox = createOutbox(config);
+  const publish = () => outgoings.current.outbox();
+  const backpressure = new Backpressure({ clock, outbox, table: tables.outbox, desk, publish });
   const ticker: Ticker = new Ticker({
     clock,
     book,
     custody,
     inbox: tables.inbox,
     outbox: tables.outbox,
+    backpressure,
     turns,
     announceMs: config.announce_ms,
     observeMs: config.observe_ms,
     dedupeMs: config.dedupe_ms,
-  });
-  const outbox = new Outbox({
-    messagesPerAgent: config.outbox_messages,
-    bytes: config.outbox_bytes,
-    historyMessages: config.history_messages,
   });
   const acceptance = new Acceptance({
     node: identity.node,
@@ -108,7 +148,7 @@ export function createEngine(parts: EngineParts) {
     table: tables.outbox,
     custody,
     turns,
-    publish: () => outgoings.current.outbox(),
+    publish,
     historySkipped: onceIn(60_000, () =>
       log.warn('too many local messages wait for history; some are left out'),
     ),
@@ -124,12 +164,30 @@ export function createEngine(parts: EngineParts) {
     turns,
     progress,
     custody,
+    pressure,
     arrivals,
     ticker,
     outbox,
+    backpressure,
     acceptance,
     mailbox,
   };
+}
+
+function createOutbox(config: NodeConfig): Outbox {
+  const flows = new RecipientFlows({
+    busyMaxMs: config.busy_max_ms,
+    creditLapseMs: config.credit_lapse_ms,
+    recipientsMax: config.busy_recipients,
+  });
+  const messagesPerAgent = config.outbox_messages;
+  const bounds = {
+    messagesPerAgent,
+    messagesPerRecipient: Math.min(config.outbox_recipient_messages, messagesPerAgent),
+    bytes: config.outbox_bytes,
+    historyMessages: config.history_messages,
+  };
+  return new Outbox(bounds, flows);
 }
 
 /** Who was on its way at the last stop is so still. */
@@ -145,7 +203,7 @@ function restoreMoving(book: AgentBook, table: MovingTable): void {
 
 /** At start: memory as the disk has it. What non-resuming sessions of an earlier run had taken ends unconfirmed. */
 export async function loadEngine(engine: Engine): Promise<void> {
-  for (const row of engine.tables.outbox.load()) engine.outbox.push(row);
+  for (const row of engine.tables.outbox.load()) engine.outbox.push(storedRow(row));
   engine.custody.load();
   await engine.turns.run(() => {
     for (const agent of engine.book.present()) {

@@ -190,6 +190,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     },
     stop: async () => {
       engine.ticker.stop();
+      engine.pressure.stop();
       engine.tables.agents.setMeta(OFFSET_KEY, String(clock.offsetUs));
       engine.turns.close();
       await flusher.stop();

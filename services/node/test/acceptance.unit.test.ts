@@ -56,8 +56,8 @@ describe('acceptance', () => {
     assert.deepEqual(await send('far', { id }), first);
     const pack = test.engine.outbox.nextPack()!;
     assert.equal(pack.rows.length, 1);
-    const seq = test.engine.outbox.settle(pack);
-    await test.engine.turns.run(() => test.engine.tables.outbox.deleteUpTo(seq));
+    const runs = test.engine.outbox.settle(pack);
+    await test.engine.turns.run(() => test.engine.tables.outbox.delete(runs));
     assert.equal((await send('far', { id })).correlationId, 'talk-1');
     assert.equal(test.engine.outbox.depth, 0);
   });

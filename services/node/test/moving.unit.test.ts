@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { Envelope, type InboxEntry, Stage } from '@fleetwire/gen/message';
+import { Envelope, type InboxEntry, Priority, Stage } from '@fleetwire/gen/message';
 import type { HandOverRequest } from '@fleetwire/gen/registry';
 import { FleetwireError } from '@fleetwire/kernel';
 import { eventually, silentLog as log } from '@fleetwire/testkit';
@@ -89,6 +89,26 @@ const arrive = (agent: HostedAgent, entry: InboxEntry) =>
 
 describe('an agent that leaves', () => {
   afterEach(cleanUp);
+
+  it('is handed over in the order of each level', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    const bob = await addAgent(test.engine, 'bob');
+    for (const [body, priority] of [
+      ['low 1', Priority.LOW],
+      ['normal 1', Priority.NORMAL],
+      ['high 1', Priority.HIGH],
+      ['normal 2', Priority.NORMAL],
+      ['high 2', Priority.HIGH],
+    ] as const)
+      await hold(test, bob, entryFor(bob.id, test.clock, { ...text(body), priority }));
+    const departures = departuresOf(test, registry);
+    await departures.told([{ agent: bob.id, epoch: 7 }]);
+    await test.engine.turns.run(() => departures.marked(mark(bob, 7, true)));
+    await eventually(() => registry.done);
+    assert.deepEqual(registry.taken, ['high 1', 'high 2', 'normal 1', 'normal 2', 'low 1']);
+    assert.equal(bob.queue.depth, 0);
+  });
 
   it('is handed over in order, with what comes later, without what was attempted', async () => {
     test = await testEngine();

@@ -8,16 +8,23 @@ import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
 import { describe, it } from 'mocha';
 import { Progress } from '../src/mail/progress.ts';
 
-function receipt(messageId: string, stage: Stage, final = true, recipient = 'bob'): Receipt {
+function receipt(
+  messageId: string,
+  stage: Stage,
+  final = true,
+  recipient = 'bob',
+  to = 'bob',
+  fanOut = 0,
+): Receipt {
   const texts = {
-    to: 'bob',
+    to,
     fromAgent: 'a_alice',
     correlationId: '',
     reason: '',
     detail: '',
     traceparent: '',
   };
-  return { messageId, recipient, recipientName: recipient, stage, final, hops: [], fanOut: 0, ...texts };
+  return { messageId, recipient, recipientName: recipient, stage, final, hops: [], fanOut, ...texts };
 }
 const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, () => 1);
 const never = new AbortController().signal;
@@ -40,6 +47,64 @@ describe('progress', () => {
     assert.equal(progress.of('m').final, false);
     progress.absorb([receipt('m', Stage.EXPIRED, true, 'b')]);
     assert.deepEqual([progress.of('m').final, progress.of('m').receipts.length], [true, 2]);
+  });
+
+  describe('of a message to many', () => {
+    const end = (recipient: string) => receipt('m', Stage.CONFIRMED, true, recipient, '#ops');
+    const found = (count: number) => receipt('m', Stage.ROUTED, false, '', '#ops', count);
+
+    it('is final once as many have ended as a router has found, whatever is heard of first', () => {
+      for (const order of [
+        [found(2), end('a'), end('b')],
+        [end('a'), end('b'), found(2)],
+        [end('a'), found(2), end('b')],
+      ]) {
+        const progress = make();
+        const finals = order.map((each) => {
+          progress.absorb([each]);
+          return progress.of('m').final;
+        });
+        assert.deepEqual(finals, [false, false, true]);
+      }
+    });
+
+    it('counts those whom this node has served besides', () => {
+      const progress = make();
+      progress.served('m', 1, false);
+      progress.absorb([end('local'), found(1)]);
+      assert.equal(progress.of('m').final, false);
+      progress.absorb([end('a')]);
+      assert.equal(progress.of('m').final, true);
+    });
+
+    it('needs no router where this node has served all of them, or only what it says where it refuses', () => {
+      const alone = make();
+      alone.served('m', 2, true);
+      alone.absorb([end('a')]);
+      assert.equal(alone.of('m').final, false);
+      alone.absorb([end('b')]);
+      assert.equal(alone.of('m').final, true);
+      const refused = make();
+      refused.absorb([receipt('m', Stage.DEAD, true, '', '#ops')]);
+      assert.equal(refused.of('m').final, true);
+    });
+
+    it('is final at once where a router finds nobody but whom this node has served', async () => {
+      const progress = make();
+      const waiting = progress.wait('m', 60_000, never);
+      progress.served('m', 1, false);
+      progress.absorb([found(0), end('local')]);
+      await waiting;
+      assert.equal(progress.of('m').final, true);
+    });
+
+    it('takes the place of several messages where it has many receipts', () => {
+      const progress = make(10);
+      progress.absorb([receipt('old', Stage.CONFIRMED)]);
+      progress.absorb(Array.from({ length: 50 }, (_, i) => end(`a${i}`)));
+      assert.equal(progress.of('old').receipts.length, 0);
+      assert.equal(progress.of('m').receipts.length, 50);
+    });
   });
 
   it('forgets the oldest messages', () => {

@@ -7,12 +7,22 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Deque } from '../src/domain/deque.ts';
+import { NORMAL } from '../src/domain/levels.ts';
 import { AgentQueue, type Entry } from '../src/domain/queue.ts';
 
 function entry(seq: number, deadlineUs = 1): Entry {
   const state = { deliveredAtUs: 0, announced: false, unconfirmed: false, ended: false };
   const times = { heldAtUs: 0, ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history: true };
-  return { seq, ...times, ...state, agent: undefined as never, size: 10, envelope: undefined };
+  return {
+    seq,
+    level: NORMAL,
+    delivery: 0,
+    ...times,
+    ...state,
+    agent: undefined as never,
+    size: 10,
+    envelope: undefined,
+  };
 }
 
 describe('agent queue', () => {
@@ -20,9 +30,9 @@ describe('agent queue', () => {
     const acks = fc.array(fc.record({ upTo: fc.nat(40), also: fc.array(fc.nat(40)) }));
     fc.assert(
       fc.property(acks, fc.nat(40), (list, limit) => {
-        const queue = new AgentQueue({ messages: 100, bytes: 10_000 });
+        const queue = new AgentQueue({ messages: 100, bytes: 10_000, drop: 'newest' });
         for (let seq = 1; seq <= 40; seq += 2) queue.push(entry(seq));
-        while (queue.waiting.length > 0) queue.attempt();
+        while (queue.waiting.length > 0) queue.attempt(0);
         const open = new Set(queue.attempted.keys());
         for (const ack of list) {
           const named = queue.named(ack, limit).map((e) => e.seq);
@@ -37,19 +47,19 @@ describe('agent queue', () => {
   });
 
   it('gives its bytes back, whatever way a message leaves', () => {
-    const queue = new AgentQueue({ messages: 4, bytes: 40 });
+    const queue = new AgentQueue({ messages: 4, bytes: 40, drop: 'newest' });
     for (let seq = 1; seq <= 4; seq++) queue.push(entry(seq, seq));
     assert.equal(queue.hasRoom(10), false);
-    queue.endAttempted(queue.attempt());
-    const second = queue.attempt();
+    queue.endAttempted(queue.attempt(0));
+    const second = queue.attempt(1);
     queue.putBack(second);
-    assert.equal(queue.waiting.at(0), second);
-    queue.endHead();
+    assert.equal(queue.waiting.next(), second);
+    queue.endNext();
     assert.deepEqual(
       queue.takeExpired(3).map((e) => e.seq),
       [3],
     );
-    queue.endHead();
+    queue.endNext();
     assert.equal(queue.depth, 0);
     assert.equal(queue.attemptedBytes, 0);
     for (let seq = 5; seq <= 8; seq++) {

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { Stage } from '@fleetwire/gen/message';
+import { Priority, Stage } from '@fleetwire/gen/message';
 import { AttachHello, type AttachResponse, type Delivery } from '@fleetwire/gen/node';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { Outflow } from '../src/mail/outflow.ts';
@@ -128,6 +128,46 @@ describe('stream session', () => {
       [Stage.UNCONFIRMED, 'SESSION_LOST'],
       [Stage.CONFIRMED, ''],
     ]);
+  });
+
+  it('goes by the numbers of deliveries where urgent mail has overtaken other, also after a crash', async () => {
+    for (const [text, priority] of [
+      ['low', Priority.LOW],
+      ['first', Priority.NORMAL],
+      ['second', Priority.NORMAL],
+      ['urgent', Priority.HIGH],
+    ] as const) {
+      const bob = test.engine.book.named('bob');
+      await hold(test, bob, entryFor(bob.id, test.clock, { priority, body: new TextEncoder().encode(text) }));
+    }
+    const one = await attach({ resuming: true });
+    const given = deliveries(await one.responses());
+    assert.deepEqual(texts(given), ['urgent', 'first', 'second']);
+    const numbers = given.map(({ sequence }) => sequence);
+    assert.deepEqual(
+      numbers,
+      numbers.toSorted((a, b) => a - b),
+    );
+    await one.ack(numbers[0]!);
+    await one.end();
+    test = await test.crash();
+    // The client had the first one too: it is confirmed, and only the rest comes again, under the number that it had.
+    const two = await attach({ resuming: true, resume: { upTo: numbers[1]!, also: [] } });
+    const again = deliveries(await two.responses());
+    assert.deepEqual(texts(again), ['second', 'low']);
+    assert.equal(again[0]!.sequence, numbers[2]);
+    assert.ok(again[1]!.sequence > numbers[2]!);
+    assert.deepEqual(stages(), Array(2).fill([Stage.CONFIRMED, '']));
+    await test.engine.turns.run(() => test.engine.custody.endLostSession(test.engine.book.named('bob')));
+    test = await test.crash();
+    await attach({ resuming: true, resume: { upTo: again[0]!.sequence, also: [] } });
+    assert.deepEqual(stages().slice(2), [
+      [Stage.UNCONFIRMED, 'SESSION_LOST'],
+      [Stage.UNCONFIRMED, 'SESSION_LOST'],
+      [Stage.CONFIRMED, ''],
+    ]);
+    const confirmed = receiptsFor(test.engine, OTHER_NODE).at(-1)!.messageId;
+    assert.equal(confirmed, again[0]!.id);
   });
 
   it('gives way to a newer session', async () => {

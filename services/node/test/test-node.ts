@@ -143,7 +143,12 @@ export class TestSession {
 
   /** Sends messages as one batch; gives their refs. */
   send(to: string, texts: readonly string[], more: Partial<Outgoing> = {}): number[] {
-    const messages = texts.map((text) => ({ ...outgoing(to, text, more), ref: ++this.#ref }));
+    return this.sendAll(texts.map((text) => outgoing(to, text, more)));
+  }
+
+  /** The same for messages to several. */
+  sendAll(batch: readonly Outgoing[]): number[] {
+    const messages = batch.map((message) => ({ ...message, ref: ++this.#ref }));
     this.#push({ send: { messages } });
     return messages.map((message) => message.ref);
   }

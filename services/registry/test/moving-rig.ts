@@ -1,7 +1,7 @@
 /** What tests of moving agents put beside a registry: routers that say what they are told to, and a look into inboxes. */
 
 import { type Broker, claimLease } from '@fleetwire/broker';
-import { flushSubject, inboxSubject, LEASE_KEYS, LEASES_BUCKET } from '@fleetwire/contract';
+import { flushSubject, inboxSubject, LEASE_KEYS, LEASES_BUCKET, MANY } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope, FlushRequest, FlushResponse, InboxPack } from '@fleetwire/gen/message';
 import type { Agent } from '@fleetwire/gen/registry';
@@ -48,6 +48,21 @@ export async function putAt(
   const pack = encode(InboxPack, { entries, mark: undefined });
   await broker.store(inboxOf(node, agent), pack, { msgId: newMessageId() });
 }
+
+/** The same text for several agents of that node. */
+export async function putForMany(
+  broker: Broker,
+  node: TestNode,
+  agents: readonly Agent[],
+  text: string,
+): Promise<void> {
+  const entries = [{ ...entry(agents[0]!, node, text), recipients: agents.map(({ id }) => id) }];
+  const pack = encode(InboxPack, { entries, mark: undefined });
+  await broker.store(manyOf(node), pack, { msgId: newMessageId() });
+}
+
+export const manyOf = (node: TestNode): string =>
+  inboxSubject.build({ shard: 0, org: node.welcome.org, node: node.id, agent: MANY });
 
 /** What waits on an inbox subject, in order: texts, those that were moved with a plus, and marks. */
 export async function waitingAt(broker: Broker, subject: string): Promise<string[]> {

@@ -23,7 +23,7 @@ import { describe, it } from 'mocha';
 import { noteReturn } from '../src/store/moves.ts';
 import { beatAs, reasonOf, type TestNode } from './fixture.ts';
 import { entry } from './mail-sample.ts';
-import { inboxOf, movingRig } from './moving-rig.ts';
+import { inboxOf, manyOf, movingRig, putForMany, waitingAt } from './moving-rig.ts';
 
 describe('moving agents', function () {
   this.timeout(60_000);
@@ -174,6 +174,31 @@ describe('moving agents', function () {
     const epoch = await epochOf(agent);
     const batch = { agent: agent.id, epoch, entries: [entry(agent, from, 'held')], done: false };
     assert.equal(await reasonOf(from.client.handOver(batch)), 'MOVE_OVER');
+  });
+
+  it('moves its share of what waits for several agents of a lost node, in its place, and leaves that of the others', async () => {
+    const [from, to] = [await node(), await node()];
+    const [agent, other] = [await agentOn(from), await agentOn(from)];
+    const many = (agents: readonly Agent[], text: string) => putForMany(rig.broker(), from, agents, text);
+    await put(from, agent, 'one');
+    await many([other, agent], 'two');
+    await many([other], 'not for it');
+    await put(from, agent, 'three');
+    await many([agent], 'four');
+    await away(from);
+    await (await admin()).moveAgent({ agent: agent.id, toNode: to.id });
+    await reaches(agent, 'over');
+    const moved = ['one+', 'two+', 'three+', 'four+'];
+    assert.deepEqual(await waiting(to, agent), [`begin ${agent.name} stream`, ...moved, 'end']);
+    const subject = inboxOf(to, agent);
+    for (let next = 1; ; ) {
+      const message = await rig.broker().messages.nextBySubject('INBOX', subject, next);
+      if (message === undefined) break;
+      next = message.sequence + 1;
+      for (const { recipients } of InboxPack.decode(message.data).entries)
+        assert.deepEqual(recipients, [agent.id]);
+    }
+    assert.deepEqual(await waitingAt(rig.broker(), manyOf(from)), ['two', 'not for it', 'four']);
   });
 
   it('moves what an earlier move had brought before what came directly', async () => {

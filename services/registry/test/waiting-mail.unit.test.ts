@@ -28,7 +28,7 @@ async function idsBy(secret: Uint8Array): Promise<string[]> {
     deleteMessage: async (_stream: string, sequence: number) => waiting.delete(sequence),
   };
   const log = { error: (_: object, line: string) => assert.fail(line) };
-  const streams = { count: async () => waiting.size };
+  const streams = { count: async () => waiting.size, state: async () => ({ lastSequence: 7 }) };
   const receiptIds = dedupeIds(secret);
   const options = { messages, streams, store, receiptIds, clock: systemClock, instance: 'registry-1', log };
   const move = {

@@ -17,7 +17,7 @@ const service: Caller = { ...user, kind: 'service', subject: 'org', org: '', sco
 
 function ask(
   to: string,
-  o: { org?: string; caller?: Caller; registry?: KnownName; table?: RoutingTable } = {},
+  o: { org?: string; caller?: Caller; registry?: KnownName; table?: RoutingTable; from?: string } = {},
 ) {
   const names = { table: o.table ?? tableOf('alice'), known: () => undefined };
   const lookup = {
@@ -29,7 +29,7 @@ function ask(
     suggest: suggestionsOf(names.table),
     clock: systemClock,
   });
-  return handle({ org: o.org ?? '', to, from: '' }, { caller: o.caller ?? user });
+  return handle({ org: o.org ?? '', to, from: o.from ?? '' }, { caller: o.caller ?? user });
 }
 
 describe('Explain', () => {
@@ -89,6 +89,35 @@ describe('Explain', () => {
       [found.routable, found.agent, found.subject, found.reason],
       [false, 'a_bob', '', 'AGENT_SUSPENDED'],
     );
+  });
+
+  it('names the nodes of a message to many, largest first, without its sender', async () => {
+    const table = tableOf('alice', 'bob', 'dave');
+    table.put(route('carol', { node: 'n_tower', nodeName: 'tower' }));
+    table.putNode(ORG, nodeRoute('n_tower', { online: false }));
+    const found = await ask('*', { table });
+    assert.deepEqual([found.routable, found.recipients, found.agent, found.subject], [true, 4, '', '']);
+    assert.equal(found.detail, '4 recipients on 2 nodes');
+    assert.deepEqual(
+      found.nodes.map(({ nodeName, recipients, nodeStatus }) => [nodeName, recipients, nodeStatus]),
+      [
+        ['laptop', 3, ''],
+        ['tower', 1, 'offline'],
+      ],
+    );
+    assert.match(found.nodes[0]!.subject, /\.n_laptop\._many$/);
+    assert.equal((await ask('*', { table, from: 'Bob' })).recipients, 3);
+    assert.equal((await ask('alice', { table, from: 'bob' })).recipients, 1);
+    const alone = await ask('*@tower', { table, from: 'carol' });
+    assert.deepEqual([alone.routable, alone.reason], [false, 'NO_RECIPIENTS']);
+    await assert.rejects(ask('*', { table, from: 'nobody' }), { reason: 'UNKNOWN_AGENT' });
+  });
+
+  it('suggests channels and nodes', async () => {
+    const table = tableOf('alice');
+    table.putChannel(ORG, { channel: 'c_1', name: 'ops', epoch: 1, group: false, members: [] });
+    const found = await ask('#opps', { table });
+    assert.deepEqual([found.reason, found.suggestions], ['UNKNOWN_CHANNEL', ['#ops']]);
   });
 
   it('tells nobody but services about another org', async () => {

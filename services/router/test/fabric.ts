@@ -7,7 +7,7 @@ import { connectBroker } from '@fleetwire/broker';
 import { childEnvironment } from '@fleetwire/config';
 import { ingressSubject, ROUTES_BUCKET, routeKey } from '@fleetwire/contract';
 import type { Envelope } from '@fleetwire/gen/message';
-import { InboxPack, Envelope as Mail, NodeRoute, Route } from '@fleetwire/gen/message';
+import { ChannelRoute, InboxPack, Envelope as Mail, NodeRoute, Route } from '@fleetwire/gen/message';
 import { ensureKeys } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
 import { bootstrapFabric } from '@fleetwire/runtime';
@@ -26,6 +26,7 @@ export interface Arrived {
   readonly subject: string;
   readonly id: string;
   readonly router: string;
+  readonly recipients: readonly string[];
 }
 
 export class Fabric implements AsyncDisposable {
@@ -111,6 +112,15 @@ export class Fabric implements AsyncDisposable {
     await bucket.put(routeKey(route('x').org, node.node), NodeRoute.encode(node).finish());
   }
 
+  /** With these members, by their names. */
+  async channel(name: string, members: readonly string[], group = false): Promise<void> {
+    const bucket = await this.broker.bucket(ROUTES_BUCKET);
+    const channel = `c_${name}`;
+    const ids = members.map((member) => route(member).agent);
+    const value = ChannelRoute.encode({ channel, name, epoch: 1, group, members: ids }).finish();
+    await bucket.put(routeKey(route('x').org, channel), value);
+  }
+
   /** As a node does: one pack with its own dedupe id, repeated until it is known to be stored. */
   async send(partition: number, node: string, mail: readonly Partial<Envelope>[]): Promise<number> {
     return this.sendBytes(partition, node, packOf(mail.map((m) => ({ fromNode: node, ...m }))));
@@ -134,8 +144,8 @@ export class Fabric implements AsyncDisposable {
     const messages = await this.stream('INBOX');
     for (; this.#decoded < messages.length; this.#decoded++) {
       const { subject, data } = messages[this.#decoded]!;
-      for (const { envelope, router } of InboxPack.decode(data).entries) {
-        this.#arrived.push({ subject, id: Mail.decode(envelope).id, router });
+      for (const { envelope, router, recipients } of InboxPack.decode(data).entries) {
+        this.#arrived.push({ subject, id: Mail.decode(envelope).id, router, recipients });
       }
     }
     return this.#arrived;

@@ -251,29 +251,31 @@ describe('bytes', () => {
       routed: int,
       end: int,
       epoch: int,
+      several: fc.option(fc.array(fc.stringMatching(/^a_[a-z0-9]{1,60}$/), { minLength: 2, maxLength: 40 })),
     });
     fc.assert(
       fc.property(
         fc.array(one, { minLength: 1, maxLength: 5 }),
         fc.string({ maxLength: 200 }),
         (list, router) => {
-          const items = list.map(({ bytes, at, seq, routed, end, epoch }) => ({
+          const items = list.map(({ bytes, at, seq, routed, end, epoch, several }) => ({
             envelope: bytes,
             slot: { atUs: at, sequence: seq },
             routedAtUs: routed,
             deadlineUs: end,
             route: route('alice', { epoch }),
+            recipients: several?.map((agent) => route('x', { agent })),
           })) as unknown as InboxItem[];
           const generated = InboxPack.encode({
             entries: items.map((item) => ({
               envelope: item.envelope,
-              recipients: [item.route.agent],
+              recipients: item.recipients?.map(({ agent }) => agent) ?? [item.route.agent],
               ingressAtUs: item.slot.atUs,
               ingressSeq: item.slot.sequence,
               routedAtUs: item.routedAtUs,
               router,
               deadlineUs: item.deadlineUs,
-              routeEpoch: item.route.epoch,
+              routeEpoch: item.recipients === undefined ? item.route.epoch : 0,
               movedEpoch: 0,
             })),
             mark: undefined,

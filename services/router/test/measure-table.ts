@@ -5,12 +5,13 @@
 
 import { NodeRoute, Route } from '@fleetwire/gen/message';
 import { newId, newMessageId } from '@fleetwire/kernel';
-import { resolve } from '../src/domain/resolve.ts';
+import { NOBODY, resolve } from '../src/domain/resolve.ts';
 import { RoutingTable } from '../src/domain/routing-table.ts';
 import { applyChange } from '../src/handlers/routes-watch.ts';
 
 const AGENTS = Number(process.argv[2] ?? 100_000);
 const NODES = Number(process.argv[3] ?? 1000);
+const PROJECTS = 500;
 const DECISIONS = 1_000_000;
 const CAPABILITIES = [['review', 'typescript'], ['build', 'docker'], ['review', 'rust', 'sql'], []];
 
@@ -24,7 +25,9 @@ function apply(i: number): void {
   const node = nodes[i % NODES]!;
   const agent = newId('agent');
   const capabilities = CAPABILITIES[Math.floor(i / NODES) % 4]!;
-  const route = { agent, name: nameOf(i), node: node.id, nodeName: node.name, epoch: i + 1, capabilities };
+  const project = `project-${i % PROJECTS}`;
+  const where = { node: node.id, nodeName: node.name };
+  const route = { agent, name: nameOf(i), ...where, epoch: i + 1, capabilities, project };
   const value = Route.encode(Route.fromPartial(route)).finish();
   applyChange(o, { key: `${org}.${agent}`, value });
 }
@@ -70,6 +73,10 @@ measure('resolve a name, with its subject', DECISIONS, (i) => {
 });
 const id = newMessageId();
 measure(`resolve ?review among ${NODES} nodes`, 2000, () =>
-  resolve(names, org, '?review', { id, fromAgent: '' }, 1),
+  resolve(names, org, '?review', { ...NOBODY, id }, 1),
 );
+measure(`resolve a project of ${AGENTS / PROJECTS} agents`, 2000, () =>
+  resolve(names, org, 'project-7:*', NOBODY, 1),
+);
+measure(`resolve *, ${AGENTS} agents`, 20, () => resolve(names, org, '*', NOBODY, 1));
 if (bytes === 0) throw new Error('nothing was resolved');

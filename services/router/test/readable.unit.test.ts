@@ -29,13 +29,31 @@ const named = fc
   .tuple(fc.integer({ min: 1, max: 17 }), fc.uint8Array({ maxLength: 8 }))
   .map(([field, bytes]) => new BinaryWriter().tag(field, 2).bytes(bytes).finish());
 const end = fc.constantFrom(Uint8Array.of(0), Uint8Array.of(0, 0), Uint8Array.of(12), Uint8Array.of(4));
-const piece = fc.oneof(time, named, strange, end, fc.constant(good));
+const number = fc
+  .tuple(
+    fc.constantFrom(11, 16, 17),
+    fc.oneof(fc.bigInt({ min: 0n, max: 5n }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+  )
+  .map(([field, value]) => new BinaryWriter().tag(field, 0).uint64(value).finish());
+const piece = fc.oneof(time, number, named, strange, end, fc.constant(good));
 const hostile = fc
   .tuple(fc.array(piece, { maxLength: 4 }), fc.array(piece, { maxLength: 4 }), fc.nat(), fc.boolean())
   .map(([before, after, cut, whole]) => {
     const bytes = Buffer.concat([...before, good, ...after]);
     return whole ? bytes : bytes.subarray(0, cut % (bytes.length + 1));
   });
+
+const KEYS = [
+  'id',
+  'org',
+  'fromAgent',
+  'fromNode',
+  'to',
+  'acceptedAtUs',
+  'ttlMs',
+  'priority',
+  'localServed',
+] as const;
 
 describe('mail that is routed', () => {
   it('can be decoded, and says the same to router and node', () => {
@@ -47,8 +65,7 @@ describe('mail that is routed', () => {
         if (header === undefined || admit(header, bytes.length, arrival).kind !== 'admit') return;
         admitted++;
         const decoded = Envelope.decode(packed!.bytes);
-        for (const key of ['id', 'org', 'fromAgent', 'fromNode', 'to', 'acceptedAtUs', 'ttlMs'] as const)
-          assert.equal(header[key], decoded[key], key);
+        for (const key of KEYS) assert.equal(header[key], decoded[key], key);
         assert.equal(header.bodyBytes, decoded.body.length);
       }),
       { numRuns: 5000 },

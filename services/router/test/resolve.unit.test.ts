@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import { Route } from '@fleetwire/gen/message';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { resolve, Suggestions } from '../src/domain/resolve.ts';
+import { resolve } from '../src/domain/resolve.ts';
 import { RoutingTable, routeEntry } from '../src/domain/routing-table.ts';
+import { Suggestions } from '../src/domain/suggestions.ts';
 import { ORG, route, tableOf } from './samples.ts';
 
 const nothing = () => undefined;
@@ -93,8 +94,11 @@ describe('resolve', () => {
       fc.property(fuzz, (to) => {
         const found = resolve(names, ORG, to);
         if (found.kind === 'dead')
-          assert.match(found.reason, /^(INVALID_ADDRESS|UNKNOWN_AGENT|NO_CAPABLE_AGENT)$/);
-        suggest.near(ORG, to, 0);
+          assert.match(
+            found.reason,
+            /^(INVALID_ADDRESS|NO_CAPABLE_AGENT|NO_RECIPIENTS|UNKNOWN_(AGENT|CHANNEL|GROUP|NODE|PROJECT))$/,
+          );
+        if (found.kind === 'dead') suggest.near(ORG, to, 0, found.reason);
       }),
       { numRuns: 2000 },
     );

@@ -91,10 +91,10 @@ describe('changes of the routes bucket', () => {
     tell('a_2', agent({ agent: 'a_2', name: 'bob', capabilities: ['review'] }));
     const [one, two] = [table.agent(ORG, 'a_1')!, table.agent(ORG, 'a_2')!];
     assert.ok(one.place === two.place && one.capabilities === two.capabilities);
-    assert.equal(one.place.shared, 2);
+    assert.equal(one.place.agents.length, 2);
     tell('a_1', agent({ nodeName: 'renamed', epoch: 2 }));
     assert.deepEqual(
-      [two.place.shared, table.agent(ORG, 'a_1')?.nodeName, two.nodeName],
+      [two.place.agents.length, table.agent(ORG, 'a_1')?.nodeName, two.nodeName],
       [1, 'renamed', 'one'],
     );
     assert.equal(two.subject, table.agent(ORG, 'a_1')?.subject.replace('a_1', 'a_2'));

@@ -5,9 +5,9 @@ import { Envelope, IngressPack, NodeRoute, Route } from '@fleetwire/gen/message'
 import type { IngressMessage } from '../src/domain/partition-flow.ts';
 import { PartitionFlow } from '../src/domain/partition-flow.ts';
 import type { KnownName } from '../src/domain/resolve.ts';
-import { Suggestions } from '../src/domain/resolve.ts';
 import type { RouteEntry } from '../src/domain/routing-table.ts';
 import { RoutingTable, routeEntry } from '../src/domain/routing-table.ts';
+import { Suggestions } from '../src/domain/suggestions.ts';
 
 export const ORG = 'o_0123456789abcdef';
 export const NODE = 'n_0123456789abcdef';

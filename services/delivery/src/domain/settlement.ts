@@ -35,6 +35,13 @@ export interface SettlementSubject {
   readonly correlationId: string;
   readonly traceparent: string;
   readonly recipientName: string;
+  /** Of a message to many, without a recipient: how many a router has found; of several counts, the largest. */
+  readonly fanOut: number;
+}
+
+/** True where it says only how many recipients a message to many has: nothing of it is left to end. */
+export function isCount(recipient: string, { stage }: Pick<Settlement, 'stage'>): boolean {
+  return recipient === '' && stage === Stage.ROUTED;
 }
 
 /** Publishers remembered of one settlement. */
@@ -51,8 +58,7 @@ export function settlementOf(
 ): Settlement | undefined {
   const { stage } = receipt;
   if (!isKnownStage(stage)) return undefined;
-  const { to, fromAgent, correlationId, traceparent, recipientName } = receipt;
-  const about: SettlementSubject = { to, fromAgent, correlationId, traceparent, recipientName };
+  const about = subjectOf(receipt);
   const own = receipt.hops.findLast((hop) => hop.stage === stage);
   const complete = own !== undefined && (own.reason !== '' || receipt.reason === '');
   const hops =
@@ -60,6 +66,17 @@ export function settlementOf(
       ? receipt.hops
       : uniteHops(receipt.hops, [ownHop(receipt, own, publisher, storedAtUs)]);
   return decide(hops, stage === Stage.DELIVERED && receipt.final, [publisher], about);
+}
+
+function subjectOf({
+  to,
+  fromAgent,
+  correlationId,
+  traceparent,
+  recipientName,
+  fanOut,
+}: Receipt): SettlementSubject {
+  return { to, fromAgent, correlationId, traceparent, recipientName, fanOut };
 }
 
 /** The hop that a receipt is about, with the receipt's reason where the hop has none. */
@@ -81,15 +98,14 @@ export function restoreSettlement(
   deliveredEnds: boolean,
   publishers: readonly string[],
 ): Settlement {
-  const { to, fromAgent, correlationId, traceparent, recipientName } = receipt;
-  const about: SettlementSubject = { to, fromAgent, correlationId, traceparent, recipientName };
+  const about = subjectOf(receipt);
   return decide(receipt.hops, deliveredEnds, publishers, about);
 }
 
 /** One receipt that says what all receipts of this settlement say. */
 export function mergedReceipt(messageId: string, recipient: string, settlement: Settlement): Receipt {
   const { stage, final, reason, detail, hops, about } = settlement;
-  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops], fanOut: 0 };
+  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops] };
 }
 
 /**
@@ -105,6 +121,7 @@ export function mergeSettlements(a: Settlement, b: Settlement): Settlement {
     correlationId: firstText(a.about.correlationId, b.about.correlationId),
     traceparent: firstText(a.about.traceparent, b.about.traceparent),
     recipientName: firstText(a.about.recipientName, b.about.recipientName),
+    fanOut: Math.max(a.about.fanOut, b.about.fanOut),
   };
   return decide(hops, a.deliveredEnds || b.deliveredEnds, publishers, about);
 }

@@ -1,8 +1,7 @@
 /** Dead letters: kept as they were published, and, where they carry their own last hop, settled as dead. */
 
 import type { PulledMessage } from '@fleetwire/broker';
-import type { DeadSubject } from '@fleetwire/contract';
-import { DELIVERY_DEAD, deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { DELIVERY_DEAD, deadSubject, nodeDeadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { DeadLetter, Envelope, Stage } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
@@ -37,12 +36,12 @@ export function deadLetterSource(store: Store): IngestSource<LetterRow> {
 }
 
 export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
-  const subject = deadSubject.parse(message.subject);
+  const subject = authorOf(message.subject);
   if (subject === undefined) return { rows: [], rejected: [rejection(message, 'NOT_A_DEAD_LETTER', '')] };
   try {
     const letter = DeadLetter.decode(message.data);
     const envelope = letter.decoded ? Envelope.decode(letter.envelope) : undefined;
-    const { org, agent } = subject;
+    const { org, agent, node } = subject;
     const row: LetterRow = {
       storedAtUs: message.storedAtUs,
       sequence: message.sequence,
@@ -52,7 +51,9 @@ export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
       reason: letter.reason,
       letter: message.data,
       settled:
-        envelope === undefined ? undefined : settled(letter, envelope, message.storedAtUs, { org, agent }),
+        envelope === undefined
+          ? undefined
+          : settled(letter, envelope, message.storedAtUs, { org, agent, node }),
       message,
     };
     return { rows: [row], rejected: [] };
@@ -61,14 +62,28 @@ export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
   }
 }
 
+interface Author {
+  readonly org: string;
+  readonly agent: string;
+  /** The node that says so, which the broker enforces; empty: a service. */
+  readonly node: string;
+}
+
+function authorOf(subject: string): Author | undefined {
+  const ofService = deadSubject.parse(subject);
+  return ofService === undefined ? nodeDeadSubject.parse(subject) : { ...ofService, node: '' };
+}
+
 function settled(
   letter: DeadLetter,
   envelope: Envelope,
   storedAtUs: number,
-  { org, agent }: DeadSubject,
+  { org, agent, node }: Author,
 ): SettlementRow | undefined {
   const death = letter.hops.findLast((hop) => hop.stage === Stage.DEAD);
   if (death === undefined || envelope.org !== org || !isKeyText(envelope.id)) return undefined;
+  // A node speaks about its own part only.
+  if (node !== '' && (death.service !== 'node' || death.instance !== node)) return undefined;
   const { id: messageId, to, fromAgent, correlationId, traceparent } = envelope;
   const { reason, detail, hops } = letter;
   const recipient = agent === UNKNOWN_RECIPIENT ? '' : agent;
@@ -82,6 +97,6 @@ function settled(
 /** A dead letter that fails is not kept as another one. */
 function rejection(message: PulledMessage, reason: string, detail: string): Rejected {
   const { subject, sequence, data: bytes } = message;
-  const org = deadSubject.parse(subject)?.org ?? '';
+  const org = authorOf(subject)?.org ?? '';
   return { org, reason, detail, stream: 'DEAD', sequence, part: 0, subject, bytes, keep: false };
 }

@@ -15,6 +15,7 @@ import type { Store } from '@fleetwire/store';
 import { isTraceparent, traceIdOf } from '@fleetwire/telemetry';
 import { isKeyText } from '../domain/column-text.ts';
 import { readPageToken, writePageToken } from '../domain/page-token.ts';
+import { isCount } from '../domain/settlement.ts';
 import { assembleTrace } from '../domain/trace.ts';
 import type { StoredMessage } from '../store/message-table.ts';
 import { findMessage, listMessages } from '../store/message-table.ts';
@@ -96,7 +97,7 @@ async function list(store: Store, org: string, request: ListMessagesRequest, lim
 }
 
 function fromHistory(row: StoredMessage, settlements: readonly StoredSettlement[]): Message {
-  return { ...Envelope.decode(row.envelope), settlements: settlements.map(shown) };
+  return { ...Envelope.decode(row.envelope), ...ends(settlements) };
 }
 
 /** Receipts were faster than history: what they say of the message, and no body yet. */
@@ -117,8 +118,15 @@ function fromReceipts(org: string, id: string, settlements: readonly StoredSettl
     ttlMs: 0,
     contentType: '',
     body: new Uint8Array(0),
-    settlements: settlements.map(shown),
+    ...ends(settlements),
   };
+}
+
+/** What became of it for each recipient; what says only how many there are is no settlement. */
+function ends(all: readonly StoredSettlement[]): Pick<Message, 'settlements' | 'fanOut'> {
+  const count = all.find((s) => isCount(s.recipient, s.settlement));
+  const settlements = all.filter((s) => s !== count).map(shown);
+  return { settlements, fanOut: count?.settlement.about.fanOut ?? 0 };
 }
 
 function shown({ recipient, settlement }: StoredSettlement): Message['settlements'][number] {

@@ -11,6 +11,7 @@ import { PlainFirst } from '../store/plain-first.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
 import { compareSettlementRows, insertSettlements, saveSettlements } from '../store/settlement-table.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
+import { type Ended, FULL_QUEUE_REASONS } from './overflow-report.ts';
 import type { Rejected } from './reject-desk.ts';
 
 export interface ReceiptRow extends SettlementRow {
@@ -20,18 +21,33 @@ export interface ReceiptRow extends SettlementRow {
   readonly bytes: Uint8Array;
 }
 
-export function receiptSource(store: Store): IngestSource<ReceiptRow> {
+/** `stored` is told what full queues have ended, once history has it. */
+export function receiptSource(
+  store: Store,
+  stored: (ended: readonly Ended[]) => void = () => {},
+): IngestSource<ReceiptRow> {
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_RECEIPTS,
     read: readReceipts,
     combine: combineSettlements,
-    save: (rows) => {
+    save: async (rows) => {
       const merge = () => store.transaction((tx) => saveSettlements(tx, rows));
-      return rows.length > 0 ? first.run(() => insertSettlements(store, rows), merge) : Promise.resolve();
+      if (rows.length > 0) await first.run(() => insertSettlements(store, rows), merge);
+      const ended = rows.filter(isEndOfFullQueue);
+      if (ended.length > 0) stored(ended.map(endOf));
     },
     refuse: (row, why) => rejection(row.message, row.part, row.bytes, 'RECEIPT_REFUSED', why),
   };
+}
+
+function isEndOfFullQueue({ settlement }: ReceiptRow): boolean {
+  return settlement.final && FULL_QUEUE_REASONS.has(settlement.reason);
+}
+
+function endOf({ org, recipient, settlement, message }: ReceiptRow): Ended {
+  const publisher = receiptSubject.parse(message.subject)?.from ?? '';
+  return { org, recipient, reason: settlement.reason, publisher, sequence: message.sequence };
 }
 
 /** One row for each message and recipient, in the order in which rows are locked. */

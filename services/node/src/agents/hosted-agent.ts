@@ -1,9 +1,11 @@
 /** One agent that lives on this node, with its queue and with whoever takes its mail at the moment. */
 
+import type { QueueSettings } from '@fleetwire/gen/node';
 import type { AgentProfile, Location } from '@fleetwire/gen/registry';
 import { HomeFence } from '../domain/home-fence.ts';
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
-import type { AdapterKind, AgentRow, ProgramSpec } from '../store/agent-table.ts';
+import { boundsOf } from '../domain/queue-settings.ts';
+import type { AdapterKind, AgentRow, Attempts, ProgramSpec } from '../store/agent-table.ts';
 import { AT_HOME, type MovingState } from '../store/moving-table.ts';
 
 /** A session or a program that mail is handed to. */
@@ -35,7 +37,7 @@ export class HostedAgent {
   spec: ProgramSpec;
   handle: string;
   tokenEpoch: number;
-  attemptedUpTo: number;
+  attempts: Attempts;
   resuming: boolean;
   removed: boolean;
   /** As its program or its owner gave it. */
@@ -44,10 +46,12 @@ export class HostedAgent {
   location: Location | undefined;
   readonly queue: AgentQueue;
   taker: Taker | undefined;
-  /** Sequences of messages that ended unconfirmed and may still be proved; the newest UNPROVEN_MAX. */
-  readonly unproven = new Set<number>();
-  /** Monotonic milliseconds until which nobody is held up for this agent's full queue. */
-  slowUntilMs = 0;
+  /** Its senders have been told to hold back: its queue was nearly full, and is not nearly empty yet. */
+  busy = false;
+  /** Told, inside a turn, when messages have left its queue; undefined: nobody waits for that. */
+  roomMade: (() => void) | undefined;
+  /** Sequences, by delivery, of messages that ended unconfirmed and may still be proved; the newest UNPROVEN_MAX. */
+  readonly unproven = new Map<number, number>();
   /** Monotonic milliseconds until which its session of before the node's start is expected to return. */
   expectedUntilMs = 0;
   /** Where it stands between two nodes. */
@@ -62,7 +66,11 @@ export class HostedAgent {
   /** The registry's last word, when that was a refusal. */
   refused: RosterRefusal | undefined;
 
+  readonly #configured: QueueBounds;
+
+  /** `bounds`: of a queue for which nothing else was asked. */
   constructor(row: AgentRow, bounds: QueueBounds) {
+    this.#configured = bounds;
     this.num = row.num;
     this.id = row.id;
     this.localId = row.localId;
@@ -71,15 +79,21 @@ export class HostedAgent {
     this.spec = row.spec;
     this.handle = row.handle;
     this.tokenEpoch = row.tokenEpoch;
-    this.attemptedUpTo = row.attemptedUpTo;
+    this.attempts = row.attempts;
     this.resuming = row.resuming;
     this.removed = row.removed;
     this.profile = row.profile;
-    this.queue = new AgentQueue(bounds);
+    this.queue = new AgentQueue(boundsOf(row.spec.queue, bounds));
   }
 
-  addUnproven(seq: number): void {
-    this.unproven.add(seq);
-    if (this.unproven.size > UNPROVEN_MAX) this.unproven.delete(this.unproven.values().next().value!);
+  /** From now on. */
+  useQueue(settings: QueueSettings): void {
+    this.spec = { ...this.spec, queue: settings };
+    this.queue.bounds = boundsOf(settings, this.#configured);
+  }
+
+  addUnproven(delivery: number, seq: number): void {
+    this.unproven.set(delivery, seq);
+    if (this.unproven.size > UNPROVEN_MAX) this.unproven.delete(this.unproven.keys().next().value!);
   }
 }

@@ -15,6 +15,7 @@ import type { Turns } from '../store/turns.ts';
 import type { AgentBook } from './agent-book.ts';
 import { agentToken } from './agent-token.ts';
 import type { HostedAgent } from './hosted-agent.ts';
+import { keepQueue } from './keep-queue.ts';
 import type { Newcomer } from './one-agent.ts';
 import type { Registration } from './registration.ts';
 
@@ -80,6 +81,7 @@ export class Programs {
     const agent = known ?? (await this.#parts.registration.ensure(name, { adapter: kind, spec, ...more }));
     if (known !== undefined) await this.#renew(known, kind, spec);
     await this.#parts.registration.describe(agent, more.profile);
+    await keepQueue(this.#parts, agent, spec.queue);
     if (kind === 'mailbox') return agent;
     try {
       await this.#start(agent);
@@ -139,8 +141,9 @@ export class Programs {
     this.#runners.delete(agent.num);
     await before?.end();
     await this.#parts.turns.run(() => {
-      this.#parts.table.setProgram(agent.num, spec, kind);
-      agent.spec = spec;
+      const { queue } = agent.spec;
+      agent.spec = queue === undefined ? spec : { ...spec, queue };
+      this.#parts.table.setProgram(agent.num, agent.spec, kind);
       agent.adapter = kind;
       agent.handle = '';
       agent.tokenEpoch++;

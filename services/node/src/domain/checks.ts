@@ -1,6 +1,7 @@
 /** What a message must be like to be accepted; each fault has its reason. */
 
 import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
+import { Priority } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import {
   type Address,
@@ -13,6 +14,23 @@ import {
 
 /** Visible ASCII, as a media type or a W3C traceparent consists of. */
 const PLAIN = /^[\x20-\x7e]*$/;
+
+const PRIORITIES: ReadonlySet<Priority> = new Set([
+  Priority.UNSPECIFIED,
+  Priority.LOW,
+  Priority.NORMAL,
+  Priority.HIGH,
+  Priority.SYSTEM,
+]);
+
+/** Throws PRIORITY_NOT_ALLOWED for SYSTEM from anybody but who runs this node. */
+export function checkPriority({ priority }: Pick<Outgoing, 'priority'>, runsTheNode: boolean): void {
+  if (priority !== Priority.SYSTEM || runsTheNode) return;
+  const said = 'the priority SYSTEM is for those who run the fabric';
+  throw new FleetwireError('permission_denied', 'PRIORITY_NOT_ALLOWED', said, {
+    help: 'Use HIGH, or the admin token in the folder of the node.',
+  });
+}
 
 /** Gives the address read, or throws what is wrong with the message. */
 export function checkOutgoing(message: Outgoing): Address {
@@ -34,6 +52,7 @@ export function checkOutgoing(message: Outgoing): Address {
   checkText('content_type', message.contentType, LIMITS.contentTypeChars);
   checkText('correlation_id', message.correlationId, LIMITS.addressChars);
   if (message.to.length > LIMITS.addressChars) throw badField('to', 'is too long');
+  if (!PRIORITIES.has(message.priority)) throw badField('priority', 'is none that this node knows');
   return parseAddress(message.to);
 }
 

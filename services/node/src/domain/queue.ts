@@ -3,7 +3,7 @@
 import type { Envelope } from '@fleetwire/gen/message';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { InboxMeta } from '../store/inbox-table.ts';
-import { Deque } from './deque.ts';
+import { type Level, Levels } from './levels.ts';
 
 /** One message for one agent. */
 export interface Entry extends InboxMeta {
@@ -12,6 +12,8 @@ export interface Entry extends InboxMeta {
   readonly size: number;
   /** Absent when memory was short: then the disk has it. */
   envelope: Envelope | undefined;
+  /** By which its agent knows the delivery, ascending in the order of attempts; 0 while it waits. */
+  delivery: number;
   /** When it was handed over, broker time; 0: not yet, or before the node's last start. */
   deliveredAtUs: number;
   /** The sender has been told that it is held or delivered. */
@@ -22,15 +24,44 @@ export interface Entry extends InboxMeta {
   ended: boolean;
 }
 
+/** One that waits, as yet untold. */
+export function newEntry(
+  agent: HostedAgent,
+  meta: InboxMeta,
+  size: number,
+  envelope: Envelope | undefined,
+): Entry {
+  const { seq, level, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
+  const state = { delivery: 0, deliveredAtUs: 0, announced: false, unconfirmed: false, ended: false };
+  return {
+    seq,
+    level,
+    heldAtUs,
+    ingressAtUs,
+    routedAtUs,
+    router,
+    deadlineUs,
+    history,
+    agent,
+    size,
+    envelope,
+    ...state,
+  };
+}
+
+/** What becomes of what does not fit: it goes back, or the oldest that waits ends as a dead letter. */
+export type DropPolicy = 'newest' | 'oldest';
+
 export interface QueueBounds {
   readonly messages: number;
   readonly bytes: number;
+  readonly drop: DropPolicy;
 }
 
 export class AgentQueue {
-  readonly #bounds: QueueBounds;
-  readonly waiting = new Deque<Entry>();
-  /** By sequence, ascending. */
+  bounds: QueueBounds;
+  readonly waiting = new Levels<Entry>();
+  /** By delivery, ascending. */
   readonly attempted = new Map<number, Entry>();
   readonly #arrivals = new Set<() => void>();
   #bytes = 0;
@@ -39,7 +70,7 @@ export class AgentQueue {
   #earliestUs = Number.POSITIVE_INFINITY;
 
   constructor(bounds: QueueBounds) {
-    this.#bounds = bounds;
+    this.bounds = bounds;
   }
 
   get depth(): number {
@@ -53,18 +84,48 @@ export class AgentQueue {
   /** Always for a first message, however large. */
   hasRoom(size: number): boolean {
     const depth = this.depth;
-    return depth === 0 || (depth < this.#bounds.messages && this.#bytes + size <= this.#bounds.bytes);
+    return depth === 0 || (depth < this.bounds.messages && this.#bytes + size <= this.bounds.bytes);
   }
 
   /** Would so much be within the bounds of a queue of its own? */
   wouldHold(messages: number, bytes: number): boolean {
-    return messages <= this.#bounds.messages && (messages <= 1 || bytes <= this.#bounds.bytes);
+    return messages <= this.bounds.messages && (messages <= 1 || bytes <= this.bounds.bytes);
   }
 
-  /** Would so many messages fit, whatever their size? More than half of the queue is never asked for. */
-  hasRoomFor(count: number): boolean {
-    const messages = Math.min(count, Math.ceil(this.#bounds.messages / 2));
-    return this.depth + messages <= this.#bounds.messages && this.#bytes * 4 <= this.#bounds.bytes * 3;
+  /** Is it filled to so many hundredths of its bounds, in messages or in bytes? */
+  isFilled(percent: number): boolean {
+    const { messages, bytes } = this.bounds;
+    return this.depth * 100 >= percent * messages || this.#bytes * 100 >= percent * bytes;
+  }
+
+  isAbove(percent: number): boolean {
+    const { messages, bytes } = this.bounds;
+    return this.depth * 100 > percent * messages || this.#bytes * 100 > percent * bytes;
+  }
+
+  /** How many more messages fit, as far as their number goes. */
+  get room(): number {
+    return Math.max(0, this.bounds.messages - this.depth);
+  }
+
+  /**
+   * Those that wait, the oldest of the lowest level first, without which a message of this size and level would fit. None is of
+   * a higher level; undefined when no such choice makes room.
+   */
+  inTheWay(size: number, level: Level): Entry[] | undefined {
+    const { messages, bytes } = this.bounds;
+    if (size > bytes) return undefined;
+    const found: Entry[] = [];
+    let depth = this.depth;
+    let used = this.#bytes;
+    const fits = () => depth < messages && used + size <= bytes;
+    for (const entry of this.waiting.fromLowest(level)) {
+      if (fits()) break;
+      found.push(entry);
+      depth--;
+      used -= entry.size;
+    }
+    return fits() ? found : undefined;
   }
 
   /** Resolves when something is put in, at the time-out, or when `signal` aborts. */
@@ -89,43 +150,54 @@ export class AgentQueue {
     if (entry.deadlineUs < this.#earliestUs) this.#earliestUs = entry.deadlineUs;
   }
 
-  /** Puts back what a restart found to have been attempted. */
+  /** Puts back what a restart found to have been attempted; in the order of deliveries. */
   pushAttempted(entry: Entry): void {
-    this.attempted.set(entry.seq, entry);
+    this.attempted.set(entry.delivery, entry);
     this.#bytes += entry.size;
     this.#attemptedBytes += entry.size;
   }
 
-  /** Takes the head over to the attempted ones. */
-  attempt(): Entry {
+  /**
+   * Takes the next one over to the attempted ones. `last`: the highest number of a delivery so far. Its own is the lowest
+   * sequence that waits, or else follows the last: so numbers ascend, no sequence is ever behind them once all is handed over,
+   * and as long as nothing is overtaken a delivery's number is its message's sequence.
+   */
+  attempt(last: number): Entry {
+    const delivery = Math.max(last + 1, this.waiting.lowestSeq());
     const entry = this.waiting.shift()!;
-    this.attempted.set(entry.seq, entry);
+    entry.delivery = delivery;
+    this.attempted.set(delivery, entry);
     this.#attemptedBytes += entry.size;
     return entry;
   }
 
   /** Undoes `attempt` for a message that certainly did not get there; only while nothing later was attempted. */
   putBack(entry: Entry): void {
-    this.attempted.delete(entry.seq);
+    this.attempted.delete(entry.delivery);
     this.#attemptedBytes -= entry.size;
-    const rest = this.waiting.take(() => true);
-    this.waiting.push(entry);
-    for (const item of rest) this.waiting.push(item);
+    entry.delivery = 0;
+    this.waiting.unshift(entry);
     if (entry.deadlineUs < this.#earliestUs) this.#earliestUs = entry.deadlineUs;
   }
 
   /** Takes out an attempted one that has ended. */
   endAttempted(entry: Entry): void {
-    if (!this.attempted.delete(entry.seq)) return;
+    if (!this.attempted.delete(entry.delivery)) return;
     this.#bytes -= entry.size;
     this.#attemptedBytes -= entry.size;
   }
 
-  /** Takes the head out that ends without an attempt. */
-  endHead(): Entry {
+  /** Takes out the next one, which ends without an attempt. */
+  endNext(): Entry {
     const entry = this.waiting.shift()!;
     this.#bytes -= entry.size;
     return entry;
+  }
+
+  /** Takes out one that ends without an attempt, out of its turn; it must be the oldest of its level. */
+  endOldest(entry: Entry): void {
+    this.waiting.takeOldest(entry);
+    this.#bytes -= entry.size;
   }
 
   /** Takes out what waits beyond its deadline. */
@@ -133,8 +205,8 @@ export class AgentQueue {
     if (nowUs < this.#earliestUs) return [];
     const expired = this.waiting.take((entry) => entry.deadlineUs <= nowUs);
     this.#earliestUs = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < this.waiting.length; i++)
-      this.#earliestUs = Math.min(this.#earliestUs, this.waiting.at(i)!.deadlineUs);
+    for (const entry of this.waiting.fromLowest(0))
+      this.#earliestUs = Math.min(this.#earliestUs, entry.deadlineUs);
     for (const entry of expired) this.#bytes -= entry.size;
     return expired;
   }
@@ -143,12 +215,12 @@ export class AgentQueue {
   named(ack: { readonly upTo: number; readonly also: readonly number[] }, limit: number): Entry[] {
     const found: Entry[] = [];
     const upTo = Math.min(ack.upTo, limit);
-    for (const [seq, entry] of this.attempted) {
-      if (seq > upTo) break;
+    for (const [delivery, entry] of this.attempted) {
+      if (delivery > upTo) break;
       found.push(entry);
     }
-    for (const seq of ack.also) {
-      const entry = seq > upTo && seq <= limit ? this.attempted.get(seq) : undefined;
+    for (const delivery of ack.also) {
+      const entry = delivery > upTo && delivery <= limit ? this.attempted.get(delivery) : undefined;
       if (entry !== undefined) found.push(entry);
     }
     return found;

@@ -37,6 +37,14 @@ export const returned = (reason: string, detail: string): Outcome => ({
   detail,
 });
 
+/** Ended to make room for what came after it. */
+export const overflowed = (detail: string): Outcome => ({
+  stage: Stage.DEAD,
+  final: true,
+  reason: 'QUEUE_OVERFLOW',
+  detail,
+});
+
 export interface Recipient {
   readonly id: string;
   readonly name: string;

@@ -16,6 +16,7 @@ import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
 import { toldProfile } from '../domain/profile.ts';
+import { checkQueue } from '../domain/queue-settings.ts';
 import type { Engine } from '../engine.ts';
 import type { Directory } from '../hub/directory.ts';
 import type { HubLink } from '../hub/hub-link.ts';
@@ -61,7 +62,8 @@ export class AgentHandlers {
       });
     }
     const profile = request.profile && checkProfile(request.profile);
-    const spec = { command, cwd: cwd || process.cwd(), env };
+    const queue = request.queue && checkQueue(request.queue);
+    const spec = { command, cwd: cwd || process.cwd(), env, ...(queue && { queue }) };
     const agent = await programs.run(name, adapter as ProgramKind, spec, { profile, takeOver });
     return { agent: this.#describe(agent) };
   }
@@ -107,7 +109,7 @@ export class AgentHandlers {
       draining,
       protocol,
       contender,
-      heldBack: [],
+      heldBack: engine.backpressure.heldBack(),
     };
   }
 
@@ -127,8 +129,8 @@ export class AgentHandlers {
       pid: program?.pid ?? 0,
       pane: program?.pane ?? '',
       queueDepth: agent.queue.depth,
-      queue: undefined,
-      busy: false,
+      queue: { ...agent.queue.bounds },
+      busy: agent.busy,
     };
   }
 }

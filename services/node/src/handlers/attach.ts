@@ -4,8 +4,13 @@ import { checkProfile } from '@fleetwire/contract';
 import type { AttachHello, AttachRequest, AttachResponse, Outgoing, SendRefused } from '@fleetwire/gen/node';
 import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
+import { callerOf } from '@fleetwire/rpc';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
+import { keepQueue } from '../agents/keep-queue.ts';
 import type { Registration } from '../agents/registration.ts';
+import { checkPriority } from '../domain/checks.ts';
+import { FullNow } from '../domain/full-now.ts';
+import { checkQueue } from '../domain/queue-settings.ts';
 import type { Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
 import { StreamSession } from '../mail/stream-session.ts';
@@ -49,7 +54,8 @@ export class AttachHandler {
     const iterator = requests[Symbol.asyncIterator]();
     const outflow = new Outflow();
     const { hello, agent } = await this.#arrive(iterator, context, outflow);
-    const call = new SessionCall(this.#parts, agent, hello, outflow, ++this.#sessions);
+    const runsTheNode = callerOf(context).kind === 'admin';
+    const call = new SessionCall(this.#parts, agent, hello, outflow, ++this.#sessions, runsTheNode);
     const over = () => outflow.end();
     const drain = () => call.close();
     context.signal.addEventListener('abort', over, { once: true });
@@ -90,10 +96,13 @@ export class AttachHandler {
   }
 
   async #agentOf(hello: AttachHello, context: NodeContext): Promise<HostedAgent> {
-    const { registration } = this.#parts;
+    const { registration, engine } = this.#parts;
+    const { turns, tables } = engine;
     const profile = hello.profile && checkProfile(hello.profile);
+    const queue = hello.queue && checkQueue(hello.queue);
     const agent = await this.#named(hello, profile, context);
     await registration.describe(agent, profile);
+    await keepQueue({ turns, table: tables.agents }, agent, queue);
     return agent;
   }
 
@@ -124,11 +133,21 @@ class SessionCall {
   readonly #hello: AttachHello;
   readonly #outflow: Outflow;
   readonly #session: StreamSession;
+  /** It came by the node's admin token. */
+  readonly #runsTheNode: boolean;
   #uncommitted = 0;
   #unlisten: () => void = () => {};
 
-  constructor(parts: AttachParts, agent: HostedAgent, hello: AttachHello, outflow: Outflow, number: number) {
+  constructor(
+    parts: AttachParts,
+    agent: HostedAgent,
+    hello: AttachHello,
+    outflow: Outflow,
+    number: number,
+    runsTheNode: boolean,
+  ) {
     this.#parts = parts;
+    this.#runsTheNode = runsTheNode;
     this.#agent = agent;
     this.#hello = hello;
     this.#outflow = outflow;
@@ -216,15 +235,15 @@ class SessionCall {
     this.#uncommitted++;
     turns.add(
       () => {
-        let full: FleetwireError | undefined;
+        const full = new FullNow();
         for (const message of messages) {
           try {
-            // Once one is refused for want of room, no later one of the batch may overtake it.
-            if (full !== undefined) throw full;
+            full.check(message);
+            checkPriority(message, this.#runsTheNode);
             accepted.push({ ref: message.ref, id: acceptance.accept(this.#agent, message).id });
           } catch (thrown) {
             if (!(thrown instanceof FleetwireError)) throw thrown;
-            if (thrown.kind === 'resource_exhausted') full = thrown;
+            full.learn(message, thrown);
             refused.push(refusalOf(message.ref, thrown));
           }
         }

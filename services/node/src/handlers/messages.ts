@@ -9,6 +9,8 @@ import type {
   WaitMessageResponse,
 } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
+import { callerOf } from '@fleetwire/rpc';
+import { checkPriority } from '../domain/checks.ts';
 import type { Engine } from '../engine.ts';
 import { sendOnce } from '../mail/send-once.ts';
 import type { Callers, NodeContext } from './callers.ts';
@@ -28,6 +30,7 @@ export class MessageHandlers {
     const agent = this.#callers.actsAs(context, request.from);
     const { message } = request;
     if (message === undefined) throw new FleetwireError('invalid_argument', 'INVALID_MESSAGE', 'no message');
+    checkPriority(message, callerOf(context).kind === 'admin');
     const outgoing = message.traceparent === '' ? { ...message, traceparent: context.traceparent } : message;
     const { id, correlationId, traceparent } = await sendOnce(this.#engine, agent, outgoing);
     return { id, correlationId, traceparent };

@@ -3,8 +3,9 @@
 import type { Broker, connectBroker } from '@fleetwire/broker';
 import { filters, heartbeatSubject, peerSubject, receiptSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
-import { Heartbeat, HeartbeatReply, PeerFrame } from '@fleetwire/gen/message';
+import { Heartbeat, HeartbeatReply } from '@fleetwire/gen/message';
 import { nodeInboxPrefix } from '@fleetwire/identity';
+import { type Busy, peerSignal, type Ready } from '../domain/peer-signal.ts';
 import type { NodeClock } from './node-clock.ts';
 import type { NatsCredentials } from './registry-door.ts';
 
@@ -16,6 +17,8 @@ export interface Hearing {
   event(subject: string, encoded: Uint8Array): void;
   /** The registry has news: its answer to a heartbeat has them. */
   nudged(why: string): void;
+  /** A recipient is busy, or takes mail again. */
+  pressure(signal: Busy | Ready): void;
   /** The servers do not let this node hear events. */
   deaf(): void;
 }
@@ -33,8 +36,6 @@ export interface ConnectionParts {
 
 /** The service that says what happens in an org. */
 const ORG = 'org';
-/** Who sends control frames to nodes. */
-const REGISTRY = 'registry';
 
 export class Connection {
   readonly broker: Broker;
@@ -130,7 +131,10 @@ export class Connection {
     this.broker.subscribe(filters.eventsOf(org, ORG), (m) => hearing.event(m.subject, m.data), { onRefused });
     // A hub of before does not allow it; then the next heartbeat has the news.
     this.broker.subscribe(filters.framesToNode(org, node), (message) => {
-      if (peerSubject.parse(message.subject)?.from === REGISTRY) hearing.nudged(nudgeIn(message.data));
+      const from = peerSubject.parse(message.subject)?.from;
+      const signal = from === undefined ? undefined : peerSignal(from, message.data);
+      if (signal?.kind === 'nudge') hearing.nudged(signal.why);
+      else if (signal !== undefined) hearing.pressure(signal);
     });
   }
 }
@@ -152,14 +156,5 @@ class Presented {
   isDue({ jwt, key }: NatsCredentials, clock: NodeClock): boolean {
     if (key.publicKey !== this.credentials?.key.publicKey) return true;
     return jwt !== this.credentials.jwt && clock.nowUs() / 1000 >= this.#halfMs;
-  }
-}
-
-/** Why it came, for the log; a frame that cannot be read is as good a reason to ask. */
-function nudgeIn(encoded: Uint8Array): string {
-  try {
-    return PeerFrame.decode(encoded).nudge;
-  } catch {
-    return '';
   }
 }

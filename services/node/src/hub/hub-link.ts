@@ -137,7 +137,7 @@ export class HubLink {
   }
 
   #connectionParts(): ConnectionParts {
-    const { org, node, clock, timeoutMs, connect, door, log, receipts, event } = this.#parts;
+    const { org, node, clock, timeoutMs, connect, door, log, receipts, event, pressure } = this.#parts;
     const deaf = () => {
       if (!this.#deaf)
         log.info('the hub does not let this node hear events: heartbeats tell, a little later');
@@ -147,7 +147,7 @@ export class HubLink {
       log.debug({ why }, 'the registry has news');
       this.#pulse.nudge();
     };
-    const hearing = { receipts, event, nudged, deaf };
+    const hearing = { receipts, event, nudged, pressure, deaf };
     const credentials = () => door.credentials();
     return { org, node, clock, timeoutMs, connect, hearing, credentials };
   }

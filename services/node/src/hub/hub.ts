@@ -2,6 +2,9 @@
 
 import { availableParallelism, loadavg } from 'node:os';
 import { type Broker, connectBroker, dedupeIds } from '@fleetwire/broker';
+import { peerSubject } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
+import { PeerFrame } from '@fleetwire/gen/message';
 import { trustDigest } from '@fleetwire/identity';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
@@ -15,6 +18,7 @@ import type { Greeting, NodeSelf } from './hello.ts';
 import { HubLink } from './hub-link.ts';
 import type { Welcome } from './identity-file.ts';
 import { Intake } from './intake.ts';
+import { letterPublisher } from './letter-publisher.ts';
 import { loadOf } from './machine-facts.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { outboxPublisher } from './outbox-publisher.ts';
@@ -47,6 +51,7 @@ const FLUSH_MS = 2000;
 export function createHub(parts: HubParts): Hub {
   const { dir, engine, door, registration, tokens, departures, directory, log, keys, self } = parts;
   const { identity, clock, config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
+  const { backpressure, pressure } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
   const ids = dedupeIds(tables.agents.secret());
@@ -63,6 +68,7 @@ export function createHub(parts: HubParts): Hub {
     broker,
     partition: () => door.welcome?.partition,
     failed: failed('messages'),
+    nowMs: () => clock.monotonicMs(),
   });
   const receiptLines = new ReceiptPublisher({
     org,
@@ -73,8 +79,18 @@ export function createHub(parts: HubParts): Hub {
     broker,
     failed: failed('receipts'),
   });
+  const letterLine = letterPublisher({
+    org,
+    node,
+    table: tables.letters,
+    turns,
+    ids,
+    broker,
+    failed: failed('dead letters'),
+  });
   const publishAll = () => {
     outboxLine.hurry();
+    letterLine.hurry();
     receiptLines.publishAll();
   };
   const catchUp = () => {
@@ -90,10 +106,15 @@ export function createHub(parts: HubParts): Hub {
     if (intake === undefined) openIntake(connection, welcome);
   };
   const openIntake = (connection: Broker, welcome: Welcome) => {
-    const { pull_batch: pullBatch, queue_wait_ms: queueWaitMs } = config;
+    const overflow = {
+      waitMs: config.queue_wait_ms,
+      messages: config.overflow_messages,
+      bytes: config.overflow_bytes,
+      packs: config.overflow_packs,
+    };
     const openInbox = () => door.openInbox();
-    const mail = { book, custody, arrivals, departures, turns };
-    const intakeParts = { org, node, ...mail, clock, log, pullBatch, queueWaitMs, openInbox };
+    const mail = { book, custody, pressure, arrivals, departures, turns };
+    const intakeParts = { org, node, ...mail, clock, log, pullBatch: config.pull_batch, overflow, openInbox };
     intake = new Intake(intakeParts, connection, welcome.shard);
     intake.start();
   };
@@ -120,7 +141,11 @@ export function createHub(parts: HubParts): Hub {
       const room = book.size * config.queue_messages;
       return loadOf(loadavg()[0]!, availableParallelism(), room === 0 ? 0 : custody.depth / room);
     },
-    receipts: (publisher, encoded) => progress.hear(publisher, encoded),
+    receipts: (publisher, encoded) => {
+      progress.hear(publisher, encoded);
+      backpressure.receipts(encoded);
+    },
+    pressure: (signal) => backpressure.hear(signal),
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
     told: async ({ revocations, orgStatus, trustDigest: current, moving }) => {
       tokens.learn(revocations, orgStatus);
@@ -146,10 +171,22 @@ export function createHub(parts: HubParts): Hub {
   engine.outgoings.current = {
     outbox: () => outboxLine.kick(),
     receipts: (row) => receiptLines.publish(row),
+    letters: () => letterLine.kick(),
+    frame: (toNode, frame) => {
+      const to = broker();
+      if (to?.connected() === true)
+        to.publish(peerSubject.build({ org, to: toNode, from: node }), encode(PeerFrame, frame));
+    },
   };
   const stop = async () => {
     await outboxLine.drain(FLUSH_MS);
-    await Promise.all([outboxLine.stop(), receiptLines.stop(), link.stop(), departures.stop()]);
+    await Promise.all([
+      outboxLine.stop(),
+      receiptLines.stop(),
+      letterLine.stop(),
+      link.stop(),
+      departures.stop(),
+    ]);
   };
   const start = () => {
     departures.start();

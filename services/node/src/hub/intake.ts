@@ -1,18 +1,19 @@
-/** Takes mail out of the inbox stream: a batch, one transaction, then the acknowledgements. */
+/** Takes mail out of the inbox stream: a batch, one transaction, then the acknowledgements. No agent holds others up. */
 
 import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
 import { inboxSubject, nodeConsumer } from '@fleetwire/contract';
-import { Envelope, InboxEntry, InboxPack, type MoveMark } from '@fleetwire/gen/message';
+import { Envelope, type InboxEntry, InboxPack, type MoveMark } from '@fleetwire/gen/message';
 import { asFleetwireError, backoffMs, type Clock, FleetwireError, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { AgentBook } from '../agents/agent-book.ts';
-import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { type LooseEntries, looseEntries, looseHeader } from '../domain/loose-mail.ts';
 import { returned } from '../domain/receipt.ts';
 import type { Custody } from '../mail/custody.ts';
+import type { Pressure } from '../mail/pressure.ts';
 import type { Arrivals } from '../moving/arrivals.ts';
 import type { Departures } from '../moving/departures.ts';
 import type { Turns } from '../store/turns.ts';
+import { Overflow, type OverflowParts, type Pack, type Parcel } from './overflow.ts';
 import { isAway } from './refused.ts';
 
 export interface IntakeParts {
@@ -20,58 +21,31 @@ export interface IntakeParts {
   readonly node: string;
   readonly book: AgentBook;
   readonly custody: Custody;
+  readonly pressure: Pick<Pressure, 'heard'>;
   readonly arrivals: Arrivals;
   readonly departures: Departures;
   readonly turns: Turns;
   readonly clock: Clock;
   readonly log: Logger;
   readonly pullBatch: number;
-  /** How long new mail is held up for the full queue of an agent that is taking it up; 0: not at all. */
-  readonly queueWaitMs: number;
+  /** How much waits, and for how long, for room in the full queue of an agent that is taking its mail up. */
+  readonly overflow: Pick<OverflowParts, 'waitMs' | 'messages' | 'bytes' | 'packs'>;
   /** Makes the consumer anew, so that all that was not acknowledged comes again, in order. */
   openInbox(): Promise<void>;
-}
-
-interface Pack {
-  readonly message: PulledMessage;
-  /** Parcels that are not taken in yet; at 0 the message is acknowledged. */
-  left: number;
-}
-
-/** One message of a pack. */
-interface Parcel {
-  readonly pack: Pack;
-  readonly entry: InboxEntry;
-  /** It could not be decoded; `entry` is what could be read of it. */
-  readonly broken: boolean;
-  /** Instead of mail: a point in that of a moving agent. It stays behind all that came before it. */
-  readonly mark?: MoveMark;
-}
-
-interface Fitted {
-  readonly waiting: Parcel[];
-  /** Agents whose queue is full, with how many of the parcels wait for them. */
-  readonly full: ReadonlyMap<HostedAgent, number>;
 }
 
 const RETRY = { initialMs: 250, maxMs: 10_000 } as const;
 const ASK_AGAIN_MS = 1000;
 /** Added to the consumer's ack_wait when the registry cannot make it anew. */
 const MARGIN_MS = 2000;
-/** Between two looks at a full queue. */
-const LOOK_MS = 2;
 /** Between two ways of reading the inbox, so that a connection that flaps costs little. */
 const REST_MS = 50;
 const PULL_BYTES = 4 * 1024 * 1024;
-/** Times `queueWaitMs` that one batch may wait while it makes progress: later ones wait behind it. */
-const WAITS_MAX = 2;
-/** How long an agent that did not make room in time is not waited for again. */
-const SLOW_MS = 5000;
-
 export class Intake {
   readonly #parts: IntakeParts;
   readonly #broker: Broker;
   readonly #shard: number;
+  readonly #overflow: Overflow;
   readonly #stopping = new AbortController();
   #doubt = new AbortController();
   #session: PullSession | undefined;
@@ -82,6 +56,9 @@ export class Intake {
     this.#parts = parts;
     this.#broker = broker;
     this.#shard = shard;
+    const { book, turns, clock, overflow } = parts;
+    const settled = (pack: Pack) => this.#settled(pack);
+    this.#overflow = new Overflow({ book, turns, clock, ...overflow, settled });
     this.#offGeneration = broker.onGeneration(() => this.#doubtful('reconnected'));
   }
 
@@ -100,6 +77,7 @@ export class Intake {
   #doubtful(why: string): void {
     if (why !== 'stopping') this.#parts.log.info({ why }, 'inbox is read anew');
     this.#doubt.abort();
+    this.#overflow.clear();
     void this.#session?.stop();
   }
 
@@ -157,99 +135,42 @@ export class Intake {
   }
 
   /**
-   * What has room is taken in at once. What has to wait for room, and whatever comes after it for the same recipient,
-   * follows in later transactions, and holds up no other recipient's mail of this batch.
+   * What has room is taken in at once, for each recipient by itself. What has to wait for room, and whatever comes after it for
+   * the same recipient, follows in later transactions.
    */
   async #take(messages: readonly PulledMessage[], doubt: AbortSignal): Promise<void> {
-    const { clock, queueWaitMs, turns } = this.#parts;
-    let packs = messages.map((message): Pack => ({ message, left: 0 }));
-    let waiting = packs.flatMap((pack) => this.#parcels(pack));
-    const last = clock.monotonicMs() + queueWaitMs * WAITS_MAX;
-    let until = clock.monotonicMs() + queueWaitMs;
-    for (;;) {
-      const fitted = await turns.run(() => this.#takeFitting(waiting, until));
-      for (const { message, left } of packs) if (left === 0) message.ack();
-      if (fitted.waiting.length === 0) return;
-      packs = packs.filter(({ left }) => left > 0);
-      if (fitted.waiting.length < waiting.length) until = Math.min(clock.monotonicMs() + queueWaitMs, last);
-      waiting = fitted.waiting;
-      await this.#roomFor(fitted.full, until, doubt);
-      // The rest comes again: refusing it now for want of room would return mail that only has to wait.
+    await this.#parts.turns.run(() => {
+      // All of it comes again: what waits for room of it would only be in the way.
       if (doubt.aborted) return;
-    }
+      for (const message of messages) this.#takePack({ message, left: 1, waiting: 0 });
+    });
   }
 
-  /** Inside a turn. Gives those that have to wait, in order, and for whom. */
-  #takeFitting(parcels: readonly Parcel[], until: number): Fitted {
-    const waiting: Parcel[] = [];
-    const full = new Map<HostedAgent, number>();
-    const behind = new Set<string>();
-    for (const parcel of parcels) {
-      const { recipients } = parcel.entry;
-      const waits = this.#noteFull(parcel, until, full);
-      if (waits || recipients.some((id) => behind.has(id))) {
-        waiting.push(parcel);
-        for (const id of recipients) behind.add(id);
-        continue;
-      }
-      parcel.pack.left--;
-      const { message } = parcel.pack;
-      if (parcel.mark !== undefined) this.#takeMark(parcel.mark);
-      else if (parcel.broken) this.#returnUnreadable(parcel.entry, message, 'its entry cannot be decoded');
-      else this.#takeEntry(parcel.entry, message);
-    }
-    return { waiting, full };
-  }
-
-  /**
-   * Counts the parcel for each of its recipients whose queue is full for a moment; true when there is one. They are given
-   * that moment, so that a burst is not returned; one that was given it in vain is not again for a while.
-   */
-  #noteFull({ entry, broken }: Parcel, until: number, full: Map<HostedAgent, number>): boolean {
-    if (broken) return false;
-    let found = false;
-    for (const id of entry.recipients) {
-      const agent = this.#parts.book.byId(id) ?? this.#parts.book.leaving(id);
-      if (agent === undefined || entry.movedEpoch !== 0 || agent.moving.arriving > 0) continue;
-      if (agent.queue.hasRoom(entry.envelope.length)) continue;
-      if (this.#mayMakeRoom(agent, until)) {
-        full.set(agent, (full.get(agent) ?? 0) + 1);
-        found = true;
-        continue;
-      }
-      const nowMs = this.#parts.clock.monotonicMs();
-      if (agent.taker !== undefined && nowMs >= agent.slowUntilMs) agent.slowUntilMs = nowMs + SLOW_MS;
-    }
-    return found;
-  }
-
-  /** Resolves, after a moment at least, when one of the full queues has room for its share or will not have it in time. */
-  async #roomFor(full: ReadonlyMap<HostedAgent, number>, until: number, doubt: AbortSignal): Promise<void> {
-    const settled = ([agent, count]: [HostedAgent, number]) =>
-      agent.queue.hasRoomFor(count) || !this.#mayMakeRoom(agent, until);
-    do await pause(LOOK_MS, doubt);
-    while (!doubt.aborted && ![...full].some(settled));
-  }
-
-  /** Of an agent without room: is it worth a wait? */
-  #mayMakeRoom(agent: HostedAgent, until: number): boolean {
-    if (this.#parts.queueWaitMs === 0) return false;
-    const nowMs = this.#parts.clock.monotonicMs();
-    if (nowMs < agent.expectedUntilMs) return true;
-    return agent.taker !== undefined && nowMs >= agent.slowUntilMs && nowMs < until;
-  }
-
-  #parcels(pack: Pack): Parcel[] {
+  /** Inside a turn. */
+  #takePack(pack: Pack): void {
     const { sound, broken, mark } = this.#decode(pack.message);
-    if (mark !== undefined) {
-      pack.left = 1;
-      return [{ pack, entry: InboxEntry.fromPartial({ recipients: [mark.agent] }), broken: true, mark }];
+    if (mark !== undefined) this.#offer(pack, mark.agent, undefined, () => this.#takeMark(mark));
+    for (const entry of sound) this.#takeEntry(entry, pack);
+    for (const entry of broken) this.#returnUnreadable(entry, pack.message, 'its entry cannot be decoded');
+    this.#settled(pack);
+  }
+
+  /** Inside a turn: once all of it is, it is acknowledged after the commit. */
+  #settled(pack: Pack): void {
+    if (--pack.left === 0) this.#parts.turns.after(() => pack.message.ack());
+  }
+
+  /** Takes it in at once, or has it wait behind what came before it for the same agent. */
+  #offer(pack: Pack, id: string, needs: number | undefined, take: () => void): void {
+    const { book } = this.#parts;
+    const agent = book.byId(id) ?? book.leaving(id);
+    if (this.#overflow.mustWait(id, agent, needs)) {
+      const parcel: Parcel = { pack, needs, take };
+      pack.left++;
+      if (this.#overflow.add(id, agent, parcel)) return;
+      pack.left--;
     }
-    pack.left = sound.length + broken.length;
-    return [
-      ...sound.map((entry) => ({ pack, entry, broken: false })),
-      ...broken.map((entry) => ({ pack, entry, broken: true })),
-    ];
+    take();
   }
 
   #takeMark(mark: MoveMark): void {
@@ -260,30 +181,42 @@ export class Intake {
     else departures.marked(mark);
   }
 
-  #takeEntry(entry: InboxEntry, message: PulledMessage): void {
-    const { book, custody, arrivals, departures } = this.#parts;
-    const arrival = arrivalOf(entry);
+  #takeEntry(entry: InboxEntry, pack: Pack): void {
+    const { message } = pack;
     const envelope = this.#envelope(entry, message);
     if (envelope === undefined) return;
-    if (envelope.fromNode === this.#parts.node)
-      for (const id of entry.recipients) book.byId(id)?.fence.came(envelope.fromAgent, envelope.id);
     if (entry.movedEpoch !== 0) {
-      const agent = book.byId(inboxSubject.parse(message.subject)?.agent ?? '');
-      if (agent !== undefined || entry.recipients.length === 0) {
-        if (agent !== undefined) arrivals.take(agent, entry, envelope);
+      const { book, arrivals } = this.#parts;
+      const id = inboxSubject.parse(message.subject)?.agent ?? '';
+      const agent = book.byId(id);
+      if (agent !== undefined) {
+        this.#offer(pack, id, undefined, () => arrivals.take(agent, entry, envelope));
         return;
       }
+      if (entry.recipients.length === 0) return;
     }
-    for (const recipient of entry.recipients) {
-      const leaving = book.leaving(recipient);
-      const agent = book.byId(recipient) ?? leaving;
-      if (leaving !== undefined) departures.came(leaving);
-      if (agent !== undefined) custody.hold(agent, envelope, entry.envelope, arrival);
-      else {
-        const outcome = returned('AGENT_NOT_HERE', 'the agent does not live on this node any more');
-        custody.refuseStranger({ id: recipient, name: '' }, envelope, arrival, outcome);
-      }
+    for (const id of entry.recipients) {
+      const { book, pressure } = this.#parts;
+      const agent = book.byId(id);
+      if (agent !== undefined) pressure.heard(agent, envelope.fromNode);
+      this.#offer(pack, id, entry.envelope.length, () => this.#hold(id, entry, envelope));
     }
+  }
+
+  #hold(recipient: string, entry: InboxEntry, envelope: Envelope): void {
+    const { book, custody, departures, node } = this.#parts;
+    const arrival = arrivalOf(entry);
+    const own = book.byId(recipient);
+    if (envelope.fromNode === node) own?.fence.came(envelope.fromAgent, envelope.id);
+    const leaving = book.leaving(recipient);
+    const agent = own ?? leaving;
+    if (leaving !== undefined) departures.came(leaving);
+    if (agent !== undefined) {
+      custody.hold(agent, envelope, entry.envelope, arrival);
+      return;
+    }
+    const outcome = returned('AGENT_NOT_HERE', 'the agent does not live on this node any more');
+    custody.refuseStranger({ id: recipient, name: '' }, envelope, arrival, outcome);
   }
 
   #decode(message: PulledMessage): LooseEntries & { readonly mark?: MoveMark } {

@@ -9,7 +9,7 @@ import type { Greeting } from './hello.ts';
 import type { Welcome } from './identity-file.ts';
 import type { NodeKeys } from './node-keys.ts';
 
-export interface HubLinkParts extends BeatParts, Pick<Hearing, 'receipts' | 'event'> {
+export interface HubLinkParts extends BeatParts, Pick<Hearing, 'receipts' | 'event' | 'pressure'> {
   /** Of its files. */
   readonly dir: string;
   readonly org: string;

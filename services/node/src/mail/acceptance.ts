@@ -12,6 +12,7 @@ import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { checkOutgoing, namesThisNode, ttlOf } from '../domain/checks.ts';
 import type { Outbox } from '../domain/outbox.ts';
+import { laneOf, waitingRow } from '../domain/outbox-row.ts';
 import type { OutboxTable, SentRow } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Custody } from './custody.ts';
@@ -52,7 +53,7 @@ export class Acceptance {
    */
   accept(agent: HostedAgent, message: Outgoing): Accepted {
     const address = checkOutgoing(message);
-    const { table, outbox, turns } = this.#parts;
+    const { table, outbox, turns, clock } = this.#parts;
     const digest = digestOf(message);
     if (message.id !== '') {
       const before = table.findSent(message.id);
@@ -66,7 +67,7 @@ export class Acceptance {
       here !== undefined && here.moving.arriving === 0 && here.fence.lets(agent.id) ? here : undefined;
     const size = message.body.length + LIMITS.addressChars;
     if (local === undefined) {
-      const refusal = outbox.refusal(agent.num, size);
+      const refusal = outbox.refusal(agent.num, size, laneOf(address), clock.monotonicMs());
       if (refusal !== undefined) throw refusal;
     }
     const envelope = this.#envelope(agent, message, local);
@@ -75,8 +76,9 @@ export class Acceptance {
     table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent, digest);
     const published = local === undefined || outbox.roomForHistory(size);
     if (published) {
-      const seq = table.insert(id, agent.num, local !== undefined, encoded);
-      outbox.push({ seq, id, agent: agent.num, local: local !== undefined, envelope: encoded });
+      const row = { id, agent: agent.num, local: local !== undefined, envelope: encoded };
+      const seq = table.insert(id, row.agent, row.local, encoded);
+      outbox.push(waitingRow({ ...row, seq }, address, envelope));
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
     if (local !== undefined) this.#holdLocal(local, envelope, encoded, published);

@@ -5,11 +5,13 @@ import { Envelope, InboxEntry, Receipt, Stage } from '@fleetwire/gen/message';
 import type { Clock } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import type { Entry } from '../domain/queue.ts';
+import { levelOf } from '../domain/levels.ts';
+import { type Entry, newEntry } from '../domain/queue.ts';
 import {
   buildReceipt,
   expired,
   type Outcome,
+  overflowed,
   type Recipient,
   returned,
   unconfirmed,
@@ -19,6 +21,8 @@ import type { AgentTable } from '../store/agent-table.ts';
 import type { InboxMeta, InboxTable } from '../store/inbox-table.ts';
 import type { MovingTable } from '../store/moving-table.ts';
 import type { Turns } from '../store/turns.ts';
+import type { LetterDesk } from './letter-desk.ts';
+import type { Pressure } from './pressure.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
 
 export interface CustodyParts {
@@ -27,7 +31,10 @@ export interface CustodyParts {
   readonly agents: AgentTable;
   readonly inbox: InboxTable;
   readonly moving: MovingTable;
+  readonly letters: LetterDesk;
   readonly desk: ReceiptDesk;
+  /** Whom the senders' haste is told of. */
+  readonly pressure: Pick<Pressure, 'filled' | 'emptied'>;
   readonly turns: Turns;
   /** Bytes of waiting mail that may stay in memory. */
   readonly memoryBytes: number;
@@ -42,7 +49,7 @@ export const SESSION_LOST = unconfirmed(
 export const AGENT_REMOVED = returned('AGENT_REMOVED', 'the agent was removed');
 
 export type Held = 'held' | 'repeated' | 'ended';
-type Arrival = Omit<InboxMeta, 'seq' | 'heldAtUs'>;
+type Arrival = Omit<InboxMeta, 'seq' | 'heldAtUs' | 'level'>;
 /** As it comes: to be kept behind what moves here with the agent; or that itself, which has been bounded before. */
 export type Coming = 'direct' | 'moved';
 
@@ -50,6 +57,8 @@ export class Custody {
   readonly #parts: CustodyParts;
   #memoryUsed = 0;
   #dirty = new Set<HostedAgent>();
+  /** Those of whose queues something has gone that somebody waits for. */
+  #roomy = new Set<HostedAgent>();
   #depth = 0;
 
   constructor(parts: CustodyParts) {
@@ -63,17 +72,22 @@ export class Custody {
 
   /** At start: what the disk has, bodies left where they are. */
   load(): void {
+    const attempted: Entry[] = [];
     for (const row of this.#parts.inbox.load()) {
       const agent = this.#parts.book.byNum(row.agent);
       if (agent === undefined) continue;
-      const entry = this.#entry(agent, row, row.size, undefined);
-      if (row.seq <= agent.attemptedUpTo) agent.queue.pushAttempted(entry);
-      else agent.queue.push(entry);
+      const entry = newEntry(agent, row, row.size, undefined);
+      if (row.seq <= agent.attempts.upTo[row.level]!) {
+        entry.delivery = row.delivery;
+        attempted.push(entry);
+      } else agent.queue.push(entry);
       this.#depth++;
       this.#parts.taken(entry);
     }
-    for (const { agent, seq } of this.#parts.inbox.loadUnproven())
-      this.#parts.book.byNum(agent)?.addUnproven(seq);
+    attempted.sort((a, b) => a.delivery - b.delivery);
+    for (const entry of attempted) entry.agent.queue.pushAttempted(entry);
+    for (const { agent, seq, delivery } of this.#parts.inbox.loadUnproven())
+      this.#parts.book.byNum(agent)?.addUnproven(delivery, seq);
     for (const { agent, count, bytes } of this.#parts.moving.heldBack()) {
       const its = this.#parts.book.byNum(agent);
       if (its === undefined) continue;
@@ -98,17 +112,19 @@ export class Custody {
     const nowUs = this.#parts.clock.nowUs();
     const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
     if (seq === undefined) return 'repeated';
-    const meta = { ...arrival, seq, heldAtUs: nowUs };
+    const meta = { ...arrival, seq, heldAtUs: nowUs, level: levelOf(envelope.priority) };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
-    if (coming === 'direct' && !agent.queue.hasRoom(encoded.length)) {
+    const fits = coming === 'moved' || agent.queue.hasRoom(encoded.length);
+    if (!fits && !this.#makeRoom(agent, encoded.length, meta.level)) {
       const detail = `${agent.queue.depth} messages wait for ${agent.name}`;
       return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
     }
     this.#parts.inbox.insert(agent.num, meta, encoded);
-    const entry = this.#entry(agent, meta, encoded.length, this.#remember(envelope, encoded.length));
+    const entry = newEntry(agent, meta, encoded.length, this.#remember(envelope, encoded.length));
     agent.queue.push(entry);
     this.#depth++;
     this.#dirty.add(agent);
+    if (!agent.busy) this.#parts.pressure.filled(agent);
     this.#parts.taken(entry);
     return 'held';
   }
@@ -136,11 +152,10 @@ export class Custody {
     this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, this.#parts.clock.nowUs());
   }
 
-  /** Another node has them now: they leave the head of the queue without an end here, and may come again. */
+  /** Another node has them now: the next ones of the queue leave it without an end here, and may come again. */
   giveAway(agent: HostedAgent, entries: readonly Entry[]): void {
     for (const entry of entries) {
-      if (agent.queue.endHead() !== entry)
-        throw new Error('what was handed over is not at the head any more');
+      agent.queue.endOldest(entry);
       this.#parts.inbox.delete(agent.num, entry.seq);
       this.#parts.inbox.forgetSeen(entry.seq);
       this.#drop(entry);
@@ -149,7 +164,7 @@ export class Custody {
 
   /** What waits goes back to its senders. */
   returnWaiting(agent: HostedAgent, outcome: Outcome): void {
-    while (agent.queue.waiting.length > 0) this.#end(agent.queue.endHead(), outcome);
+    while (agent.queue.waiting.length > 0) this.#end(agent.queue.endNext(), outcome);
   }
 
   /** Ends a message that this node never took in, because the recipient is not here. */
@@ -167,6 +182,20 @@ export class Custody {
 
   /** At the end of a turn: records the attempts that can be made now, and makes them after the commit. */
   dispatch(): void {
+    this.#useRoom();
+    this.#attemptAll();
+    // Attempts end what is too late, and make room in doing so.
+    if (this.#roomy.size > 0) this.#parts.turns.after(() => this.#parts.turns.add(() => undefined));
+  }
+
+  #useRoom(): void {
+    if (this.#roomy.size === 0) return;
+    const roomy = this.#roomy;
+    this.#roomy = new Set();
+    for (const agent of roomy) agent.roomMade?.();
+  }
+
+  #attemptAll(): void {
     if (this.#dirty.size === 0) return;
     const dirty = this.#dirty;
     this.#dirty = new Set();
@@ -176,8 +205,7 @@ export class Custody {
       if (taker === undefined || agent.removed || moving.arriving > 0 || moving.leavingEpoch > 0) continue;
       const entries = this.#attempts(agent);
       if (entries.length === 0) continue;
-      agent.attemptedUpTo = entries.at(-1)!.seq;
-      this.#parts.agents.setAttempted(agent.num, agent.attemptedUpTo);
+      this.#parts.agents.setAttempted(agent.num, agent.attempts);
       this.#parts.turns.after(() => taker.deliver(entries));
     }
   }
@@ -187,7 +215,7 @@ export class Custody {
     const read: { entry: Entry; envelope: Envelope }[] = [];
     const nowUs = this.#parts.clock.nowUs();
     while (read.length < limit && agent.queue.waiting.length > 0) {
-      const entry = agent.queue.endHead();
+      const entry = agent.queue.endNext();
       if (entry.deadlineUs <= nowUs) {
         this.#end(entry, expired());
         continue;
@@ -232,9 +260,12 @@ export class Custody {
   putBack(entry: Entry): void {
     if (entry.ended) return;
     const agent = entry.agent;
+    const { delivery, seq, level } = entry;
     agent.queue.putBack(entry);
-    agent.attemptedUpTo = entry.seq - 1;
-    this.#parts.agents.setAttempted(agent.num, agent.attemptedUpTo);
+    if (delivery !== seq) this.#parts.inbox.setDelivery(agent.num, seq, undefined);
+    const upTo = agent.attempts.upTo.with(level, seq - 1);
+    agent.attempts = { upTo, last: delivery - 1 };
+    this.#parts.agents.setAttempted(agent.num, agent.attempts);
   }
 
   /** A receipt that does not end the custody: how far the message has come. */
@@ -244,9 +275,9 @@ export class Custody {
   }
 
   /** Proof for a message that had ended unconfirmed; nothing happens when that is not known any more. */
-  prove(agent: HostedAgent, seq: number): void {
+  prove(agent: HostedAgent, delivery: number, seq: number): void {
     const { inbox, desk, clock } = this.#parts;
-    agent.unproven.delete(seq);
+    agent.unproven.delete(delivery);
     const row = inbox.takeUnproven(agent.num, seq);
     if (row === undefined) return;
     desk.add(row.toNode, upgraded(Receipt.decode(row.receipt), clock.nowUs()), true);
@@ -261,25 +292,52 @@ export class Custody {
 
   #attempts(agent: HostedAgent): Entry[] {
     const nowUs = this.#parts.clock.nowUs();
+    const { queue } = agent;
     const entries: Entry[] = [];
-    for (let head = agent.queue.waiting.at(0); head !== undefined; head = agent.queue.waiting.at(0)) {
-      if (head.deadlineUs <= nowUs) this.#end(agent.queue.endHead(), expired());
-      else if (agent.taker!.hasRoom(agent, head)) entries.push(agent.queue.attempt());
-      else break;
+    let { last } = agent.attempts;
+    const upTo = [...agent.attempts.upTo];
+    for (let next = queue.waiting.next(); next !== undefined; next = queue.waiting.next()) {
+      if (next.deadlineUs <= nowUs) {
+        this.#end(queue.endNext(), expired());
+        continue;
+      }
+      if (!agent.taker!.hasRoom(agent, next)) break;
+      const entry = queue.attempt(last);
+      last = entry.delivery;
+      upTo[entry.level] = entry.seq;
+      if (last !== entry.seq) this.#parts.inbox.setDelivery(agent.num, entry.seq, last);
+      entries.push(entry);
     }
+    if (entries.length > 0) agent.attempts = { upTo, last };
     return entries;
   }
 
+  /** By the policy `oldest`, as far as that helps. */
+  #makeRoom(agent: HostedAgent, size: number, level: Entry['level']): boolean {
+    const { letters, inbox } = this.#parts;
+    if (agent.queue.bounds.drop !== 'oldest' || !letters.hasRoom) return false;
+    const inTheWay = agent.queue.inTheWay(size, level);
+    for (const entry of inTheWay ?? []) {
+      const envelope = inbox.envelope(agent.num, entry.seq)!;
+      agent.queue.endOldest(entry);
+      const detail = `made room for newer mail: ${agent.queue.depth + 1} messages waited for ${agent.name}`;
+      letters.add(envelope, this.#end(entry, overflowed(detail)).body);
+    }
+    return inTheWay !== undefined;
+  }
+
   /** The entry is out of its queue. */
-  #end(entry: Entry, outcome: Outcome): void {
+  #end(entry: Entry, outcome: Outcome): { toNode: string; body: Receipt } {
     const receipt = this.#receipt(entry, outcome);
     if (outcome.stage === Stage.UNCONFIRMED) {
-      const row = { seq: entry.seq, toNode: receipt.toNode, receipt: encode(Receipt, receipt.body) };
-      this.#parts.inbox.insertUnproven(entry.agent.num, row, this.#parts.clock.nowUs());
-      entry.agent.addUnproven(entry.seq);
+      const { seq, delivery, agent } = entry;
+      const row = { seq, delivery, toNode: receipt.toNode, receipt: encode(Receipt, receipt.body) };
+      this.#parts.inbox.insertUnproven(agent.num, row, this.#parts.clock.nowUs());
+      agent.addUnproven(delivery, seq);
     }
     this.#parts.inbox.delete(entry.agent.num, entry.seq);
     this.#drop(entry);
+    return receipt;
   }
 
   #drop(entry: Entry): void {
@@ -287,6 +345,9 @@ export class Custody {
     entry.ended = true;
     entry.envelope = undefined;
     this.#depth--;
+    const { agent } = entry;
+    if (agent.roomMade !== undefined) this.#roomy.add(agent);
+    if (agent.busy) this.#parts.pressure.emptied(agent);
   }
 
   /** Until all that moves here with the agent is in its queue; a repetition is known then. */
@@ -297,7 +358,7 @@ export class Custody {
       const nowUs = this.#parts.clock.nowUs();
       const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
       if (seq === undefined) return 'repeated';
-      const meta = { ...arrival, seq, heldAtUs: nowUs };
+      const meta = { ...arrival, seq, heldAtUs: nowUs, level: levelOf(envelope.priority) };
       const detail = `${count} messages wait until ${agent.name} has arrived here`;
       return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
     }
@@ -328,23 +389,5 @@ export class Custody {
     if (this.#memoryUsed + size > this.#parts.memoryBytes) return undefined;
     this.#memoryUsed += size;
     return { ...envelope, body: envelope.body.slice() };
-  }
-
-  #entry(agent: HostedAgent, meta: InboxMeta, size: number, envelope: Envelope | undefined): Entry {
-    const { seq, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
-    const state = { deliveredAtUs: 0, announced: false, unconfirmed: false, ended: false };
-    return {
-      seq,
-      heldAtUs,
-      ingressAtUs,
-      routedAtUs,
-      router,
-      deadlineUs,
-      history,
-      agent,
-      size,
-      envelope,
-      ...state,
-    };
   }
 }

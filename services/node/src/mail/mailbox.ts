@@ -3,6 +3,7 @@
 import type { Delivery, ReadInboxResponse } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
+import type { Entry } from '../domain/queue.ts';
 import { confirmed } from '../domain/receipt.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Custody } from './custody.ts';
@@ -40,8 +41,7 @@ export class Mailbox {
 
   #look(agent: HostedAgent, limit: number): ReadInboxResponse {
     const deliveries: Delivery[] = [];
-    for (let i = 0; i < fitting(agent, limit); i++) {
-      const entry = agent.queue.waiting.at(i)!;
+    for (const entry of fitting(agent, limit)) {
       deliveries.push(deliveryOf(entry, this.#custody.envelopeOf(entry)));
     }
     return { deliveries, remaining: agent.queue.waiting.length - deliveries.length };
@@ -50,23 +50,22 @@ export class Mailbox {
   #take(agent: HostedAgent, limit: number): ReadInboxResponse {
     refuseTaken(agent);
     this.#custody.expire(agent);
-    const read = this.#custody.read(agent, fitting(agent, limit), confirmed('read from the mailbox'));
+    const read = this.#custody.read(agent, fitting(agent, limit).length, confirmed('read from the mailbox'));
     const deliveries = read.map(({ entry, envelope }) => deliveryOf(entry, envelope));
     return { deliveries, remaining: agent.queue.waiting.length };
   }
 }
 
-/** How many from the head fit into one answer. */
-function fitting(agent: HostedAgent, limit: number): number {
+/** Those that come next, as many as fit into one answer. */
+function fitting(agent: HostedAgent, limit: number): Entry[] {
+  const next: Entry[] = [];
   let bytes = 0;
-  let count = 0;
-  for (; count < limit; count++) {
-    const entry = agent.queue.waiting.at(count);
-    if (entry === undefined) break;
+  for (const entry of agent.queue.waiting.ahead()) {
     bytes += entry.size;
-    if (count > 0 && bytes > ANSWER_BYTES) break;
+    if (next.length >= limit || (next.length > 0 && bytes > ANSWER_BYTES)) break;
+    next.push(entry);
   }
-  return count;
+  return next;
 }
 
 function refuseTaken(agent: HostedAgent): void {

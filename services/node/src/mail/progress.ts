@@ -2,6 +2,7 @@
 
 import { completeReceipt } from '@fleetwire/contract';
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
+import { isToMany, parseAddress } from '@fleetwire/kernel';
 import { Deque } from '../domain/deque.ts';
 
 export interface ProgressBounds {
@@ -15,6 +16,20 @@ export type ReceiptListener = (receipts: readonly Receipt[]) => void;
 const LATER_BYTES = 8 * 1024 * 1024;
 /** What a receipt in memory is taken to have. */
 const RECEIPT_BYTES = 1024;
+/** Receipts that are kept, for each message of the bound: one to many has more, and then fewer messages are remembered. */
+const RECEIPTS_PER_MESSAGE = 4;
+
+/** What is known of one message. */
+interface Told {
+  /** By recipient; under the empty one, what a router says of all of them. */
+  readonly receipts: Map<string, Receipt>;
+  /** Recipients whose receipt is final. */
+  ended: number;
+  /** Recipients to whom this node has delivered a message to many itself. */
+  served: number;
+  /** It has no others, so no router says how many there are. */
+  alone: boolean;
+}
 
 interface Batch {
   /** The last token of the subject on which they came. */
@@ -27,8 +42,9 @@ interface Batch {
 export class Progress {
   readonly #self: string;
   readonly #bounds: ProgressBounds;
-  /** By message id, then recipient; the oldest messages go first. */
-  readonly #known = new Map<string, Map<string, Receipt>>();
+  /** By message id; the oldest go first. */
+  readonly #known = new Map<string, Told>();
+  #receipts = 0;
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #listeners = new Map<number, Set<ReceiptListener>>();
   readonly #numOf: (agentId: string) => number | undefined;
@@ -69,8 +85,7 @@ export class Progress {
     const perAgent = new Map<number, Receipt[]>();
     for (const receipt of receipts) {
       if (!this.#keep(completeReceipt(receipt, publisher))) continue;
-      const waiters = this.#waiting.get(receipt.messageId);
-      if (waiters !== undefined) for (const wake of waiters) wake();
+      this.#wakeFor(receipt.messageId);
       if (this.#listeners.size === 0) continue;
       const num = this.#numOf(receipt.fromAgent);
       if (num === undefined || !this.#listeners.has(num)) continue;
@@ -92,17 +107,36 @@ export class Progress {
     };
   }
 
-  /** The receipts so far, and whether each known recipient's is final. */
+  /**
+   * A message to many was delivered here to so many agents of this node, who are not among those that a router finds for
+   * it; `alone`: there are no others. To be called before their receipts are heard of.
+   */
+  served(id: string, recipients: number, alone: boolean): void {
+    this.#catchUp();
+    const told = this.#told(id);
+    told.served = recipients;
+    told.alone = alone;
+    this.#wakeFor(id);
+  }
+
+  /** The receipts so far, and whether the message has ended for each recipient. */
   of(id: string): { receipts: Receipt[]; final: boolean } {
     this.#catchUp();
-    const receipts = [...(this.#known.get(id)?.values() ?? [])];
-    return { receipts, final: receipts.length > 0 && receipts.every((receipt) => receipt.final) };
+    const told = this.#known.get(id);
+    if (told === undefined) return { receipts: [], final: false };
+    return { receipts: [...told.receipts.values()], final: isOver(told) };
+  }
+
+  #isOver(id: string): boolean {
+    this.#catchUp();
+    const told = this.#known.get(id);
+    return told !== undefined && isOver(told);
   }
 
   /** Resolves once the message has ended for each known recipient, at the time-out, or when `signal` aborts. */
   wait(id: string, timeoutMs: number, signal: AbortSignal): Promise<void> | undefined {
     if (this.#waits >= this.#bounds.waits) return undefined;
-    if (this.of(id).final || signal.aborted) return Promise.resolve();
+    if (this.#isOver(id) || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const set = this.#waiting.get(id) ?? new Set();
       const done = () => {
@@ -114,7 +148,7 @@ export class Progress {
         resolve();
       };
       const look = () => {
-        if (this.of(id).final) done();
+        if (this.#isOver(id)) done();
       };
       const timer = setTimeout(done, timeoutMs);
       signal.addEventListener('abort', done, { once: true });
@@ -128,20 +162,63 @@ export class Progress {
     for (let batch = this.#later.shift(); batch !== undefined; batch = this.#later.shift()) this.#sort(batch);
   }
 
+  #wakeFor(id: string): void {
+    const waiters = this.#waiting.get(id);
+    if (waiters !== undefined) for (const wake of waiters) wake();
+  }
+
   /** False when the receipt brings nothing new: the first end holds, unless proof comes after it. */
   #keep(receipt: Receipt): boolean {
     const { messageId, recipient } = receipt;
-    let recipients = this.#known.get(messageId);
-    const before = recipients?.get(recipient);
+    const before = this.#known.get(messageId)?.receipts.get(recipient);
     if (before?.final && !(receipt.final && isUpgrade(before.stage, receipt.stage))) return false;
-    if (recipients === undefined) {
-      recipients = new Map();
-      this.#known.set(messageId, recipients);
-      this.#order.push(messageId);
-      if (this.#order.length > this.#bounds.messages) this.#known.delete(this.#order.shift()!);
-    }
-    recipients.set(recipient, receipt);
+    const told = this.#told(messageId);
+    if (before === undefined) this.#receipts++;
+    if (recipient !== '' && receipt.final && before?.final !== true) told.ended++;
+    told.receipts.set(recipient, receipt);
+    this.#forget();
     return true;
+  }
+
+  #told(id: string): Told {
+    const known = this.#known.get(id);
+    if (known !== undefined) return known;
+    const told: Told = { receipts: new Map(), ended: 0, served: 0, alone: false };
+    this.#known.set(id, told);
+    this.#order.push(id);
+    this.#forget();
+    return told;
+  }
+
+  /** The newest stays, however large it is. */
+  #forget(): void {
+    const { messages } = this.#bounds;
+    while (
+      this.#order.length > messages ||
+      (this.#receipts > messages * RECEIPTS_PER_MESSAGE && this.#order.length > 1)
+    ) {
+      const oldest = this.#order.shift()!;
+      this.#receipts -= this.#known.get(oldest)!.receipts.size;
+      this.#known.delete(oldest);
+    }
+  }
+}
+
+/** To many: each recipient that a router or this node knows of must have ended, and for that their number must be known. */
+function isOver({ receipts, ended, served, alone }: Told): boolean {
+  const ofAll = receipts.get('');
+  if (ended < receipts.size - (ofAll === undefined ? 0 : 1)) return false;
+  if (ofAll?.final === true || alone) return ended >= served;
+  if (ofAll?.stage === Stage.ROUTED) return ended >= served + ofAll.fanOut;
+  if (ofAll !== undefined || served > 0 || ended === 0) return false;
+  return !meansMany(receipts.values().next().value!.to);
+}
+
+function meansMany(address: string): boolean {
+  try {
+    return isToMany(parseAddress(address));
+  } catch {
+    return false;
   }
 }
 

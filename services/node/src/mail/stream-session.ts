@@ -85,7 +85,7 @@ export class StreamSession implements Taker {
       if (entry.ended) continue;
       const envelope = this.#parts.custody.envelopeOf(entry);
       if (entry.deliveredAtUs === 0) entry.deliveredAtUs = nowUs;
-      if (entry.seq > this.#highest) this.#highest = entry.seq;
+      if (entry.delivery > this.#highest) this.#highest = entry.delivery;
       if (deliveries.length > 0 && bytes + entry.size > BATCH_BYTES) {
         this.#parts.outflow.push({ deliver: { deliveries } });
         deliveries = [];
@@ -118,15 +118,16 @@ export class StreamSession implements Taker {
 
   #resume(resume: DeliveryAck): void {
     const { agent, custody } = this.#parts;
-    custody.end(agent.queue.named(resume, agent.attemptedUpTo), confirmed('the client had it'));
+    custody.end(agent.queue.named(resume, agent.attempts.last), confirmed('the client had it'));
     const also = new Set(resume.also);
-    for (const seq of agent.unproven) if (seq <= resume.upTo || also.has(seq)) custody.prove(agent, seq);
+    for (const [delivery, seq] of agent.unproven)
+      if (delivery <= resume.upTo || also.has(delivery)) custody.prove(agent, delivery, seq);
   }
 }
 
-export function deliveryOf(entry: Pick<Entry, 'seq'>, envelope: Envelope): Delivery {
+export function deliveryOf(entry: Pick<Entry, 'seq' | 'delivery'>, envelope: Envelope): Delivery {
   const { id, fromAgent, fromName, to, body, contentType } = envelope;
   const { correlationId, replyTo, traceparent, acceptedAtUs, priority } = envelope;
-  const head = { sequence: entry.seq, id, fromAgent, fromName, to, body, contentType };
+  const head = { sequence: entry.delivery || entry.seq, id, fromAgent, fromName, to, body, contentType };
   return { ...head, correlationId, replyTo, traceparent, acceptedAtUs, priority };
 }

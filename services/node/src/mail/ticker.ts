@@ -9,6 +9,7 @@ import type { Entry } from '../domain/queue.ts';
 import type { InboxTable } from '../store/inbox-table.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
+import type { Backpressure } from './backpressure.ts';
 import { type Custody, SESSION_LOST } from './custody.ts';
 import { StreamSession } from './stream-session.ts';
 
@@ -18,6 +19,7 @@ export interface TickerParts {
   readonly custody: Custody;
   readonly inbox: InboxTable;
   readonly outbox: OutboxTable;
+  readonly backpressure: Backpressure;
   readonly turns: Turns;
   readonly announceMs: number;
   readonly observeMs: number;
@@ -78,6 +80,7 @@ export class Ticker {
   #slowTick(): void {
     this.#sweeping = true;
     this.#parts.turns.add(() => {
+      this.#parts.backpressure.expire();
       for (const agent of this.#parts.book.present()) {
         if (agent.queue.depth === 0) continue;
         this.#parts.custody.expire(agent);

@@ -265,15 +265,13 @@ export class Departures {
   }
 }
 
-/** From the head of the queue: the first always, then as much as one call may hold. */
+/** Those that come next: the first always, then as much as one call may hold. */
 function nextBatch(agent: HostedAgent): Entry[] {
   const batch: Entry[] = [];
   let bytes = 0;
-  for (let i = 0; batch.length < LIMITS.packMessages; i++) {
-    const entry = agent.queue.waiting.at(i);
-    if (entry === undefined) break;
+  for (const entry of agent.queue.waiting.ahead()) {
     bytes += entry.size;
-    if (batch.length > 0 && bytes > BATCH_BYTES) break;
+    if (batch.length >= LIMITS.packMessages || (batch.length > 0 && bytes > BATCH_BYTES)) break;
     batch.push(entry);
   }
   return batch;

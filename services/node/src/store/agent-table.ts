@@ -2,16 +2,29 @@
 
 import { randomBytes } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { QueueSettings } from '@fleetwire/gen/node';
 import { AgentProfile } from '@fleetwire/gen/registry';
 
 export type AdapterKind = 'tmux' | 'stdio' | 'stream' | 'mailbox';
 
-/** What a program needs to be started (again). */
+/** What a program needs to be started (again), and how much may wait for it. */
 export interface ProgramSpec {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Absent: as the node is configured. */
+  readonly queue?: QueueSettings | undefined;
 }
+
+/** How far the mail of an agent was attempted: never again, unless the client can tell. */
+export interface Attempts {
+  /** By level: every message up to this sequence. */
+  readonly upTo: readonly number[];
+  /** The highest number of a delivery. */
+  readonly last: number;
+}
+
+export const NO_ATTEMPTS: Attempts = { upTo: [0, 0, 0, 0], last: 0 };
 
 const SECRET_KEY = 'secret';
 
@@ -26,8 +39,7 @@ export interface AgentRow {
   readonly handle: string;
   /** Part of the agent's token: another one makes the tokens before it invalid. */
   readonly tokenEpoch: number;
-  /** Deliveries up to this sequence were attempted: they are never attempted again unless the client can tell. */
-  readonly attemptedUpTo: number;
+  readonly attempts: Attempts;
   /** The last session's client remembers what it has taken. */
   readonly resuming: boolean;
   /** Removed here, not yet at the registry. */
@@ -48,7 +60,10 @@ export class AgentTable {
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    this.#attempted = db.prepare('UPDATE agents SET attempted_up_to = ? WHERE num = ?');
+    this.#attempted = db.prepare(
+      `UPDATE agents SET attempted_system = ?, attempted_high = ?, attempted_up_to = ?, attempted_low = ?,
+         delivered_up_to = ? WHERE num = ?`,
+    );
   }
 
   insert(row: NewRow, folded: string): AgentRow {
@@ -57,17 +72,19 @@ export class AgentTable {
     const { id, name, adapter, profile } = row;
     const columns = [id, id, name, folded, adapter, JSON.stringify(row.spec), profileText(profile)];
     const { lastInsertRowid } = this.#db.prepare(sql).run(...columns);
-    const fresh = { handle: '', tokenEpoch: 1, attemptedUpTo: 0, resuming: false, removed: false };
+    const fresh = { handle: '', tokenEpoch: 1, attempts: NO_ATTEMPTS, resuming: false, removed: false };
     return { num: Number(lastInsertRowid), ...row, ...fresh, profile, localId: id };
   }
 
   load(): AgentRow[] {
     const sql = `SELECT num, id, name, adapter, spec, handle, token_epoch AS tokenEpoch,
-      attempted_up_to AS attemptedUpTo, resuming, removed, profile, local_id AS localId FROM agents ORDER BY num`;
+      attempted_system AS system, attempted_high AS high, attempted_up_to AS normal, attempted_low AS low,
+      delivered_up_to AS last, resuming, removed, profile, local_id AS localId FROM agents ORDER BY num`;
     return (this.#db.prepare(sql).all() as unknown as Record<string, unknown>[]).map(
       (row) =>
         ({
           ...row,
+          attempts: { upTo: [row['system'], row['high'], row['normal'], row['low']], last: row['last'] },
           spec: JSON.parse(row['spec'] as string),
           resuming: row['resuming'] === 1,
           removed: row['removed'] === 1,
@@ -77,8 +94,13 @@ export class AgentTable {
     );
   }
 
-  setAttempted(num: number, seq: number): void {
-    this.#attempted.run(seq, num);
+  setAttempted(num: number, { upTo, last }: Attempts): void {
+    const [system = 0, high = 0, normal = 0, low = 0] = upTo;
+    this.#attempted.run(system, high, normal, low, last, num);
+  }
+
+  setSpec(num: number, spec: ProgramSpec): void {
+    this.#db.prepare('UPDATE agents SET spec = ? WHERE num = ?').run(JSON.stringify(spec), num);
   }
 
   setResuming(num: number, resuming: boolean): void {

@@ -110,6 +110,18 @@ const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX held_back_agent ON held_back (agent, seq);
   `,
+  // Priorities: what was attempted, for each level; a number of the delivery where that is not the sequence. Dead letters.
+  `
+  ALTER TABLE agents ADD COLUMN attempted_system INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE agents ADD COLUMN attempted_high INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE agents ADD COLUMN attempted_low INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE agents ADD COLUMN delivered_up_to INTEGER NOT NULL DEFAULT 0;
+  UPDATE agents SET delivered_up_to = attempted_up_to;
+  ALTER TABLE inbox ADD COLUMN level INTEGER NOT NULL DEFAULT 2;
+  ALTER TABLE inbox ADD COLUMN delivery INTEGER;
+  ALTER TABLE unproven ADD COLUMN delivery INTEGER;
+  CREATE TABLE letters (seq INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, letter BLOB NOT NULL);
+  `,
 ];
 
 /** An open database, for those who only hand it on. */

@@ -1,10 +1,13 @@
 /** Tables `seen` (decides "once"), `inbox` (messages in custody) and `unproven` (ended unconfirmed; proof may come). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Level } from '../domain/levels.ts';
 
 /** What the router and this node know of one message in custody, without its envelope. */
 export interface InboxMeta {
   readonly seq: number;
+  /** Of its priority. */
+  readonly level: Level;
   readonly heldAtUs: number;
   /** 0 for mail that never left this node. */
   readonly ingressAtUs: number;
@@ -19,10 +22,13 @@ export interface InboxRow extends InboxMeta {
   readonly agent: number;
   /** Bytes of the encoded envelope. */
   readonly size: number;
+  /** The number of its delivery, once it was attempted. */
+  readonly delivery: number;
 }
 
 export interface UnprovenRow {
   readonly seq: number;
+  readonly delivery: number;
   readonly toNode: string;
   /** One encoded Receipt. */
   readonly receipt: Uint8Array;
@@ -40,6 +46,7 @@ export class InboxTable {
   readonly #seen: StatementSync;
   readonly #insert: StatementSync;
   readonly #envelope: StatementSync;
+  readonly #setDelivery: StatementSync;
   readonly #delete: StatementSync;
   readonly #all: StatementSync;
   readonly #insertUnproven: StatementSync;
@@ -57,18 +64,23 @@ export class InboxTable {
              WHERE NOT EXISTS (SELECT 1 FROM seen WHERE id = ?1 AND agent = ?2 AND sender = '')`
         : 'INSERT OR IGNORE INTO seen (id, agent, sender, at_us) VALUES (?, ?, ?, ?)',
     );
-    this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)');
     this.#envelope = db.prepare('SELECT envelope FROM inbox WHERE agent = ? AND seq = ?');
+    this.#setDelivery = db.prepare('UPDATE inbox SET delivery = ? WHERE agent = ? AND seq = ?');
     this.#delete = db.prepare('DELETE FROM inbox WHERE agent = ? AND seq = ?');
     this.#all = db.prepare(
       `SELECT agent, seq, length(envelope) AS size, held_at_us AS heldAtUs, ingress_at_us AS ingressAtUs,
-         routed_at_us AS routedAtUs, router, deadline_us AS deadlineUs, history FROM inbox ORDER BY agent, seq`,
+         routed_at_us AS routedAtUs, router, deadline_us AS deadlineUs, history, level,
+         coalesce(delivery, seq) AS delivery FROM inbox ORDER BY agent, seq`,
     );
-    this.#insertUnproven = db.prepare('INSERT OR REPLACE INTO unproven VALUES (?, ?, ?, ?, ?)');
+    this.#insertUnproven = db.prepare('INSERT OR REPLACE INTO unproven VALUES (?, ?, ?, ?, ?, ?)');
     this.#takeUnproven = db.prepare(
-      'DELETE FROM unproven WHERE agent = ? AND seq = ? RETURNING seq, to_node AS toNode, receipt',
+      `DELETE FROM unproven WHERE agent = ? AND seq = ?
+       RETURNING seq, coalesce(delivery, seq) AS delivery, to_node AS toNode, receipt`,
     );
-    this.#unproven = db.prepare('SELECT agent, seq FROM unproven ORDER BY seq');
+    this.#unproven = db.prepare(
+      'SELECT agent, seq, coalesce(delivery, seq) AS delivery FROM unproven ORDER BY seq',
+    );
     this.#forgetSeen = db.prepare('DELETE FROM seen WHERE seq = ?');
     this.#settled = db.prepare(
       `SELECT id, sender FROM (SELECT * FROM seen ORDER BY seq DESC LIMIT ?) AS s
@@ -95,9 +107,25 @@ export class InboxTable {
   }
 
   insert(agent: number, meta: InboxMeta, envelope: Uint8Array): void {
-    const { seq, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
+    const { seq, level, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
     const kept = history ? 1 : 0;
-    this.#insert.run(agent, seq, envelope, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, kept);
+    this.#insert.run(
+      agent,
+      seq,
+      envelope,
+      heldAtUs,
+      ingressAtUs,
+      routedAtUs,
+      router,
+      deadlineUs,
+      kept,
+      level,
+    );
+  }
+
+  /** The number of a delivery, where it is not the sequence; undefined: it is, or waits again. */
+  setDelivery(agent: number, seq: number, delivery: number | undefined): void {
+    this.#setDelivery.run(delivery ?? null, agent, seq);
   }
 
   /** The encoded envelope of a message in custody. */
@@ -128,12 +156,13 @@ export class InboxTable {
   }
 
   insertUnproven(agent: number, row: UnprovenRow, atUs: number): void {
-    this.#insertUnproven.run(row.seq, agent, row.toNode, row.receipt, atUs);
+    const { seq, delivery, toNode, receipt } = row;
+    this.#insertUnproven.run(seq, agent, toNode, receipt, atUs, delivery === seq ? null : delivery);
   }
 
   /** Which messages may still be proved, oldest first. */
-  loadUnproven(): { agent: number; seq: number }[] {
-    return this.#unproven.all() as unknown as { agent: number; seq: number }[];
+  loadUnproven(): { agent: number; seq: number; delivery: number }[] {
+    return this.#unproven.all() as unknown as { agent: number; seq: number; delivery: number }[];
   }
 
   /** Gives and removes the row; undefined when there is none (any more). */

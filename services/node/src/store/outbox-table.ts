@@ -25,7 +25,7 @@ export class OutboxTable {
   readonly #insert: StatementSync;
   readonly #insertSent: StatementSync;
   readonly #findSent: StatementSync;
-  readonly #deleteUpTo: StatementSync;
+  readonly #deleteRun: StatementSync;
   readonly #all: StatementSync;
   readonly #sweepSent: StatementSync;
 
@@ -37,7 +37,7 @@ export class OutboxTable {
     this.#findSent = db.prepare(
       'SELECT seq, id, agent, correlation_id, traceparent, digest FROM sent WHERE id = ?',
     );
-    this.#deleteUpTo = db.prepare('DELETE FROM outbox WHERE seq <= ?');
+    this.#deleteRun = db.prepare('DELETE FROM outbox WHERE seq BETWEEN ? AND ?');
     this.#all = db.prepare('SELECT seq, id, agent, local, envelope FROM outbox ORDER BY seq');
     this.#sweepSent = db.prepare(
       `DELETE FROM sent WHERE seq IN
@@ -78,8 +78,9 @@ export class OutboxTable {
     };
   }
 
-  deleteUpTo(seq: number): void {
-    this.#deleteUpTo.run(seq);
+  /** Each from its first sequence to its last. */
+  delete(runs: readonly { readonly first: number; readonly last: number }[]): void {
+    for (const { first, last } of runs) this.#deleteRun.run(first, last);
   }
 
   load(): OutboxRow[] {

@@ -1,6 +1,6 @@
 /** The rules of moving an agent, and what is said about its mail; pure. */
 
-import { inboxSubject, receiptSubject } from '@fleetwire/contract';
+import { inboxSubject, MANY, receiptSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import {
   Envelope,
@@ -51,6 +51,9 @@ export function mayTakeOver(from: Party, to: Party, fromOnline: boolean, movable
 
 export const oldInbox = (move: MoveRow): string =>
   inboxSubject.build({ shard: move.fromShard, org: move.org, node: move.fromNode, agent: move.agent });
+/** Where what is sent to several agents of its old node waits. */
+export const oldMany = (move: MoveRow): string =>
+  inboxSubject.build({ shard: move.fromShard, org: move.org, node: move.fromNode, agent: MANY });
 export const newInbox = (move: MoveRow): string =>
   inboxSubject.build({ shard: move.toShard, org: move.org, node: move.toNode, agent: move.agent });
 

@@ -118,7 +118,9 @@ async function readOut(
   // A node that is back in time gives what it has itself: what it holds goes before what waits for it.
   const absent = async () => move.toNode === '' || (await sourceState(parts, move)) === 'reading';
   if (!(await absent())) return followSource(parts, move);
-  const { all } = await moveWaiting(parts.mail, move, async () => mayGoOn() && (await absent()));
+  // A node that is gone sends nothing on; that of an agent that was removed, or its time, ends what is for several.
+  const many = move.toNode !== '';
+  const { all } = await moveWaiting(parts.mail, move, async () => mayGoOn() && (await absent()), many);
   if (!all) return false;
   if (move.toNode !== '') return finish(parts, move, agent!, 'over');
   await parts.moves.advance(move, ['reading'], 'over', nowMs(parts.clock));

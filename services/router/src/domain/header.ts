@@ -16,6 +16,9 @@ export interface EnvelopeHeader {
   acceptedAtUs: number;
   ttlMs: number;
   local: boolean;
+  /** A Priority, or a number that this version does not know. */
+  priority: number;
+  localServed: boolean;
   bodyBytes: number;
 }
 
@@ -105,6 +108,12 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
       header.bodyBytes = reader.uint32();
       reader.pos += header.bodyBytes;
       return;
+    case 16 << 3:
+      header.priority = reader.int32();
+      return;
+    case 17 << 3:
+      header.localServed = reader.bool();
+      return;
     case 0:
       // There the generated decoder ends: what stands behind it would be read here only.
       throw new RangeError('no field has the number 0');
@@ -125,6 +134,8 @@ function emptyHeader(): EnvelopeHeader {
     acceptedAtUs: 0,
     ttlMs: 0,
     local: false,
+    priority: 0,
+    localServed: false,
     bodyBytes: 0,
   };
 }

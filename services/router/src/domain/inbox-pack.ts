@@ -10,7 +10,7 @@ export function encodeInboxPack(items: readonly InboxItem[], router: string): Ui
   const routerBytes = Buffer.byteLength(router);
   let room = 0;
   for (const item of items) {
-    room += ENTRY_FIXED_MAX + item.envelope.length + item.route.agent.length + routerBytes;
+    room += ENTRY_FIXED_MAX + item.envelope.length + recipientsBytes(item) + routerBytes;
   }
   const buffer = Buffer.allocUnsafe(room);
   let at = 0;
@@ -23,16 +23,16 @@ export function encodeInboxPack(items: readonly InboxItem[], router: string): Ui
 }
 
 function entryBytes(item: InboxItem, routerBytes: number): number {
-  const { slot, route } = item;
+  const { slot } = item;
   return (
     lengthDelimited(item.envelope.length) +
-    lengthDelimited(route.agent.length) +
+    recipientsBytes(item) +
     intField(slot.atUs) +
     intField(slot.sequence) +
     intField(item.routedAtUs) +
     (routerBytes === 0 ? 0 : lengthDelimited(routerBytes)) +
     intField(item.deadlineUs) +
-    intField(route.epoch)
+    intField(epochOf(item))
   );
 }
 
@@ -48,9 +48,8 @@ function putEntry(
   at = putVarint(buffer, at, item.envelope.length);
   buffer.set(item.envelope, at);
   at += item.envelope.length;
-  at = putTag(buffer, at, 2);
-  at = putVarint(buffer, at, item.route.agent.length);
-  at += buffer.write(item.route.agent, at, 'latin1');
+  if (item.recipients === undefined) at = putId(buffer, at, item.route.agent);
+  else for (const { agent } of item.recipients) at = putId(buffer, at, agent);
   at = putInt(buffer, at, 3, item.slot.atUs);
   at = putInt(buffer, at, 4, item.slot.sequence);
   at = putInt(buffer, at, 5, item.routedAtUs);
@@ -60,7 +59,24 @@ function putEntry(
     at += buffer.write(router, at);
   }
   at = putInt(buffer, at, 7, item.deadlineUs);
-  return putInt(buffer, at, 8, item.route.epoch);
+  return putInt(buffer, at, 8, epochOf(item));
+}
+
+function putId(buffer: Buffer, start: number, agent: string): number {
+  const at = putVarint(buffer, putTag(buffer, start, 2), agent.length);
+  return at + buffer.write(agent, at, 'latin1');
+}
+
+function recipientsBytes({ route, recipients }: InboxItem): number {
+  if (recipients === undefined) return lengthDelimited(route.agent.length);
+  let bytes = 0;
+  for (const { agent } of recipients) bytes += lengthDelimited(agent.length);
+  return bytes;
+}
+
+/** Of several recipients, each has followed its own. */
+function epochOf({ route, recipients }: InboxItem): number {
+  return recipients === undefined ? route.epoch : 0;
 }
 
 function putTag(buffer: Buffer, at: number, field: number): number {

@@ -43,7 +43,12 @@ export interface Mail extends Part {
 export interface InboxItem extends Mail {
   readonly kind: 'inbox';
   readonly size: number;
+  /** Of the recipient; of several, that of the first. */
   readonly route: RouteEntry;
+  /** Several agents of one place; undefined: that of `route` only. */
+  readonly recipients: readonly RouteEntry[] | undefined;
+  /** The message is to many: it is for these recipients, whatever its address means by now. */
+  readonly fanned: boolean;
   /** Picked among others by what it can do: a pack of its own, so that its dedupe id holds whoever is picked. */
   readonly alone: boolean;
   readonly routedAtUs: number;
@@ -92,6 +97,25 @@ export function receiptItem(
   verdict: Verdict,
   route: RouteEntry | undefined,
 ): ReceiptItem {
+  return toldItem(part, verdict, route, true, 0);
+}
+
+/** Says how many recipients of a message to many were found, so that its sender knows when all of them have ended. */
+export function fanOutItem(
+  part: Part & { readonly header: EnvelopeHeader },
+  verdict: Verdict,
+  recipients: number,
+): ReceiptItem {
+  return toldItem(part, verdict, undefined, false, recipients);
+}
+
+function toldItem(
+  part: Part & { readonly header: EnvelopeHeader },
+  verdict: Verdict,
+  route: RouteEntry | undefined,
+  final: boolean,
+  fanOut: number,
+): ReceiptItem {
   const { header, slot, index } = part;
   const receipt: Receipt = {
     messageId: header.id,
@@ -101,12 +125,12 @@ export function receiptItem(
     fromAgent: header.fromAgent,
     correlationId: header.correlationId,
     stage: verdict.stage,
-    final: true,
+    final,
     reason: verdict.reason,
     detail: verdict.detail,
     hops: hopsOf(part, verdict),
     traceparent: header.traceparent,
-    fanOut: 0,
+    fanOut,
   };
   const text = header.to.length + header.correlationId.length + header.traceparent.length;
   return { kind: 'receipt', size: 512 + text + 2 * verdict.detail.length, slot, index, receipt };

@@ -5,21 +5,30 @@ import { Stage } from '@fleetwire/gen/message';
 import { isSampled } from '@fleetwire/telemetry';
 import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
+import { countText, type FanOut } from './fan-out.ts';
 import type { EnvelopeHeader } from './header.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
-import { deadItem, deadLane, receiptItem, receiptLane } from './items.ts';
-import type { Names, Suggestions } from './resolve.ts';
+import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
+import type { Names } from './resolve.ts';
 import { resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
+import type { Suggestions } from './suggestions.ts';
 
 export interface PushEffect {
   readonly kind: 'push';
   readonly lane: string;
-  readonly item: Item;
+  readonly item: Exclude<Item, InboxItem>;
+}
+
+/** Mail for the agents that the item names; by which lane depends on what is pending for them. */
+export interface MailEffect {
+  readonly kind: 'mail';
+  readonly item: InboxItem;
 }
 
 export type Effect =
   | PushEffect
+  | MailEffect
   /** Wait for what the registry says of this name. */
   | { readonly kind: 'ask'; readonly folded: string; readonly mail: Mail };
 
@@ -31,6 +40,13 @@ export interface JudgeOptions {
   /** Begins a span for a message; asked only where its trace is sampled. */
   readonly span?: ((traceparent: string, mail: Mail) => Span) | undefined;
 }
+
+/** What an entry takes beside its envelope and further recipients. */
+const ENTRY_BYTES = 128;
+/** An id has at most 64 bytes: such a list stays below LIMITS.packBytes, and with any body below what a server takes. */
+const ENTRY_RECIPIENTS_MAX = Math.floor(LIMITS.packBytes / 66);
+/** Nobody in particular: one receipt without a recipient. */
+const NOBODY: readonly undefined[] = [undefined];
 
 /** No effect means that nothing is to be done: the sending node delivers it itself. */
 export function judge(
@@ -55,22 +71,39 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
   const found = resolve(names, mail.slot.org, mail.header.to, mail.header, nowUs);
   if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
   if (found.kind === 'route') {
-    const picked = found.picked !== undefined;
-    if (picked) names.table.anycast.sent(found.route, nowUs);
-    const item = inboxItem(options, mail, found.route, picked, nowUs);
-    return [{ kind: 'push', lane: found.route.subject, item }];
+    const alone = found.picked !== undefined;
+    if (alone) names.table.anycast.sent(found.route, nowUs);
+    return [{ kind: 'mail', item: inboxItem(options, mail, { route: found.route, alone }, nowUs) }];
   }
-  const { org } = mail.slot;
-  const near = found.reason === 'UNKNOWN_AGENT' ? options.suggest.near(org, mail.header.to, nowUs) : [];
+  if (found.kind === 'many') return toMany(options, mail, found, nowUs);
+  const near = options.suggest.near(mail.slot.org, mail.header.to, nowUs, found.reason);
   const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
-  return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), found.route);
+  return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), [found.route]);
 }
 
-/** What the bound of an inbox refused goes back to its sender. */
-export function giveBack(options: JudgeOptions, item: InboxItem, nowUs: number): PushEffect {
-  const detail = `the mail that waits for ${item.route.name} has reached its bound`;
-  const returned = verdict(options, Stage.RETURNED, 'INBOX_FULL', detail, nowUs);
-  return { kind: 'push', lane: receiptLane(item.slot), item: receiptItem(item, returned, item.route) };
+/** One entry for each node, and a word to the sender of how many receipts there will be. */
+function toMany(options: JudgeOptions, mail: Mail, many: FanOut, nowUs: number): Effect[] {
+  const found = verdict(options, Stage.ROUTED, '', countText(many), nowUs);
+  const effects: Effect[] = [
+    { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, many.count) },
+  ];
+  for (const { recipients } of many.shares) {
+    for (let from = 0; from < recipients.length; from += ENTRY_RECIPIENTS_MAX) {
+      const some = recipients.slice(from, from + ENTRY_RECIPIENTS_MAX);
+      const to = { route: some[0]!, recipients: some, alone: false };
+      effects.push({ kind: 'mail', item: inboxItem(options, mail, to, nowUs) });
+    }
+  }
+  return effects;
+}
+
+/** What the bound of an inbox refused goes back to its sender, for each recipient. */
+export function giveBack(options: JudgeOptions, item: InboxItem, nowUs: number): PushEffect[] {
+  return recipientsOf(item).map((route) => {
+    const detail = `the mail that waits for ${route.name} has reached its bound`;
+    const returned = verdict(options, Stage.RETURNED, 'INBOX_FULL', detail, nowUs);
+    return { kind: 'push', lane: receiptLane(item.slot), item: receiptItem(item, returned, route) };
+  });
 }
 
 /** What our own code cannot handle, try as it may. */
@@ -79,12 +112,17 @@ export function giveUp(
   part: Part & { readonly header?: EnvelopeHeader | undefined },
   detail: string,
   nowUs: number,
+  found: readonly (RouteEntry | undefined)[] = NOBODY,
 ): PushEffect[] {
-  return bury(part, verdict(options, Stage.DEAD, 'HANDLER_FAILED', detail, nowUs), undefined);
+  return bury(part, verdict(options, Stage.DEAD, 'HANDLER_FAILED', detail, nowUs), found);
+}
+
+export function recipientsOf({ route, recipients }: InboxItem): readonly RouteEntry[] {
+  return recipients ?? [route];
 }
 
 export function unreadable(options: JudgeOptions, part: Part, detail: string, nowUs: number): Effect[] {
-  return bury(part, verdict(options, Stage.DEAD, 'ENVELOPE_UNREADABLE', detail, nowUs), undefined);
+  return bury(part, verdict(options, Stage.DEAD, 'ENVELOPE_UNREADABLE', detail, nowUs), NOBODY);
 }
 
 function turnDown(
@@ -98,46 +136,64 @@ function turnDown(
     return [{ kind: 'push', lane: receiptLane(mail.slot), item: receiptItem(mail, expired, undefined) }];
   }
   const refused = verdict(options, Stage.DEAD, admission.reason, admission.detail, nowUs);
-  return bury(mail, refused, undefined, admission.tellSender);
+  return bury(mail, refused, NOBODY, admission.tellSender);
 }
 
-/** A dead letter, and, where the header can be trusted, a receipt. */
+/** A dead letter, and, where the header can be trusted, a receipt for each that is `found`. */
 function bury(
   part: Part & { readonly header?: EnvelopeHeader | undefined },
   end: Verdict,
-  found: RouteEntry | undefined,
+  found: readonly (RouteEntry | undefined)[],
   tellSender = true,
 ): PushEffect[] {
   const effects: PushEffect[] = [{ kind: 'push', lane: deadLane(part.slot), item: deadItem(part, end) }];
   const { slot, index, envelope, header } = part;
   if (header === undefined || !tellSender) return effects;
-  const item = receiptItem({ slot, index, envelope, header }, end, found);
-  effects.push({ kind: 'push', lane: receiptLane(slot), item });
+  for (const route of found) {
+    const item = receiptItem({ slot, index, envelope, header }, end, route);
+    effects.push({ kind: 'push', lane: receiptLane(slot), item });
+  }
   return effects;
 }
 
-function inboxItem(
-  options: JudgeOptions,
-  mail: Mail,
-  found: RouteEntry,
-  picked: boolean,
-  nowUs: number,
-): InboxItem {
+interface Recipients {
+  readonly route: RouteEntry;
+  readonly recipients?: readonly RouteEntry[];
+  readonly alone: boolean;
+}
+
+function inboxItem(options: JudgeOptions, mail: Mail, to: Recipients, nowUs: number): InboxItem {
   const { slot, index, envelope, header, deadlineUs } = mail;
+  const { route: found, recipients, alone } = to;
   const sampled = options.span !== undefined && isSampled(header.traceparent);
   return {
     kind: 'inbox',
-    size: envelope.length + 128,
+    size: envelope.length + ENTRY_BYTES + (recipients === undefined ? 0 : listBytes(recipients)),
     slot,
     index,
     envelope,
     header,
     deadlineUs,
     route: found,
-    alone: picked,
+    recipients,
+    fanned: recipients !== undefined,
+    alone,
     routedAtUs: nowUs,
     span: sampled ? options.span?.(header.traceparent, mail) : undefined,
   };
+}
+
+/** The item for some of its recipients; it has no span of its own. */
+export function narrowed(item: InboxItem, recipients: readonly RouteEntry[]): InboxItem {
+  const size = item.envelope.length + ENTRY_BYTES + listBytes(recipients);
+  const several = recipients.length === 1 ? undefined : recipients;
+  return { ...item, size, route: recipients[0]!, recipients: several, span: undefined };
+}
+
+function listBytes(recipients: readonly RouteEntry[]): number {
+  let bytes = 0;
+  for (const { agent } of recipients) bytes += agent.length + 2;
+  return bytes;
 }
 
 function verdict(options: JudgeOptions, stage: Stage, reason: string, detail: string, atUs: number): Verdict {

@@ -4,6 +4,8 @@ import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
 import { foldName, hashOf } from '@fleetwire/kernel';
 import type { Able } from './capability-index.ts';
 import { CapabilityIndex } from './capability-index.ts';
+import { PlaceIndex } from './place-index.ts';
+import { ProjectIndex } from './project-index.ts';
 import type { Place, RouteEntry } from './route-entry.ts';
 
 /** One node; each news of it is a new object. */
@@ -44,7 +46,9 @@ export class OrgRoutes {
   readonly byName = new Map<string, RouteEntry>();
   readonly byAgent = new Map<string, RouteEntry>();
   readonly nodes = new Map<string, NodeEntry>();
-  readonly #places = new Map<string, Place>();
+  readonly #nodesByName = new Map<string, NodeEntry>();
+  readonly #places = new PlaceIndex();
+  readonly #projects = new ProjectIndex();
   readonly #channels = new Map<string, ChannelEntry>();
   readonly #channelsByName = new Map<string, ChannelEntry>();
   readonly #index = new CapabilityIndex();
@@ -61,12 +65,35 @@ export class OrgRoutes {
     return this.#index.of(capability);
   }
 
+  /** Where its agents live. */
+  get places(): Iterable<Place> {
+    return this.#places.all();
+  }
+
+  placesOf(node: string): readonly Place[] {
+    return this.#places.of(node);
+  }
+
+  /** Those who work on it, folded; undefined when nobody does. */
+  project(project: string): ReadonlySet<RouteEntry> | undefined {
+    return this.#projects.of(project);
+  }
+
+  get projects(): Iterable<string> {
+    return this.#projects.names();
+  }
+
+  nodeByName(folded: string): NodeEntry | undefined {
+    return this.#nodesByName.get(folded);
+  }
+
   /** False when what is there is newer. */
   put(entry: RouteEntry): boolean {
     const before = this.byAgent.get(entry.agent);
     if (before !== undefined && before.epoch > entry.epoch) return false;
     if (before !== undefined) this.#leave(before);
-    this.#share(entry);
+    entry.place = this.#places.enter(entry);
+    this.#projects.add(entry);
     this.byAgent.set(entry.agent, entry);
     this.byName.set(entry.folded, entry);
     this.#index.add(entry);
@@ -84,8 +111,18 @@ export class OrgRoutes {
   putNode(route: NodeRoute): void {
     const before = this.nodes.get(route.node);
     if (before !== undefined && before.epoch > route.epoch) return;
+    if (before !== undefined) this.#leaveNodeName(before);
     const { node, name, epoch, online, draining, load } = route;
-    this.nodes.set(node, { node, hash: hashOf(node), name, epoch, online, draining, load, sent: undefined });
+    const entry = { node, hash: hashOf(node), name, epoch, online, draining, load, sent: undefined };
+    this.nodes.set(node, entry);
+    this.#nodesByName.set(foldName(name), entry);
+  }
+
+  removeNode(id: string): void {
+    const entry = this.nodes.get(id);
+    if (entry === undefined) return;
+    this.nodes.delete(id);
+    this.#leaveNodeName(entry);
   }
 
   putChannel(route: ChannelRoute): void {
@@ -111,6 +148,10 @@ export class OrgRoutes {
     return this.#channelsByName.get(nameKey(kind, name));
   }
 
+  get allChannels(): Iterable<ChannelEntry> {
+    return this.#channels.values();
+  }
+
   #leaveName(entry: ChannelEntry): void {
     const key = nameKey(entry.kind, entry.name);
     if (this.#channelsByName.get(key) === entry) this.#channelsByName.delete(key);
@@ -120,18 +161,13 @@ export class OrgRoutes {
   #leave(entry: RouteEntry): void {
     if (this.byName.get(entry.folded) === entry) this.byName.delete(entry.folded);
     this.#index.remove(entry);
-    const { place } = entry;
-    if (--place.shared === 0 && this.#places.get(place.node) === place) this.#places.delete(place.node);
+    this.#projects.remove(entry);
+    this.#places.leave(entry);
   }
 
-  #share(entry: RouteEntry): void {
-    const own = entry.place;
-    const known = this.#places.get(own.node);
-    const same = known !== undefined && known.prefix === own.prefix && known.nodeName === own.nodeName;
-    const place = same ? known : own;
-    if (!same) this.#places.set(own.node, own);
-    entry.place = place;
-    place.shared++;
+  #leaveNodeName(entry: NodeEntry): void {
+    const folded = foldName(entry.name);
+    if (this.#nodesByName.get(folded) === entry) this.#nodesByName.delete(folded);
   }
 }
 

@@ -11,7 +11,8 @@ import type { PackedEnvelope } from './header.ts';
 import { readPack } from './header.ts';
 import type { InboxItem, IngressSlot, Item, Mail, Part } from './items.ts';
 import type { Effect, JudgeOptions, PushEffect } from './judge.ts';
-import { giveBack, giveUp, judge, route, unreadable } from './judge.ts';
+import { giveBack, giveUp, judge, narrowed, recipientsOf, route, unreadable } from './judge.ts';
+import { LaneChoice } from './lane-choice.ts';
 import type { Pack } from './lanes.ts';
 import { Lanes } from './lanes.ts';
 import { Prefix } from './prefix.ts';
@@ -20,6 +21,7 @@ import { publicationOf } from './publication.ts';
 import type { Question } from './questions.ts';
 import { Questions } from './questions.ts';
 import type { KnownName, Names } from './resolve.ts';
+import type { RouteEntry } from './routing-table.ts';
 
 /** What of a pulled message a flow needs. */
 export interface IngressMessage {
@@ -50,6 +52,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   readonly counts: FlowCounts = { routed: 0, local: 0, returned: 0, expired: 0, dead: 0 };
   readonly #options: FlowOptions;
   readonly #lanes = new Lanes<Item>({ messages: LIMITS.packMessages, bytes: LIMITS.packBytes });
+  readonly #choice = new LaneChoice(this.#lanes);
   readonly #prefix = new Prefix<MessageSlot<M>>();
   readonly #questions = new Questions();
   /** Lanes whose last pack was turned down, by the items that tell so: they stay shut until all of it is stored. */
@@ -74,9 +77,12 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     return this.#prefix.size === 0;
   }
 
-  /** True while a publish to this subject waits or is under way. What is taken in later goes by the table of then. */
+  /**
+   * True while a publish for the agent of this inbox subject waits or may be under way, be it in a message to many. What is
+   * taken in later goes by the table of then.
+   */
   holds(subject: string): boolean {
-    return this.#lanes.holds(subject);
+    return this.#choice.holds(subject);
   }
 
   /**
@@ -96,6 +102,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
       subject === undefined || envelopes === undefined
         ? [this.#unreadablePack(slot, subject === undefined ? 'subject' : 'pack', nowUs)]
         : envelopes.map((packed, index) => this.#judge(packed, slot, index, subject, nowUs, fault));
+    for (const ofEnvelope of effects) for (const effect of ofEnvelope) slot.bytes += weightOf(effect);
     this.#prefix.enter(slot);
     for (const ofEnvelope of effects) {
       if (ofEnvelope.length === 0) this.counts.local++;
@@ -114,7 +121,8 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     const names: Names = { ...this.#options.names, known: () => known };
     for (const mail of this.#questions.end(question)) {
       mail.slot.open--;
-      for (const effect of this.#routeOrGiveUp(mail, names, nowUs)) this.#carryOut(effect);
+      if (isFanned(mail)) this.#toWhomItWas(mail);
+      else for (const effect of this.#routeOrGiveUp(mail, names, nowUs)) this.#carryOut(effect);
     }
   }
 
@@ -143,7 +151,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
       } else this.#told(item);
       item.slot.open--;
     }
-    this.#lanes.done(pack.lane);
+    this.#done(pack.lane);
   }
 
   /**
@@ -152,13 +160,16 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
    */
   refused({ pack }: Publication, now: number): void {
     const nowUs = Math.floor(now);
-    this.#turnDown(pack, 'INBOX_FULL', (item) => [giveBack(this.#options, item, nowUs)]);
+    this.#turnDown(pack, 'INBOX_FULL', (item) => giveBack(this.#options, item, nowUs));
   }
 
   /** It can never be stored, by a fault of ours: its mail becomes dead letters; the lane stays shut as above. */
   failed({ pack }: Pick<Publication, 'pack'>, detail: string, now: number): void {
     const nowUs = Math.floor(now);
-    this.#turnDown(pack, detail, (item) => giveUp(this.#options, item, detail, nowUs));
+    this.#turnDown(pack, detail, (item) => {
+      // Of a message to many each recipient ends: its sender waits for as many receipts as there are recipients.
+      return giveUp(this.#options, item, detail, nowUs, item.fanned ? recipientsOf(item) : undefined);
+    });
   }
 
   /** The last message of the settled prefix if it has grown since the last call: all up to it may be acknowledged. */
@@ -204,7 +215,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
       for (const effect of by(item)) {
         shut.untold++;
         this.#shut.set(effect.item, shut);
-        this.#push(effect.lane, effect.item);
+        this.#tell(effect);
       }
       item.slot.open--;
     }
@@ -214,22 +225,58 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     const shut = this.#shut.get(item);
     if (shut === undefined) return;
     this.#shut.delete(item);
-    if (--shut.untold === 0) this.#lanes.done(shut.name);
+    if (--shut.untold === 0) this.#done(shut.name);
+  }
+
+  #done(lane: string): void {
+    this.#lanes.done(lane);
+    this.#choice.settled(lane);
   }
 
   #carryOut(effect: Effect): void {
     if (effect.kind === 'ask') this.#ask(effect.mail, effect.folded);
-    else this.#push(effect.lane, effect.item);
+    else if (effect.kind === 'push') this.#tell(effect);
+    else if (effect.item.recipients === undefined) this.#send(effect.item);
+    else this.#sendToMany(effect.item, effect.item.recipients);
+  }
+
+  #tell({ lane, item }: PushEffect): void {
+    if (item.kind === 'receipt') this.#count(item.receipt.stage);
+    else this.counts.dead++;
+    this.#push(lane, item);
+  }
+
+  /** To one agent, behind all that waits for it or for what the registry says of its name. */
+  #send(item: InboxItem): void {
+    if (this.#questions.open(item.slot.org, item.route.folded)) {
+      item.span?.end();
+      this.#ask(item, item.route.folded);
+    } else this.#push(this.#choice.direct(item.route), item);
+  }
+
+  #sendToMany(item: InboxItem, all: readonly RouteEntry[]): void {
+    const { org } = item.slot;
+    const asked = this.#questions.any ? all.filter((each) => this.#questions.open(org, each.folded)) : [];
+    for (const each of asked) this.#ask(narrowed(item, [each]), each.folded);
+    const free = asked.length === 0 ? all : all.filter((each) => !asked.includes(each));
+    const { place } = item.route;
+    const { together, apart } = this.#choice.split(place, free);
+    for (const each of apart) this.#push(each.subject, narrowed(item, [each]));
+    if (together.length === all.length) this.#push(place.many, item);
+    else {
+      item.span?.end();
+      if (together.length > 0) this.#push(place.many, narrowed(item, together));
+    }
+  }
+
+  /** It has waited only for what was before it: it goes to that recipient, wherever that one lives by now. */
+  #toWhomItWas(item: InboxItem): void {
+    const { table } = this.#options.names;
+    const now = table.agent(item.slot.org, item.route.agent) ?? item.route;
+    this.#send({ ...item, route: now });
   }
 
   #push(lane: string, item: Item): void {
-    if (item.kind === 'inbox' && this.#questions.open(item.slot.org, item.route.folded)) {
-      item.span?.end();
-      this.#ask(item, item.route.folded);
-      return;
-    }
-    if (item.kind === 'receipt') this.#count(item.receipt.stage);
-    else if (item.kind === 'dead') this.counts.dead++;
     item.slot.open++;
     this.#lanes.push(lane, item);
   }
@@ -243,6 +290,17 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     if (stage === Stage.EXPIRED) this.counts.expired++;
     else if (stage === Stage.RETURNED) this.counts.returned++;
   }
+}
+
+/** What one recipient of a message to many takes in memory. */
+const RECIPIENT_BYTES = 128;
+
+function weightOf(effect: Effect): number {
+  return effect.kind === 'mail' ? RECIPIENT_BYTES * (effect.item.recipients?.length ?? 0) : 0;
+}
+
+function isFanned(mail: Mail): mail is InboxItem {
+  return 'fanned' in mail && mail.fanned === true;
 }
 
 interface ShutLane {

@@ -8,8 +8,8 @@ export interface Slot {
   readonly sequence: number;
   /** Parts under way; what is settled has none. */
   open: number;
-  /** What it weighs while it is in memory. */
-  readonly bytes: number;
+  /** What it weighs while it is in memory; does not change once it has entered. */
+  bytes: number;
   readonly parts: number;
 }
 

@@ -1,6 +1,7 @@
 /** From a pack of items to what is stored in the broker: payload, subject, and a dedupe id that outlives a take-over. */
 
 import { hash } from 'node:crypto';
+import { MANY } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, ReceiptBatch } from '@fleetwire/gen/message';
 import { isTraceparent } from '@fleetwire/telemetry';
@@ -31,13 +32,18 @@ export function publicationOf(pack: Pack<Item>, partition: number, router: strin
   if (first.kind === 'receipt') {
     const receipts = (pack.items as readonly ReceiptItem[]).map((item) => item.receipt);
     const payload = encode(ReceiptBatch, { receipts });
-    // Nodes publish receipts too: by the id of a message, which is random, nobody can guess this one and use it up.
-    const msgId = msgIdOf(partition, `${pack.lane} ${receipts[0]!.messageId}`, pack.items);
+    // Nodes publish receipts too: by the id of a message, which is random, nobody can guess this one and use it up. Of a
+    // message to many there are several, which only their recipients tell apart.
+    let what = `${pack.lane} ${receipts[0]!.messageId}`;
+    for (const { stage, recipient } of receipts) what += ` ${stage}${recipient}`;
+    const msgId = msgIdOf(partition, what, pack.items);
     return { pack, stores: [{ subject: pack.lane, payload, msgId, traceparent: '' }] };
   }
   const alone = first.kind === 'inbox' && first.alone;
-  const msgId = msgIdOf(partition, alone ? WHOEVER : pack.lane, pack.items);
-  const payload = encodeInboxPack(pack.items as readonly InboxItem[], router);
+  const items = pack.items as readonly InboxItem[];
+  const whom = !alone && pack.lane.endsWith(MANY_TOKEN) ? recipientsOf(items) : '';
+  const msgId = msgIdOf(partition, (alone ? WHOEVER : pack.lane) + whom, items);
+  const payload = encodeInboxPack(items, router);
   const given = first.span?.traceparent ?? first.header.traceparent;
   // It becomes a header as it stands, and the node wrote it: what is none could carry other headers in.
   const traceparent = isTraceparent(given) ? given : '';
@@ -48,6 +54,23 @@ function deadStore(item: Item, partition: number): Store {
   if (item.kind !== 'dead') throw new TypeError('a lane of dead letters holds nothing else');
   const payload = encode(DeadLetter, item.letter);
   return { subject: item.subject, payload, msgId: msgIdOf(partition, item.subject, [item]), traceparent: '' };
+}
+
+const MANY_TOKEN = `.${MANY}`;
+
+/**
+ * The subject of a pack to many does not say whom it is for. After a take-over the same messages may be for others, since
+ * agents come, go and have mail in lanes of their own: under the same id the stream would drop that pack as a repeat, and
+ * who is only in it would lose its mail. Under another one, what is repeated for anybody is dropped by its node.
+ */
+function recipientsOf(items: readonly InboxItem[]): string {
+  let text = '';
+  for (const { route, recipients } of items) {
+    text += ' ';
+    if (recipients === undefined) text += route.agent;
+    else for (const { agent } of recipients) text += `${agent},`;
+  }
+  return text;
 }
 
 /** Says that the id is not bound to a subject; no subject is written like this. */

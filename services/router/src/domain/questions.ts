@@ -12,6 +12,11 @@ export class Questions {
   readonly #waiting = new Map<string, Mail[]>();
   #fresh: Question[] = [];
 
+  /** True while mail waits for any name. */
+  get any(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** True while mail waits for this name. */
   open(org: string, folded: string): boolean {
     return this.#waiting.size > 0 && this.#waiting.has(keyOf(org, folded));

@@ -1,6 +1,6 @@
 /** One agent in the routing table, as small as can be: what it shares with its neighbours is kept once. */
 
-import { inboxSubject } from '@fleetwire/contract';
+import { inboxSubject, MANY } from '@fleetwire/contract';
 import type { Route } from '@fleetwire/gen/message';
 import { foldName, isCapability, isName } from '@fleetwire/kernel';
 
@@ -11,13 +11,15 @@ export interface Place {
   readonly nodeName: string;
   /** Inbox subjects of agents there, but for the agent's id at the end. */
   readonly prefix: string;
-  /** Agents of the table that share it. */
-  shared: number;
+  /** The inbox subject of messages to several of them. */
+  readonly many: string;
+  /** Those of the table, in no order. */
+  readonly agents: RouteEntry[];
 }
 
 const NOTHING: readonly string[] = [];
 
-/** Immutable, but that the table puts the place and the list which it shares with others. */
+/** Immutable, but that the table puts the place, the list and the project which it shares with others. */
 export class RouteEntry {
   /** @internal */
   place: Place;
@@ -32,13 +34,15 @@ export class RouteEntry {
   readonly suspended: boolean;
   /** Its mail is on the way from the node where it lived before. */
   readonly moving: boolean;
+  /** What it works on, folded; empty: nothing that is known. */
+  project: string;
 
   /** Throws RangeError for ids that no subject can hold. */
   constructor(org: string, route: Route) {
     const { agent, name, node, nodeName, epoch, shard } = route;
     const subject = inboxSubject.build({ shard, org, node, agent });
     const prefix = subject.slice(0, subject.length - agent.length);
-    this.place = { org, node, nodeName, prefix, shared: 0 };
+    this.place = { org, node, nodeName, prefix, many: prefix + MANY, agents: [] };
     this.agent = agent;
     this.name = name;
     this.folded = foldName(name);
@@ -46,6 +50,7 @@ export class RouteEntry {
     this.capabilities = route.capabilities.length === 0 ? NOTHING : capabilitiesOf(route.capabilities);
     this.suspended = route.suspended;
     this.moving = route.movingFrom !== '';
+    this.project = isName(route.project) ? foldName(route.project) : '';
   }
 
   get org(): string {

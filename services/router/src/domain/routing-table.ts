@@ -5,10 +5,12 @@ import { Anycast } from './anycast.ts';
 import type { Able } from './capability-index.ts';
 import type { ChannelEntry, ChannelKind, NodeEntry } from './org-routes.ts';
 import { OrgRoutes } from './org-routes.ts';
-import type { RouteEntry } from './route-entry.ts';
+import type { Place, RouteEntry } from './route-entry.ts';
 
-export type { RouteEntry } from './route-entry.ts';
+export type { Place, RouteEntry } from './route-entry.ts';
 export { routeEntry } from './route-entry.ts';
+
+export type NameKind = 'agent' | 'node' | 'project' | ChannelKind;
 
 /**
  * Guarantees: an entry never gives way to one of an older epoch of the same agent, node or channel; where two have
@@ -59,7 +61,7 @@ export class RoutingTable {
   }
 
   removeNode(orgId: string, node: string): void {
-    this.#orgs.get(orgId)?.nodes.delete(node);
+    this.#orgs.get(orgId)?.removeNode(node);
     this.#tidy(orgId);
   }
 
@@ -87,6 +89,23 @@ export class RoutingTable {
     return this.#orgs.get(org)?.nodes.get(id);
   }
 
+  /** By its name, folded. */
+  nodeByName(org: string, folded: string): NodeEntry | undefined {
+    return this.#orgs.get(org)?.nodeByName(folded);
+  }
+
+  /** Where the agents of an org live, with those agents; with `node`, its id, there only. */
+  places(org: string, node?: string): Iterable<Place> {
+    const routes = this.#orgs.get(org);
+    if (routes === undefined) return [];
+    return node === undefined ? routes.places : routes.placesOf(node);
+  }
+
+  /** Who works on it, folded; undefined when nobody does. */
+  project(org: string, project: string): ReadonlySet<RouteEntry> | undefined {
+    return this.#orgs.get(org)?.project(project);
+  }
+
   /** By its name, without # or %, in any case. */
   channel(org: string, name: string, kind: ChannelKind): ChannelEntry | undefined {
     return this.#orgs.get(org)?.channel(name, kind);
@@ -97,13 +116,22 @@ export class RoutingTable {
     return this.#orgs.get(org)?.able(capability);
   }
 
-  /** Names of an org as their owners write them, at most `limit`. */
-  *names(org: string, limit: number): Iterable<string> {
+  /** Names of an org as their owners write them, at most `limit`; those of projects are folded. */
+  *names(org: string, limit: number, kind: NameKind = 'agent'): Iterable<string> {
     let left = limit;
-    for (const entry of this.#orgs.get(org)?.byName.values() ?? []) {
+    for (const name of this.#namesOf(org, kind)) {
       if (left-- <= 0) return;
-      yield entry.name;
+      yield name;
     }
+  }
+
+  *#namesOf(id: string, kind: NameKind): Iterable<string> {
+    const org = this.#orgs.get(id);
+    if (org === undefined) return;
+    if (kind === 'agent') for (const { name } of org.byName.values()) yield name;
+    else if (kind === 'node') for (const { name } of org.nodes.values()) yield name;
+    else if (kind === 'project') yield* org.projects;
+    else for (const channel of org.allChannels) if (channel.kind === kind) yield channel.name;
   }
 
   #org(id: string): OrgRoutes {

@@ -1,5 +1,6 @@
 /** One question to registry about one name of one org, with the router's own identity. */
 
+import { projectOf } from '@fleetwire/contract';
 import { Route } from '@fleetwire/gen/message';
 import type { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { FleetwireError, foldName } from '@fleetwire/kernel';
@@ -29,6 +30,7 @@ export function askRegistry(
         capabilities: profile?.capabilities ?? [],
         suspended: agent.status === 'suspended',
         movingFrom: agent.moving ? SOME_NODE : '',
+        project: projectOf(profile?.repo ?? ''),
       });
       return routeEntry(org, route);
     } catch (error) {

@@ -1,13 +1,15 @@
 /** RouterService.Explain: where a message would go, and why, by the same decision that routes it. */
 
-import type { ExplainRequest, ExplainResponse } from '@fleetwire/gen/router';
+import type { ExplainNode, ExplainRequest, ExplainResponse } from '@fleetwire/gen/router';
 import { ExplainResponse as Response } from '@fleetwire/gen/router';
 import type { Caller } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
-import { FleetwireError } from '@fleetwire/kernel';
-import type { KnownName, Names, Resolution, Suggestions } from '../domain/resolve.ts';
-import { resolve } from '../domain/resolve.ts';
+import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
+import { countText, type FanOut } from '../domain/fan-out.ts';
+import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
+import { NOBODY, resolve } from '../domain/resolve.ts';
 import type { RouteEntry } from '../domain/routing-table.ts';
+import type { Suggestions } from '../domain/suggestions.ts';
 import type { NameLookup } from './name-lookup.ts';
 
 export interface ExplainOptions {
@@ -17,22 +19,43 @@ export interface ExplainOptions {
   readonly clock: Clock;
 }
 
-/** Users and nodes ask about their own org; services may name another. */
+/** Nodes that are listed of a message to many. */
+const NODES_SHOWN = 100;
+
+/**
+ * Users and nodes ask about their own org; services may name another. Rejects not_found UNKNOWN_AGENT for a sender that
+ * there is not.
+ */
 export function explain(options: ExplainOptions) {
   return async (
     request: ExplainRequest,
     context: { caller: Caller | undefined },
   ): Promise<ExplainResponse> => {
+    const { clock, names } = options;
     const org = orgOf(request, context.caller);
-    const resolved = (names: Names) => resolve(names, org, request.to, undefined, options.clock.nowUs());
-    let found = resolved(options.names);
+    const from = request.from === '' ? undefined : await senderOf(options, org, request.from);
+    const asking = from === undefined ? NOBODY : { ...NOBODY, fromAgent: from.agent, fromNode: from.node };
+    const resolved = (by: Names) => resolve(by, org, request.to, asking, clock.nowUs());
+    let found = resolved(names);
     if (found.kind === 'ask') {
-      const question = { org, folded: found.folded };
-      const known = await new Promise<KnownName>((done) => options.lookup.find(question, done));
-      found = resolved({ ...options.names, known: () => known });
+      const known = await askAbout(options, org, found.folded);
+      found = resolved({ ...names, known: () => known });
     }
     return responseOf(options, org, request.to, found);
   };
+}
+
+function askAbout({ lookup }: ExplainOptions, org: string, folded: string): Promise<KnownName> {
+  return new Promise<KnownName>((done) => lookup.find({ org, folded }, done));
+}
+
+async function senderOf(options: ExplainOptions, org: string, name: string): Promise<RouteEntry> {
+  const folded = foldName(name);
+  const there = options.names.table.find(org, folded) ?? (await askAbout(options, org, folded)).route;
+  if (there !== undefined) return there;
+  throw new FleetwireError('not_found', 'UNKNOWN_AGENT', `no agent "${printable(name)}" in your org`, {
+    help: 'Name an agent that would send the message, or nobody.',
+  });
 }
 
 function orgOf(request: ExplainRequest, caller: Caller | undefined): string {
@@ -48,22 +71,38 @@ function orgOf(request: ExplainRequest, caller: Caller | undefined): string {
 }
 
 function responseOf(options: ExplainOptions, org: string, to: string, found: Resolution): ExplainResponse {
+  if (found.kind === 'many') return aboutMany(options.names, found);
   const route = found.kind === 'ask' ? undefined : found.route;
   const said = route === undefined ? {} : about(options.names, route);
   if (found.kind === 'route') {
     const { name, nodeName, subject } = found.route;
     const detail = found.picked ?? `${name} lives on ${nodeName}`;
-    return Response.fromPartial({ ...said, routable: true, subject, detail });
+    return Response.fromPartial({ ...said, routable: true, subject, detail, recipients: 1 });
   }
   const { reason, detail } = found.kind === 'dead' ? found : { reason: 'UNKNOWN_AGENT', detail: '' };
-  const near = reason === 'UNKNOWN_AGENT' ? options.suggest.near(org, to, options.clock.nowUs()) : [];
-  return Response.fromPartial({ ...said, routable: false, reason, detail, suggestions: near });
+  const suggestions = options.suggest.near(org, to, options.clock.nowUs(), reason);
+  return Response.fromPartial({ ...said, routable: false, reason, detail, suggestions });
+}
+
+function aboutMany(names: Names, many: FanOut): ExplainResponse {
+  const largest = [...many.shares].sort((a, b) => b.recipients.length - a.recipients.length);
+  const nodes = largest.slice(0, NODES_SHOWN).map(({ place, recipients }): ExplainNode => {
+    const { org, node, nodeName, many: subject } = place;
+    const nodeStatus = statusOf(names, org, node);
+    return { node, nodeName, subject, recipients: recipients.length, nodeStatus };
+  });
+  return Response.fromPartial({ routable: true, detail: countText(many), recipients: many.count, nodes });
 }
 
 function about(names: Names, route: RouteEntry) {
-  const { agent, name, node, nodeName, epoch } = route;
-  const state = names.table.node(route.org, node);
-  const online = state?.draining === true ? 'draining' : 'online';
-  const nodeStatus = state === undefined ? '' : state.online ? online : 'offline';
-  return { agent, name, node, nodeName, epoch, nodeStatus };
+  const { org, agent, name, node, nodeName, epoch } = route;
+  return { agent, name, node, nodeName, epoch, nodeStatus: statusOf(names, org, node) };
+}
+
+/** Empty: the table has no entry of it. */
+function statusOf(names: Names, org: string, node: string): string {
+  const state = names.table.node(org, node);
+  if (state === undefined) return '';
+  if (!state.online) return 'offline';
+  return state.draining ? 'draining' : 'online';
 }

@@ -41,6 +41,11 @@ export interface Message {
   contentType: string;
   body: Uint8Array;
   settlements: Settlement[];
+  /**
+   * To many: how many recipients the router has found, not counting those whom the sending node has served itself; 0 otherwise,
+   * and while it is not known.
+   */
+  fanOut: number;
 }
 
 export interface GetMessageRequest {
@@ -276,6 +281,7 @@ function createBaseMessage(): Message {
     contentType: "",
     body: new Uint8Array(0),
     settlements: [],
+    fanOut: 0,
   };
 }
 
@@ -322,6 +328,9 @@ export const Message: MessageFns<Message> = {
     }
     for (const v of message.settlements) {
       Settlement.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.fanOut !== 0) {
+      writer.uint32(120).uint32(message.fanOut);
     }
     return writer;
   },
@@ -451,6 +460,14 @@ export const Message: MessageFns<Message> = {
             message.settlements.push(Settlement.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.fanOut = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -513,6 +530,11 @@ export const Message: MessageFns<Message> = {
       settlements: globalThis.Array.isArray(object?.settlements)
         ? object.settlements.map((e: any) => Settlement.fromJSON(e))
         : [],
+      fanOut: isSet(object.fanOut)
+        ? globalThis.Number(object.fanOut)
+        : isSet(object.fan_out)
+        ? globalThis.Number(object.fan_out)
+        : 0,
     };
   },
 
@@ -560,6 +582,9 @@ export const Message: MessageFns<Message> = {
     if (message.settlements?.length) {
       obj.settlements = message.settlements.map((e) => Settlement.toJSON(e));
     }
+    if (message.fanOut !== 0) {
+      obj.fanOut = Math.round(message.fanOut);
+    }
     return obj;
   },
 
@@ -582,6 +607,7 @@ export const Message: MessageFns<Message> = {
     message.contentType = object.contentType ?? "";
     message.body = object.body ?? new Uint8Array(0);
     message.settlements = object.settlements?.map((e) => Settlement.fromPartial(e)) || [];
+    message.fanOut = object.fanOut ?? 0;
     return message;
   },
 };

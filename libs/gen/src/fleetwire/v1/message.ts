@@ -228,7 +228,7 @@ export interface InboxEntry {
   router: string;
   /** The moment after which it is no longer delivered, microseconds since the Unix epoch, in broker time. */
   deadlineUs: number;
-  /** Epoch of the route that was followed. */
+  /** Epoch of the route that was followed; 0 with several recipients. */
   routeEpoch: number;
   /** Not 0: it waited at the node where its recipient lived before this epoch, and goes before what came here directly. */
   movedEpoch: number;

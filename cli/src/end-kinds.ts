@@ -1,0 +1,21 @@
+/** What kind of error an end without delivery is, for exit codes. */
+
+import type { ErrorKind } from '@fleetwire/kernel';
+
+const KINDS: Readonly<Record<string, ErrorKind>> = {
+  UNKNOWN_AGENT: 'not_found',
+  UNKNOWN_CHANNEL: 'not_found',
+  UNKNOWN_GROUP: 'not_found',
+  UNKNOWN_NODE: 'not_found',
+  UNKNOWN_PROJECT: 'not_found',
+  NO_RECIPIENTS: 'not_found',
+  NO_CAPABLE_AGENT: 'not_found',
+  AGENT_REMOVED: 'not_found',
+  INVALID_ADDRESS: 'invalid_argument',
+  TTL_EXPIRED: 'deadline_exceeded',
+  INBOX_FULL: 'resource_exhausted',
+  QUEUE_FULL: 'resource_exhausted',
+};
+
+/** By its reason; any that is not known is a failed precondition. */
+export const kindOfReason = (reason: string): ErrorKind => KINDS[reason] ?? 'failed_precondition';

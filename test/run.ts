@@ -35,11 +35,12 @@ const GROUPS: readonly Group[] = [
 /** Servers of others that one test is to use, under names of their own; see test/fabric/outside-servers.test.ts. */
 const OUTSIDE = ['FLEETWIRE_NATS_URL', 'FLEETWIRE_DATABASE_URL', 'FLEETWIRE_KEYS_DIR'];
 
-/** Without the settings of whoever runs the tests, each of which would change what they test; only the broker may be another. */
+/** Without the settings of whoever runs the tests, each of which would change what they test; but for those of the tests. */
 function testEnvironment(): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) {
     if (!name.startsWith('FLEETWIRE_') || name === 'FLEETWIRE_NATS_SERVER') env[name] = value;
+    else if (name.startsWith('FLEETWIRE_TEST_')) env[name] = value;
     else if (OUTSIDE.includes(name)) env[name.replace('FLEETWIRE_', 'OUTSIDE_')] = value;
   }
   return env;

@@ -12,6 +12,7 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
   NO_CAPABLE_AGENT: 'not_found',
   AGENT_REMOVED: 'not_found',
   INVALID_ADDRESS: 'invalid_argument',
+  MESSAGE_DENIED: 'permission_denied',
   TTL_EXPIRED: 'deadline_exceeded',
   INBOX_FULL: 'resource_exhausted',
   QUEUE_FULL: 'resource_exhausted',

@@ -8,7 +8,7 @@ import { TraceMessageResponse } from '@fleetwire/gen/delivery';
 import { Receipt, Stage } from '@fleetwire/gen/message';
 import { Command } from 'commander';
 import { describe, it } from 'mocha';
-import { addSendCommand, failureOf, readBody, receiptLine } from '../src/commands/send.ts';
+import { addSendCommand, failureOf, linesOf, readBody } from '../src/commands/send.ts';
 import { waterfall } from '../src/waterfall.ts';
 
 const receipt = (stage: Stage, more: Partial<Receipt> = {}) =>
@@ -39,14 +39,32 @@ describe('the end of a message', () => {
   });
   it('to many says to how many first', () => {
     const count = receipt(Stage.ROUTED, { final: false, to: '#ops', fanOut: 2, recipientName: '' });
-    assert.equal(receiptLine(count), 'routed to 2 recipients');
+    assert.deepEqual(linesOf([count]), ['routed to 2 recipients']);
+    assert.deepEqual(linesOf([{ ...count, fanOut: 0 }]), []);
     assert.equal(failureOf('id', { receipts: [count, receipt(Stage.CONFIRMED)], final: true }, 5), undefined);
     const nobody = receipt(Stage.DEAD, { reason: 'NO_RECIPIENTS' });
     assert.equal(failureOf('id', { receipts: [nobody], final: true }, 5)?.kind, 'not_found');
   });
+  it('to many is good when each of them has it, and tells who has it not', () => {
+    const [bob, carol] = ['bob', 'carol'].map((name) => ({ recipient: `a_${name}`, recipientName: name }));
+    const count = receipt(Stage.ROUTED, { final: false, to: '#ops', fanOut: 2, recipientName: '' });
+    const has = receipt(Stage.CONFIRMED, bob);
+    const returned = receipt(Stage.RETURNED, { ...carol, reason: 'QUEUE_FULL' });
+    const receipts = [count, has, returned];
+    const failure = failureOf('id', { receipts, final: true }, 5);
+    assert.deepEqual([failure?.kind, failure?.reason], ['resource_exhausted', 'QUEUE_FULL']);
+    assert.equal(failure?.message, '1 of 2 do not have it; carol: returned: QUEUE_FULL');
+    assert.deepEqual(linesOf(receipts).slice(1), ['confirmed by bob', 'returned by carol (QUEUE_FULL)']);
+  });
+  it('to a channel that is not there says so', () => {
+    const to = { recipientName: '', to: '#opps', detail: 'no channel "opps" in your org' };
+    const dead = receipt(Stage.DEAD, { reason: 'UNKNOWN_CHANNEL', ...to });
+    const failure = failureOf('id', { receipts: [dead], final: true }, 5);
+    assert.deepEqual([failure?.kind, failure?.message], ['not_found', 'dead: no channel "opps" in your org']);
+  });
   it('shows in one harmless line', () => {
     const hops = [{ atUs: 1000 }, { atUs: 3500 }];
-    const line = receiptLine(Receipt.fromPartial({ ...receipt(Stage.CONFIRMED), hops, detail: 'x\u001by' }));
+    const [line] = linesOf([Receipt.fromPartial({ ...receipt(Stage.CONFIRMED), hops, detail: 'x\u001by' })]);
     assert.equal(line, 'confirmed by bob after 2.5 ms (x\\u{1b}y)');
   });
 });

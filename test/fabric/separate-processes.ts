@@ -35,8 +35,13 @@ export interface NodePart extends Part {
 export interface SeparateFabric extends AsyncDisposable {
   readonly folder: string;
   readonly parts: Readonly<Record<ServiceName | 'nats' | 'postgres', Part>>;
+  /** All replicas of the router; `parts.router` is the first. */
+  readonly routers: readonly Part[];
   readonly nodes: Readonly<Record<string, NodePart>>;
   readonly addresses: Readonly<Record<ServiceName, string>>;
+  readonly natsUrl: string;
+  readonly databaseUrl: string;
+  readonly keysDir: string;
   /** An admin's token for the services. */
   token(): Promise<string>;
   /** The logs of all parts stay where they are, and their folder is printed. */
@@ -47,6 +52,10 @@ export interface FabricOptions {
   readonly nodes: readonly string[];
   /** Further environment for every part. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Replicas of the router. Default 1. */
+  readonly routers?: number;
+  /** Flags of Node.js for all processes of a service, or for the nodes. */
+  readonly flags?: Readonly<Partial<Record<ServiceName | 'node', readonly string[]>>>;
 }
 
 /** Settings that make a failure visible sooner; every figure is a documented key of the configuration. */
@@ -79,22 +88,28 @@ export async function startSeparateFabric(o: FabricOptions): Promise<SeparateFab
     env['FLEETWIRE_REGISTRY_ORG_ADDRESS'] = addresses.org;
     env['FLEETWIRE_ROUTER_REGISTRY_ADDRESS'] = addresses.registry;
     const parts: Record<string, Part> = { nats, postgres };
-    for (const name of SERVICES) {
-      const place = { address: addresses[name], dir: folder.path };
-      parts[name] = await add(await serviceProcess({ name, main: mainOf(name), env, ...place }));
-    }
+    const service = async (kind: ServiceName, name: string, address: string) => {
+      const own = { name, main: mainOf(kind), env, flags: o.flags?.[kind] ?? [] };
+      return add(await serviceProcess({ ...own, address, dir: folder.path }));
+    };
+    for (const name of SERVICES) parts[name] = await service(name, name, addresses[name]);
+    const routers = [parts['router']!];
+    for (let i = 2; i <= (o.routers ?? 1); i++)
+      routers.push(await service('router', `router-${i}`, `127.0.0.1:${await freePort()}`));
     const admin = firstAdmin(addresses.org, keys);
     const nodes: Record<string, NodePart> = {};
     const joinTokens = await admin.joinTokens(o.nodes.length);
     for (const [i, name] of o.nodes.entries())
-      nodes[name] = await add(
-        await nodePart(folder.path, name, addresses.registry, joinTokens[i]!, o.env ?? {}),
-      );
+      nodes[name] = await add(await nodePart(folder.path, name, addresses.registry, joinTokens[i]!, o));
     return {
       folder: folder.path,
       parts: parts as SeparateFabric['parts'],
+      routers,
       nodes,
       addresses,
+      natsUrl: nats.url,
+      databaseUrl: postgres.url(),
+      keysDir: keys,
       token: admin.token,
       keep: folder.keep,
       [Symbol.asyncDispose]: async () => {
@@ -162,18 +177,25 @@ async function nodePart(
   name: string,
   registry: string,
   joinToken: string,
-  env: Readonly<Record<string, string>>,
+  o: FabricOptions,
 ): Promise<NodePart> {
   const dir = join(folder, 'nodes', name);
   await mkdir(dir, { recursive: true });
   const own = {
-    ...env,
     FLEETWIRE_LOG_LEVEL: 'debug',
+    ...o.env,
     FLEETWIRE_NODE_NAME: name,
     FLEETWIRE_NODE_DATA_DIR: dir,
     FLEETWIRE_NODE_REGISTRY: registry,
     FLEETWIRE_NODE_JOIN_TOKEN: joinToken,
   };
-  const part = await serviceProcess({ name: `node-${name}`, main: mainOf('node'), env: own, dir: folder });
+  const flags = o.flags?.node ?? [];
+  const part = await serviceProcess({
+    name: `node-${name}`,
+    main: mainOf('node'),
+    env: own,
+    flags,
+    dir: folder,
+  });
   return { ...part, adminToken: () => readFileSync(join(dir, 'admin-token'), 'utf8').trim() };
 }

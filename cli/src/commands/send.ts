@@ -83,9 +83,7 @@ async function send(
       : await node.waitMessage({ id: sent.id, timeoutMs }, { deadlineMs: timeoutMs + ANSWER_MS });
   const document = sentDocument(sent, to, traceIdOf(sent.traceparent), waited);
   const lines =
-    options.quiet === true
-      ? [sent.id]
-      : [`accepted ${sent.id}`, ...(waited?.receipts ?? []).map(receiptLine)];
+    options.quiet === true ? [sent.id] : [`accepted ${sent.id}`, ...linesOf(waited?.receipts ?? [])];
   const failure = waited && failureOf(sent.id, waited, options.wait!);
   if (failure !== undefined) throw new FailedResult(failure, document, lines);
   context.output.result(document, () => lines);
@@ -133,7 +131,7 @@ function sentDocument(
     to,
     stage: last === undefined ? 'accepted' : stageName(last.stage),
     final: waited?.final ?? false,
-    ...(count === undefined ? {} : { recipients: count }),
+    ...(count === undefined ? {} : { recipients: Math.max(count, receipts.length) }),
     receipts: receipts.map(receiptDocument),
   };
 }
@@ -141,7 +139,10 @@ function sentDocument(
 /** Says only how many recipients a router has found. */
 const isCount = ({ recipient, stage }: Receipt): boolean => recipient === '' && stage === Stage.ROUTED;
 
-/** A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had. */
+/**
+ * A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had; of many, each of them.
+ * Else the first one that has it not gives the reason.
+ */
 export function failureOf(
   id: string,
   { receipts, final }: Pick<WaitMessageResponse, 'receipts' | 'final'>,
@@ -155,22 +156,32 @@ export function failureOf(
       { help: `Look again later with: fleetwire trace ${id}`, details: { id } },
     );
   const good: readonly Stage[] = [Stage.CONFIRMED, Stage.DELIVERED];
-  const failed = receipts.find((r) => r.final && !good.includes(r.stage));
+  const ends = receipts.filter((receipt) => !isCount(receipt));
+  const [failed, ...others] = ends.filter((r) => r.final && !good.includes(r.stage));
   if (failed === undefined) return undefined;
   const reason = failed.reason || 'NOT_DELIVERED';
   const why = visible(failed.detail) || reason;
-  return new FleetwireError(kindOfReason(reason), reason, `${stageName(failed.stage)}: ${why}`, {
+  const which = ends.length > 1 ? ofMany(failed, others.length + 1, ends.length) : '';
+  return new FleetwireError(kindOfReason(reason), reason, `${which}${stageName(failed.stage)}: ${why}`, {
     help: `See every hop with: fleetwire trace ${id}`,
     details: { id },
   });
 }
+
+const ofMany = ({ recipientName }: Receipt, failed: number, all: number): string =>
+  `${failed} of ${all} do not have it; ${visible(recipientName)}: `;
 
 function receiptDocument(receipt: Receipt): object {
   const { recipient, recipientName, reason, detail, final } = receipt;
   return { recipient, recipient_name: recipientName, stage: stageName(receipt.stage), final, reason, detail };
 }
 
-export function receiptLine(receipt: Receipt): string {
+/** Where the sender's own node has served all of them, there is nothing to say of routers. */
+export function linesOf(receipts: readonly Receipt[]): string[] {
+  return receipts.filter((receipt) => !isCount(receipt) || receipt.fanOut > 0).map(receiptLine);
+}
+
+function receiptLine(receipt: Receipt): string {
   if (isCount(receipt))
     return `routed to ${receipt.fanOut} ${receipt.fanOut === 1 ? 'recipient' : 'recipients'}`;
   const who = receipt.recipientName || receipt.to;

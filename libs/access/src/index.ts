@@ -7,3 +7,4 @@ export * from './decision.ts';
 export * from './org-access.ts';
 export * from './plan-limit.ts';
 export * from './plans.ts';
+export * from './recent.ts';

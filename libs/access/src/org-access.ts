@@ -72,6 +72,16 @@ export class OrgAccess {
     return may ?? more ?? spawnable ?? BY_DEFAULT.spawn;
   }
 
+  /** False: every question about a message is answered with yes, so that nobody need ask. */
+  get restrictsMessages(): boolean {
+    return this.#closed || this.#book.speaksOf.message;
+  }
+
+  /** False: no agent has a limit of messages a minute. */
+  get limitsRates(): boolean {
+    return this.#book.speaksOf.rateLimit;
+  }
+
   /** How much the policies let one agent do. */
   limitsFor(agent: AgentRef): AgentLimits {
     return this.#rulesOf(agent.name, agent.user).limits;

@@ -35,6 +35,8 @@ interface RankedPolicy {
 
 /** Immutable. Takes a copy of what it needs. */
 export class RuleBook {
+  /** Does any rule say whom an agent may message, and any how often? */
+  readonly speaksOf: { readonly message: boolean; readonly rateLimit: boolean };
   readonly #policies = new Map<string, RankedPolicy[]>();
 
   constructor(policies: OrgState['policies']) {
@@ -46,6 +48,11 @@ export class RuleBook {
       if (sameKey) sameKey.push(ranked);
       else this.#policies.set(key, [ranked]);
     }
+    const rules = enabled.flatMap((policy) => policy.rules);
+    this.speaksOf = {
+      message: rules.some((rule) => rule.canMessage !== undefined),
+      rateLimit: rules.some((rule) => rule.rateLimitPerMinute !== undefined),
+    };
   }
 
   /** The rules that are for an agent, the one that decides first in front. `agent`: folded name. */

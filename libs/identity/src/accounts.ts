@@ -12,8 +12,8 @@ import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
 /** Services that publish receipts from within the fabric's account. */
 export const RECEIPT_SERVICES = ['router', 'delivery', 'registry'] as const;
 
-/** The service whose control frames nodes hear. */
-export const FRAMES_FROM = 'registry';
+/** Services whose control frames nodes hear. */
+export const FRAMES_FROM = ['registry', 'router'] as const;
 
 /** The service whose events nodes hear: what changes in their org, revoked tokens above all. */
 export const EVENTS_FROM = 'org';
@@ -63,7 +63,9 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
     service(inboxAcks, 'Singleton'),
     { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
     { name: 'events of org', subject: filters.allEventsOf(EVENTS_FROM), type: 'stream' },
-    { name: 'frames of registry', subject: filters.allFramesFrom(FRAMES_FROM), type: 'stream' },
+    ...FRAMES_FROM.map((from): Export => {
+      return { name: `frames of ${from}`, subject: filters.allFramesFrom(from), type: 'stream' };
+    }),
   ];
   return {
     limits: { ...NO_LIMIT, ...ALL_JETSTREAM },
@@ -104,7 +106,7 @@ export function orgImports(org: string, fabricAccount: string): Import[] {
     ...services,
     ...RECEIPT_SERVICES.map((from) => heard(`receipts of ${from}`, filters.receiptsFrom(org, from))),
     heard(`events of ${EVENTS_FROM}`, filters.eventsOf(org, EVENTS_FROM)),
-    heard(`frames of ${FRAMES_FROM}`, filters.framesFrom(org, FRAMES_FROM)),
+    ...FRAMES_FROM.map((from) => heard(`frames of ${from}`, filters.framesFrom(org, from))),
   ];
 }
 

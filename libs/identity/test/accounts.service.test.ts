@@ -168,18 +168,17 @@ describe('accounts and node users', () => {
     assert.deepEqual(strangers, []);
   });
 
-  it('brings a frame of the registry to the node that it is for, and to no others', async () => {
+  it('brings frames of registry and router to the node that they are for, and to no others', async () => {
     const heard = [listen(alice, filters.framesToNode(one, 'n_alice'))];
     heard.push(listen(bob, filters.framesToNode(one, 'n_bob')));
     heard.push(listen(mallory, filters.framesToNode(two, 'n_mallory')));
     await settle();
-    const frame = { org: one, to: 'n_alice', from: 'registry' };
-    for (const from of ['router', 'n_bob', 'registry'])
-      service.publish(peerSubject.build({ ...frame, from }), 'now');
+    const frame = (from: string) => peerSubject.build({ org: one, to: 'n_alice', from });
+    for (const from of ['delivery', 'n_bob', 'registry', 'router']) service.publish(frame(from), 'now');
     await settle();
-    await eventually(() => heard[0]!.length > 0);
+    await eventually(() => heard[0]!.length > 1);
     const subjects = heard.map((all) => all.map((m) => m.subject));
-    assert.deepEqual(subjects, [[peerSubject.build(frame)], [], []]);
+    assert.deepEqual(subjects, [[frame('registry'), frame('router')], [], []]);
   });
 
   it('keeps the events of an org from another by the account alone, whatever rights a user in it has', async () => {

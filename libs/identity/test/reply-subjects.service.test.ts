@@ -132,9 +132,10 @@ describe('reply subjects at the broker', () => {
   }
 
   it('of a node reach another node of its org with nothing that can be read as from a service', async () => {
-    const [toBob, from] = [{ org: one, to: 'n_bob' }, 'registry'];
+    const toBob = { org: one, to: 'n_bob' };
     const subjects = {
-      frame: peerSubject.build({ ...toBob, from }),
+      frame: peerSubject.build({ ...toBob, from: 'registry' }),
+      busy: peerSubject.build({ ...toBob, from: 'router' }),
       receipt: receiptSubject.build({ org: one, toNode: 'n_bob', from: 'router' }),
       event: eventSubject.build({ org: one, service: 'org', name: 'tokens_revoked' }),
     };
@@ -153,6 +154,8 @@ describe('reply subjects at the broker', () => {
       const { nudge, busy, ready } = read(PeerFrame, data) ?? PeerFrame.fromPartial({});
       assert.deepEqual([nudge, busy?.node ?? '', busy?.reason ?? '', ready?.node ?? ''], ['', '', '', '']);
     }
+    assert.ok(under(subjects.busy).length >= 4);
+    for (const data of under(subjects.busy)) assert.equal(read(PeerFrame, data)?.busy?.reason ?? '', '');
     for (const data of under(subjects.receipt))
       assert.deepEqual(read(ReceiptBatch, data)?.receipts ?? [], []);
     for (const data of under(subjects.event)) assert.deepEqual(read(Event, data)?.details ?? {}, {});

@@ -9,3 +9,4 @@ export * from './ports.ts';
 export * from './priority-levels.ts';
 export * from './slices.ts';
 export * from './texts.ts';
+export * from './token-bucket.ts';

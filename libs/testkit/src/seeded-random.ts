@@ -1,12 +1,22 @@
 /** Choices at random that can be made again when a test has failed. */
 
-/**
- * Whole numbers from 0 to below `below`, from a seed that is printed; FLEETWIRE_TEST_SEED gives it again. The generator is
- * mulberry32.
- */
-export function seededRandom(): (below: number) => number {
-  const seed = Number(process.env['FLEETWIRE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+/** Whole numbers from 0 to below `below`. */
+export type Random = (below: number) => number;
+
+/** From a seed that is printed; FLEETWIRE_TEST_SEED gives it again. */
+export function seededRandom(): Random {
+  const seed = testSeed();
   console.log(`      seed ${seed}`);
+  return randomOf(seed);
+}
+
+/** What FLEETWIRE_TEST_SEED says, else another one each time. */
+export function testSeed(): number {
+  return Number(process.env['FLEETWIRE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+}
+
+/** The same seed gives the same numbers. The generator is mulberry32. */
+export function randomOf(seed: number): Random {
   let state = seed;
   return (below) => {
     state = (state + 0x6d2b79f5) | 0;

@@ -5,6 +5,7 @@ import type { FleetwireError } from '@fleetwire/kernel';
 import type { HopTracer, Logger } from '@fleetwire/telemetry';
 import { AgentBook } from './agents/agent-book.ts';
 import type { NodeConfig } from './config.ts';
+import { Denials } from './domain/denials.ts';
 import { Outbox } from './domain/outbox.ts';
 import { storedRow } from './domain/outbox-row.ts';
 import { RecipientFlows } from './domain/recipient-flow.ts';
@@ -19,6 +20,7 @@ import { Pressure } from './mail/pressure.ts';
 import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { Ticker } from './mail/ticker.ts';
+import { NOTHING_KNOWN, type OrgKnowledge, Ways } from './mail/ways.ts';
 import { Arrivals } from './moving/arrivals.ts';
 import { AgentTable } from './store/agent-table.ts';
 import type { Database } from './store/database.ts';
@@ -137,13 +139,15 @@ export function createEngine(parts: EngineParts) {
     observeMs: config.observe_ms,
     dedupeMs: config.dedupe_ms,
   });
+  const knowledge: { current: OrgKnowledge } = { current: NOTHING_KNOWN };
+  const denials = new Denials();
   const acceptance = new Acceptance({
     node: identity.node,
-    nodeName: identity.name,
     org: identity.org,
     clock,
     tracer,
-    book,
+    progress,
+    ways: new Ways({ nodeName: identity.name, book, clock, denials, knowledge }),
     outbox,
     table: tables.outbox,
     custody,
@@ -160,6 +164,8 @@ export function createEngine(parts: EngineParts) {
     clock,
     tables,
     outgoings,
+    knowledge,
+    denials,
     book,
     turns,
     progress,

@@ -43,6 +43,7 @@ import { MachineFacts } from './hub/machine-facts.ts';
 import { machineDigest } from './hub/machine-id.ts';
 import { NodeClock } from './hub/node-clock.ts';
 import { NodeKeys } from './hub/node-keys.ts';
+import { OrgPolicies } from './hub/policies.ts';
 import { joinOnce, type RegistryClient, RegistryDoor } from './hub/registry-door.ts';
 import { sendOnce } from './mail/send-once.ts';
 import { Departures } from './moving/departures.ts';
@@ -155,6 +156,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const hubActive = () => hub.link.state === 'ACTIVE';
   const directory = orgDirectory(context, engine, door, registration, hubActive);
   engine.book.elsewhere = () => directory.agentNames();
+  const policies = orgPolicies(context, engine, door, directory);
   const programs = createPrograms(context, engine, registration, dir, identity);
   const departures = createDepartures(context, engine, door, programs);
   const hub: Hub = createHub({
@@ -165,6 +167,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
     tokens,
     departures,
     directory,
+    policies,
     log,
     keys,
     self,
@@ -235,6 +238,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
       hub: hub.link.state,
       outbox: engine.outbox.depth,
       inbox: engine.custody.depth,
+      policies: policies.access?.version ?? 0,
       sessions: attach.open,
     }),
   };
@@ -268,6 +272,22 @@ function orgDirectory(
       if (differs) registration.rosterDiffers();
     },
   });
+}
+
+/** From here on acceptance goes by what the hub has told, now or before the last stop. */
+function orgPolicies(
+  { log }: Context,
+  { tables, turns, clock, identity, knowledge }: Engine,
+  door: RegistryDoor,
+  directory: Directory,
+): OrgPolicies {
+  const policies = new OrgPolicies({ org: identity.org, meta: tables.agents, turns, door, clock, log });
+  knowledge.current = {
+    access: () => policies.access,
+    members: (kind, name) => directory.members(kind, name),
+    suspended: (agent) => directory.suspended(agent),
+  };
+  return policies;
 }
 
 function nodeSelf({ config: settings, clock, book }: Engine, dir: string, version: string): NodeSelf {

@@ -13,7 +13,7 @@ import {
   routerConsumer,
   streamSpecs,
 } from '@fleetwire/contract';
-import type { Revocation } from '@fleetwire/gen/access';
+import type { OrgState, Revocation } from '@fleetwire/gen/access';
 import {
   Envelope,
   Heartbeat,
@@ -136,6 +136,8 @@ export class FakeHub {
   /** What heartbeats are told of the directory; 0: nothing. */
   syncRevision = 0;
   readonly syncs: SyncRequest[] = [];
+  /** Undefined: it knows no such call. */
+  policies: OrgState | undefined;
   sync: (request: SyncRequest) => Partial<SyncResponse> = () => ({ full: true, revision: this.syncRevision });
   #registry: RpcServer | undefined;
   #address = '';
@@ -348,9 +350,7 @@ export class FakeHub {
         for (const [name, agent] of this.agents) if (agent.id === request.agent) this.agents.delete(name);
         return {};
       },
-      lookupAgent: unimplemented,
-      listAgents: unimplemented,
-      listNodes: unimplemented,
+      nodePolicies: async () => (this.policies === undefined ? unimplemented() : { state: this.policies }),
     };
   }
 

@@ -18,6 +18,20 @@ describe('the fence before an agent that has come here', () => {
     assert.deepEqual([fence.lets('alice'), fence.lets('bob')], [true, false]);
   });
 
+  it('counts each level of priority for itself, for one overtakes the other on the way through the hub', () => {
+    const fence = new HomeFence();
+    fence.raise();
+    fence.sent('alice', 'low', 0);
+    fence.sent('alice', 'high', 2);
+    fence.came('alice', 'high');
+    assert.deepEqual(
+      [fence.lets('alice', 2), fence.lets('alice', 0), fence.lets('alice')],
+      [true, false, false],
+    );
+    fence.came('alice', 'low');
+    assert.equal(fence.lets('alice', 0), true);
+  });
+
   it('is shut again for who has sent more through the hub, or has written while the agent was away', () => {
     const fence = new HomeFence();
     fence.raise();

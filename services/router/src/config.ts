@@ -5,6 +5,8 @@ import { defineSection, z } from '@fleetwire/config';
 const count = (initial: number, max: number) => z.number().int().min(1).max(max).default(initial);
 const ms = (initial: number, max = 60_000) => z.number().int().min(1).max(max).default(initial);
 
+const rate = () => z.number().int().min(0).max(1_000_000).default(0);
+
 export const routerConfig = defineSection('router', {
   pull_messages: count(128, 4096).describe('Ingress messages (packs) asked for in one pull'),
   entries_max: count(8192, 1_000_000).describe(
@@ -35,6 +37,22 @@ export const routerConfig = defineSection('router', {
   lookup_fresh_ms: ms(2000).describe('How long an answer of registry counts'),
   lookup_cache_max: count(10_000, 1_000_000).describe('Answers of registry that are remembered'),
   lookup_pause_ms: ms(1000).describe('After registry failed to answer: time for which it is not asked'),
+  lag_high_ms: ms(2000, 3_600_000).describe(
+    'So far behind its ingress, a partition asks nodes that take more than their fair share to hold back',
+  ),
+  inbox_full_retry_ms: ms(5000).describe(
+    'How long a node is asked to hold back what is meant for an agent whose inbox is full',
+  ),
+  rate_node_per_s: rate().describe('Messages a second that one router lets a node send; 0: any number'),
+  rate_node_burst: rate().describe('Of those, how many at once; 0: as many as in a second'),
+  rate_org_per_s: rate().describe('The same of all nodes of an org together'),
+  rate_org_burst: rate().describe('Of those, how many at once; 0: as many as in a second'),
+  rate_buckets_max: count(100_000, 10_000_000).describe(
+    'Agents, nodes and orgs each whose sending is remembered for limits; one that is forgotten begins anew',
+  ),
+  denials_every_ms: ms(60_000, 3_600_000).describe(
+    'Within this time further denials of one pair of agents are counted and told to the audit together',
+  ),
   suggest_scan: count(2000, 1_000_000).describe('Names looked at to suggest one for an unknown name'),
   suggest_per_second: count(10, 10_000).describe('Such searches in a second'),
 });

@@ -13,7 +13,7 @@ export interface FlowMetrics {
 /** `live` gives the load of each partition held now. */
 export function flowMetrics(
   meter: Meter,
-  live: () => readonly ({ readonly entries: number } & FlowCounts)[],
+  live: () => readonly ({ readonly entries: number; readonly lag_ms: number } & FlowCounts)[],
 ): FlowMetrics {
   const before: FlowCounts = { routed: 0, local: 0, returned: 0, expired: 0, dead: 0 };
   const messages = meter.createObservableCounter('fleetwire.router.messages', {
@@ -31,6 +31,11 @@ export function flowMetrics(
     unit: '{message}',
   });
   entries.addCallback((result) => result.observe(live().reduce((sum, load) => sum + load.entries, 0)));
+  const lag = meter.createObservableGauge('fleetwire.router.lag', {
+    description: 'How far the slowest partition of a router is behind its ingress',
+    unit: 'ms',
+  });
+  lag.addCallback((result) => result.observe(Math.max(0, ...live().map((load) => load.lag_ms))));
   return {
     ended(counts) {
       for (const outcome of OUTCOMES) before[outcome] += counts[outcome];
@@ -53,4 +58,40 @@ export function routesMetrics(
     unit: '{reading}',
   });
   resyncs.addCallback((result) => result.observe(now().resyncs));
+}
+
+export interface RefusalFigures {
+  /** Messages by reason. */
+  readonly refusals: ReadonlyMap<string, number>;
+  /** PEER_BUSY by reason. */
+  readonly frames: Readonly<Record<string, number>>;
+  /** Events about denied messages. */
+  readonly denials: { readonly told: number; readonly dropped: number };
+}
+
+/** What was refused, and who was told to hold back. */
+export function refusalMetrics(meter: Meter, now: () => RefusalFigures): void {
+  const refusals = meter.createObservableCounter('fleetwire.router.refusals', {
+    description: 'Messages that a router has refused, by reason',
+    unit: '{message}',
+  });
+  refusals.addCallback((result) => {
+    for (const [reason, count] of now().refusals) result.observe(count, { reason });
+  });
+  const frames = meter.createObservableCounter('fleetwire.router.busy_frames', {
+    description: 'Times that a router has told a node to hold back, by reason',
+    unit: '{frame}',
+  });
+  frames.addCallback((result) => {
+    for (const [reason, count] of Object.entries(now().frames)) result.observe(count, { reason });
+  });
+  const denials = meter.createObservableCounter('fleetwire.router.denial_events', {
+    description: 'Events about denied messages, by whether EVENTS has taken them',
+    unit: '{event}',
+  });
+  denials.addCallback((result) => {
+    const { told, dropped } = now().denials;
+    result.observe(told, { outcome: 'told' });
+    result.observe(dropped, { outcome: 'dropped' });
+  });
 }

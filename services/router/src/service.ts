@@ -8,20 +8,23 @@ import { bindService } from '@fleetwire/rpc';
 import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { routerConfig } from './config.ts';
+import { HouseRules } from './domain/house-rules.ts';
 import type { FlowOptions } from './domain/partition-flow.ts';
 import type { Names } from './domain/resolve.ts';
 import { RoutingTable } from './domain/routing-table.ts';
 import { Suggestions } from './domain/suggestions.ts';
 import { askRegistry } from './handlers/ask-registry.ts';
+import { DenialEvents } from './handlers/denial-events.ts';
 import { explain } from './handlers/explain.ts';
 import { FlushAnswers } from './handlers/flush-answers.ts';
 import { NameLookup } from './handlers/name-lookup.ts';
 import { PartitionShare } from './handlers/partition-share.ts';
 import { PartitionWorker } from './handlers/partition-worker.ts';
+import { PeerFrames } from './handlers/peer-frames.ts';
 import { RoutesWatch } from './handlers/routes-watch.ts';
 import { checkPartitions } from './handlers/take-over.ts';
 import type { FlowMetrics } from './metrics.ts';
-import { flowMetrics, routesMetrics } from './metrics.ts';
+import { flowMetrics, refusalMetrics, routesMetrics } from './metrics.ts';
 
 const config = { router: routerConfig };
 type Context = ServiceContext<typeof config>;
@@ -29,7 +32,10 @@ type Context = ServiceContext<typeof config>;
 export const router = defineService({
   name: 'router',
   config,
-  broker: { streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  broker: {
+    streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
+    buckets: [ROUTES_BUCKET, LEASES_BUCKET],
+  },
   async wire(context) {
     const { broker, log } = context;
     const { partitions } = context.fabric;
@@ -45,10 +51,16 @@ export const router = defineService({
     const leases = claimLease(bucket, context.instance);
     const names = { table, known: lookup.known.bind(lookup) };
     const suggest = new Suggestions(table, { scan, perSecond });
-    const flow = flowOf(context, names, suggest);
+    const rules = rulesOf(context);
+    const refusals = new Map<string, number>();
+    const flow = { ...flowOf(context, names, suggest), rules, refusals };
+    const frames = new PeerFrames({ broker, notices: rules.busy });
+    const { clock } = context;
+    const denials = new DenialEvents({ store: broker.store, clock, tally: rules.denials, log });
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
     routesMetrics(context.meter, () => ({ agents: table.size, resyncs: routes.health()?.resyncs ?? 0 }));
-    const work = workOf(context, leases, lookup, flow, metrics, routes);
+    refusalMetrics(context.meter, () => ({ refusals, frames: frames.sent, denials: denials.figures }));
+    const work = workOf(context, { leases, lookup, flow, metrics, routes, frames });
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
     const share: PartitionShare = new PartitionShare(shared);
     const check = {
@@ -68,10 +80,10 @@ export const router = defineService({
     return {
       rpc: [
         bindService(RouterServiceDefinition, {
-          explain: explain({ names, lookup, suggest, clock: context.clock }),
+          explain: explain({ names, lookup, suggest, clock, rules }),
         }),
       ],
-      components: [routes, check, flushes, share],
+      components: [routes, check, flushes, denials, share],
       health: () => health(table, routes, share),
       serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };
@@ -124,20 +136,40 @@ function flowOf(context: Context, names: Names, suggest: Suggestions): Omit<Flow
   };
 }
 
-function workOf(
-  context: Context,
-  leases: ReturnType<typeof claimLease>,
-  lookup: NameLookup,
-  flow: Omit<FlowOptions, 'partition'>,
-  metrics: FlowMetrics,
-  routes: RoutesWatch,
-) {
+function rulesOf(context: Context): HouseRules {
+  const { router: set } = context.config;
+  const { orgs } = context;
+  const rate = (perSecond: number, burst: number) =>
+    perSecond === 0 ? undefined : { tokens: perSecond, perMs: 1000, burst: burst === 0 ? perSecond : burst };
+  return new HouseRules({
+    access: (org) => orgs.get(org),
+    rates: {
+      node: rate(set.rate_node_per_s, set.rate_node_burst),
+      org: rate(set.rate_org_per_s, set.rate_org_burst),
+      bucketsMax: set.rate_buckets_max,
+    },
+    denialsEveryMs: set.denials_every_ms,
+    inboxFullRetryMs: set.inbox_full_retry_ms,
+  });
+}
+
+interface Workings {
+  readonly leases: ReturnType<typeof claimLease>;
+  readonly lookup: NameLookup;
+  readonly flow: Omit<FlowOptions, 'partition'>;
+  readonly metrics: FlowMetrics;
+  readonly routes: RoutesWatch;
+  readonly frames: PeerFrames;
+}
+
+function workOf(context: Context, { leases, lookup, flow, metrics, routes, frames }: Workings) {
   const { router: set } = context.config;
   const options = {
     broker: context.broker,
     leases,
     flow,
     lookup,
+    frames,
     tableFresh: async () => {
       if (await routes.caughtUp(set.table_wait_ms)) return;
       context.log.warn('a partition is routed by a table that may be behind its bucket');
@@ -150,6 +182,7 @@ function workOf(
       retry: { initialMs: set.retry_initial_ms, maxMs: set.retry_max_ms },
       poisonTries: set.poison_tries,
       poisonWaitMs: set.poison_wait_ms,
+      lagHighMs: set.lag_high_ms,
     },
     restart: { initialMs: set.restart_initial_ms, maxMs: set.restart_max_ms },
     drainMs: set.drain_ms,

@@ -7,24 +7,37 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Lanes } from '../src/domain/lanes.ts';
+import type { Level } from '../src/domain/levels.ts';
 import { Prefix } from '../src/domain/prefix.ts';
 
 interface Thing {
   readonly size: number;
   readonly alone: boolean;
+  readonly level: Level;
+  readonly sender: string;
   readonly n: number;
+}
+
+const plain = { size: 1, alone: false, level: 1, sender: 'a', n: 0 } as const;
+
+/** By what keeps its order. */
+function note(all: Map<string, number[]>, lane: string, { sender, level, n }: Thing): void {
+  const key = `${lane} ${sender} ${level}`;
+  all.set(key, [...(all.get(key) ?? []), n]);
 }
 
 const limits = { messages: 4, bytes: 100 };
 
 describe('lanes', () => {
-  it('give each lane out in order, one pack at a time, within the limits, and lose nothing', () => {
+  it('give out what each sender has on one level in its order, one pack of a lane at a time, within the limits', () => {
     const step = fc.oneof(
       fc.record({
         do: fc.constant('push' as const),
         lane: fc.integer({ min: 0, max: 3 }),
         size: fc.nat(150),
         alone: fc.boolean(),
+        level: fc.constantFrom<Level>(0, 1, 2, 3),
+        sender: fc.constantFrom('a', 'b', 'c'),
       }),
       fc.record({ do: fc.constant('next' as const) }),
       fc.record({ do: fc.constant('done' as const), pick: fc.nat(3) }),
@@ -44,8 +57,7 @@ describe('lanes', () => {
           const bytes = pack.items.reduce((sum, item) => sum + item.size, 0);
           assert.ok(bytes <= limits.bytes || pack.items.length === 1);
           assert.ok(pack.items.length === 1 || !pack.items.some((item) => item.alone));
-          const seen = left.get(pack.lane) ?? [];
-          left.set(pack.lane, [...seen, ...pack.items.map((item) => item.n)]);
+          for (const item of pack.items) note(left, pack.lane, item);
           return true;
         };
         const done = (lane: string) => {
@@ -54,9 +66,9 @@ describe('lanes', () => {
         };
         steps.forEach((s, n) => {
           if (s.do === 'push') {
-            const lane = `lane${s.lane}`;
-            pushed.set(lane, [...(pushed.get(lane) ?? []), n]);
-            lanes.push(lane, { size: s.size, alone: s.alone, n });
+            const item = { ...s, n };
+            note(pushed, `lane${s.lane}`, item);
+            lanes.push(`lane${s.lane}`, `org${s.lane % 2}`, item);
           } else if (s.do === 'next') take();
           else if (flying.size > 0) done([...flying][s.pick % flying.size]!);
         });
@@ -73,16 +85,16 @@ describe('lanes', () => {
 
   it('let the lane go first that has been ready longest', () => {
     const lanes = new Lanes<Thing>(limits);
-    for (const lane of ['a', 'b', 'c']) lanes.push(lane, { size: 1, alone: false, n: 0 });
+    for (const lane of ['a', 'b', 'c']) lanes.push(lane, 'o', plain);
     assert.equal(lanes.next()?.lane, 'a');
-    lanes.push('a', { size: 1, alone: false, n: 1 });
+    lanes.push('a', 'o', plain);
     lanes.done('a');
     assert.deepEqual([lanes.next()?.lane, lanes.next()?.lane, lanes.next()?.lane], ['b', 'c', 'a']);
   });
 
   it('refuse to settle what is not in flight', () => {
     const lanes = new Lanes<Thing>(limits);
-    lanes.push('a', { size: 1, alone: false, n: 0 });
+    lanes.push('a', 'o', plain);
     assert.throws(() => lanes.done('a'), /in flight/);
     assert.throws(() => lanes.done('b'), /in flight/);
   });

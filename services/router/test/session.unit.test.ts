@@ -6,77 +6,18 @@
 
 import assert from 'node:assert/strict';
 import type { PulledMessage } from '@fleetwire/broker';
+import { peerSubject } from '@fleetwire/contract';
+import { PeerFrame } from '@fleetwire/gen/message';
 import { FleetwireError } from '@fleetwire/kernel';
 import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
+import { BusyNotices } from '../src/domain/busy-notices.ts';
 import { PartitionFlow } from '../src/domain/partition-flow.ts';
 import type { KnownName } from '../src/domain/resolve.ts';
 import { PartitionSession } from '../src/handlers/partition-session.ts';
-import { idOf, message, NOW_US, packOf, suggestionsOf, tableOf } from './samples.ts';
-
-interface Stored {
-  readonly subject: string;
-  readonly msgId: string;
-  readonly ok: () => void;
-  readonly fail: (error: unknown) => void;
-}
-
-/** Gives out what the test feeds, and keeps what was asked to be stored and acknowledged. */
-class HandBroker {
-  readonly clock = { nowUs: () => NOW_US, monotonicMs: () => performance.now() } as never;
-  readonly stores: Stored[] = [];
-  readonly acked: number[] = [];
-  /** What the stream says when it is asked whether it is full. */
-  full = true;
-  readonly streams = { isFull: async () => this.full };
-  onDoubt: (why: string) => void = () => {};
-  #batches: PulledMessage[][] = [];
-  #delivered = 0;
-  #stopped = false;
-  #wake: () => void = () => {};
-
-  store(subject: string, _payload: Uint8Array, { msgId }: { msgId: string }) {
-    return new Promise<{ sequence: number; duplicate: boolean }>((resolve, fail) => {
-      this.stores.push({ subject, msgId, fail, ok: () => resolve({ sequence: 1, duplicate: false }) });
-    });
-  }
-
-  feed(...packs: Uint8Array[]): void {
-    this.#batches.push(packs.map((data) => this.#message(++this.#delivered, data)));
-    this.#wake();
-  }
-
-  /** As when a delivery was lost on its way. */
-  lose(): void {
-    this.#delivered++;
-  }
-
-  pull(_stream: string, _durable: string, o: { onDoubt?: (why: string) => void }) {
-    if (o.onDoubt) this.onDoubt = o.onDoubt;
-    const stop = async () => {
-      this.#stopped = true;
-      this.#wake();
-    };
-    return { stop, [Symbol.asyncIterator]: () => this.#give() } as never;
-  }
-
-  async *#give() {
-    while (!this.#stopped) {
-      const batch = this.#batches.shift();
-      if (batch !== undefined) yield batch;
-      else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    }
-  }
-
-  #message(n: number, data: Uint8Array): PulledMessage {
-    const rest = { deliverySequence: n, deliveries: 1, header: () => '', nak: () => {} };
-    return { ...message(n, data), ...rest, ack: () => this.acked.push(n) } as never;
-  }
-}
+import { PeerFrames } from '../src/handlers/peer-frames.ts';
+import { HandBroker } from './hand-broker.ts';
+import { idOf, ORG, packOf, suggestionsOf, tableOf } from './samples.ts';
 
 interface Setup {
   readonly known?: (folded: string) => KnownName | undefined;
@@ -98,6 +39,7 @@ function setup(o: Setup = {}) {
     broker: broker as never,
     durable: 'router-p0-e1',
     flow,
+    frames: new PeerFrames({ broker, notices: new BusyNotices() }),
     lookup: { find: (_question, done) => done({ route: undefined }) },
     certain: () => state.certain,
     limits: {
@@ -108,6 +50,7 @@ function setup(o: Setup = {}) {
       retry: { initialMs: 1, maxMs: 2 },
       poisonTries: 5,
       poisonWaitMs: 1,
+      lagHighMs: 1000,
     },
     log,
   });
@@ -260,5 +203,52 @@ describe('a session', () => {
     session.drain(5);
     await running;
     assert.match(session.doubt!, /in time/);
+  });
+
+  it('tells who takes more than its share of a partition that lags, once a second, and nobody while it does not', async () => {
+    const { broker, session, running } = setup({ entriesMax: 1000 });
+    let n = 0;
+    const second = async (lagMs: number) => {
+      const until = n + 11 * 10;
+      for (let i = 0; i < 11; i++) {
+        for (let k = 0; k < 9; k++)
+          broker.feedFrom(
+            'n_loud',
+            broker.nowUs - lagMs * 1000,
+            packOf([{ id: idOf(++n), fromNode: 'n_loud' }]),
+          );
+        broker.feedFrom(
+          'n_quiet',
+          broker.nowUs - lagMs * 1000,
+          packOf([{ id: idOf(++n), fromNode: 'n_quiet' }]),
+        );
+        await eventually(() => {
+          for (const store of broker.stores) store.ok();
+          return broker.acked.at(-1) === n;
+        });
+        broker.nowUs += 100_000;
+      }
+      assert.equal(n, until);
+    };
+    await second(500);
+    assert.deepEqual(broker.published, []);
+    await second(1500);
+    await second(1500);
+    const told = broker.published.map(({ subject, payload }) => ({
+      subject,
+      ...PeerFrame.decode(payload).busy!,
+    }));
+    assert.deepEqual(
+      told.map(({ subject, agent, reason, retryAfterMs }) => [subject, agent, reason, retryAfterMs]),
+      Array(2).fill([
+        peerSubject.build({ org: ORG, to: 'n_loud', from: 'router' }),
+        '',
+        'unfair_share',
+        1500,
+      ]),
+    );
+    assert.ok(told[1]!.seq > told[0]!.seq);
+    session.drain(1000);
+    await running;
   });
 });

@@ -93,8 +93,25 @@ describe('take-over', () => {
         take(consumers, 9, () => asked++ < allowed),
         { reason: 'EPOCH_PASSED' },
       );
-      assert.ok(consumers.floors.has('router-p3-e0'));
+      assert.deepEqual([...consumers.floors.keys()], ['router-p3-e0']);
     }
+  });
+
+  it('leaves no durable behind a newer epoch, whose mail nobody would acknowledge', async () => {
+    const consumers = new MemoryConsumers({ 'router-p3-e0': 41 });
+    // Its lease is lost as the durable is made, and the successor has been quicker.
+    const create = consumers.create.bind(consumers);
+    consumers.create = async (spec, o) => {
+      consumers.floors.clear();
+      consumers.floors.set('router-p3-e12', 41);
+      await create(spec, o);
+    };
+    let asked = 0;
+    await assert.rejects(
+      take(consumers, 9, () => asked++ < 1),
+      { reason: 'EPOCH_PASSED' },
+    );
+    assert.deepEqual([...consumers.floors.keys()], ['router-p3-e12']);
   });
 
   it('knows whether a fabric has just the partitions that it should', async () => {

@@ -3,14 +3,7 @@
 import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
 import { Priority } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
-import {
-  type Address,
-  type AgentAddress,
-  FleetwireError,
-  foldName,
-  isMessageId,
-  parseAddress,
-} from '@fleetwire/kernel';
+import { type Address, FleetwireError, isMessageId, parseAddress } from '@fleetwire/kernel';
 
 /** Visible ASCII, as a media type or a W3C traceparent consists of. */
 const PLAIN = /^[\x20-\x7e]*$/;
@@ -59,12 +52,6 @@ export function checkOutgoing(message: Outgoing): Address {
 /** Milliseconds a message may wait, with the default filled in. */
 export function ttlOf(message: Pick<Outgoing, 'ttlMs'>): number {
   return message.ttlMs === 0 ? TTL_DEFAULT_MS : message.ttlMs;
-}
-
-/** May an agent of this node be meant by name? A capability never means one: the router picks who gets it. */
-export function namesThisNode(address: Address, nodeName: string): address is AgentAddress {
-  if (address.kind !== 'agent' || address.project !== undefined) return false;
-  return address.node === undefined || foldName(address.node) === foldName(nodeName);
 }
 
 function checkText(field: string, text: string, limit: number): void {

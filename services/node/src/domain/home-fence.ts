@@ -1,11 +1,13 @@
 /** Keeps an agent's mail to one that has moved here in order: what was sent through the hub before goes first. */
 
+import { NORMAL_LEVEL, PRIORITY_LEVELS, type PriorityLevel } from '@fleetwire/kernel';
+
 const SENDERS_MAX = 10_000;
 
 /**
  * Senders of this node wrote to the agent through the hub while it lived elsewhere, and what they wrote may be under way. So
- * each goes on that way until the last that it sent so has come; from then on its mail stays on this node. Ids of
- * agents and messages.
+ * each goes on that way until the last that it sent so has come; from then on its mail stays on this node. Each level of
+ * priority for itself, since one overtakes the other on that way. Ids of agents and messages.
  */
 export class HomeFence {
   #up = false;
@@ -27,24 +29,31 @@ export class HomeFence {
   }
 
   /** May this sender's next message be handed over without the hub? */
-  lets(sender: string): boolean {
-    return !this.#up || this.#open.has(sender);
+  lets(sender: string, level: PriorityLevel = NORMAL_LEVEL): boolean {
+    return !this.#up || this.#open.has(keyOf(sender, level));
   }
 
   /** It was sent through the hub. */
-  sent(sender: string, id: string): void {
+  sent(sender: string, id: string, level: PriorityLevel = NORMAL_LEVEL): void {
     if (!this.#up) return;
-    this.#open.delete(sender);
-    this.#last.delete(sender);
-    this.#last.set(sender, id);
+    const key = keyOf(sender, level);
+    this.#open.delete(key);
+    this.#last.delete(key);
+    this.#last.set(key, id);
     if (this.#last.size > this.#max) this.#last.delete(this.#last.keys().next().value!);
   }
 
   /** It has come from there. */
   came(sender: string, id: string): void {
-    if (this.#last.get(sender) !== id) return;
-    this.#last.delete(sender);
-    this.#open.add(sender);
+    if (this.#last.size === 0) return;
+    const key = PRIORITY_LEVELS.map((level) => keyOf(sender, level)).find(
+      (one) => this.#last.get(one) === id,
+    );
+    if (key === undefined) return;
+    this.#last.delete(key);
+    this.#open.add(key);
     if (this.#open.size > this.#max) this.#open.delete(this.#open.values().next().value!);
   }
 }
+
+const keyOf = (sender: string, level: PriorityLevel): string => `${sender} ${level}`;

@@ -15,7 +15,7 @@ export interface SeqRun {
   readonly last: number;
 }
 
-/** With all ids: what lies between the first and the last may be held back, or be lost in a power cut, and then be something else. */
+/** With all ids: what lies between the first and the last may be held back, or be something else after a power cut. */
 export function packOf(rows: readonly WaitingRow[]): OutboxPack {
   let id = '';
   for (const row of rows) id += row.id;

@@ -121,7 +121,7 @@ export class RecipientFlows {
     }
   }
 
-  /** What receipts end, by their word; for ALL any word about the message will do: it is out of the router. Gives lanes to look at. */
+  /** What receipts end; for ALL any word about the message will do: it is out of the router. Gives lanes to look at. */
   heard(receipts: readonly Pick<Receipt, 'messageId' | 'final' | 'reason'>[]): string[] {
     const lanes: string[] = [];
     const all = this.#flows.get(ALL);

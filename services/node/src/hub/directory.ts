@@ -3,7 +3,7 @@
 import { ChannelRoute, NodeRoute, Route } from '@fleetwire/gen/message';
 import type { DirectoryResponse } from '@fleetwire/gen/node';
 import type { SyncResponse } from '@fleetwire/gen/registry';
-import { asFleetwireError, type Clock, FleetwireError, ID_PREFIXES } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, FleetwireError, foldName, ID_PREFIXES } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { AgentTable } from '../store/agent-table.ts';
 import type { DirectoryEntry, DirectoryTable } from '../store/directory-table.ts';
@@ -48,6 +48,8 @@ const ANSWER_BYTES = 4 * 1024 * 1024;
 const ANSWER_ENTRIES = 10_000;
 /** Names that are looked through for a mistyped one. */
 const NAMES_MAX = 10_000;
+/** Channels whose members are kept in memory. */
+const CHANNELS_MAX = 100;
 
 export class Directory {
   readonly #parts: DirectoryParts;
@@ -59,6 +61,8 @@ export class Directory {
   #attempt: number;
   #syncing: Promise<void> | undefined;
   #said = '';
+  /** Members of channels and groups that were asked for since something was last told, by mark and folded name. */
+  readonly #members = new Map<string, ReadonlySet<string>>();
 
   constructor(parts: DirectoryParts) {
     this.#parts = parts;
@@ -97,6 +101,27 @@ export class Directory {
   /** Of agents, to suggest one for a mistyped name; none when it is not fresh. */
   agentNames(): string[] {
     return this.#fresh() ? this.#parts.table.agentNames(NAMES_MAX) : [];
+  }
+
+  /** Ids of those in a channel or group; undefined when it is not known here, or not fresh. */
+  members(kind: 'channel' | 'group', name: string): ReadonlySet<string> | undefined {
+    if (!this.#fresh()) return undefined;
+    const key = `${kind} ${foldName(name)}`;
+    const known = this.#members.get(key);
+    if (known !== undefined) return known;
+    const channels = this.#parts.table.channelsNamed(name).map((entry) => ChannelRoute.decode(entry));
+    const found = channels.find(({ group }) => group === (kind === 'group'));
+    if (found === undefined) return undefined;
+    if (this.#members.size >= CHANNELS_MAX) this.#members.clear();
+    const members = new Set(found.members);
+    this.#members.set(key, members);
+    return members;
+  }
+
+  /** As far as it is fresh. */
+  suspended(agent: string): boolean {
+    const entry = this.#fresh() ? this.#parts.table.entry(agent) : undefined;
+    return entry !== undefined && Route.decode(entry).suspended;
   }
 
   #filled(answer: DirectoryResponse, size: number, after: string): DirectoryResponse {
@@ -175,6 +200,7 @@ export class Directory {
    */
   #take(answer: SyncResponse, generation: number, taken: number): number {
     const { table, entriesMax, log } = this.#parts;
+    this.#members.clear();
     for (const id of answer.removed) table.remove(id);
     let left = 0;
     let now = taken;

@@ -1,6 +1,7 @@
 /** What a heartbeat says, and what its answer means. */
 
 import type { Heartbeat } from '@fleetwire/gen/message';
+import type { Denials } from '../domain/denials.ts';
 import { type NodeSelf, PLATFORM } from './hello.ts';
 import type { NodeClock } from './node-clock.ts';
 import type { RegistryDoor } from './registry-door.ts';
@@ -10,6 +11,7 @@ export interface BeatParts {
   readonly door: RegistryDoor;
   readonly clock: NodeClock;
   readonly self: NodeSelf;
+  readonly denials: Denials;
   agents(): number;
   /** 0 idle to 10 busy. */
   load(): number;
@@ -21,13 +23,14 @@ const INTERVAL_MS = 10_000;
 const WITHIN_LIVENESS = 2;
 
 export function heartbeatOf(parts: BeatParts, leaving = false): Heartbeat {
-  const { node, door, clock, self } = parts;
+  const { node, door, clock, self, denials } = parts;
   const endsMs = door.credentials()?.expiresAtMs ?? 0;
   const credentialsLeftS = Math.max(0, Math.round((endsMs - clock.nowUs() / 1000) / 1000));
   const { version, instance } = self;
   const counted = { agents: parts.agents(), rosterDigest: self.rosterDigest(), load: parts.load() };
   const who = { node, version, instance, platform: PLATFORM, protocol: door.welcome?.protocol ?? 0 };
-  return { ...who, ...counted, credentialsLeftS, facts: self.facts.news(), leaving };
+  const news = { facts: self.facts.news(), denials: denials.next() };
+  return { ...who, ...counted, ...news, credentialsLeftS, leaving };
 }
 
 /** Milliseconds between two heartbeats: as the hub says, or more often where the configuration asks for that. */

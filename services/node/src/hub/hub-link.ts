@@ -219,7 +219,7 @@ export class HubLink {
   }
 
   async #beatOnce(connection: Connection): Promise<void> {
-    const { door, self } = this.#parts;
+    const { denials, door, self } = this.#parts;
     void self.facts.look();
     // Connected by what was remembered: to the hub a heartbeat of a process that it does not know is one of a copy.
     if (!door.greeted && this.protocol >= 2) await this.#greetAgain(connection);
@@ -232,6 +232,7 @@ export class HubLink {
     await this.#parts.told(reply);
     if (!reply.known) return this.#greetAgain(connection);
     if (said.facts !== undefined) self.facts.told(said.facts);
+    denials.told(said.denials);
     this.#parts.answered(reply);
     this.#heedContender(reply);
     this.#rotation.inUse(connection.publicKey);

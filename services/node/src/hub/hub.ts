@@ -22,6 +22,7 @@ import { letterPublisher } from './letter-publisher.ts';
 import { loadOf } from './machine-facts.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { outboxPublisher } from './outbox-publisher.ts';
+import type { OrgPolicies } from './policies.ts';
 import { ReceiptPublisher } from './receipt-publisher.ts';
 import type { RegistryDoor } from './registry-door.ts';
 
@@ -34,6 +35,7 @@ export interface HubParts {
   readonly tokens: OrgTokens;
   readonly departures: Departures;
   readonly directory: Directory;
+  readonly policies: OrgPolicies;
   readonly log: Logger;
   readonly keys: NodeKeys;
   readonly self: NodeSelf;
@@ -49,7 +51,7 @@ export interface Hub {
 const FLUSH_MS = 2000;
 
 export function createHub(parts: HubParts): Hub {
-  const { dir, engine, door, registration, tokens, departures, directory, log, keys, self } = parts;
+  const { dir, engine, door, registration, tokens, departures, directory, policies, log, keys, self } = parts;
   const { identity, clock, config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
   const { backpressure, pressure } = engine;
   const { org, node } = identity;
@@ -100,6 +102,7 @@ export function createHub(parts: HubParts): Hub {
   };
   const active = (connection: Broker, { welcome, rosterDiffers }: Greeting, fresh: boolean) => {
     publishAll();
+    void policies.greeted();
     if (fresh) registration.forgotten();
     catchUp();
     if (rosterDiffers) registration.rosterDiffers();
@@ -132,6 +135,7 @@ export function createHub(parts: HubParts): Hub {
     log,
     keys,
     self,
+    denials: engine.denials,
     connect: connectBroker,
     heartbeatMs: config.heartbeat_ms,
     timeoutMs: config.hub_timeout_ms,
@@ -156,10 +160,11 @@ export function createHub(parts: HubParts): Hub {
     },
     active,
     reconnected: publishAll,
-    answered: ({ rosterDiffers, syncRevision }) => {
+    answered: ({ rosterDiffers, syncRevision, accessVersion }) => {
       catchUp();
       if (rosterDiffers) registration.rosterDiffers();
       void directory.told(syncRevision);
+      void policies.told(accessVersion);
     },
     changed: async (connection, welcome) => {
       publishAll();

@@ -5,6 +5,8 @@ import type { Moving } from '@fleetwire/gen/message';
 import type {
   Agent,
   HandOverRequest,
+  NodePoliciesRequest,
+  NodePoliciesResponse,
   RegisterAgentRequest,
   RegistryServiceDefinition,
   RosterAgent,
@@ -207,6 +209,11 @@ export class RegistryDoor {
   /** One page of what the hub knows of the org. `unimplemented` from a hub of protocol 1. */
   sync(request: SyncRequest): Promise<SyncResponse> {
     return this.#withToken(() => this.#client.sync(request));
+  }
+
+  /** What the org's policies say, if that is newer. `unimplemented` from a hub that does not tell. */
+  policies(request: NodePoliciesRequest): Promise<NodePoliciesResponse> {
+    return this.#withToken(() => this.#client.nodePolicies(request));
   }
 
   async handOver(request: HandOverRequest): Promise<void> {

@@ -5,28 +5,29 @@ import { LIMITS } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
-import { type Clock, FleetwireError, newMessageId } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, newMessageId, priorityLevelOf } from '@fleetwire/kernel';
 import type { HopTracer } from '@fleetwire/telemetry';
 import { isTraceparent } from '@fleetwire/telemetry';
-import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import { checkOutgoing, namesThisNode, ttlOf } from '../domain/checks.ts';
+import { checkOutgoing, ttlOf } from '../domain/checks.ts';
 import type { Outbox } from '../domain/outbox.ts';
 import { laneOf, waitingRow } from '../domain/outbox-row.ts';
 import type { OutboxTable, SentRow } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Custody } from './custody.ts';
+import type { Progress } from './progress.ts';
+import type { Way, Ways } from './ways.ts';
 
 export interface AcceptanceParts {
   readonly node: string;
-  readonly nodeName: string;
   readonly org: string;
   readonly clock: Clock;
   readonly tracer: HopTracer;
-  readonly book: AgentBook;
+  readonly ways: Ways;
   readonly outbox: Outbox;
   readonly table: OutboxTable;
   readonly custody: Custody;
+  readonly progress: Pick<Progress, 'served'>;
   readonly turns: Turns;
   /** There is something for the broker. */
   publish(): void;
@@ -53,36 +54,35 @@ export class Acceptance {
    */
   accept(agent: HostedAgent, message: Outgoing): Accepted {
     const address = checkOutgoing(message);
-    const { table, outbox, turns, clock } = this.#parts;
+    const { table, outbox, turns, ways, clock } = this.#parts;
     const digest = digestOf(message);
     if (message.id !== '') {
       const before = table.findSent(message.id);
       if (before !== undefined) return again(agent, before, digest);
     }
-    const here = namesThisNode(address, this.#parts.nodeName)
-      ? this.#parts.book.byName(address.name)
-      : undefined;
-    // Earlier mail for an agent that has just come may be under way through the hub: this must not overtake it.
-    const local =
-      here !== undefined && here.moving.arriving === 0 && here.fence.lets(agent.id) ? here : undefined;
+    const level = priorityLevelOf(message.priority);
+    const way = ways.of(agent, address, level);
     const size = message.body.length + LIMITS.addressChars;
-    if (local === undefined) {
+    if (!way.stays) {
       const refusal = outbox.refusal(agent.num, size, laneOf(address), clock.monotonicMs());
       if (refusal !== undefined) throw refusal;
     }
-    const envelope = this.#envelope(agent, message, local);
+    // Last, since what is refused counts for nothing.
+    ways.spend(agent);
+    const envelope = this.#envelope(agent, message, way);
     const encoded = encode(Envelope, envelope);
     const { id, correlationId, traceparent, acceptedAtUs } = envelope;
     table.insertSent(id, agent.num, acceptedAtUs, correlationId, traceparent, digest);
-    const published = local === undefined || outbox.roomForHistory(size);
+    const published = !way.stays || outbox.roomForHistory(size);
     if (published) {
-      const row = { id, agent: agent.num, local: local !== undefined, envelope: encoded };
+      const row = { id, agent: agent.num, local: way.stays, envelope: encoded };
       const seq = table.insert(id, row.agent, row.local, encoded);
       outbox.push(waitingRow({ ...row, seq }, address, envelope));
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
-    if (local !== undefined) this.#holdLocal(local, envelope, encoded, published);
-    else here?.fence.sent(agent.id, id);
+    if (way.served) this.#parts.progress.served(id, way.here.length, way.stays);
+    for (const local of way.here) this.#holdLocal(local, envelope, encoded, published);
+    for (const behind of way.behind) behind.fence.sent(agent.id, id, level);
     return { id, correlationId, traceparent };
   }
 
@@ -92,7 +92,7 @@ export class Acceptance {
     this.#parts.custody.hold(agent, envelope, encoded, arrival);
   }
 
-  #envelope(agent: HostedAgent, message: Outgoing, local: HostedAgent | undefined): Envelope {
+  #envelope(agent: HostedAgent, message: Outgoing, way: Way): Envelope {
     const { clock, node, org, tracer } = this.#parts;
     const id = message.id === '' ? newMessageId(clock) : message.id;
     const parent = isTraceparent(message.traceparent) ? message.traceparent : '';
@@ -115,11 +115,11 @@ export class Acceptance {
       acceptedAtUs: clock.nowUs(),
       ttlMs: ttlOf(message),
       contentType: message.contentType,
-      local: local !== undefined,
-      localAgent: local?.id ?? '',
+      local: way.stays,
+      localAgent: way.localAgent,
       body: message.body,
       priority: message.priority,
-      localServed: false,
+      localServed: way.served,
     };
   }
 }

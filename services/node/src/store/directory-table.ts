@@ -15,6 +15,8 @@ export class DirectoryTable {
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
   readonly #find: StatementSync;
+  readonly #entry: StatementSync;
+  readonly #channels: StatementSync;
   #count: number;
 
   constructor(db: DatabaseSync) {
@@ -22,6 +24,8 @@ export class DirectoryTable {
     this.#put = db.prepare('INSERT OR REPLACE INTO directory VALUES (?, ?, ?, ?)');
     this.#remove = db.prepare('DELETE FROM directory WHERE id = ?');
     this.#find = db.prepare('SELECT 1 FROM directory WHERE id = ?');
+    this.#entry = db.prepare('SELECT entry FROM directory WHERE id = ?');
+    this.#channels = db.prepare(`SELECT entry FROM directory WHERE id >= 'c_' AND id < 'd' AND name = ?`);
     this.#count = this.#counted();
   }
 
@@ -31,6 +35,15 @@ export class DirectoryTable {
 
   has(id: string): boolean {
     return this.#find.get(id) !== undefined;
+  }
+
+  entry(id: string): Uint8Array | undefined {
+    return (this.#entry.get(id) as { entry: Uint8Array } | undefined)?.entry;
+  }
+
+  /** Encoded ChannelRoutes of channels and groups of this name; it looks through all of them. */
+  channelsNamed(name: string): Uint8Array[] {
+    return (this.#channels.all(foldName(name)) as { entry: Uint8Array }[]).map(({ entry }) => entry);
   }
 
   /** `generation`: of the full answer that it came with, or that is being followed. */

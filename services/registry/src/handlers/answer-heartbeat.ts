@@ -7,6 +7,7 @@ import { holderOfBeat } from '../domain/identity-holder.ts';
 import { cleaned, cleanedFacts } from '../domain/node-facts.ts';
 import { isClosed } from '../domain/orgs.ts';
 import type { NodeRow } from '../store/entities.ts';
+import type { DenialNews } from './denial-news.ts';
 import { noteContender } from './identity-claims.ts';
 import { contenderOf } from './list-nodes.ts';
 import type { NodeLoads } from './node-loads.ts';
@@ -19,6 +20,7 @@ export interface HeartbeatParts extends RegistryParts {
   readonly look: Pick<NodeLook, 'movingFrom'>;
   readonly rosters: Pick<Rosters, 'differs'>;
   readonly loads: Pick<NodeLoads, 'note'>;
+  readonly denials: Pick<DenialNews, 'note'>;
 }
 
 interface From {
@@ -55,6 +57,7 @@ export async function answerHeartbeat(
     });
   if (beat.leaving) await leave(parts, held, beat.instance);
   else parts.lastSeen.note(held.id, nowMs(parts.clock));
+  parts.denials.note({ org: held.org, node: held.id, instance: beat.instance }, beat.denials);
   const userJwt = beat.leaving ? '' : await renewal(parts, held, beat.credentialsLeftS);
   const news = v2 && !beat.leaving ? await newsOf(parts, held, beat) : {};
   return HeartbeatReply.fromPartial({ ...base, brokerTimeUs: parts.clock.nowUs(), userJwt, ...news });
@@ -121,6 +124,7 @@ async function newsOf(
       ((await ifPossible(parts, parts.rosters.differs(node.id, beat.rosterDigest))) ?? false),
     contender: contenderOf(node, nowMs(parts.clock), parts.config.contender_ms),
     syncRevision: parts.view.syncRevision(node.org),
+    accessVersion: parts.orgs.get(node.org)?.version ?? 0,
     moving: moving.map(({ agent, epoch }) => ({ agent, epoch })),
   };
 }

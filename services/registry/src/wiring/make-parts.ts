@@ -15,6 +15,7 @@ import { Silence } from '../domain/silence.ts';
 import { Announcer } from '../handlers/announcer.ts';
 import { answerHeartbeat } from '../handlers/answer-heartbeat.ts';
 import { minting } from '../handlers/credentials.ts';
+import { DenialNews } from '../handlers/denial-news.ts';
 import { Heartbeats } from '../handlers/heartbeat.ts';
 import { hubKeys } from '../handlers/hub-keys.ts';
 import { KnownNodes } from '../handlers/known-nodes.ts';
@@ -108,10 +109,11 @@ function publishing(context: Context): () => string {
 
 /** What was written before this replica came is known when this resolves. */
 export async function beatsOf({ broker, config: { registry: set } }: Context, parts: RegistryParts) {
-  const { clock, log, nodeRoutes, nodeState: state, known, lastSeen, watch } = parts;
+  const { announcer, clock, log, nodeRoutes, nodeState: state, known, lastSeen, watch } = parts;
   const max = set.known_nodes_max;
   const rosters = new Rosters({ state, max });
   const loads = new NodeLoads({ nodeRoutes, clock, log, everyMs: set.load_ms, max });
+  const denials = new DenialNews({ announcer, clock, max });
   const look = new NodeLook({ state, lastSeen, known, rosters, clock });
   await look.once();
   watch.break();
@@ -125,7 +127,7 @@ export async function beatsOf({ broker, config: { registry: set } }: Context, pa
     if (!broker.connected()) watch.break();
   };
   const looking = new Rounds({ name: 'node look', intervalMs: set.look_ms, log, work });
-  const answering = { ...parts, look, rosters, loads };
+  const answering = { ...parts, look, rosters, loads, denials };
   const heartbeats = new Heartbeats({
     answer: (beat, from) => answerHeartbeat(answering, beat, from),
     broker,

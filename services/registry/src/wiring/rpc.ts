@@ -2,7 +2,7 @@
 
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { FleetwireError, printable } from '@fleetwire/kernel';
+import { printable } from '@fleetwire/kernel';
 import { bindService, callerOf, type RpcContext } from '@fleetwire/rpc';
 import { createChannel, deleteChannel } from '../handlers/channels/create-channel.ts';
 import { listChannelMembers, listChannels } from '../handlers/channels/list-channels.ts';
@@ -13,6 +13,7 @@ import { challenge, hello } from '../handlers/hello.ts';
 import { join } from '../handlers/join.ts';
 import { listNodes } from '../handlers/list-nodes.ts';
 import { adoptNode, drainNode, removeNode, requestKeyRotation } from '../handlers/node-admin.ts';
+import { nodePolicies } from '../handlers/node-policies.ts';
 import { openInbox } from '../handlers/open-inbox.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
 import type { Refusals } from '../handlers/refusals.ts';
@@ -70,9 +71,7 @@ export function bindRegistry(parts: RegistryParts, { joins, hellos }: Refused) {
       listChannels: by(listChannels),
       listChannelMembers: by(listChannelMembers),
       sync: by(sync),
-      nodePolicies: async () => {
-        throw new FleetwireError('unimplemented', 'NOT_IMPLEMENTED', 'not there yet');
-      },
+      nodePolicies: by(nodePolicies),
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

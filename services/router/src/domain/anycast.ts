@@ -11,6 +11,8 @@ export interface Asking {
   readonly id: string;
   /** Never picked for its own message. */
   readonly fromAgent: string;
+  /** Whom it may be given to at all; undefined: anybody. */
+  readonly may?: (route: RouteEntry) => boolean;
 }
 
 export type Choice =
@@ -44,8 +46,9 @@ export class Anycast {
     const seed = hashOf(asking.id);
     let best: { node: NodeEntry; agents: readonly RouteEntry[]; score: number; tie: number } | undefined;
     let live = 0;
-    for (const [id, agents] of able.nodes) {
+    for (const [id, all] of able.nodes) {
       const node = this.#table.node(org, id);
+      const agents = asking.may === undefined ? all : all.filter((each) => each === own || asking.may!(each));
       const count = own?.node === id ? agents.length - 1 : agents.length;
       if (node === undefined || !node.online || node.draining || count === 0) continue;
       live += count;

@@ -4,6 +4,7 @@ import { deadSubject, LIMITS, receiptSubject, UNKNOWN_RECIPIENT } from '@fleetwi
 import type { DeadLetter, Hop, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import type { EnvelopeHeader } from './header.ts';
+import { type Level, NORMAL } from './levels.ts';
 import type { Slot } from './prefix.ts';
 import type { RouteEntry } from './routing-table.ts';
 
@@ -43,6 +44,9 @@ export interface Mail extends Part {
 export interface InboxItem extends Mail {
   readonly kind: 'inbox';
   readonly size: number;
+  readonly level: Level;
+  /** The agent that sent it. */
+  readonly sender: string;
   /** Of the recipient; of several, that of the first. */
   readonly route: RouteEntry;
   /** Several agents of one place; undefined: that of `route` only. */
@@ -57,6 +61,8 @@ export interface InboxItem extends Mail {
 export interface ReceiptItem {
   readonly kind: 'receipt';
   readonly size: number;
+  readonly level: Level;
+  readonly sender: string;
   readonly slot: IngressSlot;
   readonly index: number;
   readonly receipt: Receipt;
@@ -64,12 +70,17 @@ export interface ReceiptItem {
 export interface DeadItem {
   readonly kind: 'dead';
   readonly size: number;
+  readonly level: Level;
+  readonly sender: string;
   readonly slot: IngressSlot;
   readonly index: number;
   readonly subject: string;
   readonly letter: DeadLetter;
 }
 export type Item = InboxItem | ReceiptItem | DeadItem;
+
+/** What is told stays in its order. */
+const OF_NOBODY = { level: NORMAL, sender: '' } as const;
 
 /** Receipts of one sending node share a lane. */
 export function receiptLane(slot: IngressSlot): string {
@@ -133,7 +144,8 @@ function toldItem(
     fanOut,
   };
   const text = header.to.length + header.correlationId.length + header.traceparent.length;
-  return { kind: 'receipt', size: 512 + text + 2 * verdict.detail.length, slot, index, receipt };
+  const size = 512 + text + 2 * verdict.detail.length;
+  return { kind: 'receipt', size, ...OF_NOBODY, slot, index, receipt };
 }
 
 /** Kept for people to look at; what is too large to be published with its reason is cut, and says so. */
@@ -153,7 +165,7 @@ export function deadItem(
     hops: hopsOf(part, verdict),
   };
   const subject = deadSubject.build({ org: slot.org, agent: UNKNOWN_RECIPIENT });
-  return { kind: 'dead', size: letter.envelope.length, slot, index, subject, letter };
+  return { kind: 'dead', size: letter.envelope.length, ...OF_NOBODY, slot, index, subject, letter };
 }
 
 function hopsOf(part: Part & { readonly header?: EnvelopeHeader | undefined }, verdict: Verdict): Hop[] {

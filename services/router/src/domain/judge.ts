@@ -1,5 +1,6 @@
 /** Decides what becomes of one envelope, as data: all that could throw happens here, before anything is changed. */
 
+import type { Decision } from '@fleetwire/access';
 import { LIMITS } from '@fleetwire/contract';
 import { Stage } from '@fleetwire/gen/message';
 import { isSampled } from '@fleetwire/telemetry';
@@ -7,8 +8,11 @@ import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
 import { countText, type FanOut } from './fan-out.ts';
 import type { EnvelopeHeader } from './header.ts';
+import type { HouseRules } from './house-rules.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
+import { levelOf } from './levels.ts';
+import type { Overrun } from './rate-limits.ts';
 import type { Names } from './resolve.ts';
 import { resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
@@ -37,6 +41,8 @@ export interface JudgeOptions {
   readonly router: string;
   readonly names: Names;
   readonly suggest: Suggestions;
+  /** What policies and limits refuse; undefined: nothing. */
+  readonly rules?: HouseRules | undefined;
   /** Begins a span for a message; asked only where its trace is sampled. */
   readonly span?: ((traceparent: string, mail: Mail) => Span) | undefined;
 }
@@ -61,6 +67,8 @@ export function judge(
   const { slot, index, envelope } = part;
   if (admission.kind === 'admit') {
     const mail = { slot, index, envelope, header, deadlineUs: admission.deadlineUs };
+    const overrun = options.rules?.overrun(options.names.table, mail);
+    if (overrun !== undefined) return [slowDown(options, mail, overrun, arrival.nowUs)];
     return route(options, mail, options.names, arrival.nowUs);
   }
   return turnDown(options, { slot, index, envelope, header, deadlineUs: 0 }, admission, arrival.nowUs);
@@ -68,9 +76,11 @@ export function judge(
 
 /** Where admitted mail goes. */
 export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: number): Effect[] {
-  const found = resolve(names, mail.slot.org, mail.header.to, mail.header, nowUs);
+  const found = resolve(names, mail.slot.org, mail.header.to, askingOf(options, mail), nowUs);
   if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
   if (found.kind === 'route') {
+    const denied = options.rules?.denial(names.table, mail, found.route, nowUs);
+    if (denied !== undefined) return deny(options, mail, denied, nowUs, found.route);
     const alone = found.picked !== undefined;
     if (alone) names.table.anycast.sent(found.route, nowUs);
     return [{ kind: 'mail', item: inboxItem(options, mail, { route: found.route, alone }, nowUs) }];
@@ -81,9 +91,23 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
   return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), [found.route]);
 }
 
+/** Only what asks for a capability goes by whom its sender may message. */
+function askingOf({ rules, names }: JudgeOptions, mail: Mail) {
+  const { header } = mail;
+  const may = header.to.startsWith('?') ? rules?.picksFor(names.table, mail) : undefined;
+  return may === undefined ? header : { ...header, may };
+}
+
 /** One entry for each node, and a word to the sender of how many receipts there will be. */
-function toMany(options: JudgeOptions, mail: Mail, many: FanOut, nowUs: number): Effect[] {
-  const found = verdict(options, Stage.ROUTED, '', countText(many), nowUs);
+function toMany(options: JudgeOptions, mail: Mail, all: FanOut, nowUs: number): Effect[] {
+  const admitted = options.rules?.admitted(options.names.table, mail, all, nowUs);
+  const many = admitted?.found ?? all;
+  // Who was served by the sending node has it already, so that then it is not refused.
+  if (admitted?.decision !== undefined && many.count === 0 && !mail.header.localServed)
+    return deny(options, mail, admitted.decision, nowUs, undefined);
+  const left = admitted?.left ?? 0;
+  const detail = left === 0 ? countText(many) : `${countText(many)}; policies leave ${left} out`;
+  const found = verdict(options, Stage.ROUTED, '', detail, nowUs);
   const effects: Effect[] = [
     { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, many.count) },
   ];
@@ -95,6 +119,29 @@ function toMany(options: JudgeOptions, mail: Mail, many: FanOut, nowUs: number):
     }
   }
   return effects;
+}
+
+/** The org's policies do not let the sender message this recipient, or any of those that it has named. */
+function deny(
+  options: JudgeOptions,
+  mail: Mail,
+  { reason, explanation }: Decision,
+  nowUs: number,
+  to: RouteEntry | undefined,
+): PushEffect[] {
+  return bury(mail, verdict(options, Stage.DEAD, reason, explanation, nowUs), [to]);
+}
+
+/** More than a limit lets through: back to the sender, who may send it again. */
+function slowDown(
+  options: JudgeOptions,
+  mail: Mail,
+  { of, retryAfterMs }: Overrun,
+  nowUs: number,
+): PushEffect {
+  const detail = `more than the limit of its ${of} lets through; the next may come in ${retryAfterMs} ms`;
+  const returned = verdict(options, Stage.RETURNED, 'RATE_LIMITED', detail, nowUs);
+  return { kind: 'push', lane: receiptLane(mail.slot), item: receiptItem(mail, returned, undefined) };
 }
 
 /** What the bound of an inbox refused goes back to its sender, for each recipient. */
@@ -169,6 +216,8 @@ function inboxItem(options: JudgeOptions, mail: Mail, to: Recipients, nowUs: num
   return {
     kind: 'inbox',
     size: envelope.length + ENTRY_BYTES + (recipients === undefined ? 0 : listBytes(recipients)),
+    level: levelOf(header.priority),
+    sender: header.fromAgent,
     slot,
     index,
     envelope,

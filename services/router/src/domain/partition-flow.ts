@@ -5,6 +5,7 @@
 
 import type { IngressSubject } from '@fleetwire/contract';
 import { ingressSubject, LIMITS, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import type { Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import { invariant } from '@fleetwire/kernel';
 import type { PackedEnvelope } from './header.ts';
@@ -34,6 +35,8 @@ export interface IngressMessage {
 
 export interface FlowOptions extends JudgeOptions {
   readonly partition: number;
+  /** Counts what was refused, by reason; shared by all flows of a process. */
+  readonly refusals?: Map<string, number> | undefined;
 }
 
 /** What a partition did, for the metrics. */
@@ -160,7 +163,10 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
    */
   refused({ pack }: Publication, now: number): void {
     const nowUs = Math.floor(now);
-    this.#turnDown(pack, 'INBOX_FULL', (item) => giveBack(this.#options, item, nowUs));
+    this.#turnDown(pack, 'INBOX_FULL', (item) => {
+      this.#options.rules?.inboxFull(item, pack.lane, nowUs);
+      return giveBack(this.#options, item, nowUs);
+    });
   }
 
   /** It can never be stored, by a fault of ours: its mail becomes dead letters; the lane stays shut as above. */
@@ -241,8 +247,11 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 
   #tell({ lane, item }: PushEffect): void {
-    if (item.kind === 'receipt') this.#count(item.receipt.stage);
-    else this.counts.dead++;
+    if (item.kind === 'receipt') this.#count(item.receipt);
+    else {
+      this.counts.dead++;
+      this.#refuse(item.letter.reason);
+    }
     this.#push(lane, item);
   }
 
@@ -278,7 +287,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
 
   #push(lane: string, item: Item): void {
     item.slot.open++;
-    this.#lanes.push(lane, item);
+    this.#lanes.push(lane, item.slot.org, item);
   }
 
   #ask(mail: Mail, folded: string): void {
@@ -286,9 +295,16 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     this.#questions.wait(mail, folded);
   }
 
-  #count(stage: Stage): void {
+  #count({ stage, reason }: Receipt): void {
     if (stage === Stage.EXPIRED) this.counts.expired++;
     else if (stage === Stage.RETURNED) this.counts.returned++;
+    else return;
+    this.#refuse(reason);
+  }
+
+  #refuse(reason: string): void {
+    const { refusals } = this.#options;
+    refusals?.set(reason, (refusals.get(reason) ?? 0) + 1);
   }
 }
 

@@ -78,8 +78,11 @@ const WHOEVER = '?';
 
 /**
  * Names exactly these parts of the ingress stream on this subject, whoever publishes them: the same pack has the
- * same id after a take-over, and no other pack has it. The time guards against a stream that was made anew. A message for
- * whoever can do something has the same id on every subject: the stream drops it when another pick was stored before.
+ * same id after a take-over, and no other pack has it. What gathers into a pack, and whose turn it is in it, depends on when
+ * things come: a later holder may split the same mail otherwise, and its ids are others then. That does no harm: what a sender
+ * has on one level goes in its order all the same, so that only repeats in order are stored, which the node's primary key drops.
+ * The time guards against a stream that was made anew. A message for whoever can do something has the same id on every subject:
+ * the stream drops it when another pick was stored before.
  */
 export function msgIdOf(
   partition: number,

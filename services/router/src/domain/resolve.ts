@@ -67,7 +67,12 @@ function isMeant({ node, project }: AgentAddress, route: RouteEntry): boolean {
 }
 
 function pick(names: Names, org: string, capability: string, asking: Asking, nowUs: number): Resolution {
-  const choice = names.table.anycast.pick(org, capability, asking, nowUs);
+  const { anycast } = names.table;
+  const { may: _, ...anybody } = asking;
+  const allowed = anycast.pick(org, capability, asking, nowUs);
+  // Where only such are left as its sender may not message, one of them shows why.
+  const denied = asking.may !== undefined && allowed.kind === 'none';
+  const choice = denied ? anycast.pick(org, capability, anybody, nowUs) : allowed;
   if (choice.kind === 'none') return refusal('NO_CAPABLE_AGENT', choice.detail);
   return { kind: 'route', route: choice.route, picked: choice.detail };
 }

@@ -6,6 +6,7 @@ import type { Caller } from '@fleetwire/identity';
 import type { Clock } from '@fleetwire/kernel';
 import { FleetwireError, foldName, printable } from '@fleetwire/kernel';
 import { countText, type FanOut } from '../domain/fan-out.ts';
+import type { Admitted, HouseRules } from '../domain/house-rules.ts';
 import type { KnownName, Names, Resolution } from '../domain/resolve.ts';
 import { NOBODY, resolve } from '../domain/resolve.ts';
 import type { RouteEntry } from '../domain/routing-table.ts';
@@ -17,6 +18,8 @@ export interface ExplainOptions {
   readonly lookup: NameLookup;
   readonly suggest: Suggestions;
   readonly clock: Clock;
+  /** Undefined: no policy is asked. */
+  readonly rules?: HouseRules | undefined;
 }
 
 /** Nodes that are listed of a message to many. */
@@ -34,15 +37,21 @@ export function explain(options: ExplainOptions) {
     const { clock, names } = options;
     const org = orgOf(request, context.caller);
     const from = request.from === '' ? undefined : await senderOf(options, org, request.from);
-    const asking = from === undefined ? NOBODY : { ...NOBODY, fromAgent: from.agent, fromNode: from.node };
+    const asking = from === undefined ? NOBODY : askingOf(options, from);
     const resolved = (by: Names) => resolve(by, org, request.to, asking, clock.nowUs());
     let found = resolved(names);
     if (found.kind === 'ask') {
       const known = await askAbout(options, org, found.folded);
       found = resolved({ ...names, known: () => known });
     }
-    return responseOf(options, org, request.to, found);
+    if (from === undefined) return responseOf(options, org, request.to, found);
+    return withPolicies(options, from, request.to, found);
   };
+}
+
+function askingOf({ rules }: ExplainOptions, { org, agent, node, name }: RouteEntry) {
+  const may = rules?.picks(org, name);
+  return { ...NOBODY, fromAgent: agent, fromNode: node, ...(may && { may }) };
 }
 
 function askAbout({ lookup }: ExplainOptions, org: string, folded: string): Promise<KnownName> {
@@ -93,6 +102,34 @@ function aboutMany(names: Names, many: FanOut): ExplainResponse {
   });
   return Response.fromPartial({ routable: true, detail: countText(many), recipients: many.count, nodes });
 }
+
+/** As the policies leave it for this sender. */
+function withPolicies(
+  options: ExplainOptions,
+  { org, name: actor }: RouteEntry,
+  to: string,
+  found: Resolution,
+): ExplainResponse {
+  const { rules } = options;
+  if (found.kind === 'many') {
+    const { found: left, left: out, decision } = rules?.narrowed(org, actor, found) ?? NO_POLICIES(found);
+    const response = responseOf(options, org, to, left);
+    if (decision === undefined) return response;
+    const { allowed, reason, explanation } = decision;
+    const policy = allowed ? explanation : `${explanation} It leaves ${out} of ${found.count} out.`;
+    return left.count > 0
+      ? { ...response, policy }
+      : { ...response, ...refusedBy(reason, explanation), policy };
+  }
+  const response = responseOf(options, org, to, found);
+  const decision = found.kind === 'route' ? rules?.decide(org, actor, found.route.name) : undefined;
+  if (decision === undefined) return response;
+  const { allowed, reason, explanation: policy } = decision;
+  return allowed ? { ...response, policy } : { ...response, ...refusedBy(reason, policy), policy };
+}
+
+const NO_POLICIES = (found: FanOut): Admitted => ({ found, left: 0, decision: undefined });
+const refusedBy = (reason: string, detail: string) => ({ routable: false, reason, detail });
 
 function about(names: Names, route: RouteEntry) {
   const { org, agent, name, node, nodeName, epoch } = route;

@@ -5,13 +5,16 @@
 
 import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
 import type { StreamName } from '@fleetwire/contract';
-import { ERROR_TABLE } from '@fleetwire/contract';
+import { ERROR_TABLE, ingressSubject } from '@fleetwire/contract';
 import type { BackoffPolicy } from '@fleetwire/kernel';
 import { asFleetwireError, backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
+import { TOO_MUCH_EVERY_MS } from '../domain/house-rules.ts';
+import { IngressShare } from '../domain/ingress-share.ts';
 import type { PartitionFlow } from '../domain/partition-flow.ts';
 import type { Publication } from '../domain/publication.ts';
 import type { NameLookup } from './name-lookup.ts';
+import type { PeerFrames } from './peer-frames.ts';
 
 export interface SessionLimits {
   readonly pullMessages: number;
@@ -22,6 +25,8 @@ export interface SessionLimits {
   readonly retry: BackoffPolicy;
   readonly poisonTries: number;
   readonly poisonWaitMs: number;
+  /** So far behind, whoever takes more than its share is told to hold back. */
+  readonly lagHighMs: number;
 }
 
 export interface SessionOptions {
@@ -31,6 +36,8 @@ export interface SessionOptions {
   readonly durable: string;
   readonly flow: PartitionFlow<PulledMessage>;
   readonly lookup: Pick<NameLookup, 'find'>;
+  /** What tells nodes to hold back. */
+  readonly frames?: PeerFrames | undefined;
   /** False as soon as another router might hold the partition. */
   readonly certain: () => boolean;
   readonly limits: SessionLimits;
@@ -39,11 +46,14 @@ export interface SessionOptions {
 
 /** Bytes of one pull; above the largest message that a server may hold. */
 const PULL_BYTES = 4 * 1024 * 1024;
+/** Who floods is asked to hold back for as long as the partition is behind, but not for longer. */
+const UNFAIR_RETRY_MS_MAX = 5000;
 const INGRESS: StreamName = 'INGRESS';
 const INBOX: StreamName = 'INBOX';
 
 export class PartitionSession {
   readonly #o: SessionOptions;
+  readonly #share: IngressShare;
   readonly #halting = new AbortController();
   #why: string | undefined;
   #draining = false;
@@ -56,11 +66,17 @@ export class PartitionSession {
 
   constructor(options: SessionOptions) {
     this.#o = options;
+    this.#share = new IngressShare(options.limits);
   }
 
   /** Why the session halted; undefined while it is sound. */
   get doubt(): string | undefined {
     return this.#why;
+  }
+
+  /** How far behind it is, milliseconds: 0 while nothing waits. */
+  get lagMs(): number {
+    return this.#o.flow.idle ? 0 : this.#share.lagMs;
   }
 
   /** Runs until it has halted or drained; never rejects. */
@@ -86,10 +102,23 @@ export class PartitionSession {
       for (const message of batch) {
         if (!this.#take(message)) await this.#takePoison(message);
         if (this.#why !== undefined) return;
+        this.#watchShare(message);
       }
       this.#pump();
       while (!this.#hasRoom() && this.#why === undefined) await this.#woken();
       if (this.#why !== undefined) return;
+    }
+  }
+
+  #watchShare({ subject, data, storedAtUs }: PulledMessage): void {
+    const nowUs = this.#o.broker.clock.nowUs();
+    const greedy = this.#share.took({ subject, bytes: data.length, storedAtUs }, nowUs);
+    for (const each of greedy) {
+      const from = ingressSubject.parse(each);
+      if (from === undefined) continue;
+      const retryAfterMs = Math.min(this.#share.lagMs, UNFAIR_RETRY_MS_MAX);
+      const busy = { org: from.org, node: from.node, reason: 'unfair_share', retryAfterMs } as const;
+      this.#o.frames?.note(busy, TOO_MUCH_EVERY_MS, nowUs / 1000);
     }
   }
 
@@ -161,6 +190,7 @@ export class PartitionSession {
       this.#inFlight += publication.stores.length;
       void this.#publish(publication);
     }
+    this.#o.frames?.flush();
     this.#planAck();
   }
 

@@ -11,6 +11,7 @@ import { Restarts } from '../domain/restarts.ts';
 import type { NameLookup } from './name-lookup.ts';
 import type { SessionLimits } from './partition-session.ts';
 import { PartitionSession } from './partition-session.ts';
+import type { PeerFrames } from './peer-frames.ts';
 import { takeOver } from './take-over.ts';
 
 export interface WorkerOptions {
@@ -20,6 +21,7 @@ export interface WorkerOptions {
   readonly lookup: NameLookup;
   /** Resolves when the routing table is as new as the bucket was at the call, or cannot be brought there in time. */
   readonly tableFresh: () => Promise<void>;
+  readonly frames: PeerFrames;
   readonly limits: SessionLimits;
   readonly restart: BackoffPolicy;
   readonly drainMs: number;
@@ -64,10 +66,11 @@ export class PartitionWorker {
   }
 
   /** What is in memory, and what was done under this epoch. */
-  get load(): { entries: number; bytes: number } & FlowCounts {
+  get load(): { entries: number; bytes: number; lag_ms: number } & FlowCounts {
     const flow = this.#flow;
     const counts = flow?.counts ?? { routed: 0, local: 0, returned: 0, expired: 0, dead: 0 };
-    return { entries: flow?.parts ?? 0, bytes: flow?.bytes ?? 0, ...counts };
+    const lag_ms = Math.round(this.#session?.lagMs ?? 0);
+    return { entries: flow?.parts ?? 0, bytes: flow?.bytes ?? 0, lag_ms, ...counts };
   }
 
   /** Restarts in a row that got nowhere; `stuck` once they are too many within a minute. */
@@ -152,8 +155,8 @@ export class PartitionWorker {
     if (startSequence > this.#start) this.#noteProgress();
     this.#start = startSequence;
     const flow = new PartitionFlow<PulledMessage>({ ...this.#o.flow, partition: this.partition });
-    const { lookup, limits } = this.#o;
-    const session = new PartitionSession({ broker, durable, flow, lookup, certain, limits, log });
+    const { lookup, frames, limits } = this.#o;
+    const session = new PartitionSession({ broker, durable, flow, lookup, frames, certain, limits, log });
     const { partition, epoch } = this;
     log.info({ partition, epoch, start: startSequence }, 'routing a partition');
     this.#flow = flow;

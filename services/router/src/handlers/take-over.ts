@@ -11,7 +11,8 @@ export type Consumers = Pick<Broker['consumers'], 'list' | 'info' | 'create' | '
  * A durable is never shared: with ack-all a second holder's ack would skip what the first had pulled. So each epoch
  * has its own, which begins behind the lowest ack floor of the older ones; nothing is pulled before they are gone.
  * Throws `PARTITION_UNCONSUMED` when there is none to take over from, since mail may then have been lost, and
- * `EPOCH_PASSED` when another router is already further. `certain` is asked before each change.
+ * `EPOCH_PASSED` when another router is already further. `certain` is asked before each change; when it is over, or the new
+ * durable cannot be made, before an older one has gone, nothing is left of the attempt.
  */
 export async function takeOver(
   consumers: Consumers,
@@ -23,8 +24,16 @@ export async function takeOver(
   const startSequence = (await lowestFloor(consumers, older)) + 1;
   const spec = routerConsumer(partition, epoch);
   assertCertain(certain, partition);
-  await consumers.create(spec, { startSequence });
-  await consumers.verify(spec);
+  try {
+    await consumers.create(spec, { startSequence });
+    await consumers.verify(spec);
+    assertCertain(certain, partition);
+  } catch (error) {
+    // The older ones are there, or one that is newer. What a stopped or slow router makes behind its successor's back would
+    // be nobody's until the next take-over, and keep all mail of the partition in the stream.
+    await consumers.remove('INGRESS', spec.durable_name).catch(() => undefined);
+    throw error;
+  }
   for (const durable of older) {
     assertCertain(certain, partition);
     await consumers.remove('INGRESS', durable);

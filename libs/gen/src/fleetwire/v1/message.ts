@@ -386,6 +386,26 @@ export interface Heartbeat {
   protocol: number;
   /** PEER_BYE: the node ends, and is offline from now on. */
   leaving: boolean;
+  /** What this node's agents were denied since the last heartbeat that was answered, for the audit; at most 20 are heeded. */
+  denials: Denial[];
+}
+
+/** Messages that the org's policies did not let an agent of the node send. */
+export interface Denial {
+  /** The same for the same denials if they are told again; other ones of one run of the node have another. */
+  seq: number;
+  /** Id and name of the agent. */
+  actor: string;
+  actorName: string;
+  /** Name of the agent that it was for. */
+  targetName: string;
+  /** MESSAGE_DENIED. */
+  reason: string;
+  /** Id of the policy that decided, and why, for people. */
+  policy: string;
+  explanation: string;
+  /** How many. */
+  count: number;
 }
 
 export interface HeartbeatReply {
@@ -417,7 +437,7 @@ export interface HeartbeatReply {
   syncRevision: number;
   /** Agents that have moved away and whose mail is to be handed over. */
   moving: Moving[];
-  /** Version of the org's state as the registry knows it; ask for the policies when it is not the one that you have. 0: not said. */
+  /** Version of the org's state as the registry knows it; ask for the policies when it is newer than yours. 0: not said. */
   accessVersion: number;
 }
 
@@ -430,8 +450,8 @@ export interface Moving {
 /** A control frame, core NATS, to a node (fw.v1.peer.<org>.<to>.<from>). One that is lost costs a moment, never a message. */
 export interface PeerFrame {
   /**
-   * Of the registry: send a heartbeat now, its answer has news. Why, for the log: moved, removed, drain, rotate, roster or
-   * identity.
+   * Of the registry: send a heartbeat now, its answer has news. Why, for the log: moved, removed, drain, rotate, roster,
+   * identity or channel.
    */
   nudge: string;
   /** Of the recipient's node, or of a router. */
@@ -2779,6 +2799,7 @@ function createBaseHeartbeat(): Heartbeat {
     facts: undefined,
     protocol: 0,
     leaving: false,
+    denials: [],
   };
 }
 
@@ -2816,6 +2837,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.leaving !== false) {
       writer.uint32(88).bool(message.leaving);
+    }
+    for (const v of message.denials) {
+      Denial.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -2921,6 +2945,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.leaving = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.denials.push(Denial.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2954,6 +2986,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
       facts: isSet(object.facts) ? NodeFacts.fromJSON(object.facts) : undefined,
       protocol: isSet(object.protocol) ? globalThis.Number(object.protocol) : 0,
       leaving: isSet(object.leaving) ? globalThis.Boolean(object.leaving) : false,
+      denials: globalThis.Array.isArray(object?.denials) ? object.denials.map((e: any) => Denial.fromJSON(e)) : [],
     };
   },
 
@@ -2992,6 +3025,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     if (message.leaving !== false) {
       obj.leaving = message.leaving;
     }
+    if (message.denials?.length) {
+      obj.denials = message.denials.map((e) => Denial.toJSON(e));
+    }
     return obj;
   },
 
@@ -3013,6 +3049,196 @@ export const Heartbeat: MessageFns<Heartbeat> = {
       : undefined;
     message.protocol = object.protocol ?? 0;
     message.leaving = object.leaving ?? false;
+    message.denials = object.denials?.map((e) => Denial.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDenial(): Denial {
+  return { seq: 0, actor: "", actorName: "", targetName: "", reason: "", policy: "", explanation: "", count: 0 };
+}
+
+export const Denial: MessageFns<Denial> = {
+  encode(message: Denial, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seq !== 0) {
+      writer.uint32(8).uint64(message.seq);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.actorName !== "") {
+      writer.uint32(26).string(message.actorName);
+    }
+    if (message.targetName !== "") {
+      writer.uint32(34).string(message.targetName);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.policy !== "") {
+      writer.uint32(50).string(message.policy);
+    }
+    if (message.explanation !== "") {
+      writer.uint32(58).string(message.explanation);
+    }
+    if (message.count !== 0) {
+      writer.uint32(64).uint32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Denial {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDenial();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actorName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.targetName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.explanation = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Denial {
+    return {
+      seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      actorName: isSet(object.actorName)
+        ? globalThis.String(object.actorName)
+        : isSet(object.actor_name)
+        ? globalThis.String(object.actor_name)
+        : "",
+      targetName: isSet(object.targetName)
+        ? globalThis.String(object.targetName)
+        : isSet(object.target_name)
+        ? globalThis.String(object.target_name)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
+      explanation: isSet(object.explanation) ? globalThis.String(object.explanation) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+    };
+  },
+
+  toJSON(message: Denial): unknown {
+    const obj: any = {};
+    if (message.seq !== 0) {
+      obj.seq = Math.round(message.seq);
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.actorName !== "") {
+      obj.actorName = message.actorName;
+    }
+    if (message.targetName !== "") {
+      obj.targetName = message.targetName;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
+    if (message.explanation !== "") {
+      obj.explanation = message.explanation;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Denial>): Denial {
+    return Denial.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Denial>): Denial {
+    const message = createBaseDenial();
+    message.seq = object.seq ?? 0;
+    message.actor = object.actor ?? "";
+    message.actorName = object.actorName ?? "";
+    message.targetName = object.targetName ?? "";
+    message.reason = object.reason ?? "";
+    message.policy = object.policy ?? "";
+    message.explanation = object.explanation ?? "";
+    message.count = object.count ?? 0;
     return message;
   },
 };

@@ -458,7 +458,10 @@ export interface NodePoliciesRequest {
 }
 
 export interface NodePoliciesResponse {
-  /** Not set: the version asked with is the newest. Status, plan, limits, policies and assignments; no revocations. */
+  /**
+   * Not set: nothing newer is known than the version asked with. Else org, version, status, plan, limits, policies without
+   * their descriptions, and assignments.
+   */
   state: OrgState | undefined;
 }
 
@@ -7032,7 +7035,7 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** What the policies of the node's org say, so that it can decide about mail that does not leave it. */
+    /** What the policies of the node's org say, so that it can decide about mail that does not leave it. Node token. */
     nodePolicies: {
       name: "NodePolicies",
       requestType: NodePoliciesRequest as typeof NodePoliciesRequest,
@@ -7129,7 +7132,7 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
   ): Promise<DeepPartial<ListChannelMembersResponse>>;
   /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
   sync(request: SyncRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SyncResponse>>;
-  /** What the policies of the node's org say, so that it can decide about mail that does not leave it. */
+  /** What the policies of the node's org say, so that it can decide about mail that does not leave it. Node token. */
   nodePolicies(
     request: NodePoliciesRequest,
     context: CallContext & CallContextExt,
@@ -7221,7 +7224,7 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
   ): Promise<ListChannelMembersResponse>;
   /** PEER_SYNC: what a node knows of its org, in full or what has changed since a revision. Node token. */
   sync(request: DeepPartial<SyncRequest>, options?: CallOptions & CallOptionsExt): Promise<SyncResponse>;
-  /** What the policies of the node's org say, so that it can decide about mail that does not leave it. */
+  /** What the policies of the node's org say, so that it can decide about mail that does not leave it. Node token. */
   nodePolicies(
     request: DeepPartial<NodePoliciesRequest>,
     options?: CallOptions & CallOptionsExt,

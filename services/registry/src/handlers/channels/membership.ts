@@ -24,7 +24,8 @@ interface Change {
   readonly org: string;
   readonly actor: string;
   readonly channel: CountedChannel;
-  readonly agents: readonly string[];
+  /** Ids, and the nodes on which they live. */
+  readonly agents: ReadonlyMap<string, string>;
 }
 
 /** All or none of them. Idempotent. Throws UNKNOWN_CHANNEL, UNKNOWN_AGENT, NOT_THE_OWNER, MEMBER_LIMIT. */
@@ -35,7 +36,7 @@ export async function joinChannel(
 ): Promise<JoinChannelResponse> {
   const change = await read(parts, request, caller);
   const { channel, agents } = change;
-  const joined = await parts.channels.join(channel.id, agents, LIMITS.channelMembers);
+  const joined = await parts.channels.join(channel.id, [...agents.keys()], LIMITS.channelMembers);
   if (joined === 'full') throw channelFull(LIMITS.channelMembers);
   if (joined === 'gone') throw channelUnknown(request.channel);
   return { channel: shownChannel(await done(parts, change, 'channel_joined', joined)) };
@@ -48,7 +49,7 @@ export async function leaveChannel(
   caller: Caller,
 ): Promise<LeaveChannelResponse> {
   const change = await read(parts, request, caller);
-  const left = await parts.channels.leave(change.channel.id, change.agents);
+  const left = await parts.channels.leave(change.channel.id, [...change.agents.keys()]);
   return { channel: shownChannel(await done(parts, change, 'channel_left', left)) };
 }
 
@@ -63,31 +64,31 @@ async function read(parts: RegistryParts, request: JoinChannelRequest, caller: C
   return { org, actor, channel, agents };
 }
 
-/** Ids of those that are meant, by ids or names. */
+/** Those that are meant, by ids or names. */
 async function memberIds(
   parts: RegistryParts,
   org: string,
   node: string | undefined,
   meant: readonly string[],
-): Promise<string[]> {
+): Promise<Change['agents']> {
   const ids = meant.filter((text) => isId('agent', text));
   const names = meant.filter((text) => !isId('agent', text) && isName(text)).map(foldName);
   const rows = await parts.agents.meant(org, ids, names);
   const byText = new Map(rows.flatMap((row) => [[row.id, row] as const, [row.folded, row] as const]));
-  const found = new Set<string>();
+  const found = new Map<string, string>();
   for (const text of meant) {
     const row = byText.get(isId('agent', text) ? text : foldName(text));
     if (row === undefined) throw agentUnknown(text, await nearest(parts, org, text));
     if (node !== undefined && row.node !== node) throw notTheOwner();
-    found.add(row.id);
+    found.set(row.id, row.node);
   }
-  return [...found];
+  return found;
 }
 
 /** The channel as it is now; its route is there. */
 async function done(
   parts: RegistryParts,
-  { org, actor, channel }: Change,
+  { org, actor, channel, agents }: Change,
   name: string,
   changed: readonly string[],
 ): Promise<CountedChannel> {
@@ -97,6 +98,8 @@ async function done(
   if (changed.length > 0) {
     const details = { name: now.name, kind: now.kind, agents: changed.join(',') };
     parts.announcer.tell({ org, name, target: now.id, actor, details, id: eventId(name, now, changed) });
+    // A node serves its own members itself, so it should not learn of them by and by.
+    for (const node of new Set(changed.map((id) => agents.get(id)!))) parts.nudge(org, node, 'channel');
   }
   return now;
 }

@@ -1,0 +1,11 @@
+/** Mutation: to a node every message is new. */
+
+import { replaceSource } from '../replace-source.ts';
+
+replaceSource('primary-key', [
+  {
+    file: 'services/node/src/store/inbox-table.ts',
+    text: 'this.#seen.run(id, agent, sender, atUs);',
+    by: 'this.#seen.run(id + Math.random(), agent, sender, atUs);',
+  },
+]);

@@ -4,6 +4,7 @@ import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchRegistry, type RegistryDocument } from './registry.ts';
 import { benchRouted, type RoutedDocument } from './routed.ts';
+import { BODY_BYTES_MIN } from './workers/protocol.ts';
 
 const HELP = `usage: npm run -s bench -- routed|registry [options]
 
@@ -12,10 +13,17 @@ const HELP = `usage: npm run -s bench -- routed|registry [options]
   --seconds <n>       measured seconds of each phase, 2 to 600 (8)
 
 routed:
-  --window <n>        messages in flight from end to end (1000)
   --bytes <n>         body size (256)
+  --senders <n>       sending agents of the packed phase (1)
   --receivers <n>     receiving agents (1)
+  --partitions <n>    (8)
+  --routers <n>       router processes (1)
+  --window <n>        messages in flight from end to end, all senders together (1000)
   --rate <n>          messages a second of the latency phase (200)
+  --warmup <n>        seconds before each phase counts (8)
+  --sweep             also along each of these axes, some minutes
+  --fan-out           also a channel of 1,000 agents on 10 nodes
+  --soak <n>          also so many messages, to see memory grow
 
 registry:
   --nodes <n>         simulated nodes, 2 to 1000 (1000)
@@ -37,8 +45,15 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     window: { type: 'string' },
     bytes: { type: 'string' },
+    senders: { type: 'string' },
     receivers: { type: 'string' },
+    partitions: { type: 'string' },
+    routers: { type: 'string' },
     rate: { type: 'string' },
+    warmup: { type: 'string' },
+    sweep: { type: 'boolean', default: false },
+    'fan-out': { type: 'boolean', default: false },
+    soak: { type: 'string' },
     nodes: { type: 'string' },
     agents: { type: 'string' },
     changes: { type: 'string' },
@@ -63,15 +78,21 @@ if (values.json) console.log(JSON.stringify({ ...document, machine, node: proces
 else console.log(document.bench === 'routed' ? routedSummary(document) : registrySummary(document));
 
 function routed(): Promise<RoutedDocument> {
-  const options = {
-    runs,
-    seconds,
-    window: number('window', values.window, 1000, 1, 100_000),
-    body_bytes: number('bytes', values.bytes, 256, 8, 1024 * 1024),
+  const point = {
+    body_bytes: number('bytes', values.bytes, 256, BODY_BYTES_MIN, 1024 * 1024),
+    senders: number('senders', values.senders, 1, 1, 1000),
     receivers: number('receivers', values.receivers, 1, 1, 1000),
+    partitions: number('partitions', values.partitions, 8, 1, 256),
+    routers: number('routers', values.routers, 1, 1, 4),
+    window: number('window', values.window, 1000, 1, 100_000),
+  };
+  const timing = {
+    warmup_s: number('warmup', values.warmup, 8, 1, 600),
+    seconds,
     paced_rate: number('rate', values.rate, 200, 1, 100_000),
   };
-  return benchRouted(options, report);
+  const soak = number('soak', values.soak, 0, 0, 1_000_000_000);
+  return benchRouted({ point, timing, runs, sweep: values.sweep, fanOut: values['fan-out'], soak }, report);
 }
 
 function registry(): Promise<RegistryDocument> {
@@ -92,10 +113,19 @@ function registry(): Promise<RegistryDocument> {
 
 function routedSummary(d: RoutedDocument): string {
   return [
-    `routed   ${d.routed_msgs_per_s} msg/s   raw ${d.raw_two_stage_msgs_per_s} msg/s   ratio ${d.ratio}`,
-    `latency  p50 ${d.latency_p50_ms} ms, p99 ${d.latency_p99_ms} ms   ` +
+    `packed    ${d.packed_msgs_per_s} msg/s, ratio ${d.packed_ratio}   ` +
+      `one at a time ${d.one_at_a_time_msgs_per_s} msg/s, ratio ${d.one_at_a_time_ratio}`,
+    `raw       ${d.raw_two_stage_msgs_per_s} msg/s, in packs ${d.raw_packed_msgs_per_s} msg/s`,
+    `latency   p50 ${d.latency_p50_ms} ms, p99 ${d.latency_p99_ms} ms   ` +
       `raw p50 ${d.raw_latency_p50_ms} ms, p99 ${d.raw_latency_p99_ms} ms`,
+    ...aimLines(d.aims),
   ].join('\n');
+}
+
+function aimLines(aims: Readonly<Record<string, boolean | string>>): string[] {
+  return Object.entries(aims).map(([aim, met]) =>
+    typeof met === 'string' ? `?        ${aim}: ${met}` : `${met ? 'met    ' : 'MISSED '}  ${aim}`,
+  );
 }
 
 function registrySummary(d: RegistryDocument): string {
@@ -106,6 +136,6 @@ function registrySummary(d: RegistryDocument): string {
     `table     ${d.router_bytes_per_agent} bytes an agent, ${d.router_resolve_ns} ns a decision, ` +
       `rebuilt in ${d.table_rebuild_s} s`,
     `change    at the router within ${d.route_change_to_router_p99_ms} ms at the 99th percentile`,
-    ...Object.entries(d.aims).map(([aim, met]) => `${met ? 'met    ' : 'MISSED '}  ${aim}`),
+    ...aimLines(d.aims),
   ].join('\n');
 }

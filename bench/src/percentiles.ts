@@ -1,4 +1,4 @@
-/** Medians and percentiles of samples. */
+/** Medians and percentiles of samples, and their rounding. */
 
 /** The value below which the fraction `p` of the samples lies (nearest rank); NaN without samples. */
 export function percentile(samples: readonly number[], p: number): number {
@@ -8,3 +8,5 @@ export function percentile(samples: readonly number[], p: number): number {
 }
 
 export const median = (samples: readonly number[]): number => percentile(samples, 0.5);
+
+export const round = (value: number, digits = 0): number => Number(value.toFixed(digits));

@@ -1,69 +1,88 @@
-/** The two phases of a run: as fast as the window allows, then at a fixed rate for latency. */
+/** The phases of a measurement: as fast as the windows allow, then perhaps at a fixed rate for latency. */
 
-import { median, percentile } from './percentiles.ts';
-import { type CpuByRole, cpuPerMessage } from './process-cpu.ts';
+import { median, percentile, round } from './percentiles.ts';
+import { type ByRole, cpuPerMessage } from './process-usage.ts';
 import type { Worker } from './worker-process.ts';
 import type { Phase } from './workers/protocol.ts';
 
-/** Node.js compiles the hot functions of every process on the way only after some seconds of load. */
-const WARMUP_MS = 8000;
-
-export interface PhaseSettings {
+export interface Load {
+  readonly senders: number;
+  /** Of each sender: messages between its sending and the far end's acknowledgement, at most. */
   readonly window: number;
   readonly body_bytes: number;
+}
+
+export interface Timing {
+  /** Node.js compiles the hot functions of every process on the way only after some seconds of load. */
+  readonly warmup_s: number;
   readonly seconds: number;
-  /** Messages a second of the latency phase. */
+  /** Messages a second of the latency phase; 0: there is none. */
   readonly paced_rate: number;
 }
 
 export interface Figures {
   readonly msgs_per_s: number;
-  readonly latency_p50_ms: number;
-  readonly latency_p99_ms: number;
-  readonly latency_samples: number;
   /** CPU time of each role for one message, microseconds, while messages go as fast as they can. */
-  readonly cpu_us_per_msg?: CpuByRole;
+  readonly cpu_us_per_msg?: ByRole;
+  /** Memory of each role at the end of that, MB. */
+  readonly memory_mb?: ByRole;
+  readonly latency_p50_ms?: number;
+  readonly latency_p99_ms?: number;
+  readonly latency_samples?: number;
 }
 
-/** The far end's acknowledgements are the near end's credit: the window spans the whole way. */
+/** Reads the fabric's processes; none for the raw relay. */
+export interface Usage {
+  cpu(): ByRole;
+  memory(): ByRole;
+}
+
+const PACED_WARMUP_MS = 1000;
+/** What is still on its way arrives before the next phase counts. */
+const SETTLE_MS = 1500;
+
+/** The far end's acknowledgements are the near end's credit: the windows span the whole way. */
 export async function runPhases(
   sender: Worker,
   receiver: Worker,
-  settings: PhaseSettings,
-  readCpu?: () => CpuByRole,
+  load: Load,
+  timing: Timing,
+  usage?: Usage,
 ): Promise<Figures> {
-  receiver.onCredit((received) => sender.tell({ type: 'credit', received }));
-  const base = {
-    window: settings.window,
-    body_bytes: settings.body_bytes,
-    measure_ms: settings.seconds * 1000,
+  receiver.onCredit((credit) => sender.tell({ type: 'credit', credit }));
+  const measure_ms = timing.seconds * 1000;
+  const flood: Phase = { ...load, rate: 0, warmup_ms: timing.warmup_s * 1000, measure_ms };
+  const { memory, cpu, msgs_per_s } = await runPhase(sender, receiver, flood, usage);
+  const figures = {
+    msgs_per_s: round(msgs_per_s),
+    ...(cpu === undefined ? {} : { cpu_us_per_msg: cpu }),
+    ...(memory === undefined ? {} : { memory_mb: memory }),
   };
-  const flood = await runPhase(sender, receiver, { ...base, rate: 0, warmup_ms: WARMUP_MS }, readCpu);
-  const paced = await runPhase(sender, receiver, { ...base, rate: settings.paced_rate, warmup_ms: 1000 });
+  if (timing.paced_rate === 0) return figures;
+  const rate = timing.paced_rate;
+  const paced: Phase = { ...load, rate, warmup_ms: PACED_WARMUP_MS, measure_ms };
+  const { latencies_ms } = await runPhase(sender, receiver, paced);
   return {
-    msgs_per_s: round(flood.msgs_per_s),
-    latency_p50_ms: round(median(paced.latencies_ms), 3),
-    latency_p99_ms: round(percentile(paced.latencies_ms, 0.99), 3),
-    latency_samples: paced.latencies_ms.length,
-    ...(flood.cpu === undefined ? {} : { cpu_us_per_msg: flood.cpu }),
+    ...figures,
+    latency_p50_ms: round(median(latencies_ms), 3),
+    latency_p99_ms: round(percentile(latencies_ms, 0.99), 3),
+    latency_samples: latencies_ms.length,
   };
 }
 
-async function runPhase(sender: Worker, receiver: Worker, phase: Phase, readCpu?: () => CpuByRole) {
+async function runPhase(sender: Worker, receiver: Worker, phase: Phase, usage?: Usage) {
   const result = receiver.result();
   receiver.tell({ type: 'phase', phase });
   sender.tell({ type: 'phase', phase });
   await Promise.race([result, pause(phase.warmup_ms)]);
-  const before = readCpu?.();
+  const before = usage?.cpu();
   const measured = await result;
-  const after = readCpu?.();
+  const after = usage?.cpu();
+  const memory = usage?.memory();
   sender.tell({ type: 'stop' });
-  // What is still on its way arrives before the next phase counts.
-  await pause(1500);
+  await pause(SETTLE_MS);
   const cpu = before && after && cpuPerMessage(before, after, measured.received);
-  return { ...measured, cpu };
+  return { ...measured, cpu, memory };
 }
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-export const round = (value: number, digits = 0): number => Number(value.toFixed(digits));
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

@@ -2,7 +2,7 @@
 
 import { type Broker, connectBroker } from '@fleetwire/broker';
 import type { ConsumerSpec, StreamSpec } from '@fleetwire/contract';
-import { type Figures, type PhaseSettings, runPhases } from './phases.ts';
+import { type Figures, type Load, runPhases, type Timing } from './phases.ts';
 import { startWorker, type Worker } from './worker-process.ts';
 import {
   RAW_CONSUMERS,
@@ -45,7 +45,7 @@ function consumer(stream: string, durable_name: string, filter_subject: string):
   };
 }
 
-export async function runRaw(connection: RawSettings, settings: PhaseSettings): Promise<Figures> {
+export async function runRaw(connection: RawSettings, load: Load, timing: Timing): Promise<Figures> {
   const broker = await connectBroker({ urls: [connection.url], name: 'bench', credsFile: connection.creds });
   const workers: Worker[] = [];
   try {
@@ -54,7 +54,7 @@ export async function runRaw(connection: RawSettings, settings: PhaseSettings): 
     await broker.consumers.recreate(consumer(RAW_STREAMS.second, RAW_CONSUMERS.sink, RAW_SECOND));
     for (const name of ['raw-consumer', 'raw-relay', 'raw-producer'])
       workers.push(await startWorker(name, connection));
-    return await runPhases(workers[2]!, workers[0]!, settings);
+    return await runPhases(workers[2]!, workers[0]!, load, timing);
   } finally {
     for (const worker of workers.reverse()) await worker.stop();
     for (const name of Object.values(RAW_STREAMS)) await remove(broker, name);

@@ -1,8 +1,7 @@
 /** The registry benchmark: names, heartbeats and the routing table with many nodes and agents, over the real protocol. */
 
-import { median } from './percentiles.ts';
-import { round } from './phases.ts';
-import type { CpuByRole } from './process-cpu.ts';
+import { median, round } from './percentiles.ts';
+import type { ByRole } from './process-usage.ts';
 import { startRegistryFabric } from './registry/fabric.ts';
 import { type Load, measureRun, type RegistryRun } from './registry/run.ts';
 
@@ -54,7 +53,7 @@ function mediansOf(runs: readonly RegistryRun[]): Omit<RegistryRun, 'how'> {
   const names = Object.keys(numbers) as (keyof typeof numbers)[];
   const medians = names.map((name) => [name, round(median(runs.map((run) => run[name])), 3)] as const);
   const roles = [...new Set(runs.flatMap((run) => Object.keys(run.cpu_percent_at_100_heartbeats)))];
-  const cpu: CpuByRole = Object.fromEntries(
+  const cpu: ByRole = Object.fromEntries(
     roles.map((role) => [
       role,
       round(median(runs.map((r) => r.cpu_percent_at_100_heartbeats[role] ?? 0)), 1),

@@ -1,98 +1,134 @@
 /** Routed messages: from a client's send at one node to the receiving agents' acknowledgement at another. */
 
-import { type BenchFabric, startFabric } from './fabric.ts';
-import { median } from './percentiles.ts';
-import { type Figures, type PhaseSettings, round, runPhases } from './phases.ts';
-import { type CpuByRole, readCpu } from './process-cpu.ts';
-import { runRaw } from './raw.ts';
-import { startWorker, type Worker } from './worker-process.ts';
-import type { RoutedSettings } from './workers/routed-settings.ts';
+import { startFabric } from './fabric.ts';
+import { median, round } from './percentiles.ts';
+import type { Timing } from './phases.ts';
+import type { ByRole } from './process-usage.ts';
+import { type FanOut, fanOut, type Pending } from './routed/fan-out.ts';
+import { measurePoint, type Point, type PointSettings } from './routed/point.ts';
+import { type Soak, soak } from './routed/soak.ts';
+import { type SweepPoint, shapeOf, summaryOf, sweep } from './routed/sweep.ts';
 
-export interface RoutedOptions extends PhaseSettings {
+export interface RoutedOptions {
+  readonly point: PointSettings;
+  readonly timing: Timing;
   readonly runs: number;
-  readonly receivers: number;
+  readonly sweep: boolean;
+  readonly fanOut: boolean;
+  /** Messages of the soak; 0: none. */
+  readonly soak: number;
 }
 
-export interface RoutedRun {
-  readonly routed: Figures;
-  readonly raw: Figures;
-  readonly ratio: number;
-}
-
+/** Medians over the runs of the default point; the rest was measured once. */
 export interface RoutedDocument {
   readonly bench: 'routed';
-  readonly routed_msgs_per_s: number;
   readonly raw_two_stage_msgs_per_s: number;
-  readonly ratio: number;
+  readonly raw_packed_msgs_per_s: number;
+  readonly packed_msgs_per_s: number;
+  readonly packed_ratio: number;
+  readonly one_at_a_time_msgs_per_s: number;
+  readonly one_at_a_time_ratio: number;
   readonly latency_p50_ms: number;
   readonly latency_p99_ms: number;
   readonly raw_latency_p50_ms: number;
   readonly raw_latency_p99_ms: number;
+  readonly added_latency_p50_ms: number;
+  readonly added_latency_p99_ms: number;
   /** Of the routed messages, by role; empty where there is no /proc. */
-  readonly cpu_us_per_msg: CpuByRole;
+  readonly packed_cpu_us_per_msg: ByRole;
+  readonly one_at_a_time_cpu_us_per_msg: ByRole;
+  readonly memory_mb: ByRole;
+  /** True or false where it was measured, else why it was not. */
+  readonly aims: Readonly<Record<string, boolean | string>>;
+  readonly fan_out?: FanOut | Pending;
+  readonly soak?: Soak;
+  readonly sweep?: readonly SweepPoint[];
   readonly settings: RoutedOptions & { readonly history: true; readonly receipts: true };
-  readonly runs: readonly RoutedRun[];
+  readonly runs: readonly Point[];
 }
 
-/** Each run measures the raw limit and the fabric side by side; the document holds the medians and every run. */
 export async function benchRouted(
   options: RoutedOptions,
   report: (line: string) => void,
 ): Promise<RoutedDocument> {
-  const fabric = await startFabric();
-  const runs: RoutedRun[] = [];
+  const runs: Point[] = [];
+  const fabric = await startFabric(shapeOf(options.point));
   try {
     for (let i = 1; i <= options.runs; i++) {
-      const raw = await runRaw({ url: fabric.natsUrl, creds: fabric.creds }, options);
-      const routed = await runRouted(fabric, options);
-      const ratio = round(routed.msgs_per_s / raw.msgs_per_s, 3);
-      runs.push({ routed, raw, ratio });
-      report(`run ${i}: routed ${routed.msgs_per_s}/s, raw ${raw.msgs_per_s}/s, ratio ${ratio}`);
+      runs.push(await measurePoint(fabric, options.point, options.timing, true));
+      report(`run ${i}: ${summaryOf(runs.at(-1)!)}`);
     }
   } finally {
     await fabric.stop();
   }
-  const of = (pick: (run: RoutedRun) => number, digits = 3) => round(median(runs.map(pick)), digits);
+  const measured = {
+    ...(options.sweep ? { sweep: await sweep(options.point, report) } : {}),
+    ...(options.fanOut ? { fan_out: await fanOut(report) } : {}),
+    ...(options.soak > 0 ? { soak: await soak(options.point, options.soak, report) } : {}),
+  };
+  const medians = mediansOf(runs);
+  const settings = { ...options, history: true, receipts: true } as const;
   return {
     bench: 'routed',
-    routed_msgs_per_s: of((r) => r.routed.msgs_per_s, 0),
-    raw_two_stage_msgs_per_s: of((r) => r.raw.msgs_per_s, 0),
-    ratio: of((r) => r.ratio),
-    latency_p50_ms: of((r) => r.routed.latency_p50_ms),
-    latency_p99_ms: of((r) => r.routed.latency_p99_ms),
-    raw_latency_p50_ms: of((r) => r.raw.latency_p50_ms),
-    raw_latency_p99_ms: of((r) => r.raw.latency_p99_ms),
-    cpu_us_per_msg: medianCpu(runs.map((run) => run.routed.cpu_us_per_msg ?? {})),
-    settings: { ...options, history: true, receipts: true },
+    ...medians,
+    aims: aimsOf({ ...medians, ...measured }),
+    ...measured,
+    settings,
     runs,
   };
 }
 
-function medianCpu(runs: readonly CpuByRole[]): CpuByRole {
+function mediansOf(runs: readonly Point[]) {
+  const of = (pick: (run: Point) => number | undefined, digits = 3) =>
+    round(median(runs.map((run) => pick(run) ?? Number.NaN)), digits);
+  const roles = (pick: (run: Point) => ByRole | undefined) =>
+    medianByRole(runs.map((run) => pick(run) ?? {}));
+  const added = (of: 'latency_p50_ms' | 'latency_p99_ms') => (run: Point) =>
+    (run.packed[of] ?? Number.NaN) - (run.raw[of] ?? Number.NaN);
+  return {
+    raw_two_stage_msgs_per_s: of((r) => r.raw.msgs_per_s, 0),
+    raw_packed_msgs_per_s: of((r) => r.raw_packed?.msgs_per_s, 0),
+    packed_msgs_per_s: of((r) => r.packed.msgs_per_s, 0),
+    packed_ratio: of((r) => r.packed.ratio),
+    one_at_a_time_msgs_per_s: of((r) => r.one_at_a_time.msgs_per_s, 0),
+    one_at_a_time_ratio: of((r) => r.one_at_a_time.ratio),
+    latency_p50_ms: of((r) => r.packed.latency_p50_ms),
+    latency_p99_ms: of((r) => r.packed.latency_p99_ms),
+    raw_latency_p50_ms: of((r) => r.raw.latency_p50_ms),
+    raw_latency_p99_ms: of((r) => r.raw.latency_p99_ms),
+    added_latency_p50_ms: of(added('latency_p50_ms')),
+    added_latency_p99_ms: of(added('latency_p99_ms')),
+    packed_cpu_us_per_msg: roles((r) => r.packed.cpu_us_per_msg),
+    one_at_a_time_cpu_us_per_msg: roles((r) => r.one_at_a_time.cpu_us_per_msg),
+    memory_mb: roles((r) => r.packed.memory_mb),
+  };
+}
+
+function medianByRole(runs: readonly ByRole[]): ByRole {
   const roles = [...new Set(runs.flatMap((run) => Object.keys(run)))];
   return Object.fromEntries(roles.map((role) => [role, round(median(runs.map((run) => run[role] ?? 0)), 1)]));
 }
 
-export async function runRouted(fabric: BenchFabric, options: RoutedOptions): Promise<Figures> {
-  const [near, far] = fabric.nodes;
-  const receivers = Array.from({ length: options.receivers }, (_, i) => `receiver-${i}`);
-  const client = (node: { address: string; token: string }): RoutedSettings => ({
-    address: node.address,
-    token: node.token,
-    sender: 'sender',
-    receivers,
-  });
-  const workers: Worker[] = [];
-  try {
-    workers.push(await startWorker('routed-receiver', client(far)));
-    workers.push(await startWorker('routed-sender', client(near)));
-    const [receiver, sender] = workers as [Worker, Worker];
-    const clients = new Map([
-      [receiver.pid, 'receiver'],
-      [sender.pid, 'sender'],
-    ]);
-    return await runPhases(sender, receiver, options, () => readCpu(fabric.home, clients));
-  } finally {
-    for (const worker of workers.reverse()) await worker.stop();
-  }
+type Aimed = ReturnType<typeof mediansOf> & Pick<RoutedDocument, 'fan_out' | 'soak'>;
+
+/** PostgreSQL's memory that is not shared grows to what its caches may have, and has nothing to do with messages held. */
+const MB_PER_MILLION_MAX = 1;
+
+export function aimsOf(d: Aimed): RoutedDocument['aims'] {
+  const { fan_out, soak: soaked } = d;
+  const grown = Object.entries(soaked?.mb_per_million ?? {}).filter(([role]) => role !== 'postgres');
+  return {
+    'one at a time per sender: at least 0.7 of the raw relay, history on': d.one_at_a_time_ratio >= 0.7,
+    'packed: more than the raw relay': d.packed_ratio > 1,
+    'added latency at most 1 ms at the median': d.added_latency_p50_ms <= 1,
+    'added latency at most 3 ms at the 99th percentile': d.added_latency_p99_ms <= 3,
+    'a channel of 1,000 on 10 nodes at least 20 x cheaper than 1,000 messages, into the inboxes':
+      fan_out === undefined
+        ? 'not measured'
+        : 'pending' in fan_out
+          ? fan_out.pending
+          : fan_out.to_inboxes.times >= 20,
+    'memory flat: at most 1 MB more for every million messages in each process':
+      soaked === undefined ? 'not measured' : grown.every(([, mb]) => mb <= MB_PER_MILLION_MAX),
+  };
 }

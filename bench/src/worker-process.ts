@@ -3,14 +3,14 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { end } from './task-process.ts';
-import type { FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
+import type { Credit, FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
 
 const READY_MS = 60_000;
 
 export interface Worker {
   readonly pid: number;
   tell(message: ToWorker): void;
-  onCredit(listener: (received: number) => void): void;
+  onCredit(listener: (credit: Credit) => void): void;
   /** The next result; rejects when the worker fails or dies first. */
   result(): Promise<PhaseResult>;
   stop(): Promise<void>;
@@ -20,10 +20,10 @@ export interface Worker {
 export async function startWorker(name: string, settings: object): Promise<Worker> {
   const file = fileURLToPath(new URL(`./workers/${name}.ts`, import.meta.url));
   const child = fork(file, [JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  let credit: (received: number) => void = () => undefined;
+  let credit: (credit: Credit) => void = () => undefined;
   const waiting = new Set<(message: FromWorker | undefined) => void>();
   child.on('message', (message: FromWorker) => {
-    if (message.type === 'credit') return credit(message.received);
+    if (message.type === 'credit') return credit(message.credit);
     if (message.type === 'failed') console.error(`${name}: ${message.error}`);
     for (const listener of waiting) listener(message);
   });

@@ -34,6 +34,12 @@ const up = defineSection('up', {
     .min(1)
     .default('127.0.0.1')
     .describe('Address that the services and servers of `up` listen on'),
+  partitions: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('Partitions of a fabric that is made anew; fixed from its first start on'),
   ready_ms: z
     .number()
     .int()

@@ -15,9 +15,7 @@ import {
   startTestNats,
   tempFolder,
 } from '@fleetwire/testkit';
-
-/** As `fleetwire up` starts its processes. */
-export const NODE_FLAGS = ['--max-semi-space-size=16'];
+import { NODE_FLAGS } from '../fabric.ts';
 
 /** What one node may send is bounded to hold up nobody else; the question here is what the registry can answer. */
 const NO_SHARES = {

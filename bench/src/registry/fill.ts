@@ -1,6 +1,6 @@
 /** Fills a fabric: nodes join by both registries, then all of them register their agents. */
 
-import { round } from '../phases.ts';
+import { round } from '../percentiles.ts';
 import type { TaskProcess } from '../task-process.ts';
 import type { RegistryFabric } from './fabric.ts';
 

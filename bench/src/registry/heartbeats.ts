@@ -1,7 +1,7 @@
 /** Heartbeats of all nodes: as many as go, and what the processes take for a hundred in a second. */
 
-import { round } from '../phases.ts';
-import { type CpuByRole, readCpu } from '../process-cpu.ts';
+import { round } from '../percentiles.ts';
+import { type ByRole, readCpu } from '../process-usage.ts';
 import type { TaskProcess } from '../task-process.ts';
 import type { RegistryFabric } from './fabric.ts';
 
@@ -25,7 +25,7 @@ export async function measureHeartbeats(
   const after = readCpu(NO_HOME, fabric.roles);
   const elapsedUs = (performance.now() - began) * 1000;
   const percent = (role: string) => round((((after[role] ?? 0) - (before[role] ?? 0)) / elapsedUs) * 100, 1);
-  const cpu: CpuByRole = Object.fromEntries(Object.keys(after).map((role) => [role, percent(role)]));
+  const cpu: ByRole = Object.fromEntries(Object.keys(after).map((role) => [role, percent(role)]));
   return { heartbeats_per_s: round(beats / seconds), cpu_percent_at_100_heartbeats: cpu };
 }
 

@@ -1,7 +1,6 @@
 /** Look-ups of names at random beside a bare gRPC echo. */
 
-import { median, percentile } from '../percentiles.ts';
-import { round } from '../phases.ts';
+import { median, percentile, round } from '../percentiles.ts';
 import type { TaskProcess } from '../task-process.ts';
 import type { RegistryFabric } from './fabric.ts';
 import { perNode, prefixOf } from './fill.ts';

@@ -1,9 +1,10 @@
 /** One run: a fabric is filled with nodes and agents, then measured phase by phase. */
 
-import { round } from '../phases.ts';
-import type { CpuByRole } from '../process-cpu.ts';
+import { NODE_FLAGS } from '../fabric.ts';
+import { round } from '../percentiles.ts';
+import type { ByRole } from '../process-usage.ts';
 import { startTasks } from '../task-process.ts';
-import { NODE_FLAGS, type RegistryFabric } from './fabric.ts';
+import type { RegistryFabric } from './fabric.ts';
 import { fill } from './fill.ts';
 import { failures, measureHeartbeats, pace } from './heartbeats.ts';
 import { lookUp } from './look-up.ts';
@@ -51,7 +52,7 @@ export interface RegistryRun {
   /** From the start of registries that find an empty bucket until it is full again. */
   readonly table_rebuild_s: number;
   /** Per cent of one core. */
-  readonly cpu_percent_at_100_heartbeats: CpuByRole;
+  readonly cpu_percent_at_100_heartbeats: ByRole;
   readonly how: {
     readonly rosters: boolean;
     readonly renames: boolean;

@@ -1,6 +1,6 @@
 /** The receiving side of a phase: counts, times, gives credit, and reports when the time is over. */
 
-import { machineMs, onMessage, type Phase, stampOf, tell } from './protocol.ts';
+import { machineMs, onMessage, type Phase, senderOf, stampOf, tell } from './protocol.ts';
 
 const CREDIT_EVERY_MS = 1;
 
@@ -12,16 +12,15 @@ export interface Meter {
 export function createMeter(): Meter {
   let phase: Phase | undefined;
   let began = 0;
-  let total = 0;
   let measured = 0;
   let first = 0;
   let latencies: number[] = [];
-  let told = 0;
+  let credit = new Map<number, number>();
 
   setInterval(() => {
-    if (total === told) return;
-    told = total;
-    tell({ type: 'credit', received: total });
+    if (credit.size === 0) return;
+    tell({ type: 'credit', credit: [...credit].flat() });
+    credit = new Map();
   }, CREDIT_EVERY_MS);
 
   const finish = () => {
@@ -37,8 +36,7 @@ export function createMeter(): Meter {
     if (message.type !== 'phase') return;
     phase = message.phase;
     began = machineMs();
-    total = 0;
-    told = 0;
+    credit = new Map();
     measured = 0;
     latencies = [];
     setTimeout(() => {
@@ -49,7 +47,8 @@ export function createMeter(): Meter {
 
   return {
     received(body) {
-      total++;
+      const sender = senderOf(body);
+      credit.set(sender, (credit.get(sender) ?? 0) + 1);
       if (phase === undefined) return;
       const now = machineMs();
       if (now - began < phase.warmup_ms) return;

@@ -3,6 +3,8 @@
 export interface RawSettings {
   readonly url: string;
   readonly creds: string;
+  /** True: what gathers is published as one, as nodes and routers do; false: each message is a publish of its own. */
+  readonly packed: boolean;
 }
 
 export const RAW_FIRST = 'bench.raw.first';

@@ -1,17 +1,15 @@
-/** A client at one node: sends to agents at another through the SDK. */
+/** Clients at the sending nodes: send to agents at others through the SDK. */
 
-import { connect } from '@fleetwire/sdk';
+import { connectAll } from './clients.ts';
 import { runSender } from './pacer.ts';
-import { settings, stampedBody, tell } from './protocol.ts';
+import { failed, settings, stampedBody, tell } from './protocol.ts';
 import type { RoutedSettings } from './routed-settings.ts';
 
-const { address, token, sender, receivers } = settings<RoutedSettings>();
-const agent = await connect({ address, token, name: sender });
+const { own, to } = settings<RoutedSettings>();
+const agents = await connectAll(own);
 let next = 0;
-runSender((phase) => {
-  const to = receivers[next++ % receivers.length]!;
-  agent.send(to, stampedBody(phase.body_bytes)).catch((error: unknown) => {
-    tell({ type: 'failed', error: String(error) });
-  });
+runSender((phase, sender) => {
+  const body = stampedBody(phase.body_bytes, sender);
+  agents[sender]!.send(to[next++ % to.length]!, body).catch(failed);
 });
 tell({ type: 'ready' });

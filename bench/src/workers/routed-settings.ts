@@ -1,8 +1,15 @@
-/** What the two clients of the routed benchmark are told. */
+/** What the clients of the routed benchmark are told. */
 
-export interface RoutedSettings {
+/** Agents of one node. */
+export interface ClientsOfNode {
   readonly address: string;
   readonly token: string;
-  readonly sender: string;
-  readonly receivers: readonly string[];
+  readonly agents: readonly string[];
+}
+
+export interface RoutedSettings {
+  /** The agents that this process is. */
+  readonly own: readonly ClientsOfNode[];
+  /** Where a sender's messages go, in turn. */
+  readonly to: readonly string[];
 }

@@ -85,6 +85,7 @@ export async function startEmbeddedFabric(
       keysDir: keys,
       natsUrls,
       singleTenant: single_tenant,
+      partitions: config.up.partitions,
     });
     const one_org = found?.acks_apart === false ? { one_org_nats: found.version } : {};
     report('starting the services');

@@ -3,13 +3,14 @@
  * subject, so on a stream to which nodes publish a guess would keep somebody else's message out.
  */
 
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 
 /** The id of what `what` identifies: the same from everybody with the same secret. */
 export type DedupeIds = (what: string) => string;
 
 /** `secret`: random, 16 bytes or more. */
-export const dedupeIds =
-  (secret: Uint8Array): DedupeIds =>
-  (what) =>
-    createHmac('sha256', secret).update(what).digest('base64url').slice(0, 27);
+export function dedupeIds(secret: Uint8Array): DedupeIds {
+  // Made once: from bytes, Node.js makes it anew for each id, which takes seven times as long as the id.
+  const key = createSecretKey(secret);
+  return (what) => createHmac('sha256', key).update(what).digest('base64url').slice(0, 27);
+}

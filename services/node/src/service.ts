@@ -49,6 +49,7 @@ import { sendOnce } from './mail/send-once.ts';
 import { Departures } from './moving/departures.ts';
 import { AgentTable } from './store/agent-table.ts';
 import { openDatabase } from './store/database.ts';
+import { LogFlusher } from './store/log-flusher.ts';
 import { storeFault } from './store/store-fault.ts';
 
 const OFFSET_KEY = 'clock_offset_us';
@@ -183,14 +184,19 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
   const attach = new AttachHandler({ engine, callers, registration, hubActive });
   const messages = new MessageHandlers(engine, callers);
   const agents = new AgentHandlers({ engine, callers, programs, directory, version, link: () => hub.link });
+  const flusher = new LogFlusher(dir, () => engine.turns.commits);
   const store = {
     name: 'node store',
-    start: () => engine.ticker.start(),
+    start: () => {
+      engine.ticker.start();
+      if (settings.sync === 'normal') flusher.start();
+    },
     stop: async () => {
       engine.ticker.stop();
       engine.pressure.stop();
       engine.tables.agents.setMeta(OFFSET_KEY, String(clock.offsetUs));
       engine.turns.close();
+      await flusher.stop();
       db.close();
       await unlock();
     },

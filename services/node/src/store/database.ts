@@ -128,7 +128,9 @@ const MIGRATIONS: readonly string[] = [
 export type Database = DatabaseSync;
 export type SyncMode = 'normal' | 'always';
 
-const FILE = 'node.db';
+export const DATABASE_FILE = 'node.db';
+
+const CHECKPOINT_BYTES = 32 * 1024 * 1024;
 
 /**
  * Opens `<dir>/node.db`, 0600. What a transaction committed survives the end of the process at any moment; with
@@ -139,8 +141,8 @@ export function openDatabase(dir: string, sync: SyncMode): DatabaseSync {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   let db: DatabaseSync | undefined;
   try {
-    db = new DatabaseSync(join(dir, FILE));
-    prepare(db, join(dir, FILE), sync);
+    db = new DatabaseSync(join(dir, DATABASE_FILE));
+    prepare(db, join(dir, DATABASE_FILE), sync);
     return db;
   } catch (error) {
     db?.close();
@@ -150,10 +152,13 @@ export function openDatabase(dir: string, sync: SyncMode): DatabaseSync {
 
 function prepare(db: DatabaseSync, file: string, sync: SyncMode): void {
   chmodSync(file, 0o600);
-  db.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 2000');
+  // A page is the least that a commit writes, for each table that it touches: 4 KiB cost a single message 30 % less
+  // than 8 KiB, and many at once the same. A file keeps the size that it was made with.
+  db.exec('PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 2000');
   db.exec(`PRAGMA synchronous = ${sync === 'always' ? 'FULL' : 'NORMAL'}; PRAGMA cache_size = -32768`);
   // A checkpoint waits for the disk: one every 32 MiB, so that a steady load does not stop for it all the time.
-  db.exec('PRAGMA wal_autocheckpoint = 4096');
+  const { page_size } = db.prepare('PRAGMA page_size').get() as { page_size: number };
+  db.exec(`PRAGMA wal_autocheckpoint = ${Math.floor(CHECKPOINT_BYTES / page_size)}`);
   migrate(db, file);
 }
 

@@ -31,10 +31,16 @@ export class Turns {
   #effects: (() => void)[] = [];
   #scheduled = false;
   #closed = false;
+  #commits = 0;
 
   constructor(db: DatabaseSync, hooks: TurnHooks) {
     this.#db = db;
     this.#hooks = hooks;
+  }
+
+  /** Transactions so far. */
+  get commits(): number {
+    return this.#commits;
   }
 
   /** `settled` is called once, after the commit or with what prevented it. */
@@ -103,6 +109,7 @@ export class Turns {
       for (const unit of units) unit.work();
       this.#hooks.beforeCommit();
       this.#db.exec('COMMIT');
+      this.#commits++;
       return undefined;
     } catch (thrown) {
       this.#effects = [];

@@ -1,9 +1,10 @@
-/** CPU time of the fabric's processes by role, read from Linux's /proc; nothing on other systems. */
+/** CPU time and memory of the fabric's processes by role, read from Linux's /proc; nothing on other systems. */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import { round } from './percentiles.ts';
 
-/** Microseconds of user and system time by role, such as `nats` or `node-far`, since each process began. */
-export type CpuByRole = Readonly<Record<string, number>>;
+/** A figure by role, such as `nats-server` or `node-far`. Of CPU: microseconds of user and system time. */
+export type ByRole = Readonly<Record<string, number>>;
 
 /** One tick of /proc/<pid>/stat is a hundredth of a second on every Linux that Node.js runs on. */
 const TICK_US = 10_000;
@@ -16,7 +17,26 @@ interface ProcessCpu {
 }
 
 /** Of all processes started under `home` with their children, and of the given ones. */
-export function readCpu(home: string, given: ReadonlyMap<number, string>): CpuByRole {
+export function readCpu(home: string, given: ReadonlyMap<number, string>): ByRole {
+  return sumByRole(home, given, ({ cpuUs }) => cpuUs);
+}
+
+/** MB that no file backs, heaps and buffers, by role. Of PostgreSQL without the memory that its processes share. */
+export function readMemory(home: string, given: ReadonlyMap<number, string>): ByRole {
+  const bytes = sumByRole(home, given, ({ pid }) => anonymousBytes(pid));
+  return Object.fromEntries(Object.entries(bytes).map(([role, sum]) => [role, round(sum / 1e6, 1)]));
+}
+
+/** Process ids by role. */
+export function pidsOf(home: string, role: string): number[] {
+  return listProcesses().flatMap(({ pid }) => (roleOfDaemon(pid, home) === role ? [pid] : []));
+}
+
+function sumByRole(
+  home: string,
+  given: ReadonlyMap<number, string>,
+  of: (process: ProcessCpu) => number,
+): Record<string, number> {
   const processes = listProcesses();
   const roles = new Map(given);
   for (const { pid } of processes) {
@@ -27,21 +47,21 @@ export function readCpu(home: string, given: ReadonlyMap<number, string>): CpuBy
   const sums: Record<string, number> = {};
   for (const process of processes) {
     const role = roleOf(process, roles, byPid);
-    if (role !== undefined) sums[role] = (sums[role] ?? 0) + process.cpuUs;
+    if (role !== undefined) sums[role] = (sums[role] ?? 0) + of(process);
   }
   return sums;
 }
 
-/** Microseconds for each of `messages`, by role and in `total`. */
-export function cpuPerMessage(before: CpuByRole, after: CpuByRole, messages: number): CpuByRole {
+/** The difference for each of `messages`, by role and in `total`. */
+export function cpuPerMessage(before: ByRole, after: ByRole, messages: number): ByRole {
   const figures: Record<string, number> = {};
   let total = 0;
   for (const [role, cpuUs] of Object.entries(after)) {
     const used = cpuUs - (before[role] ?? 0);
-    figures[role] = Number((used / messages).toFixed(1));
+    figures[role] = round(used / messages, 1);
     total += used;
   }
-  return { ...figures, total: Number((total / messages).toFixed(1)) };
+  return { ...figures, total: round(total / messages, 1) };
 }
 
 /** A server that `up` has started counts by its own name, whatever processes it has started in turn. */
@@ -69,6 +89,10 @@ function roleOfDaemon(pid: number, home: string): string | undefined {
     : /^node$/.test(words[at + 1] ?? '')
       ? `node-${words[at + 3] || words[at + 2]}`
       : words[at + 1];
+}
+
+function anonymousBytes(pid: number): number {
+  return 1024 * Number(/^RssAnon:\s+(\d+) kB/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
 }
 
 function listProcesses(): ProcessCpu[] {

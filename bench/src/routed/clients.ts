@@ -1,0 +1,64 @@
+/** The two processes that send and receive through the SDK, as agents of the fabric's nodes. */
+
+import type { BenchFabric, BenchNode } from '../fabric.ts';
+import type { Figures, Load, Timing, Usage } from '../phases.ts';
+import { runPhases } from '../phases.ts';
+import { readCpu, readMemory } from '../process-usage.ts';
+import { startWorker, type Worker } from '../worker-process.ts';
+import type { ClientsOfNode } from '../workers/routed-settings.ts';
+
+export interface Clients {
+  readonly sender: Worker;
+  readonly receiver: Worker;
+  readonly usage: Usage;
+  stop(): Promise<void>;
+}
+
+/** Agents are dealt out to the nodes in turn. */
+export async function startClients(
+  fabric: BenchFabric,
+  senders: number,
+  receivers: number,
+): Promise<Clients> {
+  const to = Array.from({ length: receivers }, (_, i) => `to-${i}`);
+  const from = Array.from({ length: senders }, (_, i) => `from-${i}`);
+  const workers: Worker[] = [];
+  const stop = async () => {
+    for (const worker of workers.splice(0).reverse()) await worker.stop();
+  };
+  try {
+    workers.push(await startWorker('routed-receiver', { own: deal(fabric.far, to), to }));
+    workers.push(await startWorker('routed-sender', { own: deal(fabric.near, from), to }));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const [receiver, sender] = workers as [Worker, Worker];
+  const given = new Map([...fabric.roles, [receiver.pid, 'receiver'], [sender.pid, 'sender']]);
+  const usage = {
+    cpu: () => readCpu(fabric.home, given),
+    memory: () => readMemory(fabric.home, given),
+  };
+  return { sender, receiver, usage, stop };
+}
+
+export async function runRouted(
+  fabric: BenchFabric,
+  load: Load & { readonly receivers: number },
+  timing: Timing,
+): Promise<Figures> {
+  const clients = await startClients(fabric, load.senders, load.receivers);
+  try {
+    return await runPhases(clients.sender, clients.receiver, load, timing, clients.usage);
+  } finally {
+    await clients.stop();
+  }
+}
+
+function deal(nodes: readonly BenchNode[], agents: readonly string[]): ClientsOfNode[] {
+  return nodes.map(({ address, token }, n) => ({
+    address,
+    token,
+    agents: agents.filter((_, i) => i % nodes.length === n),
+  }));
+}

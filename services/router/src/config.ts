@@ -12,7 +12,9 @@ export const routerConfig = defineSection('router', {
   entries_max: count(8192, 1_000_000).describe(
     'Envelopes of one partition in memory; at this it pulls no more',
   ),
-  bytes_max: count(32 * 1024 * 1024, 1024 ** 3).describe('Bytes of the same'),
+  bytes_max: count(32 * 1024 * 1024, 1024 ** 3).describe(
+    'Bytes of the same, of their recipients and of what is to be told of them',
+  ),
   publishes_max: count(512, 1024).describe('Publishes in flight, divided among the partitions'),
   retry_initial_ms: ms(50).describe('Wait before a pack in doubt is stored again; doubles'),
   retry_max_ms: ms(2000).describe('Upper end of that wait'),

@@ -148,6 +148,7 @@ class World {
     }
     this.#pump();
     assert.ok(this.#flow.idle);
+    assert.equal(this.#flow.bytes, 0);
     assert.equal(this.#acked, this.#sent.length);
   }
 

@@ -51,6 +51,13 @@ export class HandBroker {
     this.#wake();
   }
 
+  /** Delivers a message once more, as when its acknowledgement has not come. */
+  again(sequence: number, data: Uint8Array): void {
+    const deliverySequence = ++this.#delivered;
+    this.#batches.push([{ ...this.#message(sequence, data), deliverySequence } as never]);
+    this.#wake();
+  }
+
   /** As when a delivery was lost on its way. */
   lose(): void {
     this.#delivered++;

@@ -114,6 +114,7 @@ describe('hostile ingress', function () {
       ['FORGED_SENDER', encoded({ org: 'o_fedcba9876543210' })],
       ['FORGED_SENDER', encoded({ fromNode: 'n_laptop' })],
       ['FORGED_SENDER', encoded({ fromNode: 'n_laptop', local: true })],
+      ['INVALID_SENDER', encoded({ fromAgent: 'a'.repeat(60_000) })],
       ['INVALID_MESSAGE_ID', encoded({ id: `${idOf(1)}\u0000` })],
       ['INVALID_ACCEPTED_AT', new Uint8Array([...encoded(), 0x50, ...Array<number>(8).fill(0xff), 0x7f])],
     ];

@@ -7,6 +7,8 @@ import type { EnvelopeHeader } from './header.ts';
 
 /** Bytes of an envelope beside its body: what the header may take. */
 const HEADER_BYTES_MAX = 64 * 1024;
+/** Of an agent's id: as much as a subject and a column take. Routers remember senders by it. */
+const AGENT_CHARS_MAX = 64;
 
 export type Admission =
   /** `deadlineUs`: broker time after which it is no longer delivered. */
@@ -49,6 +51,9 @@ export function admit(header: EnvelopeHeader, envelopeBytes: number, arrival: Ar
     );
   }
   if (header.local) return { kind: 'skip' };
+  if (header.fromAgent.length > AGENT_CHARS_MAX) {
+    return refuse('INVALID_SENDER', `from_agent is no id: ${header.fromAgent.length} characters`, false);
+  }
   if (header.ttlMs === 0 || header.ttlMs > TTL_CAP_MS) {
     return refuse('INVALID_TTL', `ttl_ms is ${header.ttlMs}, allowed is 1 to ${TTL_CAP_MS}`, true);
   }

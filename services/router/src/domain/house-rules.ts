@@ -2,6 +2,7 @@
 
 import type { Decision, OrgAccess } from '@fleetwire/access';
 import { Envelope } from '@fleetwire/gen/message';
+import { isName } from '@fleetwire/kernel';
 import { BusyNotices } from './busy-notices.ts';
 import { DenialTally } from './denial-tally.ts';
 import type { FanOut, NodeShare } from './fan-out.ts';
@@ -156,7 +157,10 @@ function meteredOf({ slot }: Mail) {
   return { org: slot.org, node: slot.node, storedAtMs: Math.floor(slot.atUs / 1000) };
 }
 
-/** By the table; of an agent that is not in it (not yet, or no longer), what its node says. */
+/** By the table; of an agent that is not in it (not yet, or no longer), what its node says, where that is a name. */
 function nameOf(table: RoutingTable, { slot, header, envelope }: Mail): string {
-  return table.agent(slot.org, header.fromAgent)?.name ?? Envelope.decode(envelope).fromName;
+  const known = table.agent(slot.org, header.fromAgent);
+  if (known !== undefined) return known.name;
+  const { fromName } = Envelope.decode(envelope);
+  return isName(fromName) ? fromName : '';
 }

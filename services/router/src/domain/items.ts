@@ -79,6 +79,23 @@ export interface DeadItem {
 }
 export type Item = InboxItem | ReceiptItem | DeadItem;
 
+export function isFanned(mail: Mail): mail is InboxItem {
+  return 'fanned' in mail && mail.fanned === true;
+}
+
+/** What one recipient of a message to many takes in memory. */
+const RECIPIENT_BYTES = 128;
+/** A dead letter beside the envelope, which is that of its message. */
+const DEAD_BYTES = 512;
+
+/** What it takes in memory beside the message that it comes from; the same each time. */
+export function spreadOf(what: Item | Mail): number {
+  if (!('kind' in what)) return 0;
+  if (what.kind === 'receipt') return what.size;
+  if (what.kind === 'dead') return DEAD_BYTES;
+  return what.fanned ? RECIPIENT_BYTES * (what.recipients?.length ?? 1) : 0;
+}
+
 /** What is told stays in its order. */
 const OF_NOBODY = { level: NORMAL, sender: '' } as const;
 

@@ -11,6 +11,7 @@ import { invariant } from '@fleetwire/kernel';
 import type { PackedEnvelope } from './header.ts';
 import { readPack } from './header.ts';
 import type { InboxItem, IngressSlot, Item, Mail, Part } from './items.ts';
+import { isFanned, spreadOf } from './items.ts';
 import type { Effect, JudgeOptions, PushEffect } from './judge.ts';
 import { giveBack, giveUp, judge, narrowed, recipientsOf, route, unreadable } from './judge.ts';
 import { LaneChoice } from './lane-choice.ts';
@@ -58,6 +59,9 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   readonly #choice = new LaneChoice(this.#lanes);
   readonly #prefix = new Prefix<MessageSlot<M>>();
   readonly #questions = new Questions();
+  /** What of one message is still to be judged; it is open until all of it is. */
+  #begun: Begun<M> | undefined;
+  #spread = 0;
   /** Lanes whose last pack was turned down, by the items that tell so: they stay shut until all of it is stored. */
   readonly #shut = new Map<Item, ShutLane>();
 
@@ -70,9 +74,14 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     return this.#prefix.parts;
   }
 
-  /** Bytes of the messages in memory. */
+  /** Bytes in memory: of the messages, and of what has come of them. */
   get bytes(): number {
-    return this.#prefix.bytes;
+    return this.#prefix.bytes + this.#spread;
+  }
+
+  /** Of these, what has come of messages, without themselves: recipients of messages to many, and what is to be told. */
+  get spread(): number {
+    return this.#spread;
   }
 
   /** True when nothing is under way. */
@@ -88,29 +97,37 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     return this.#choice.holds(subject);
   }
 
+  /** True for a message that is done with, as `advance` has said: all that may be missing is that the broker knows. */
+  isDone(sequence: number): boolean {
+    return sequence <= this.#prefix.advanced;
+  }
+
   /**
-   * Takes the next ingress message; one that was already taken (a redelivery) is ignored. When a decision throws,
-   * nothing has been taken, and the same message may be tried again; with `dead_letter`, an envelope whose decision
-   * throws becomes a dead letter instead.
+   * Takes the next ingress message; one that was already taken (a redelivery) is ignored. False when `mayGoOn`, asked between
+   * its envelopes, has ended it early: it goes on when it is given again, and no other one before. So does one whose
+   * decision throws, of which nothing has been taken from that envelope on; with `dead_letter`, an envelope whose
+   * decision throws becomes a dead letter instead.
    */
-  accept(message: M, now: number, fault: 'throw' | 'dead_letter' = 'throw'): void {
-    if (message.sequence <= this.#prefix.highest) return;
+  accept(
+    message: M,
+    now: number,
+    fault: 'throw' | 'dead_letter' = 'throw',
+    mayGoOn: () => boolean = ALWAYS,
+  ): boolean {
     const nowUs = Math.floor(now);
-    const { partition } = this.#options;
-    const subject = ingressSubject.parse(message.subject);
-    invariant(subject === undefined || subject.partition === partition, 'a message of another partition');
-    const envelopes = subject === undefined ? undefined : readPack(message.data);
-    const slot = slotOf(message, subject ?? { partition, ...NOBODY }, envelopes?.length ?? 1);
-    const effects =
-      subject === undefined || envelopes === undefined
-        ? [this.#unreadablePack(slot, subject === undefined ? 'subject' : 'pack', nowUs)]
-        : envelopes.map((packed, index) => this.#judge(packed, slot, index, subject, nowUs, fault));
-    for (const ofEnvelope of effects) for (const effect of ofEnvelope) slot.bytes += weightOf(effect);
-    this.#prefix.enter(slot);
-    for (const ofEnvelope of effects) {
-      if (ofEnvelope.length === 0) this.counts.local++;
-      for (const effect of ofEnvelope) this.#carryOut(effect);
+    const begun = this.#begun ?? this.#begin(message, nowUs);
+    if (begun === undefined) return true;
+    const { slot, subject, envelopes } = begun;
+    invariant(slot.sequence === message.sequence, 'one message after the other');
+    for (const first = begun.next; begun.next < envelopes.length; begun.next++) {
+      if (begun.next > first && !mayGoOn()) return false;
+      const effects = this.#judge(envelopes[begun.next]!, slot, begun.next, subject, nowUs, fault);
+      if (effects.length === 0) this.counts.local++;
+      for (const effect of effects) this.#carryOut(effect);
     }
+    this.#begun = undefined;
+    slot.open--;
+    return true;
   }
 
   /** Names to ask the registry about; each is given out once. */
@@ -123,7 +140,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     const nowUs = Math.floor(now);
     const names: Names = { ...this.#options.names, known: () => known };
     for (const mail of this.#questions.end(question)) {
-      mail.slot.open--;
+      this.#close(mail);
       if (isFanned(mail)) this.#toWhomItWas(mail);
       else for (const effect of this.#routeOrGiveUp(mail, names, nowUs)) this.#carryOut(effect);
     }
@@ -152,7 +169,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
         this.counts.routed++;
         item.span?.end();
       } else this.#told(item);
-      item.slot.open--;
+      this.#close(item);
     }
     this.#done(pack.lane);
   }
@@ -181,6 +198,26 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   /** The last message of the settled prefix if it has grown since the last call: all up to it may be acknowledged. */
   advance(): M | undefined {
     return this.#prefix.advance()?.message;
+  }
+
+  /** Undefined when nothing of it is left to be judged. */
+  #begin(message: M, nowUs: number): Begun<M> | undefined {
+    if (message.sequence <= this.#prefix.highest) return undefined;
+    const { partition } = this.#options;
+    const subject = ingressSubject.parse(message.subject);
+    invariant(subject === undefined || subject.partition === partition, 'a message of another partition');
+    const envelopes = subject === undefined ? undefined : readPack(message.data);
+    const slot = slotOf(message, subject ?? { partition, ...NOBODY }, envelopes?.length ?? 1);
+    if (subject === undefined || envelopes === undefined) {
+      const effects = this.#unreadablePack(slot, subject === undefined ? 'subject' : 'pack', nowUs);
+      this.#prefix.enter(slot);
+      for (const effect of effects) this.#carryOut(effect);
+      return undefined;
+    }
+    slot.open = 1;
+    this.#prefix.enter(slot);
+    this.#begun = { slot, subject, envelopes, next: 0 };
+    return this.#begun;
   }
 
   #judge(
@@ -223,7 +260,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
         this.#shut.set(effect.item, shut);
         this.#tell(effect);
       }
-      item.slot.open--;
+      this.#close(item);
     }
   }
 
@@ -286,13 +323,23 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 
   #push(lane: string, item: Item): void {
-    item.slot.open++;
+    this.#open(item);
     this.#lanes.push(lane, item.slot.org, item);
   }
 
   #ask(mail: Mail, folded: string): void {
-    mail.slot.open++;
+    this.#open(mail);
     this.#questions.wait(mail, folded);
+  }
+
+  #open(what: Item | Mail): void {
+    what.slot.open++;
+    this.#spread += spreadOf(what);
+  }
+
+  #close(what: Item | Mail): void {
+    what.slot.open--;
+    this.#spread -= spreadOf(what);
   }
 
   #count({ stage, reason }: Receipt): void {
@@ -308,16 +355,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 }
 
-/** What one recipient of a message to many takes in memory. */
-const RECIPIENT_BYTES = 128;
-
-function weightOf(effect: Effect): number {
-  return effect.kind === 'mail' ? RECIPIENT_BYTES * (effect.item.recipients?.length ?? 0) : 0;
-}
-
-function isFanned(mail: Mail): mail is InboxItem {
-  return 'fanned' in mail && mail.fanned === true;
-}
+const ALWAYS = () => true;
 
 interface ShutLane {
   readonly name: string;
@@ -326,6 +364,14 @@ interface ShutLane {
 
 interface MessageSlot<M> extends IngressSlot {
   readonly message: M;
+}
+
+interface Begun<M> {
+  readonly slot: MessageSlot<M>;
+  readonly subject: IngressSubject;
+  readonly envelopes: readonly PackedEnvelope[];
+  /** The first that is not judged yet. */
+  next: number;
 }
 
 function slotOf<M extends IngressMessage>(

@@ -8,8 +8,8 @@ export interface Slot {
   readonly sequence: number;
   /** Parts under way; what is settled has none. */
   open: number;
-  /** What it weighs while it is in memory; does not change once it has entered. */
-  bytes: number;
+  /** What it weighs while it is in memory. */
+  readonly bytes: number;
   readonly parts: number;
 }
 
@@ -21,6 +21,7 @@ export class Prefix<S extends Slot> {
   #slots: S[] = [];
   #head = 0;
   #highest = 0;
+  #advanced = 0;
   #bytes = 0;
   #parts = 0;
 
@@ -44,6 +45,11 @@ export class Prefix<S extends Slot> {
     return this.#highest;
   }
 
+  /** The sequence of what `advance` gave last; 0 before. */
+  get advanced(): number {
+    return this.#advanced;
+  }
+
   enter(slot: S): void {
     invariant(slot.sequence > this.#highest, 'ingress messages enter in the order of the stream');
     this.#highest = slot.sequence;
@@ -64,6 +70,7 @@ export class Prefix<S extends Slot> {
       this.#slots = this.#slots.slice(this.#head);
       this.#head = 0;
     }
+    if (last !== undefined) this.#advanced = last.sequence;
     return last;
   }
 }

@@ -48,6 +48,8 @@ export interface SessionOptions {
 const PULL_BYTES = 4 * 1024 * 1024;
 /** Who floods is asked to hold back for as long as the partition is behind, but not for longer. */
 const UNFAIR_RETRY_MS_MAX = 5000;
+/** So long it decides at a stretch: leases are renewed and answers read in between, however many each message is for. */
+const STRETCH_MS = 20;
 const INGRESS: StreamName = 'INGRESS';
 const INBOX: StreamName = 'INBOX';
 
@@ -61,6 +63,8 @@ export class PartitionSession {
   #inFlight = 0;
   #delivered = 0;
   #ackPlanned = false;
+  /** When the stretch is over that it decides in. */
+  #stretchEndMs = 0;
   /** Who waits for room or for idleness: the feeding loop and a drain. */
   #waiters: (() => void)[] = [];
 
@@ -99,15 +103,37 @@ export class PartitionSession {
       onDoubt: (why) => this.halt(why),
     });
     for await (const batch of this.#pull) {
+      this.#stretchEndMs = performance.now() + STRETCH_MS;
       for (const message of batch) {
-        if (!this.#take(message)) await this.#takePoison(message);
+        await this.#takeWhole(message);
         if (this.#why !== undefined) return;
         this.#watchShare(message);
+        if (!this.#hasRoom() || this.#late()) await this.#rest(() => this.#hasRoom());
       }
       this.#pump();
-      while (!this.#hasRoom() && this.#why === undefined) await this.#woken();
       if (this.#why !== undefined) return;
     }
+  }
+
+  /** One message may be to thousands, many thousand times: what has come of it is published before there is more. */
+  async #takeWhole(message: PulledMessage): Promise<void> {
+    for (;;) {
+      const taken = this.#take(message) ?? (await this.#takePoison(message));
+      if (taken || this.#why !== undefined) return;
+      await this.#rest(() => this.#hasRoomForMore());
+    }
+  }
+
+  /** Publishes what there is, and lets everything else have its turn, until there is room. */
+  async #rest(room: () => boolean): Promise<void> {
+    this.#pump();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (!room() && this.#why === undefined) await this.#woken();
+    this.#stretchEndMs = performance.now() + STRETCH_MS;
+  }
+
+  #late(): boolean {
+    return performance.now() > this.#stretchEndMs;
   }
 
   #watchShare({ subject, data, storedAtUs }: PulledMessage): void {
@@ -139,26 +165,31 @@ export class PartitionSession {
     void this.#pull?.stop();
   }
 
-  /** False when handling it threw; the message may then be tried again. */
-  #take(message: PulledMessage, fault?: 'dead_letter'): boolean {
+  /** False when there is more of it; undefined when handling it threw, and it may be tried again. */
+  #take(message: PulledMessage, fault?: 'dead_letter'): boolean | undefined {
+    const { flow, broker } = this.#o;
     try {
       this.#checkDelivery(message);
-      this.#o.flow.accept(message, this.#o.broker.clock.nowUs(), fault);
-      return true;
+      // An acknowledgement may be lost without a sign, and where nothing follows it, the broker would ask for ever.
+      if (flow.isDone(message.sequence) && this.#sound()) message.ack();
+      return flow.accept(message, broker.clock.nowUs(), fault, () => !this.#late() && this.#hasRoomForMore());
     } catch (error) {
       this.#o.log.warn({ sequence: message.sequence, error: causeChain(error) }, 'handling ingress failed');
-      return false;
+      return undefined;
     }
   }
 
   /** What makes our code throw holds up the partition for a second at most, then it is a dead letter. */
-  async #takePoison(message: PulledMessage): Promise<void> {
+  async #takePoison(message: PulledMessage): Promise<boolean> {
     this.#pump();
     for (let tries = 1; tries < this.#o.limits.poisonTries; tries++) {
       await pause(this.#o.limits.poisonWaitMs, this.#halting.signal);
-      if (this.#why !== undefined || this.#take(message)) return;
+      const taken = this.#why === undefined ? this.#take(message) : false;
+      if (taken !== undefined) return taken;
     }
-    if (!this.#take(message, 'dead_letter')) this.halt('a poison message could not be dead-lettered');
+    const buried = this.#take(message, 'dead_letter');
+    if (buried === undefined) this.halt('a poison message could not be dead-lettered');
+    return buried ?? false;
   }
 
   /** A hole in the deliveries is a message that was lost on its way and would come again behind newer ones. */
@@ -171,6 +202,12 @@ export class PartitionSession {
   #hasRoom(): boolean {
     const { flow, limits } = this.#o;
     return flow.parts < limits.entriesMax && flow.bytes < limits.bytesMax;
+  }
+
+  /** In the middle of a message: what has come of it and others will be settled, but it itself only as a whole. */
+  #hasRoomForMore(): boolean {
+    const { flow, limits } = this.#o;
+    return flow.spread === 0 || flow.bytes < limits.bytesMax;
   }
 
   /** Publishes what is ready, as far as there is room in flight. */

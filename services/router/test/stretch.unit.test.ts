@@ -37,7 +37,7 @@ describe('a message whose envelopes are to many', () => {
     const flow = flowOf(crowd(100));
     const pack = message(1, toAll(1, 5));
     let taken = 0;
-    while (!flow.accept(pack, NOW_US, 'throw', () => false)) {
+    while (!flow.accept(pack, NOW_US, 'throw', { mayGoOn: () => false, copiesMax: 1e9 })) {
       taken++;
       assert.ok(flow.spread > 100 * 100);
       settleAll(flow);
@@ -118,6 +118,25 @@ describe('a session that is given messages to many', () => {
       await running;
     });
   }
+
+  it('does not store a large one in a copy for each that has other mail, but waits until that is stored', async () => {
+    const { broker, flow, session, running } = sessionOf(crowd(100), 10_000_000);
+    const small = Array.from({ length: 100 }, (_, i) => ({ id: idOf(i + 1), to: `agent-${i}` }));
+    broker.feed(packOf([...small, { id: idOf(101), to: '*', body: new Uint8Array(1_000_000) }]));
+    await eventually(() => broker.stores.length === 64 && flow.copies > 99_000_000);
+    assert.ok(flow.holds('fw.v1.inbox.0.any.n_x.a_x'), 'a move waits for what is held up');
+    let answered = 0;
+    await eventually(() => {
+      for (; answered < broker.stores.length; answered++) broker.stores[answered]!.ok();
+      return broker.acked.length > 0;
+    });
+    const subjects = broker.stores.map(({ subject }) => subject.split('.')[2]);
+    const apart = subjects.filter((kind) => kind === 'inbox').length - 100 - 10;
+    assert.ok(apart >= 0 && apart <= 4, `${apart} copies`);
+    assert.deepEqual([broker.acked, flow.bytes, flow.copies], [[1], 0, 0]);
+    session.halt('over');
+    await running;
+  });
 
   it('comes up for air between the envelopes of one message', async () => {
     const { broker, flow, session, running } = sessionOf(crowd(10_000), 1_000_000_000);

@@ -7,6 +7,7 @@
  */
 
 import { MANY } from '@fleetwire/contract';
+import type { Effect } from './judge.ts';
 import type { Place, RouteEntry } from './routing-table.ts';
 
 /** The lanes of a flow, by subject. */
@@ -48,6 +49,23 @@ export class LaneChoice {
     const together = busy.length === 0 ? recipients : recipients.filter((each) => !apart.has(each));
     if (together.length > 0) this.#many.add(many);
     return { together, apart: busy.length === 0 ? NOBODY : busy };
+  }
+
+  /** Bytes of what `split` would now store apart, in all of these; 0 where it cannot be more than `unless`. */
+  copies(effects: readonly Effect[], unless: number): number {
+    let bytes = 0;
+    for (const effect of effects) {
+      if (effect.kind !== 'mail' || effect.item.recipients === undefined) continue;
+      bytes += effect.item.recipients.length * effect.item.envelope.length;
+    }
+    if (bytes <= unless) return 0;
+    bytes = 0;
+    for (const effect of effects) {
+      if (effect.kind !== 'mail') continue;
+      for (const each of effect.item.recipients ?? NOBODY)
+        if (this.#lanes.holds(each.subject)) bytes += effect.item.envelope.length;
+    }
+    return bytes;
   }
 
   /** Something of this lane is settled. */

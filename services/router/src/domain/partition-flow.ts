@@ -10,6 +10,8 @@ import { Stage } from '@fleetwire/gen/message';
 import { invariant } from '@fleetwire/kernel';
 import type { PackedEnvelope } from './header.ts';
 import { readPack } from './header.ts';
+import type { Begun, IngressMessage, MessageSlot } from './ingress-message.ts';
+import { slotOf } from './ingress-message.ts';
 import type { InboxItem, IngressSlot, Item, Mail, Part } from './items.ts';
 import { isFanned, spreadOf } from './items.ts';
 import type { Effect, JudgeOptions, PushEffect } from './judge.ts';
@@ -25,14 +27,7 @@ import { Questions } from './questions.ts';
 import type { KnownName, Names } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
 
-/** What of a pulled message a flow needs. */
-export interface IngressMessage {
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly sequence: number;
-  /** When the broker stored it, microseconds. */
-  readonly storedAtUs: number;
-}
+export type { IngressMessage } from './ingress-message.ts';
 
 export interface FlowOptions extends JudgeOptions {
   readonly partition: number;
@@ -90,11 +85,13 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 
   /**
-   * True while a publish for the agent of this inbox subject waits or may be under way, be it in a message to many. What is
+   * True while a publish for the agent of this inbox subject waits or may be under way, be it in a message to many; and while any
+   * message is held up. What is
    * taken in later goes by the table of then.
    */
   holds(subject: string): boolean {
-    return this.#choice.holds(subject);
+    // What is held up has its routes already.
+    return this.#begun?.judged !== undefined || this.#choice.holds(subject);
   }
 
   /** True for a message that is done with, as `advance` has said: all that may be missing is that the broker knows. */
@@ -103,16 +100,16 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 
   /**
-   * Takes the next ingress message; one that was already taken (a redelivery) is ignored. False when `mayGoOn`, asked between
-   * its envelopes, has ended it early: it goes on when it is given again, and no other one before. So does one whose
-   * decision throws, of which nothing has been taken from that envelope on; with `dead_letter`, an envelope whose
-   * decision throws becomes a dead letter instead.
+   * Takes the next ingress message; one that was already taken (a redelivery) is ignored. False when the pace has ended it
+   * early: it goes on when it is given again, and no other one before. So does one whose decision throws, of which nothing
+   * has been taken from that envelope on; with `dead_letter`, an envelope whose decision throws becomes a dead letter
+   * instead.
    */
   accept(
     message: M,
     now: number,
     fault: 'throw' | 'dead_letter' = 'throw',
-    mayGoOn: () => boolean = ALWAYS,
+    { mayGoOn, copiesMax }: Pace = AT_ONCE,
   ): boolean {
     const nowUs = Math.floor(now);
     const begun = this.#begun ?? this.#begin(message, nowUs);
@@ -121,13 +118,24 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     invariant(slot.sequence === message.sequence, 'one message after the other');
     for (const first = begun.next; begun.next < envelopes.length; begun.next++) {
       if (begun.next > first && !mayGoOn()) return false;
-      const effects = this.#judge(envelopes[begun.next]!, slot, begun.next, subject, nowUs, fault);
+      const effects =
+        begun.judged ?? this.#judge(envelopes[begun.next]!, slot, begun.next, subject, nowUs, fault);
+      begun.judged = this.#choice.copies(effects, copiesMax) > copiesMax ? effects : undefined;
+      if (begun.judged !== undefined) return false;
       if (effects.length === 0) this.counts.local++;
       for (const effect of effects) this.#carryOut(effect);
     }
     this.#begun = undefined;
     slot.open--;
     return true;
+  }
+
+  /**
+   * Bytes of the copies that the envelope which is held up would be stored in by now: a message to many goes to each of them
+   * that has mail in its own lane by that lane. They get fewer as lanes empty. 0 when none is held up.
+   */
+  get copies(): number {
+    return this.#choice.copies(this.#begun?.judged ?? [], 0);
   }
 
   /** Names to ask the registry about; each is given out once. */
@@ -216,7 +224,7 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
     }
     slot.open = 1;
     this.#prefix.enter(slot);
-    this.#begun = { slot, subject, envelopes, next: 0 };
+    this.#begun = { slot, subject, envelopes, next: 0, judged: undefined };
     return this.#begun;
   }
 
@@ -355,39 +363,17 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 }
 
-const ALWAYS = () => true;
+/** How much of a message is taken at once. */
+export interface Pace {
+  /** Asked between its envelopes. */
+  readonly mayGoOn: () => boolean;
+  /** Bytes of copies of one envelope; beyond, it is held up until lanes have emptied. */
+  readonly copiesMax: number;
+}
+
+const AT_ONCE: Pace = { mayGoOn: () => true, copiesMax: Number.POSITIVE_INFINITY };
 
 interface ShutLane {
   readonly name: string;
   untold: number;
-}
-
-interface MessageSlot<M> extends IngressSlot {
-  readonly message: M;
-}
-
-interface Begun<M> {
-  readonly slot: MessageSlot<M>;
-  readonly subject: IngressSubject;
-  readonly envelopes: readonly PackedEnvelope[];
-  /** The first that is not judged yet. */
-  next: number;
-}
-
-function slotOf<M extends IngressMessage>(
-  message: M,
-  subject: IngressSubject,
-  parts: number,
-): MessageSlot<M> {
-  return {
-    message,
-    sequence: message.sequence,
-    open: 0,
-    bytes: message.data.length,
-    parts,
-    subject: message.subject,
-    org: subject.org,
-    node: subject.node,
-    atUs: Math.floor(message.storedAtUs),
-  };
 }

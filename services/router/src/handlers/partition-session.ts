@@ -5,13 +5,13 @@
 
 import type { Broker, PulledMessage, PullSession } from '@fleetwire/broker';
 import type { StreamName } from '@fleetwire/contract';
-import { ERROR_TABLE, ingressSubject } from '@fleetwire/contract';
+import { ERROR_TABLE, ingressSubject, LIMITS } from '@fleetwire/contract';
 import type { BackoffPolicy } from '@fleetwire/kernel';
 import { asFleetwireError, backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { TOO_MUCH_EVERY_MS } from '../domain/house-rules.ts';
 import { IngressShare } from '../domain/ingress-share.ts';
-import type { PartitionFlow } from '../domain/partition-flow.ts';
+import type { Pace, PartitionFlow } from '../domain/partition-flow.ts';
 import type { Publication } from '../domain/publication.ts';
 import type { NameLookup } from './name-lookup.ts';
 import type { PeerFrames } from './peer-frames.ts';
@@ -50,6 +50,11 @@ const PULL_BYTES = 4 * 1024 * 1024;
 const UNFAIR_RETRY_MS_MAX = 5000;
 /** So long it decides at a stretch: leases are renewed and answers read in between, however many each message is for. */
 const STRETCH_MS = 20;
+/**
+ * Bytes that one message to many may be stored in beside its entry for each node, because of mail that waits for its
+ * recipients: beyond, it waits. Else a few thousand small messages and a large one to everybody would fill the inbox stream.
+ */
+const COPIES_MAX = 4 * LIMITS.bodyBytes;
 const INGRESS: StreamName = 'INGRESS';
 const INBOX: StreamName = 'INBOX';
 
@@ -63,6 +68,10 @@ export class PartitionSession {
   #inFlight = 0;
   #delivered = 0;
   #ackPlanned = false;
+  readonly #pace: Pace = {
+    mayGoOn: () => !this.#late() && this.#hasRoomForMore(),
+    copiesMax: COPIES_MAX,
+  };
   /** When the stretch is over that it decides in. */
   #stretchEndMs = 0;
   /** Who waits for room or for idleness: the feeding loop and a drain. */
@@ -172,7 +181,7 @@ export class PartitionSession {
       this.#checkDelivery(message);
       // An acknowledgement may be lost without a sign, and where nothing follows it, the broker would ask for ever.
       if (flow.isDone(message.sequence) && this.#sound()) message.ack();
-      return flow.accept(message, broker.clock.nowUs(), fault, () => !this.#late() && this.#hasRoomForMore());
+      return flow.accept(message, broker.clock.nowUs(), fault, this.#pace);
     } catch (error) {
       this.#o.log.warn({ sequence: message.sequence, error: causeChain(error) }, 'handling ingress failed');
       return undefined;
@@ -207,7 +216,7 @@ export class PartitionSession {
   /** In the middle of a message: what has come of it and others will be settled, but it itself only as a whole. */
   #hasRoomForMore(): boolean {
     const { flow, limits } = this.#o;
-    return flow.spread === 0 || flow.bytes < limits.bytesMax;
+    return flow.copies <= COPIES_MAX && (flow.spread === 0 || flow.bytes < limits.bytesMax);
   }
 
   /** Publishes what is ready, as far as there is room in flight. */

@@ -1,7 +1,6 @@
 /** What waits, by priority: first in first out within a level, and every level gets its share of the turns. */
 
-import { PRIORITY_LEVELS, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
-import { Deque } from './deque.ts';
+import { Deque, PRIORITY_LEVELS, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 
 interface Leveled {
   readonly level: PriorityLevel;

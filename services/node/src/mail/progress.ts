@@ -2,8 +2,7 @@
 
 import { completeReceipt } from '@fleetwire/contract';
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
-import { isToMany, parseAddress } from '@fleetwire/kernel';
-import { Deque } from '../domain/deque.ts';
+import { Deque, isToMany, parseAddress } from '@fleetwire/kernel';
 
 export interface ProgressBounds {
   readonly messages: number;

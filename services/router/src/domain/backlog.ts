@@ -1,7 +1,6 @@
 /** What waits in one lane beyond a pack: which of it fills the next one, by turns over its levels and its senders. */
 
-import { highestLevel, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
-import { Fifo } from './fifo.ts';
+import { Deque, highestLevel, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 
 export interface Ranked {
   readonly level: PriorityLevel;
@@ -12,12 +11,12 @@ export interface Ranked {
 /** The waiting items of one sender on one level. */
 interface Turn<T> {
   readonly sender: string;
-  readonly items: Fifo<T>;
+  readonly items: Deque<T>;
 }
 
 interface Row<T> {
   readonly bySender: Map<string, Turn<T>>;
-  readonly ring: Fifo<Turn<T>>;
+  readonly ring: Deque<Turn<T>>;
 }
 
 /**
@@ -47,7 +46,7 @@ export class Backlog<T extends Ranked> {
     const row = this.#row(item.level);
     let turn = row.bySender.get(item.sender);
     if (turn === undefined) {
-      turn = { sender: item.sender, items: new Fifo() };
+      turn = { sender: item.sender, items: new Deque() };
       row.bySender.set(item.sender, turn);
       row.ring.push(turn);
     }
@@ -57,7 +56,7 @@ export class Backlog<T extends Ranked> {
   /** The item whose turn it is; undefined when there is none. Asked again before a push, it is the same. */
   first(): T | undefined {
     if (this.#present === 0) return undefined;
-    return this.#rows[this.#turns.next(this.#present)]!.ring.first!.items.first;
+    return this.#rows[this.#turns.next(this.#present)]!.ring.at(0)!.items.at(0);
   }
 
   /** Takes out what `first` gives. */
@@ -67,10 +66,10 @@ export class Backlog<T extends Ranked> {
     this.#turns.took(level, this.#present);
     const turn = ring.shift()!;
     turn.items.shift();
-    if (turn.items.size > 0) ring.push(turn);
+    if (turn.items.length > 0) ring.push(turn);
     else {
       bySender.delete(turn.sender);
-      if (ring.size === 0) this.#present &= ~(1 << level);
+      if (ring.length === 0) this.#present &= ~(1 << level);
     }
   }
 
@@ -78,7 +77,7 @@ export class Backlog<T extends Ranked> {
     this.#present |= 1 << level;
     let row = this.#rows[level];
     if (row === undefined) {
-      row = { bySender: new Map(), ring: new Fifo() };
+      row = { bySender: new Map(), ring: new Deque() };
       this.#rows[level] = row;
     }
     return row;

@@ -1,7 +1,6 @@
 /** The lanes that are ready to publish, and whose turn it is: orgs by turns, in each the higher levels more often. */
 
-import { type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
-import { Fifo } from './fifo.ts';
+import { Deque, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 
 /** Orgs without any lane that are kept, so that an idle fabric does not make them anew with each message. */
 const ORGS_KEPT = 256;
@@ -74,7 +73,7 @@ export class OrgTurn<L extends Standing<L>> {
  */
 export class ReadyLanes<L extends Standing<L>> {
   readonly #orgs = new Map<string, OrgTurn<L>>();
-  readonly #ring = new Fifo<OrgTurn<L>>();
+  readonly #ring = new Deque<OrgTurn<L>>();
 
   /** Where a lane of this org will stand, until `leave`. */
   enter(org: string): OrgTurn<L> {

@@ -122,6 +122,8 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE unproven ADD COLUMN delivery INTEGER;
   CREATE TABLE letters (seq INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, letter BLOB NOT NULL);
   `,
+  // Who lives where, by name.
+  'CREATE INDEX directory_name ON directory (name)',
 ];
 
 /** An open database, for those who only hand it on. */

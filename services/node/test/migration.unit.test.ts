@@ -28,7 +28,7 @@ const ATTEMPTED = [2, 3];
 const WAITING = [4, 5];
 const SENT = 'first accepted, second accepted';
 
-/** Takes away what came with schemas 6 and 7. */
+/** Takes away what came with schemas 6 to 8. */
 const SCHEMA_5 = `ALTER TABLE agents DROP COLUMN attempted_system; ALTER TABLE agents DROP COLUMN attempted_high;
   ALTER TABLE agents DROP COLUMN attempted_low; ALTER TABLE agents DROP COLUMN delivered_up_to;
   ALTER TABLE inbox DROP COLUMN level; ALTER TABLE inbox DROP COLUMN delivery;

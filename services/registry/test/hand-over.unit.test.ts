@@ -48,7 +48,12 @@ describe('hand-over', () => {
 
   it('refuses mail of another org, or of no node: no receipt about it could be published', async () => {
     const mail = { id: 'm', org: ORG, fromNode: FROM, fromAgent: AGENT };
-    for (const wrong of [{ org: 'o_other' }, { fromNode: '' }, { fromNode: 'n_1.*' }, { fromNode: 'no node' }])
+    for (const wrong of [
+      { org: 'o_other' },
+      { fromNode: '' },
+      { fromNode: 'n_1.*' },
+      { fromNode: 'no node' },
+    ])
       await assert.rejects(
         handed([mail, { ...mail, ...wrong }]),
         (error) => error instanceof FleetwireError && error.reason === 'ENTRY_INVALID',

@@ -166,6 +166,14 @@ describe('custody', () => {
     assert.equal(inbox.sweep(test.clock.nowUs() + 1, 100), 1);
   });
 
+  it('tells nobody of mail that comes from no node: no subject could be made for it', async () => {
+    const bob = await addAgent(test.engine, 'bob');
+    const strange = entryFor(bob.id, test.clock, { fromNode: 'no node.*' });
+    strange.deadlineUs = 1;
+    assert.equal(await hold(test, bob, strange), 'ended');
+    assert.deepEqual(test.engine.tables.receipts.targets(), []);
+  });
+
   it('returns the mail of an agent that is removed', async () => {
     const bob = await addAgent(test.engine, 'bob');
     await hold(test, bob, entryFor(bob.id, test.clock));

@@ -253,6 +253,8 @@ export class Custody {
   /** Ends what waited beyond its deadline. */
   expire(agent: HostedAgent): void {
     for (const entry of agent.queue.takeExpired(this.#parts.clock.nowUs())) this.#end(entry, expired());
+    // There may be room for it now, and it has deadlines too.
+    if (agent.heldBack.count > 0) this.#dirty.add(agent);
   }
 
   /** A message that certainly did not reach the program waits again. Durable: it may then be attempted once more. */
@@ -311,9 +313,10 @@ export class Custody {
     return entries;
   }
 
-  /** By the policy `oldest`, as far as that helps. */
+  /** By the policy `oldest`, as far as that helps; not of an agent that leaves, whose oldest are being handed over. */
   #makeRoom(agent: HostedAgent, size: number, level: PriorityLevel): boolean {
     const { letters, inbox } = this.#parts;
+    if (agent.moving.leavingEpoch > 0) return false;
     if (agent.queue.bounds.drop !== 'oldest' || !letters.hasRoom) return false;
     const inTheWay = agent.queue.inTheWay(size, level);
     for (const entry of inTheWay ?? []) {

@@ -5,9 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { Envelope, Stage } from '@fleetwire/gen/message';
-import { newMessageId } from '@fleetwire/kernel';
+import { NORMAL_LEVEL, newMessageId } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { NORMAL } from '../src/domain/levels.ts';
 import { confirmed } from '../src/domain/receipt.ts';
 import {
   addAgent,
@@ -105,7 +104,7 @@ describe('custody', () => {
     const deliver = taker.deliver.bind(taker);
     taker.deliver = (entries) => {
       const row = test.engine.tables.agents.load().find((r) => r.id === bob.id)!;
-      recordedAtAttempt = row.attempts.upTo[NORMAL]!;
+      recordedAtAttempt = row.attempts.upTo[NORMAL_LEVEL]!;
       deliver(entries);
     };
     bob.taker = taker;

@@ -4,10 +4,10 @@
  */
 
 import assert from 'node:assert/strict';
+import { NORMAL_LEVEL } from '@fleetwire/kernel';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Deque } from '../src/domain/deque.ts';
-import { NORMAL } from '../src/domain/levels.ts';
 import { AgentQueue, type Entry } from '../src/domain/queue.ts';
 
 function entry(seq: number, deadlineUs = 1): Entry {
@@ -15,7 +15,7 @@ function entry(seq: number, deadlineUs = 1): Entry {
   const times = { heldAtUs: 0, ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history: true };
   return {
     seq,
-    level: NORMAL,
+    level: NORMAL_LEVEL,
     delivery: 0,
     ...times,
     ...state,

@@ -2,10 +2,9 @@
 
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope, InboxEntry, Receipt, Stage } from '@fleetwire/gen/message';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, type PriorityLevel, priorityLevelOf } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import { levelOf } from '../domain/levels.ts';
 import { type Entry, newEntry } from '../domain/queue.ts';
 import {
   buildReceipt,
@@ -112,7 +111,7 @@ export class Custody {
     const nowUs = this.#parts.clock.nowUs();
     const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
     if (seq === undefined) return 'repeated';
-    const meta = { ...arrival, seq, heldAtUs: nowUs, level: levelOf(envelope.priority) };
+    const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
     const fits = coming === 'moved' || agent.queue.hasRoom(encoded.length);
     if (!fits && !this.#makeRoom(agent, encoded.length, meta.level)) {
@@ -313,7 +312,7 @@ export class Custody {
   }
 
   /** By the policy `oldest`, as far as that helps. */
-  #makeRoom(agent: HostedAgent, size: number, level: Entry['level']): boolean {
+  #makeRoom(agent: HostedAgent, size: number, level: PriorityLevel): boolean {
     const { letters, inbox } = this.#parts;
     if (agent.queue.bounds.drop !== 'oldest' || !letters.hasRoom) return false;
     const inTheWay = agent.queue.inTheWay(size, level);
@@ -358,7 +357,7 @@ export class Custody {
       const nowUs = this.#parts.clock.nowUs();
       const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
       if (seq === undefined) return 'repeated';
-      const meta = { ...arrival, seq, heldAtUs: nowUs, level: levelOf(envelope.priority) };
+      const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
       const detail = `${count} messages wait until ${agent.name} has arrived here`;
       return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
     }

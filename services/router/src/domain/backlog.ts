@@ -1,10 +1,10 @@
 /** What waits in one lane beyond a pack: which of it fills the next one, by turns over its levels and its senders. */
 
+import { highestLevel, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 import { Fifo } from './fifo.ts';
-import { highest, type Level, LevelTurns } from './levels.ts';
 
 export interface Ranked {
-  readonly level: Level;
+  readonly level: PriorityLevel;
   /** Whose order among each other is kept. */
   readonly sender: string;
 }
@@ -22,11 +22,11 @@ interface Row<T> {
 
 /**
  * Guarantees: items of one sender on one level leave in the order in which they came. An item leaves after at most
- * LEVEL_TURNS * senders * (place in its sender's queue) others, where senders are those that wait on its level.
+ * PRIORITY_TURNS * senders * (place in its sender's queue) others, where senders are those that wait on its level.
  */
 export class Backlog<T extends Ranked> {
   readonly #rows: (Row<T> | undefined)[] = [undefined, undefined, undefined, undefined];
-  readonly #turns = new LevelTurns();
+  readonly #turns = new PriorityTurns();
   /** Bits of the levels on which something waits. */
   #present = 0;
 
@@ -40,7 +40,7 @@ export class Backlog<T extends Ranked> {
 
   /** The highest level on which something waits; -1: none. */
   get top(): number {
-    return highest(this.#present);
+    return highestLevel(this.#present);
   }
 
   push(item: T): void {
@@ -64,7 +64,7 @@ export class Backlog<T extends Ranked> {
   shift(): void {
     const level = this.#turns.next(this.#present);
     const { ring, bySender } = this.#rows[level]!;
-    this.#turns.took(level);
+    this.#turns.took(level, this.#present);
     const turn = ring.shift()!;
     turn.items.shift();
     if (turn.items.size > 0) ring.push(turn);
@@ -74,7 +74,7 @@ export class Backlog<T extends Ranked> {
     }
   }
 
-  #row(level: Level): Row<T> {
+  #row(level: PriorityLevel): Row<T> {
     this.#present |= 1 << level;
     let row = this.#rows[level];
     if (row === undefined) {

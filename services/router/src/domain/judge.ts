@@ -3,6 +3,7 @@
 import type { Decision } from '@fleetwire/access';
 import { LIMITS } from '@fleetwire/contract';
 import { Stage } from '@fleetwire/gen/message';
+import { priorityLevelOf } from '@fleetwire/kernel';
 import { isSampled } from '@fleetwire/telemetry';
 import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
@@ -11,7 +12,6 @@ import type { EnvelopeHeader } from './header.ts';
 import type { HouseRules } from './house-rules.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
-import { levelOf } from './levels.ts';
 import type { Overrun } from './rate-limits.ts';
 import { listOf } from './recipient-list.ts';
 import type { Names } from './resolve.ts';
@@ -218,7 +218,7 @@ function inboxItem(options: JudgeOptions, mail: Mail, to: Recipients, nowUs: num
   return {
     kind: 'inbox',
     size: envelope.length + ENTRY_BYTES + (recipients === undefined ? 0 : listOf(recipients).bytes.length),
-    level: levelOf(header.priority),
+    level: priorityLevelOf(header.priority),
     sender: header.fromAgent,
     slot,
     index,

@@ -1,7 +1,7 @@
 /** The lanes that are ready to publish, and whose turn it is: orgs by turns, in each the higher levels more often. */
 
+import { type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 import { Fifo } from './fifo.ts';
-import { type Level, LevelTurns } from './levels.ts';
 
 /** Orgs without any lane that are kept, so that an idle fabric does not make them anew with each message. */
 const ORGS_KEPT = 256;
@@ -26,7 +26,7 @@ export class OrgTurn<L extends Standing<L>> {
   /** Those that are there, ready or not. */
   lanes = 0;
   readonly #lines: readonly Line<L>[] = [0, 1, 2, 3].map(() => ({ first: undefined, last: undefined }));
-  readonly #turns = new LevelTurns();
+  readonly #turns = new PriorityTurns();
   #present = 0;
 
   constructor(org: string) {
@@ -60,8 +60,8 @@ export class OrgTurn<L extends Standing<L>> {
   }
 
   take(): L {
-    const level: Level = this.#turns.next(this.#present);
-    this.#turns.took(level);
+    const level = this.#turns.next(this.#present);
+    this.#turns.took(level, this.#present);
     const lane = this.#lines[level]!.first!;
     this.remove(lane);
     return lane;
@@ -70,7 +70,7 @@ export class OrgTurn<L extends Standing<L>> {
 
 /**
  * Guarantees: with n orgs ready, each has every n-th turn, however many lanes the others have. Within an org, the lane that
- * has been ready longest on its level is next on it; a level has at least every LEVEL_TURNS-th turn of the org.
+ * has been ready longest on its level is next on it; a level has at least every PRIORITY_TURNS-th turn of the org.
  */
 export class ReadyLanes<L extends Standing<L>> {
   readonly #orgs = new Map<string, OrgTurn<L>>();
@@ -99,7 +99,7 @@ export class ReadyLanes<L extends Standing<L>> {
   }
 
   /** A lane that is ready has got something of a higher level. */
-  raise(lane: L, top: Level): void {
+  raise(lane: L, top: PriorityLevel): void {
     const turn = lane.turn;
     turn.remove(lane);
     lane.top = top;

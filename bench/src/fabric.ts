@@ -25,6 +25,8 @@ export interface FabricShape {
   /** Nodes to send from, and to receive at. */
   readonly near: number;
   readonly far: number;
+  /** Settings of the nodes, by environment variable. */
+  readonly node_env?: Readonly<Record<string, string>>;
 }
 
 export interface BenchFabric {
@@ -81,8 +83,8 @@ export async function startFabric(shape: FabricShape): Promise<BenchFabric> {
       home,
       natsUrl,
       creds: await fabricUser(keys),
-      near: await startNodes(home, names('near', shape.near)),
-      far: await startNodes(home, names('far', shape.far)),
+      near: await startNodes(home, names('near', shape.near), shape.node_env),
+      far: await startNodes(home, names('far', shape.far), shape.node_env),
       roles: new Map(routers.map((router) => [router.pid(), router.name])),
       registry,
       admin: firstAdmin(`127.0.0.1:${ports.org}`, keys),
@@ -98,10 +100,14 @@ function names(name: string, count: number): string[] {
   return count === 1 ? [name] : Array.from({ length: count }, (_, i) => `${name}-${i + 1}`);
 }
 
-async function startNodes(home: string, names: readonly string[]): Promise<BenchNode[]> {
+async function startNodes(
+  home: string,
+  names: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<BenchNode[]> {
   const nodes: BenchNode[] = [];
   for (const name of names) {
-    await fleetwire(home, ['node', 'start', name, '--detach']);
+    await fleetwire(home, ['node', 'start', name, '--detach'], env);
     const folder = join(home, 'data', 'nodes', name);
     const { address } = JSON.parse(await readFile(join(folder, 'node.json'), 'utf8'));
     nodes.push({ name, address, token: (await readFile(join(folder, 'admin-token'), 'utf8')).trim() });

@@ -23,6 +23,7 @@ routed:
   --warmup <n>        seconds before each phase counts (8)
   --sweep             also along each of these axes, some minutes
   --fan-out           also a channel of 1,000 agents on 10 nodes
+  --isolation         also one recipient that stands still: what the others feel of it
   --soak <n>          also so many messages, to see memory grow
 
 registry:
@@ -53,6 +54,7 @@ const { values, positionals } = parseArgs({
     warmup: { type: 'string' },
     sweep: { type: 'boolean', default: false },
     'fan-out': { type: 'boolean', default: false },
+    isolation: { type: 'boolean', default: false },
     soak: { type: 'string' },
     nodes: { type: 'string' },
     agents: { type: 'string' },
@@ -92,7 +94,8 @@ function routed(): Promise<RoutedDocument> {
     paced_rate: number('rate', values.rate, 200, 1, 100_000),
   };
   const soak = number('soak', values.soak, 0, 0, 1_000_000_000);
-  return benchRouted({ point, timing, runs, sweep: values.sweep, fanOut: values['fan-out'], soak }, report);
+  const { sweep, isolation, 'fan-out': fanOut } = values;
+  return benchRouted({ point, timing, runs, sweep, fanOut, isolation, soak }, report);
 }
 
 function registry(): Promise<RegistryDocument> {

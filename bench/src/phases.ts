@@ -26,6 +26,8 @@ export interface Figures {
   readonly cpu_us_per_msg?: ByRole;
   /** Memory of each role at the end of that, MB. */
   readonly memory_mb?: ByRole;
+  /** Sends that the sender's node refused for now, its warm-up included; not there: none. */
+  readonly refused?: number;
   readonly latency_p50_ms?: number;
   readonly latency_p99_ms?: number;
   readonly latency_samples?: number;
@@ -57,6 +59,7 @@ export async function runPhases(
     msgs_per_s: round(msgs_per_s),
     ...(cpu === undefined ? {} : { cpu_us_per_msg: cpu }),
     ...(memory === undefined ? {} : { memory_mb: memory }),
+    ...(sender.refused() === 0 ? {} : { refused: sender.refused() }),
   };
   if (timing.paced_rate === 0) return figures;
   const rate = timing.paced_rate;

@@ -5,6 +5,7 @@ import { median, round } from './percentiles.ts';
 import type { Timing } from './phases.ts';
 import type { ByRole } from './process-usage.ts';
 import { type FanOut, fanOut, type Pending } from './routed/fan-out.ts';
+import { type Isolation, isolation } from './routed/isolation.ts';
 import { measurePoint, type Point, type PointSettings } from './routed/point.ts';
 import { type Soak, soak } from './routed/soak.ts';
 import { type SweepPoint, shapeOf, summaryOf, sweep } from './routed/sweep.ts';
@@ -15,6 +16,7 @@ export interface RoutedOptions {
   readonly runs: number;
   readonly sweep: boolean;
   readonly fanOut: boolean;
+  readonly isolation: boolean;
   /** Messages of the soak; 0: none. */
   readonly soak: number;
 }
@@ -41,6 +43,7 @@ export interface RoutedDocument {
   /** True or false where it was measured, else why it was not. */
   readonly aims: Readonly<Record<string, boolean | string>>;
   readonly fan_out?: FanOut | Pending;
+  readonly isolation?: Isolation;
   readonly soak?: Soak;
   readonly sweep?: readonly SweepPoint[];
   readonly settings: RoutedOptions & { readonly history: true; readonly receipts: true };
@@ -64,6 +67,7 @@ export async function benchRouted(
   const measured = {
     ...(options.sweep ? { sweep: await sweep(options.point, report) } : {}),
     ...(options.fanOut ? { fan_out: await fanOut(report) } : {}),
+    ...(options.isolation ? { isolation: await isolation(options.timing.seconds, report) } : {}),
     ...(options.soak > 0 ? { soak: await soak(options.point, options.soak, report) } : {}),
   };
   const medians = mediansOf(runs);
@@ -109,13 +113,27 @@ function medianByRole(runs: readonly ByRole[]): ByRole {
   return Object.fromEntries(roles.map((role) => [role, round(median(runs.map((run) => run[role] ?? 0)), 1)]));
 }
 
-type Aimed = ReturnType<typeof mediansOf> & Pick<RoutedDocument, 'fan_out' | 'soak'>;
+type Aimed = ReturnType<typeof mediansOf> & Pick<RoutedDocument, 'fan_out' | 'isolation' | 'soak'>;
 
 /** PostgreSQL's memory that is not shared grows to what its caches may have, and has nothing to do with messages held. */
 const MB_PER_MILLION_MAX = 1;
 
+/** The second line says that nothing was lost on the way to the first. */
+function isolationAims(isolated: Isolation | undefined): RoutedDocument['aims'] {
+  const none = 'not measured';
+  const of = (met: (i: Isolation) => boolean) => (isolated === undefined ? none : met(isolated));
+  return {
+    'one recipient stopped: 99th percentile of others and of its neighbours at most 2 x': of(
+      ({ times }) => times.neighbours <= 2 && times.others <= 2,
+    ),
+    'one recipient stopped: its queue fills, BUSY reaches its senders, READY resumes, all mail ends': of(
+      (i) => i.filled && i.busy_reached_senders && i.ready_resumed && i.unended === 0,
+    ),
+  };
+}
+
 export function aimsOf(d: Aimed): RoutedDocument['aims'] {
-  const { fan_out, soak: soaked } = d;
+  const { fan_out, isolation: isolated, soak: soaked } = d;
   const grown = Object.entries(soaked?.mb_per_million ?? {}).filter(([role]) => role !== 'postgres');
   return {
     'one at a time per sender: at least 0.7 of the raw relay, history on': d.one_at_a_time_ratio >= 0.7,
@@ -128,6 +146,7 @@ export function aimsOf(d: Aimed): RoutedDocument['aims'] {
         : 'pending' in fan_out
           ? fan_out.pending
           : fan_out.to_inboxes.times >= 20,
+    ...isolationAims(isolated),
     'memory flat: at most 1 MB more for every million messages in each process':
       soaked === undefined ? 'not measured' : grown.every(([, mb]) => mb <= MB_PER_MILLION_MAX),
   };

@@ -10,6 +10,8 @@ const READY_MS = 60_000;
 export interface Worker {
   readonly pid: number;
   tell(message: ToWorker): void;
+  /** Sends that were refused so far, and sent again. */
+  refused(): number;
   onCredit(listener: (credit: Credit) => void): void;
   /** The next result; rejects when the worker fails or dies first. */
   result(): Promise<PhaseResult>;
@@ -21,9 +23,14 @@ export async function startWorker(name: string, settings: object): Promise<Worke
   const file = fileURLToPath(new URL(`./workers/${name}.ts`, import.meta.url));
   const child = fork(file, [JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   let credit: (credit: Credit) => void = () => undefined;
+  let refused = 0;
   const waiting = new Set<(message: FromWorker | undefined) => void>();
   child.on('message', (message: FromWorker) => {
     if (message.type === 'credit') return credit(message.credit);
+    if (message.type === 'refused') {
+      refused++;
+      return;
+    }
     if (message.type === 'failed') console.error(`${name}: ${message.error}`);
     for (const listener of waiting) listener(message);
   });
@@ -47,7 +54,9 @@ export async function startWorker(name: string, settings: object): Promise<Worke
   clearTimeout(timer);
   return {
     pid: child.pid!,
-    tell: (message) => child.connected && child.send(message),
+    // One that is being ended may be gone already.
+    tell: (message) => child.connected && child.send(message, () => undefined),
+    refused: () => refused,
     onCredit: (listener) => {
       credit = listener;
     },

@@ -38,13 +38,23 @@ export async function watchInboxes(natsUrl: string, keysDir: string): Promise<In
   return Object.assign(watch, { left: state, [Symbol.asyncDispose]: () => broker.close() });
 }
 
+/**
+ * nats-server 2.9 keeps a message now and then that all consumers have acknowledged, one of them just before it was deleted: seen
+ * once in a hundred take-overs.
+ */
+const STRANDED_MAX = 10;
+
 async function left(broker: Broker): Promise<string[]> {
   const found: string[] = [];
-  for (const stream of ['INGRESS', 'INBOX']) {
-    const messages = (await broker.streams.state(stream))?.messages ?? 0;
-    if (messages > 0) found.push(`${messages} messages in ${stream}`);
-  }
+  const inbox = (await broker.streams.state('INBOX'))?.messages ?? 0;
+  if (inbox > 0) found.push(`${inbox} messages in INBOX`);
   const durables = await broker.consumers.list('INGRESS');
+  for (const name of durables) {
+    const { numPending = 0, numAckPending = 0 } = (await broker.consumers.info('INGRESS', name)) ?? {};
+    if (numPending + numAckPending > 0) found.push(`${numPending + numAckPending} messages for ${name}`);
+  }
+  const stranded = (await broker.streams.state('INGRESS'))?.messages ?? 0;
+  if (found.length === 0 && stranded > STRANDED_MAX) found.push(`${stranded} messages in INGRESS`);
   const newest = new Map<number, number>();
   for (const { partition, epoch } of durables.flatMap((name) => parseRouterConsumer(name) ?? [])) {
     const other = newest.get(partition);

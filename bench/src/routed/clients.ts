@@ -14,6 +14,12 @@ export interface Clients {
   stop(): Promise<void>;
 }
 
+/**
+ * Far above any window, so that no receiver is said to be busy for what the window has under way: with queues of 1,000, all of a
+ * window of 1,000 may be in one. What busy receivers do to others is measured by itself (isolation).
+ */
+const QUEUE = { messages: 100_000, bytes: 256 * 1024 * 1024 } as const;
+
 /** Agents are dealt out to the nodes in turn. */
 export async function startClients(
   fabric: BenchFabric,
@@ -27,7 +33,7 @@ export async function startClients(
     for (const worker of workers.splice(0).reverse()) await worker.stop();
   };
   try {
-    workers.push(await startWorker('routed-receiver', { own: deal(fabric.far, to), to }));
+    workers.push(await startWorker('routed-receiver', { own: deal(fabric.far, to), to, queue: QUEUE }));
     workers.push(await startWorker('routed-sender', { own: deal(fabric.near, from), to }));
   } catch (error) {
     await stop();

@@ -31,6 +31,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'credit'; readonly credit: Credit }
+  | { readonly type: 'refused'; readonly reason: string }
   | { readonly type: 'result'; readonly result: PhaseResult }
   | { readonly type: 'failed'; readonly error: string };
 

@@ -5,8 +5,9 @@ import { createMeter } from './meter.ts';
 import { settings, tell } from './protocol.ts';
 import type { RoutedSettings } from './routed-settings.ts';
 
+const { own, queue } = settings<RoutedSettings>();
 const meter = createMeter();
-const agents = await connectAll(settings<RoutedSettings>().own);
+const agents = await connectAll(own, { queue });
 const loops = agents.map(async (agent) => {
   for await (const message of agent.messages()) {
     message.ack();

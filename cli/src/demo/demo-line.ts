@@ -1,6 +1,6 @@
 /** What the demo's agent understands of a line, and what it says to it: no input or output. */
 
-import { isName } from '@fleetwire/kernel';
+import { isName, keepNewest } from '@fleetwire/kernel';
 
 export type DemoLine =
   | { readonly kind: 'message'; readonly marker: string; readonly from: string; readonly text: string }
@@ -68,7 +68,7 @@ export class PartCollector {
     open.next++;
     if (part.number < part.of) {
       this.#texts.set(part.marker, open);
-      if (this.#texts.size > 16) this.#texts.delete(this.#texts.keys().next().value!);
+      keepNewest(this.#texts, 16);
       return undefined;
     }
     this.#texts.delete(part.marker);

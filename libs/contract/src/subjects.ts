@@ -3,6 +3,11 @@
 const ROOT = 'fw.v1';
 const TOKEN = /^[a-z0-9_-]{1,64}$/;
 
+/** Can it be one of the variable parts of a subject, as every id can? */
+export function isSubjectToken(value: string): boolean {
+  return TOKEN.test(value);
+}
+
 /** Stands for the agent in the inbox subject of messages to several agents of one node. */
 export const MANY = '_many';
 

@@ -1,6 +1,6 @@
 /** Checking tokens: by published keys alone, and only from the service that may issue that kind of token. */
 
-import { FleetwireError } from '@fleetwire/kernel';
+import { FleetwireError, keepNewest } from '@fleetwire/kernel';
 import type { JSONWebKeySet, JWTPayload } from 'jose';
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import type { LiveTrust } from './live-trust.ts';
@@ -74,7 +74,7 @@ export function createTokenVerifier(jwks: PublishedKeys, o: VerifierOptions = {}
     try {
       const checked = await check(token);
       remembered.set(token, checked);
-      if (remembered.size > (o.rememberedMax ?? 1000)) remembered.delete(remembered.keys().next().value!);
+      keepNewest(remembered, o.rememberedMax ?? 1000);
       return checked.caller;
     } catch (error) {
       remembered.delete(token);

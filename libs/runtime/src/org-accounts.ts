@@ -8,7 +8,7 @@ import {
   type OrgAccount,
   type Revocations,
 } from '@fleetwire/identity';
-import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, FleetwireError, keepNewest } from '@fleetwire/kernel';
 import { ensureOrgAccount, heldAccounts, revokeUsers, type SystemAccount } from './account-claims.ts';
 import { type Access, keysDirOf, withBroker } from './bootstrap-access.ts';
 
@@ -126,7 +126,7 @@ export class OrgAccounts {
 
   #remember(org: string, revoked: Revocations): void {
     this.#there.set(org, revoked);
-    if (this.#there.size > THERE_MAX) this.#there.delete(this.#there.keys().next().value!);
+    keepNewest(this.#there, THERE_MAX);
   }
 
   #fail(one: Waiting, error: unknown): void {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Priority } from '@fleetwire/gen/message';
-import type { Agent } from '@fleetwire/gen/registry';
+import { type Agent, SyncResponse } from '@fleetwire/gen/registry';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { agentToken } from '../src/agents/agent-token.ts';
@@ -120,6 +120,25 @@ describe('a node that sends to busy recipients', function () {
     alice.send('dan', ['x', 'y']);
     await eventually(async () => (await heldBack()).length === 2);
     assert.equal((await heldBack()).find(({ to }) => to === 'Bob')?.credits, 0);
+  });
+
+  it('does not heed a node that speaks of an agent which lives elsewhere', async () => {
+    hub.syncRevision = 7;
+    const agents = [{ agent: dan.id, name: 'dan', node: OTHER, nodeName: 'other' }];
+    hub.sync = () => SyncResponse.fromPartial({ full: true, revision: 7, agents });
+    await (await node.start({ heartbeat_ms: '50' })).active();
+    await eventually(async () => (await node.client().directory({})).current);
+    const alice = await TestSession.open(node.client(), { name: 'alice' });
+    say(hub, node, FAR, { busy: { ...busy(dan).busy, node: FAR } });
+    say(hub, node, FAR, { busy: { ...busy(dan).busy, agent: bob.id, node: FAR } });
+    // Heard after the others: the same subscription.
+    await bobIsBusy(alice);
+    const refs = alice.send('dan', numbers(5));
+    await accepted(alice, refs);
+    await eventually(() => reached(idsOf(alice, refs)).length === 5);
+    say(hub, node, OTHER, busy(dan));
+    alice.send('dan', ['x', 'y']);
+    await eventually(async () => (await heldBack()).length === 2);
   });
 
   it('slows down as a whole when a router says so', async () => {

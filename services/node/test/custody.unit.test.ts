@@ -5,9 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { Envelope, Stage } from '@fleetwire/gen/message';
-import { newMessageId } from '@fleetwire/kernel';
+import { NORMAL_LEVEL, newMessageId } from '@fleetwire/kernel';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { NORMAL } from '../src/domain/levels.ts';
 import { confirmed } from '../src/domain/receipt.ts';
 import {
   addAgent,
@@ -105,7 +104,7 @@ describe('custody', () => {
     const deliver = taker.deliver.bind(taker);
     taker.deliver = (entries) => {
       const row = test.engine.tables.agents.load().find((r) => r.id === bob.id)!;
-      recordedAtAttempt = row.attempts.upTo[NORMAL]!;
+      recordedAtAttempt = row.attempts.upTo[NORMAL_LEVEL]!;
       deliver(entries);
     };
     bob.taker = taker;
@@ -165,6 +164,14 @@ describe('custody', () => {
     assert.equal(inbox.sweep(test.clock.nowUs() - 60_000_000, 100), 0);
     assert.equal(await hold(test, bob, entry), 'repeated');
     assert.equal(inbox.sweep(test.clock.nowUs() + 1, 100), 1);
+  });
+
+  it('tells nobody of mail that comes from no node: no subject could be made for it', async () => {
+    const bob = await addAgent(test.engine, 'bob');
+    const strange = entryFor(bob.id, test.clock, { fromNode: 'no node.*' });
+    strange.deadlineUs = 1;
+    assert.equal(await hold(test, bob, strange), 'ended');
+    assert.deepEqual(test.engine.tables.receipts.targets(), []);
   });
 
   it('returns the mail of an agent that is removed', async () => {

@@ -76,7 +76,7 @@ describe('damaged files', function () {
   });
 });
 
-/** Takes away what came with schemas 4 to 6; agents of before have their id only. */
+/** Takes away what came with schemas 4 to 8; agents of before have their id only. */
 const BEFORE_4 = `ALTER TABLE agents DROP COLUMN attempted_system; ALTER TABLE agents DROP COLUMN attempted_high;
   ALTER TABLE agents DROP COLUMN attempted_low; ALTER TABLE agents DROP COLUMN delivered_up_to;
   ALTER TABLE inbox DROP COLUMN level; ALTER TABLE inbox DROP COLUMN delivery;
@@ -114,6 +114,21 @@ describe('database of an earlier version', () => {
     const db = openDatabase(folder.path, 'normal');
     const [row] = new AgentTable(db).load();
     assert.deepEqual([row?.localId, row?.profile], ['a_1', undefined]);
+    db.close();
+  });
+
+  it('keeps the level of what waits, also where levels were counted from the highest', async () => {
+    await using folder = tempFolder('node');
+    const row = (seq: number, level: number) => `(1, ${seq}, x'', 1, 1, 1, '', 1, 1, ${level}, NULL)`;
+    const now = openDatabase(folder.path, 'normal');
+    now.exec(`INSERT INTO inbox VALUES ${[0, 1, 2, 3].map((level) => row(level + 1, level)).join()};
+      DROP INDEX directory_name; PRAGMA user_version = 6`);
+    now.close();
+    const db = openDatabase(folder.path, 'normal');
+    assert.deepEqual(
+      new InboxTable(db).load().map(({ level }) => level),
+      [3, 2, 1, 0],
+    );
     db.close();
   });
 

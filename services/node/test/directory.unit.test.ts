@@ -96,6 +96,17 @@ describe('directory', () => {
   const names = () => directory.page(0, '').agents.map((route) => route.name);
   const expected = () => [...hub.routes].toSorted(([a], [b]) => a - b).map(([, { route }]) => route.name);
 
+  it('knows of an agent that it lives elsewhere, as long as that is fresh', async () => {
+    hub.change(1, 'alice');
+    assert.equal(directory.livesElsewhere('alice', 'n_2'), false);
+    await directory.told(hub.revision);
+    const elsewhere = () => ['n_1', 'n_2'].map((node) => directory.livesElsewhere('Alice', node));
+    assert.deepEqual(elsewhere(), [false, true]);
+    assert.equal(directory.livesElsewhere('bob', 'n_2'), false);
+    test.clock.ahead = 2 * HOUR * 1000;
+    assert.deepEqual(elsewhere(), [false, false]);
+  });
+
   it('follows the hub by what has changed, over restarts and answers that are cut short', async function () {
     this.timeout(60_000);
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_007);

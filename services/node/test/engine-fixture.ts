@@ -34,8 +34,13 @@ export interface TestEngine {
   close(): Promise<void>;
 }
 
-export async function testEngine(overrides: Partial<NodeConfig> = {}): Promise<TestEngine> {
+/** `prepare` may put a database of its own into the folder. */
+export async function testEngine(
+  overrides: Partial<NodeConfig> = {},
+  prepare: (dir: string) => void = () => undefined,
+): Promise<TestEngine> {
   const folder = tempFolder('node');
+  prepare(folder.path);
   return open(folder.path, overrides, async () => folder[Symbol.asyncDispose]());
 }
 

@@ -5,16 +5,17 @@
 
 import assert from 'node:assert/strict';
 import { Priority } from '@fleetwire/gen/message';
+import { PRIORITY_LEVELS, PRIORITY_TURNS, type PriorityLevel, priorityLevelOf } from '@fleetwire/kernel';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { LEVELS, type Level, Levels, levelOf } from '../src/domain/levels.ts';
+import { Levels } from '../src/domain/levels.ts';
 
 interface Item {
   readonly seq: number;
-  readonly level: Level;
+  readonly level: PriorityLevel;
 }
 
-const level = fc.constantFrom(...LEVELS);
+const level = fc.constantFrom(...PRIORITY_LEVELS);
 /** A level comes in; undefined: one goes out. */
 const steps = fc.array(fc.option(level, { nil: undefined, freq: 2 }), { maxLength: 300 });
 
@@ -23,7 +24,7 @@ describe('levels of priority', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const levels = new Levels<Item>();
-        const model = new Map<Level, Item[]>(LEVELS.map((one) => [one, []]));
+        const model = new Map<PriorityLevel, Item[]>(PRIORITY_LEVELS.map((one) => [one, []]));
         for (const [seq, step] of list.entries()) {
           if (step !== undefined) {
             const item = { seq: seq + 1, level: step };
@@ -51,38 +52,46 @@ describe('levels of priority', () => {
   });
 
   it('each get through, whatever keeps coming in above and below', () => {
+    const comes = fc.array(level, { minLength: 60, maxLength: 60 });
     fc.assert(
-      fc.property(
-        level,
-        fc.array(level, { minLength: 60, maxLength: 60 }),
-        steps,
-        (waiting, noise, before) => {
-          const levels = new Levels<Item>();
-          let seq = 0;
-          for (const step of before) {
-            if (step === undefined) levels.shift();
-            else levels.push({ seq: ++seq, level: step });
-          }
-          while (levels.length > 0) levels.shift();
-          const item = { seq: ++seq, level: waiting };
-          for (const one of LEVELS)
-            if (one !== waiting) for (let i = 0; i < 60; i++) levels.push({ seq: ++seq, level: one });
-          levels.push(item);
-          let others = 0;
-          for (; levels.shift() !== item; others++) levels.push({ seq: ++seq, level: noise[others]! });
-          assert.ok(others < 30, `${others} went before it`);
-        },
-      ),
+      fc.property(level, comes, steps, (waiting, noise, before) => {
+        const levels = new Levels<Item>();
+        let seq = 0;
+        for (const step of before) {
+          if (step === undefined) levels.shift();
+          else levels.push({ seq: ++seq, level: step });
+        }
+        while (levels.length > 0) levels.shift();
+        const item = { seq: ++seq, level: waiting };
+        for (const one of PRIORITY_LEVELS)
+          if (one !== waiting) for (let i = 0; i < 60; i++) levels.push({ seq: ++seq, level: one });
+        levels.push(item);
+        let others = 0;
+        for (; levels.shift() !== item; others++) levels.push({ seq: ++seq, level: noise[others]! });
+        assert.ok(others < PRIORITY_TURNS, `${others} went before it`);
+      }),
     );
   });
 
-  it('give the higher ones more turns', () => {
-    const levels = new Levels<Item>();
-    for (let seq = 1; seq <= 120; seq++) levels.push({ seq, level: (seq % 4) as Level });
-    const first = Array.from({ length: 15 }, () => levels.shift()!.level);
-    assert.deepEqual(
-      LEVELS.map((one) => first.filter((other) => other === one).length),
-      [8, 4, 2, 1],
+  it('are gone through from the lowest up, taken from the highest down, and put back where they were', () => {
+    fc.assert(
+      fc.property(fc.array(level, { maxLength: 40 }), fc.nat(3), (list, gone) => {
+        const levels = new Levels<Item>();
+        const items = list.map((one, i) => ({ seq: i + 1, level: one }));
+        for (const item of items) levels.push(item);
+        const up = items.toSorted((a, b) => a.level - b.level || a.seq - b.seq);
+        assert.deepEqual([...levels], up);
+        const next = levels.shift();
+        if (next !== undefined) levels.unshift(next);
+        assert.deepEqual([...levels], up);
+        const of = (item: Item) => item.level >= gone;
+        assert.deepEqual(
+          levels.take(of),
+          items.filter(of).sort((a, b) => b.level - a.level || a.seq - b.seq),
+        );
+        assert.equal(levels.length, items.filter((item) => !of(item)).length);
+        assert.equal([...levels.ahead()].length, levels.length);
+      }),
     );
   });
 
@@ -96,8 +105,8 @@ describe('levels of priority', () => {
       99 as Priority,
     ];
     assert.deepEqual(
-      priorities.map((one: Priority) => levelOf(one)),
-      [2, 3, 2, 1, 0, 2],
+      priorities.map((one: Priority) => priorityLevelOf(one)),
+      [1, 0, 1, 2, 3, 1],
     );
   });
 });

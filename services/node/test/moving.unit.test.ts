@@ -40,9 +40,11 @@ class Registry {
   readonly remembered: string[] = [];
   done = false;
   refuse: (request: HandOverRequest) => void = () => undefined;
+  wait: (request: HandOverRequest) => Promise<void> = async () => undefined;
 
   async take(request: HandOverRequest): Promise<void> {
     this.refuse(request);
+    await this.wait(request);
     for (const { envelope, recipients } of request.entries) {
       const mail = Envelope.decode(envelope);
       if (recipients.length > 0) this.taken.push(Buffer.from(mail.body).toString());
@@ -134,6 +136,34 @@ describe('an agent that leaves', () => {
     assert.deepEqual(
       ends.map(({ stage, reason }) => [stage, reason]),
       [[Stage.UNCONFIRMED, 'AGENT_MOVED']],
+    );
+  });
+
+  it('ends nothing by the policy `oldest` that is being handed over: what comes goes back', async () => {
+    test = await testEngine({ queue_messages: 2, queue_drop: 'oldest' });
+    const registry = new Registry();
+    const bob = await addAgent(test.engine, 'bob');
+    for (const body of ['one', 'two']) await hold(test, bob, entryFor(bob.id, test.clock, text(body)));
+    const answer = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    registry.wait = async ({ entries }) => {
+      if (entries.length === 0) return;
+      asked.resolve();
+      await answer.promise;
+    };
+    const departures = departuresOf(test, registry);
+    await departures.told([{ agent: bob.id, epoch: 7 }]);
+    await asked.promise;
+    assert.equal(await hold(test, bob, entryFor(bob.id, test.clock, text('three'))), 'ended');
+    answer.resolve();
+    await test.engine.turns.run(() => departures.marked(mark(bob, 7, true)));
+    await eventually(() => registry.done);
+    assert.deepEqual(test.broken, []);
+    assert.deepEqual(registry.taken, ['one', 'two']);
+    const ends = receiptsFor(test.engine, OTHER_NODE).filter(({ final }) => final);
+    assert.deepEqual(
+      ends.map(({ reason }) => reason),
+      ['QUEUE_FULL'],
     );
   });
 
@@ -238,6 +268,24 @@ describe('an agent that arrives', () => {
     await announce(7);
     await hold(test, moved, entryFor(moved.id, test.clock, text('later')));
     assert.deepEqual(bodies(taker), ['moved', 'twice', 'direct', 'later']);
+  });
+
+  it('expires what was held back too, where nobody takes its mail', async () => {
+    test = await testEngine({ queue_messages: 1 });
+    const bob = await addAgent(test.engine, 'bob');
+    await test.engine.turns.run(() => test.engine.arrivals.announced(mark(bob, 7, false)));
+    await arrive(bob, entryFor(bob.id, test.clock));
+    await hold(test, bob, entryFor(bob.id, test.clock));
+    await test.engine.turns.run(() => test.engine.arrivals.complete(mark(bob, 7, true)));
+    assert.deepEqual([bob.queue.depth, bob.heldBack.count], [1, 1]);
+    test.clock.ahead = 400_000_000;
+    await test.engine.turns.run(() => test.engine.custody.expire(bob));
+    assert.deepEqual([bob.queue.depth, bob.heldBack.count], [0, 0]);
+    const ends = receiptsFor(test.engine, OTHER_NODE).filter(({ final }) => final);
+    assert.deepEqual(
+      ends.map(({ stage }) => stage),
+      [Stage.EXPIRED, Stage.EXPIRED],
+    );
   });
 
   it('is not complete by the mark of an earlier move', async () => {

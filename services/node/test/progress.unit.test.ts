@@ -30,6 +30,20 @@ const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, ()
 const never = new AbortController().signal;
 
 describe('progress', () => {
+  it('passes over what cannot be read, also while somebody listens, and goes on', () => {
+    const garbage = Uint8Array.of(0x0a, 0x7f, 0x01);
+    const progress = make();
+    progress.hear('other', garbage);
+    progress.hear('other', ReceiptBatch.encode({ receipts: [receipt('m', Stage.CONFIRMED)] }).finish());
+    progress.served('many', 1, true);
+    assert.equal(progress.of('m').final, true);
+    const heard: string[] = [];
+    progress.listen(1, (receipts) => heard.push(...receipts.map(({ messageId }) => messageId)));
+    progress.hear('other', garbage);
+    progress.hear('other', ReceiptBatch.encode({ receipts: [receipt('n', Stage.CONFIRMED)] }).finish());
+    assert.deepEqual(heard, ['n']);
+  });
+
   it('keeps the first end, and takes proof that comes later', () => {
     const progress = make();
     progress.absorb([receipt('m', Stage.HELD, false)]);

@@ -4,10 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
+import { NORMAL_LEVEL } from '@fleetwire/kernel';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { Deque } from '../src/domain/deque.ts';
-import { NORMAL } from '../src/domain/levels.ts';
 import { AgentQueue, type Entry } from '../src/domain/queue.ts';
 
 function entry(seq: number, deadlineUs = 1): Entry {
@@ -15,7 +14,7 @@ function entry(seq: number, deadlineUs = 1): Entry {
   const times = { heldAtUs: 0, ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history: true };
   return {
     seq,
-    level: NORMAL,
+    level: NORMAL_LEVEL,
     delivery: 0,
     ...times,
     ...state,
@@ -66,26 +65,6 @@ describe('agent queue', () => {
       assert.equal(queue.hasRoom(10), true);
       queue.push(entry(seq));
     }
-  });
-});
-
-describe('deque', () => {
-  it('is a queue', () => {
-    fc.assert(
-      fc.property(fc.array(fc.option(fc.nat(), { nil: undefined }), { maxLength: 5000 }), (steps) => {
-        const deque = new Deque<number>();
-        const model: number[] = [];
-        for (const step of steps) {
-          if (step === undefined) assert.equal(deque.shift(), model.shift());
-          else {
-            deque.push(step);
-            model.push(step);
-          }
-          assert.equal(deque.length, model.length);
-          assert.equal(deque.at(0), model[0]);
-        }
-      }),
-    );
   });
 });
 

@@ -93,6 +93,7 @@ describe('agents', function () {
       group: '',
       suspended: false,
       movingFrom: '',
+      project: '',
     });
   });
 

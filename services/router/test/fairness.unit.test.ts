@@ -5,57 +5,21 @@
  */
 
 import assert from 'node:assert/strict';
+import { PRIORITY_TURNS, type PriorityLevel } from '@fleetwire/kernel';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Lanes } from '../src/domain/lanes.ts';
-import { LEVEL_TURNS, type Level, LevelTurns, levelOf } from '../src/domain/levels.ts';
 
 const limits = { messages: 4, bytes: 100 };
-const anyLevel = fc.constantFrom<Level>(0, 1, 2, 3);
+const anyLevel = fc.constantFrom<PriorityLevel>(0, 1, 2, 3);
 
 interface Thing {
   readonly size: number;
-  readonly level: Level;
+  readonly level: PriorityLevel;
   readonly sender: string;
 }
 
-const thing = (sender: string, level: Level = 1, size = 1): Thing => ({ sender, level, size });
-
-describe('levels', () => {
-  it('take turns so that one which is there is next once in so many, whatever the others do', () => {
-    const others = fc.array(fc.nat(15), { minLength: LEVEL_TURNS * 3, maxLength: 200 });
-    fc.assert(
-      fc.property(anyLevel, others, (waiting, sets) => {
-        const turns = new LevelTurns();
-        let since = 0;
-        for (const set of sets) {
-          const present = set | (1 << waiting);
-          const next = turns.next(present);
-          assert.notEqual(present & (1 << next), 0);
-          turns.took(next);
-          since = next === waiting ? 0 : since + 1;
-          assert.ok(since < LEVEL_TURNS, `${since} turns without it`);
-        }
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
-  it('share as 8 to 4 to 2 to 1 when all of them wait', () => {
-    const turns = new LevelTurns();
-    const had = [0, 0, 0, 0];
-    for (let i = 0; i < 150; i++) {
-      const next = turns.next(15);
-      turns.took(next);
-      had[next]!++;
-    }
-    assert.deepEqual(had, [10, 20, 40, 80]);
-  });
-
-  it('that are unknown count as normal', () => {
-    assert.deepEqual([0, 1, 2, 3, 4, 5, -1].map(levelOf), [1, 0, 1, 2, 3, 1, 1]);
-  });
-});
+const thing = (sender: string, level: PriorityLevel = 1, size = 1): Thing => ({ sender, level, size });
 
 describe('in a lane', () => {
   const flood = fc.record({
@@ -74,7 +38,7 @@ describe('in a lane', () => {
         pour();
         lanes.push('lane', 'o', thing('quiet', level));
         // Five senders on its level, a pack of one item each at worst.
-        const bound = 5 * LEVEL_TURNS;
+        const bound = 5 * PRIORITY_TURNS;
         for (let packs = 1; ; packs++) {
           assert.ok(packs <= bound, `not in ${bound} packs`);
           pour();
@@ -139,7 +103,7 @@ describe('among lanes', () => {
         pour();
         lanes.push('0.quiet', 'org0', thing('s', level));
         // Four orgs; in its org at most 31 lanes before it on its level.
-        const bound = 4 * 32 * LEVEL_TURNS;
+        const bound = 4 * 32 * PRIORITY_TURNS;
         for (let packs = 1; ; packs++) {
           assert.ok(packs <= bound, `not in ${bound} packs`);
           pour();

@@ -181,7 +181,10 @@ describe('the table of agents by node, project and channel', () => {
         const nodeNames = new Map<string, string>();
         const holders = new Map<string, string>();
         let members: readonly string[] = [];
+        const sender = { fromAgent: 'a_1', fromNode: 'n_1', localServed };
         for (const [i, c] of changes.entries()) {
+          // What it keeps of the channel from now is of no use after the change.
+          resolve(names(table), ORG, '#ops', { ...NOBODY, ...sender });
           if ('put' in c) {
             const { put: agent, ...is } = c;
             const newer = (known.get(agent)?.epoch ?? 0) <= is.epoch;
@@ -208,7 +211,6 @@ describe('the table of agents by node, project and channel', () => {
             });
           }
         }
-        const sender = { fromAgent: 'a_1', fromNode: 'n_1', localServed };
         const expected = (is: (agent: Agent, id: string) => boolean) =>
           [...known]
             .filter(([id, each]) => id !== 'a_1' && !each.suspended && is(each, id))

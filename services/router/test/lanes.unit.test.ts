@@ -4,16 +4,16 @@
  */
 
 import assert from 'node:assert/strict';
+import type { PriorityLevel } from '@fleetwire/kernel';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Lanes } from '../src/domain/lanes.ts';
-import type { Level } from '../src/domain/levels.ts';
 import { Prefix } from '../src/domain/prefix.ts';
 
 interface Thing {
   readonly size: number;
   readonly alone: boolean;
-  readonly level: Level;
+  readonly level: PriorityLevel;
   readonly sender: string;
   readonly n: number;
 }
@@ -36,7 +36,7 @@ describe('lanes', () => {
         lane: fc.integer({ min: 0, max: 3 }),
         size: fc.nat(150),
         alone: fc.boolean(),
-        level: fc.constantFrom<Level>(0, 1, 2, 3),
+        level: fc.constantFrom<PriorityLevel>(0, 1, 2, 3),
         sender: fc.constantFrom('a', 'b', 'c'),
       }),
       fc.record({ do: fc.constant('next' as const) }),

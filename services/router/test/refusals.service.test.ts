@@ -128,7 +128,7 @@ describe('what a router refuses', function () {
   const fromRouter = () => peerSubject.build({ org, to: NODE, from: 'router' });
 
   it('because an inbox is full is told to the node that sends there', async () => {
-    await router();
+    await router({ FLEETWIRE_ROUTER_INBOX_FULL_RETRY_MS: '60000' });
     await send({ id: idOf(1) });
     await eventually(async () => (await broker.streams.state('INBOX'))!.lastSequence === 1);
     await send({ id: idOf(2) });
@@ -137,7 +137,7 @@ describe('what a router refuses', function () {
     const { agent: id, name, node: home, nodeName, reason, retryAfterMs, seq } = frame.busy!;
     assert.equal(subject, fromRouter());
     assert.deepEqual([id, name, home, nodeName], ['a_alice', 'alice', 'n_laptop', 'laptop']);
-    assert.deepEqual([reason, retryAfterMs, seq > 0], ['inbox_full', 5000, true]);
+    assert.deepEqual([reason, retryAfterMs, seq > 0], ['inbox_full', 60_000, true]);
     await eventually(async () => (await receipts()).length === 1);
     await send({ id: idOf(3) });
     await eventually(async () => (await receipts()).length === 2);

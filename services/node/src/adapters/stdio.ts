@@ -4,7 +4,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { childEnvironment } from '@fleetwire/config';
-import { FleetwireError, pause } from '@fleetwire/kernel';
+import { FleetwireError, keepNewest, pause } from '@fleetwire/kernel';
 import { BoundedLog } from './bounded-log.ts';
 import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
 import { LineCutter } from './stdio-lines.ts';
@@ -151,7 +151,7 @@ class StdioAdapter implements Adapter {
         },
       );
     this.#injected.set(message.id, false);
-    if (this.#injected.size > LIMITS.acks) this.#injected.delete(this.#injected.keys().next().value!);
+    keepNewest(this.#injected, LIMITS.acks);
     child.stdin.write(line);
   }
 

@@ -2,6 +2,7 @@
 
 import type { QueueSettings } from '@fleetwire/gen/node';
 import type { AgentProfile, Location } from '@fleetwire/gen/registry';
+import { keepNewest } from '@fleetwire/kernel';
 import { HomeFence } from '../domain/home-fence.ts';
 import { AgentQueue, type Entry, type QueueBounds } from '../domain/queue.ts';
 import { boundsOf } from '../domain/queue-settings.ts';
@@ -94,6 +95,6 @@ export class HostedAgent {
 
   addUnproven(delivery: number, seq: number): void {
     this.unproven.set(delivery, seq);
-    if (this.unproven.size > UNPROVEN_MAX) this.unproven.delete(this.unproven.keys().next().value!);
+    keepNewest(this.unproven, UNPROVEN_MAX);
   }
 }

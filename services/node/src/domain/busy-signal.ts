@@ -1,5 +1,7 @@
 /** When the senders of one agent are told to hold back, and when to go on: decided here, said by `mail/pressure.ts`. */
 
+import { keepNewest } from '@fleetwire/kernel';
+
 export interface SignalRules {
   /** Nodes that have sent within this time are senders. */
   readonly recentMs: number;
@@ -47,7 +49,7 @@ export class BusySignal {
       this.#senders.set(node, known);
     }
     sender.heardMs = nowMs;
-    if (this.#senders.size > this.#rules.sendersMax) this.#senders.delete(this.#senders.keys().next().value!);
+    keepNewest(this.#senders, this.#rules.sendersMax);
     return this.#busy && this.#tell(sender, nowMs);
   }
 

@@ -1,17 +1,13 @@
 /** What waits for one busy recipient: in order within each level, counted by sender. */
 
-import { NORMAL_LEVEL, PRIORITY_LEVELS, PriorityTurns } from '@fleetwire/kernel';
-import { Deque } from './deque.ts';
+import { Levels } from './levels.ts';
 import type { WaitingRow } from './outbox-row.ts';
 
 export class HeldLane {
   /** The node of the recipient, folded. */
   readonly node: string;
-  readonly #levels: (Deque<WaitingRow> | undefined)[] = [undefined, undefined, undefined, undefined];
-  readonly #turns = new PriorityTurns();
+  readonly #waiting = new Levels<WaitingRow>();
   readonly #byAgent = new Map<number, number>();
-  #waiting = 0;
-  #length = 0;
   #bytes = 0;
   /** No row has an earlier deadline than this. */
   #earliestUs = Number.POSITIVE_INFINITY;
@@ -21,7 +17,7 @@ export class HeldLane {
   }
 
   get length(): number {
-    return this.#length;
+    return this.#waiting.length;
   }
 
   get bytes(): number {
@@ -33,11 +29,7 @@ export class HeldLane {
   }
 
   push(row: WaitingRow): void {
-    const deque = this.#levels[row.level] ?? new Deque<WaitingRow>();
-    this.#levels[row.level] = deque;
-    deque.push(row);
-    this.#waiting |= 1 << row.level;
-    this.#length++;
+    this.#waiting.push(row);
     this.#bytes += row.envelope.length;
     this.#byAgent.set(row.agent, this.countOf(row.agent) + 1);
     this.#earliestUs = Math.min(this.#earliestUs, row.deadlineUs);
@@ -45,16 +37,13 @@ export class HeldLane {
 
   /** The one that goes next; undefined: none waits. */
   head(): WaitingRow | undefined {
-    return this.#levels[this.#turns.next(this.#waiting) ?? NORMAL_LEVEL]?.at(0);
+    return this.#waiting.next();
   }
 
   /** Takes the head out. */
   shift(): WaitingRow | undefined {
-    const row = this.head();
-    if (row === undefined) return undefined;
-    this.#turns.took(row.level, this.#waiting);
-    this.#levels[row.level]!.shift();
-    this.#out(row);
+    const row = this.#waiting.shift();
+    if (row !== undefined) this.#out(row);
     return row;
   }
 
@@ -68,21 +57,17 @@ export class HeldLane {
     if (nowUs < this.#earliestUs) return [];
     const rows = this.#take((row) => row.deadlineUs <= nowUs);
     this.#earliestUs = Number.POSITIVE_INFINITY;
-    for (const deque of this.#levels)
-      for (let i = 0; i < (deque?.length ?? 0); i++)
-        this.#earliestUs = Math.min(this.#earliestUs, deque!.at(i)!.deadlineUs);
+    for (const row of this.#waiting) this.#earliestUs = Math.min(this.#earliestUs, row.deadlineUs);
     return rows;
   }
 
   #take(test: (row: WaitingRow) => boolean): WaitingRow[] {
-    const taken = PRIORITY_LEVELS.flatMap((level) => this.#levels[level]?.take(test) ?? []);
+    const taken = this.#waiting.take(test);
     for (const row of taken) this.#out(row);
     return taken;
   }
 
   #out(row: WaitingRow): void {
-    if (this.#levels[row.level]!.length === 0) this.#waiting &= ~(1 << row.level);
-    this.#length--;
     this.#bytes -= row.envelope.length;
     const left = this.countOf(row.agent) - 1;
     if (left === 0) this.#byAgent.delete(row.agent);

@@ -1,6 +1,6 @@
 /** Keeps an agent's mail to one that has moved here in order: what was sent through the hub before goes first. */
 
-import { NORMAL_LEVEL, PRIORITY_LEVELS, type PriorityLevel } from '@fleetwire/kernel';
+import { keepNewest, NORMAL_LEVEL, PRIORITY_LEVELS, type PriorityLevel } from '@fleetwire/kernel';
 
 const SENDERS_MAX = 10_000;
 
@@ -40,7 +40,7 @@ export class HomeFence {
     this.#open.delete(key);
     this.#last.delete(key);
     this.#last.set(key, id);
-    if (this.#last.size > this.#max) this.#last.delete(this.#last.keys().next().value!);
+    keepNewest(this.#last, this.#max);
   }
 
   /** It has come from there. */

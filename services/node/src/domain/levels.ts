@@ -1,34 +1,19 @@
-/** What waits for one agent, by priority: first in first out within a level, and every level gets its share of the turns. */
+/** What waits, by priority: first in first out within a level, and every level gets its share of the turns. */
 
-import { Priority } from '@fleetwire/gen/message';
-import { Deque } from './deque.ts';
-
-/** Index into WEIGHTS: 0 is SYSTEM, 3 is LOW. */
-export type Level = 0 | 1 | 2 | 3;
-export const LEVELS: readonly Level[] = [0, 1, 2, 3];
-export const NORMAL: Level = 2;
-/** How many messages of each level go out in one round while all of them wait. */
-const WEIGHTS: readonly number[] = [8, 4, 2, 1];
-
-/** Anything that is none of the known priorities counts as NORMAL. */
-export function levelOf(priority: Priority): Level {
-  if (priority === Priority.SYSTEM) return 0;
-  if (priority === Priority.HIGH) return 1;
-  return priority === Priority.LOW ? 3 : NORMAL;
-}
+import { Deque, PRIORITY_LEVELS, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 
 interface Leveled {
-  readonly level: Level;
+  readonly level: PriorityLevel;
   readonly seq: number;
 }
 
-/**
- * A round gives each level as many turns as its weight, the highest level first; a level with nothing to say gives its turns
- * up. So a message at the head of its level waits for fewer than 30 others: two rounds.
- */
-export class Levels<T extends Leveled> {
-  readonly #deques: readonly Deque<T>[] = LEVELS.map(() => new Deque<T>());
-  readonly #turns = [...WEIGHTS];
+/** Levels take turns as PriorityTurns has it, so what is at the head of its level waits for fewer than PRIORITY_TURNS others. */
+export class Levels<T extends Leveled> implements Iterable<T> {
+  /** By level. */
+  readonly #deques = [new Deque<T>(), new Deque<T>(), new Deque<T>(), new Deque<T>()] as const;
+  readonly #turns = new PriorityTurns();
+  /** The levels of which something waits. */
+  #waiting = 0;
   #length = 0;
 
   get length(): number {
@@ -36,50 +21,39 @@ export class Levels<T extends Leveled> {
   }
 
   push(item: T): void {
-    this.#deques[item.level]!.push(item);
+    this.#deques[item.level].push(item);
+    this.#waiting |= 1 << item.level;
     this.#length++;
   }
 
   /** Puts it before all of its level, where it was. */
   unshift(item: T): void {
-    const deque = this.#deques[item.level]!;
-    const rest = deque.take(() => true);
-    deque.push(item);
-    for (const other of rest) deque.push(other);
-    this.#length++;
+    const rest = this.#deques[item.level].take(() => true);
+    this.#length -= rest.length;
+    for (const one of [item, ...rest]) this.push(one);
   }
 
-  /** Whose turn it is; the same until one is taken out or a higher one comes in. */
+  /** Whose turn it is; the same until something comes in or goes out. */
   next(): T | undefined {
-    if (this.#length === 0) return undefined;
-    return this.#deques[this.#turn()]!.at(0);
+    return this.#waiting === 0 ? undefined : this.#deques[this.#turns.next(this.#waiting)].at(0);
   }
 
   /** Takes out `next`. */
   shift(): T | undefined {
-    if (this.#length === 0) return undefined;
-    const level = this.#turn();
-    if (!this.#allNormal()) this.#turns[level]!--;
-    this.#length--;
-    return this.#deques[level]!.shift();
-  }
-
-  #turn(): Level {
-    return this.#allNormal() ? NORMAL : turnOf(this.#turns, (level) => this.#deques[level]!.length > 0);
-  }
-
-  /** What is so nearly always costs no turns: those are for telling levels apart. */
-  #allNormal(): boolean {
-    return this.#deques[NORMAL]!.length === this.#length;
+    if (this.#waiting === 0) return undefined;
+    const level = this.#turns.next(this.#waiting);
+    this.#turns.took(level, this.#waiting);
+    const item = this.#deques[level].shift();
+    this.#took(level, 1);
+    return item;
   }
 
   /** Takes the oldest of a level out of its turn; throws when it is not that. */
   takeOldest(item: T): void {
-    const deque = this.#deques[item.level]!;
-    if (deque.at(0) !== item)
+    if (this.#deques[item.level].at(0) !== item)
       throw new Error('what was to be taken out is not at the head of its level any more');
-    deque.shift();
-    this.#length--;
+    this.#deques[item.level].shift();
+    this.#took(item.level, 1);
   }
 
   /** The lowest sequence of all that waits; 0: nothing does. */
@@ -94,34 +68,33 @@ export class Levels<T extends Leveled> {
 
   /** In the order in which `shift` would give them, as long as nothing comes in. */
   *ahead(): Generator<T> {
-    const turns = [...this.#turns];
-    const at = LEVELS.map(() => 0);
-    for (let left = this.#length; left > 0; left--) {
-      const level = turnOf(turns, (one) => at[one]! < this.#deques[one]!.length);
-      turns[level]!--;
-      yield this.#deques[level]!.at(at[level]!++)!;
+    const turns = this.#turns.copy();
+    const at = [0, 0, 0, 0];
+    let waiting = this.#waiting;
+    while (waiting !== 0) {
+      const level = turns.next(waiting);
+      turns.took(level, waiting);
+      yield this.#deques[level].at(at[level]!++)!;
+      if (at[level] === this.#deques[level].length) waiting &= ~(1 << level);
     }
   }
 
-  /** The oldest first, from the lowest level up to `highest`. */
-  *fromLowest(highest: Level): Generator<T> {
-    for (let level = LEVELS.length - 1; level >= highest; level--) {
-      const deque = this.#deques[level]!;
-      for (let i = 0; i < deque.length; i++) yield deque.at(i)!;
-    }
+  /** The lowest level first, the oldest of each first. */
+  *[Symbol.iterator](): Generator<T> {
+    for (const deque of this.#deques) for (let i = 0; i < deque.length; i++) yield deque.at(i)!;
   }
 
   /** Takes out, the highest level first and in order, what `test` is true for. */
   take(test: (item: T) => boolean): T[] {
-    const taken = this.#deques.flatMap((deque) => deque.take(test));
-    this.#length -= taken.length;
-    return taken;
+    return PRIORITY_LEVELS.flatMap((level) => {
+      const taken = this.#deques[level].take(test);
+      this.#took(level, taken.length);
+      return taken;
+    });
   }
-}
 
-/** The highest level with turns left and something to say; a new round begins when there is none. One must have something. */
-function turnOf(turns: number[], speaks: (level: Level) => boolean): Level {
-  for (const level of LEVELS) if (turns[level]! > 0 && speaks(level)) return level;
-  for (const level of LEVELS) turns[level] = WEIGHTS[level]!;
-  return LEVELS.find(speaks)!;
+  #took(level: PriorityLevel, count: number): void {
+    this.#length -= count;
+    if (this.#deques[level].length === 0) this.#waiting &= ~(1 << level);
+  }
 }

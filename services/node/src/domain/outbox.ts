@@ -214,8 +214,8 @@ export class Outbox {
     let bytes = 0;
     while (rows.length < limit) {
       const waiting = this.#waiting | ready.waiting;
+      if (waiting === 0) break;
       const level = this.#turns.next(waiting);
-      if (level === undefined) break;
       // Those that have waited for their recipient are the older ones.
       const row = ready.head(level) ?? this.#free[level].head()!;
       bytes += row.envelope.length;

@@ -37,7 +37,8 @@ export interface Ready extends Whose {
 export type PeerSignal = Nudge | Busy | Ready;
 
 const REGISTRY = 'registry';
-const ROUTER = 'router';
+/** As the publisher of a signal: any router, who may speak of all agents. */
+export const ROUTER = 'router';
 const OF_AN_AGENT: ReadonlySet<string> = new Set(['queue_full', 'inbox_full']);
 const OF_A_NODE: ReadonlySet<string> = new Set(['rate_limited', 'unfair_share']);
 const ID = /^[a-z0-9_-]{1,64}$/;

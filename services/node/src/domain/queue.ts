@@ -1,9 +1,10 @@
 /** One agent's mail in custody: first what was attempted and has not ended, then what waits; bounded together. */
 
 import type { Envelope } from '@fleetwire/gen/message';
+import type { PriorityLevel } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { InboxMeta } from '../store/inbox-table.ts';
-import { type Level, Levels } from './levels.ts';
+import { Levels } from './levels.ts';
 
 /** One message for one agent. */
 export interface Entry extends InboxMeta {
@@ -112,15 +113,15 @@ export class AgentQueue {
    * Those that wait, the oldest of the lowest level first, without which a message of this size and level would fit. None is of
    * a higher level; undefined when no such choice makes room.
    */
-  inTheWay(size: number, level: Level): Entry[] | undefined {
+  inTheWay(size: number, level: PriorityLevel): Entry[] | undefined {
     const { messages, bytes } = this.bounds;
     if (size > bytes) return undefined;
     const found: Entry[] = [];
     let depth = this.depth;
     let used = this.#bytes;
     const fits = () => depth < messages && used + size <= bytes;
-    for (const entry of this.waiting.fromLowest(level)) {
-      if (fits()) break;
+    for (const entry of this.waiting) {
+      if (entry.level > level || fits()) break;
       found.push(entry);
       depth--;
       used -= entry.size;
@@ -205,8 +206,7 @@ export class AgentQueue {
     if (nowUs < this.#earliestUs) return [];
     const expired = this.waiting.take((entry) => entry.deadlineUs <= nowUs);
     this.#earliestUs = Number.POSITIVE_INFINITY;
-    for (const entry of this.waiting.fromLowest(0))
-      this.#earliestUs = Math.min(this.#earliestUs, entry.deadlineUs);
+    for (const entry of this.waiting) this.#earliestUs = Math.min(this.#earliestUs, entry.deadlineUs);
     for (const entry of expired) this.#bytes -= entry.size;
     return expired;
   }

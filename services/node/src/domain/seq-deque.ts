@@ -1,6 +1,6 @@
 /** Rows of the outbox in the order of their sequences, into which older ones can be put back. */
 
-import { Deque } from './deque.ts';
+import { Deque } from '@fleetwire/kernel';
 import type { WaitingRow } from './outbox-row.ts';
 
 export class SeqDeque {

@@ -124,6 +124,12 @@ export class Directory {
     return entry !== undefined && Route.decode(entry).suspended;
   }
 
+  /** Is there an agent of this name, on other nodes than `node` only? False for one that is not known, or not freshly. */
+  livesElsewhere(name: string, node: string): boolean {
+    const entries = this.#fresh() ? this.#parts.table.agentsNamed(name) : [];
+    return entries.length > 0 && entries.every((entry) => Route.decode(entry).node !== node);
+  }
+
   #filled(answer: DirectoryResponse, size: number, after: string): DirectoryResponse {
     let entries = 0;
     let bytes = 0;

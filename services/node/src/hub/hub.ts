@@ -10,6 +10,7 @@ import { asFleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { Registration } from '../agents/registration.ts';
 import type { OrgTokens } from '../domain/org-tokens.ts';
+import { type Busy, type Ready, ROUTER } from '../domain/peer-signal.ts';
 import type { Engine } from '../engine.ts';
 import type { Departures } from '../moving/departures.ts';
 import type { Directory } from './directory.ts';
@@ -149,7 +150,9 @@ export function createHub(parts: HubParts): Hub {
       progress.hear(publisher, encoded);
       backpressure.receipts(encoded);
     },
-    pressure: (signal) => backpressure.hear(signal),
+    pressure: (signal) => {
+      if (!isForged(signal, directory)) backpressure.hear(signal);
+    },
     event: (subject, encoded) => hearEvent(tokens, subject, encoded),
     told: async ({ revocations, orgStatus, trustDigest: current, moving }) => {
       tokens.learn(revocations, orgStatus);
@@ -198,4 +201,9 @@ export function createHub(parts: HubParts): Hub {
     link.start();
   };
   return { link, start, stop };
+}
+
+/** A node speaks of an agent that is known to live elsewhere. One that has just moved is heard once the hub has told of it. */
+function isForged({ publisher, name }: Busy | Ready, directory: Pick<Directory, 'livesElsewhere'>): boolean {
+  return publisher !== ROUTER && directory.livesElsewhere(name, publisher);
 }

@@ -186,11 +186,9 @@ export class Intake {
     const envelope = this.#envelope(entry, message);
     if (envelope === undefined) return;
     if (entry.movedEpoch !== 0) {
-      const { book, arrivals } = this.#parts;
       const id = inboxSubject.parse(message.subject)?.agent ?? '';
-      const agent = book.byId(id);
-      if (agent !== undefined) {
-        this.#offer(pack, id, undefined, () => arrivals.take(agent, entry, envelope));
+      if (this.#parts.book.byId(id) !== undefined) {
+        this.#offer(pack, id, undefined, () => this.#takeMoved(id, entry, envelope));
         return;
       }
       if (entry.recipients.length === 0) return;
@@ -201,6 +199,14 @@ export class Intake {
       if (agent !== undefined) pressure.heard(agent, envelope.fromNode);
       this.#offer(pack, id, entry.envelope.length, () => this.#hold(id, entry, envelope));
     }
+  }
+
+  /** The agent may have gone since the entry came, if that had to wait. */
+  #takeMoved(id: string, entry: InboxEntry, envelope: Envelope): void {
+    const { book, arrivals } = this.#parts;
+    const agent = book.byId(id);
+    if (agent !== undefined) arrivals.take(agent, entry, envelope);
+    else for (const recipient of entry.recipients) this.#hold(recipient, entry, envelope);
   }
 
   #hold(recipient: string, entry: InboxEntry, envelope: Envelope): void {

@@ -1,10 +1,9 @@
 /** Mail for agents whose queue is full: each waits for its own agent's room, in memory, unacknowledged, and for a while only. */
 
 import type { PulledMessage } from '@fleetwire/broker';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, Deque } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import { Deque } from '../domain/deque.ts';
 import type { Turns } from '../store/turns.ts';
 
 /** One message of the broker, acknowledged once all that is in it is settled. */

@@ -1,6 +1,6 @@
 /** Holding mail back for busy recipients: what is heard of them reaches the outbox, and what waited for them too long ends. */
 
-import { Envelope, type Receipt, ReceiptBatch } from '@fleetwire/gen/message';
+import { Envelope, type Receipt } from '@fleetwire/gen/message';
 import type { HeldBack } from '@fleetwire/gen/node';
 import type { Clock } from '@fleetwire/kernel';
 import type { Outbox } from '../domain/outbox.ts';
@@ -8,6 +8,7 @@ import { seqRuns } from '../domain/outbox-pack.ts';
 import type { Busy, Ready } from '../domain/peer-signal.ts';
 import { buildReceipt, expired } from '../domain/receipt.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';
+import { receiptsIn } from './progress.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
 
 export interface BackpressureParts {
@@ -67,13 +68,5 @@ export class Backpressure {
   heldBack(): HeldBack[] {
     const { outbox } = this.#parts;
     return outbox.held.told(outbox.depth);
-  }
-}
-
-function receiptsIn(encoded: Uint8Array): readonly Receipt[] {
-  try {
-    return ReceiptBatch.decode(encoded).receipts;
-  } catch {
-    return [];
   }
 }

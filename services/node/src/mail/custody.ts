@@ -2,10 +2,9 @@
 
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope, InboxEntry, Receipt, Stage } from '@fleetwire/gen/message';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, type PriorityLevel, priorityLevelOf } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import { levelOf } from '../domain/levels.ts';
 import { type Entry, newEntry } from '../domain/queue.ts';
 import {
   buildReceipt,
@@ -112,7 +111,7 @@ export class Custody {
     const nowUs = this.#parts.clock.nowUs();
     const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
     if (seq === undefined) return 'repeated';
-    const meta = { ...arrival, seq, heldAtUs: nowUs, level: levelOf(envelope.priority) };
+    const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
     const fits = coming === 'moved' || agent.queue.hasRoom(encoded.length);
     if (!fits && !this.#makeRoom(agent, encoded.length, meta.level)) {
@@ -254,6 +253,8 @@ export class Custody {
   /** Ends what waited beyond its deadline. */
   expire(agent: HostedAgent): void {
     for (const entry of agent.queue.takeExpired(this.#parts.clock.nowUs())) this.#end(entry, expired());
+    // There may be room for it now, and it has deadlines too.
+    if (agent.heldBack.count > 0) this.#dirty.add(agent);
   }
 
   /** A message that certainly did not reach the program waits again. Durable: it may then be attempted once more. */
@@ -312,9 +313,10 @@ export class Custody {
     return entries;
   }
 
-  /** By the policy `oldest`, as far as that helps. */
-  #makeRoom(agent: HostedAgent, size: number, level: Entry['level']): boolean {
+  /** By the policy `oldest`, as far as that helps; not of an agent that leaves, whose oldest are being handed over. */
+  #makeRoom(agent: HostedAgent, size: number, level: PriorityLevel): boolean {
     const { letters, inbox } = this.#parts;
+    if (agent.moving.leavingEpoch > 0) return false;
     if (agent.queue.bounds.drop !== 'oldest' || !letters.hasRoom) return false;
     const inTheWay = agent.queue.inTheWay(size, level);
     for (const entry of inTheWay ?? []) {
@@ -358,7 +360,7 @@ export class Custody {
       const nowUs = this.#parts.clock.nowUs();
       const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
       if (seq === undefined) return 'repeated';
-      const meta = { ...arrival, seq, heldAtUs: nowUs, level: levelOf(envelope.priority) };
+      const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
       const detail = `${count} messages wait until ${agent.name} has arrived here`;
       return this.#refuse(agent, envelope, meta, returned('QUEUE_FULL', detail));
     }

@@ -31,12 +31,17 @@ export class Mailbox {
   }
 
   async read(agent: HostedAgent, options: ReadOptions, signal: AbortSignal): Promise<ReadInboxResponse> {
-    if (!options.peek) refuseTaken(agent);
+    const refusal = options.peek ? undefined : whoTakes(agent);
+    if (refusal !== undefined) throw refusal;
     if (agent.queue.waiting.length === 0 && options.waitMs > 0) {
       await agent.queue.arrival(Math.min(options.waitMs, WAIT_MAX_MS), signal);
     }
     const limit = Math.min(options.limit || LIMIT_DEFAULT, LIMIT_MAX);
-    return this.#turns.run(() => (options.peek ? this.#look(agent, limit) : this.#take(agent, limit)));
+    const answer = await this.#turns.run(() =>
+      options.peek ? this.#look(agent, limit) : this.#take(agent, limit),
+    );
+    if (answer instanceof FleetwireError) throw answer;
+    return answer;
   }
 
   #look(agent: HostedAgent, limit: number): ReadInboxResponse {
@@ -47,8 +52,10 @@ export class Mailbox {
     return { deliveries, remaining: agent.queue.waiting.length - deliveries.length };
   }
 
-  #take(agent: HostedAgent, limit: number): ReadInboxResponse {
-    refuseTaken(agent);
+  /** Inside a turn, which a refusal must not undo: somebody may have come to take the mail since the first look. */
+  #take(agent: HostedAgent, limit: number): ReadInboxResponse | FleetwireError {
+    const refusal = whoTakes(agent);
+    if (refusal !== undefined) return refusal;
     this.#custody.expire(agent);
     const read = this.#custody.read(agent, fitting(agent, limit).length, confirmed('read from the mailbox'));
     const deliveries = read.map(({ entry, envelope }) => deliveryOf(entry, envelope));
@@ -68,10 +75,11 @@ function fitting(agent: HostedAgent, limit: number): Entry[] {
   return next;
 }
 
-function refuseTaken(agent: HostedAgent): void {
-  if (agent.taker === undefined) return;
+/** The error for a reader when the mail goes elsewhere. */
+function whoTakes(agent: HostedAgent): FleetwireError | undefined {
+  if (agent.taker === undefined) return undefined;
   const how = agent.taker instanceof StreamSession ? 'a session' : 'its program';
-  throw new FleetwireError(
+  return new FleetwireError(
     'failed_precondition',
     'MAIL_GOES_ELSEWHERE',
     `${agent.name} gets its mail by ${how}`,

@@ -2,8 +2,7 @@
 
 import { completeReceipt } from '@fleetwire/contract';
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
-import { isToMany, parseAddress } from '@fleetwire/kernel';
-import { Deque } from '../domain/deque.ts';
+import { Deque, isToMany, parseAddress } from '@fleetwire/kernel';
 
 export interface ProgressBounds {
   readonly messages: number;
@@ -81,7 +80,7 @@ export class Progress {
   }
 
   #sort({ publisher, receipts: told }: Batch): void {
-    const receipts = told instanceof Uint8Array ? ReceiptBatch.decode(told).receipts : told;
+    const receipts = told instanceof Uint8Array ? receiptsIn(told) : told;
     const perAgent = new Map<number, Receipt[]>();
     for (const receipt of receipts) {
       if (!this.#keep(completeReceipt(receipt, publisher))) continue;
@@ -201,6 +200,15 @@ export class Progress {
       this.#receipts -= this.#known.get(oldest)!.receipts.size;
       this.#known.delete(oldest);
     }
+  }
+}
+
+/** None where they cannot be read: any node of the org may say what it likes here, and nobody waits for that. */
+export function receiptsIn(encoded: Uint8Array): readonly Receipt[] {
+  try {
+    return ReceiptBatch.decode(encoded).receipts;
+  } catch {
+    return [];
   }
 }
 

@@ -1,6 +1,6 @@
 /** Gathers the receipts of one turn and writes them, one row per sending node, in the turn's own transaction. */
 
-import { LIMITS } from '@fleetwire/contract';
+import { isSubjectToken, LIMITS } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { type Receipt, ReceiptBatch } from '@fleetwire/gen/message';
 import type { ReceiptRow, ReceiptTable } from '../store/receipt-table.ts';
@@ -31,8 +31,12 @@ export class ReceiptDesk {
     this.#effects = effects;
   }
 
-  /** Inside a turn. `history`: false for mail that history does not know either. */
+  /**
+   * Inside a turn. `history`: false for mail that history does not know either. Envelopes say whose they are, and not all of
+   * them came through a router: what names no node can be told to nobody, and must not come to where subjects are made.
+   */
   add(toNode: string, receipt: Receipt, history: boolean): void {
+    if (!isSubjectToken(toNode)) return;
     if (toNode === this.#self) this.#own.push(receipt);
     if (!history) return;
     const list = this.#pending.get(toNode);

@@ -1,10 +1,9 @@
 /** What happens by time alone: announcements, missing proof, deadlines, and forgetting what was long ago. */
 
 import { Stage } from '@fleetwire/gen/message';
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, Deque } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import { Deque } from '../domain/deque.ts';
 import type { Entry } from '../domain/queue.ts';
 import type { InboxTable } from '../store/inbox-table.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';

@@ -249,12 +249,13 @@ export class Departures {
   #forgetLongGone(): void {
     const { book, agents, moving, turns, clock, keepMs } = this.#parts;
     const before = clock.nowUs() - keepMs * 1000;
-    const gone = book
-      .allLeaving()
-      .filter((a) => a.moving.leftAtUs > 0 && a.moving.leftAtUs < before && a.queue.depth === 0);
+    const isGone = ({ moving: { leavingEpoch, leftAtUs }, queue }: HostedAgent) =>
+      leavingEpoch > 0 && leftAtUs > 0 && leftAtUs < before && queue.depth === 0;
+    const gone = book.allLeaving().filter(isGone);
     if (gone.length === 0) return;
     turns.add(() => {
-      for (const agent of gone) {
+      // Mail may have come for it, or it may be back, earlier in the same turn.
+      for (const agent of gone.filter(isGone)) {
         moving.forget(agent.num);
         agents.delete(agent.num);
         book.forget(agent);

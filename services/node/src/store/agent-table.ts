@@ -18,7 +18,7 @@ export interface ProgramSpec {
 
 /** How far the mail of an agent was attempted: never again, unless the client can tell. */
 export interface Attempts {
-  /** By level: every message up to this sequence. */
+  /** By level, the lowest first: every message up to this sequence. */
   readonly upTo: readonly number[];
   /** The highest number of a delivery. */
   readonly last: number;
@@ -84,7 +84,7 @@ export class AgentTable {
       (row) =>
         ({
           ...row,
-          attempts: { upTo: [row['system'], row['high'], row['normal'], row['low']], last: row['last'] },
+          attempts: { upTo: [row['low'], row['normal'], row['high'], row['system']], last: row['last'] },
           spec: JSON.parse(row['spec'] as string),
           resuming: row['resuming'] === 1,
           removed: row['removed'] === 1,
@@ -95,7 +95,7 @@ export class AgentTable {
   }
 
   setAttempted(num: number, { upTo, last }: Attempts): void {
-    const [system = 0, high = 0, normal = 0, low = 0] = upTo;
+    const [low = 0, normal = 0, high = 0, system = 0] = upTo;
     this.#attempted.run(system, high, normal, low, last, num);
   }
 

@@ -122,6 +122,10 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE unproven ADD COLUMN delivery INTEGER;
   CREATE TABLE letters (seq INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, letter BLOB NOT NULL);
   `,
+  // Levels count upwards as everywhere: 0 low to 3 system, where they began with the highest.
+  'UPDATE inbox SET level = 3 - level',
+  // Who lives where, by name.
+  'CREATE INDEX directory_name ON directory (name)',
 ];
 
 /** An open database, for those who only hand it on. */

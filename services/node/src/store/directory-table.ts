@@ -17,6 +17,7 @@ export class DirectoryTable {
   readonly #find: StatementSync;
   readonly #entry: StatementSync;
   readonly #channels: StatementSync;
+  readonly #agents: StatementSync;
   #count: number;
 
   constructor(db: DatabaseSync) {
@@ -26,6 +27,7 @@ export class DirectoryTable {
     this.#find = db.prepare('SELECT 1 FROM directory WHERE id = ?');
     this.#entry = db.prepare('SELECT entry FROM directory WHERE id = ?');
     this.#channels = db.prepare(`SELECT entry FROM directory WHERE id >= 'c_' AND id < 'd' AND name = ?`);
+    this.#agents = db.prepare(`SELECT entry FROM directory WHERE name = ? AND id >= 'a_' AND id < 'b'`);
     this.#count = this.#counted();
   }
 
@@ -41,9 +43,14 @@ export class DirectoryTable {
     return (this.#entry.get(id) as { entry: Uint8Array } | undefined)?.entry;
   }
 
-  /** Encoded ChannelRoutes of channels and groups of this name; it looks through all of them. */
+  /** Encoded ChannelRoutes of channels and groups of this name. */
   channelsNamed(name: string): Uint8Array[] {
     return (this.#channels.all(foldName(name)) as { entry: Uint8Array }[]).map(({ entry }) => entry);
+  }
+
+  /** Encoded Routes of agents of this name: one at most where the hub has told all. */
+  agentsNamed(name: string): Uint8Array[] {
+    return (this.#agents.all(foldName(name)) as { entry: Uint8Array }[]).map(({ entry }) => entry);
   }
 
   /** `generation`: of the full answer that it came with, or that is being followed. */

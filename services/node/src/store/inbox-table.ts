@@ -1,13 +1,13 @@
 /** Tables `seen` (decides "once"), `inbox` (messages in custody) and `unproven` (ended unconfirmed; proof may come). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Level } from '../domain/levels.ts';
+import type { PriorityLevel } from '@fleetwire/kernel';
 
 /** What the router and this node know of one message in custody, without its envelope. */
 export interface InboxMeta {
   readonly seq: number;
   /** Of its priority. */
-  readonly level: Level;
+  readonly level: PriorityLevel;
   readonly heldAtUs: number;
   /** 0 for mail that never left this node. */
   readonly ingressAtUs: number;

@@ -1,5 +1,6 @@
 /** Writes refusals into the audit, bounded: a caller that is refused without end must not fill the disk. */
 
+import { keepNewest } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { type AuditEntry, writeAudit } from '../store/records.ts';
@@ -48,7 +49,7 @@ export class Denials {
       window = { minute, written: 0, suppressed: window?.suppressed ?? 0 };
       this.#windows.delete(key);
       this.#windows.set(key, window);
-      if (this.#windows.size > ACTORS_MAX) this.#windows.delete(this.#windows.keys().next().value!);
+      keepNewest(this.#windows, ACTORS_MAX);
     }
     if (window.written >= PER_MINUTE) {
       window.suppressed += 1;

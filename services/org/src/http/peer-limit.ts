@@ -1,6 +1,6 @@
 /** How often one address may look at invites: a bucket for each, and a bound on how many are remembered. */
 
-import { type Clock, FleetwireError } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, keepNewest } from '@fleetwire/kernel';
 
 export interface PeerLimitOptions {
   readonly burst: number;
@@ -28,7 +28,7 @@ export function peerLimit(options: PeerLimitOptions): (peer: string) => void {
     // Anew, so that the map's order is that of last use.
     buckets.delete(name);
     buckets.set(name, { tokens: granted ? filled - 1 : filled, atMs: now });
-    if (buckets.size > peersMax) buckets.delete(buckets.keys().next().value!);
+    keepNewest(buckets, peersMax);
     if (!granted) throw tooMany(Math.ceil(((1 - filled) * 60_000) / perMinute));
   };
 }

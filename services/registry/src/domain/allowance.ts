@@ -1,5 +1,7 @@
 /** How often each of many may do something: a bucket of tokens each, of which only so many are remembered. */
 
+import { keepNewest } from '@fleetwire/kernel';
+
 export interface AllowanceOptions {
   /** At once. */
   readonly burst: number;
@@ -36,7 +38,7 @@ export class Allowance {
     const used = this.#used.get(who) ?? { fullAtMs: nowMs, refused: false };
     this.#used.delete(who);
     this.#used.set(who, used);
-    if (this.#used.size > max) this.#used.delete(this.#used.keys().next().value!);
+    keepNewest(this.#used, max);
     if (used.fullAtMs <= nowMs) used.refused = false;
     const fullAtMs = Math.max(used.fullAtMs, nowMs) + count * everyMs;
     const waitMs = Math.ceil(fullAtMs - nowMs - burst * everyMs);

@@ -1,5 +1,7 @@
 /** Which word about the presence of a node is told when: each at most once a minute, the last one always, if need be later. */
 
+import { keepNewest } from '@fleetwire/kernel';
+
 export interface Present {
   readonly id: string;
   readonly status: string;
@@ -37,11 +39,11 @@ export class PresenceWords {
     }
     this.#told.delete(id);
     this.#told.set(id, told);
-    if (this.#told.size > this.#max) this.#told.delete(this.#told.keys().next().value!);
+    keepNewest(this.#told, this.#max);
     if (told.last?.status === node.status && told.last.epoch === node.epoch) return false;
     if (told.words.has(node.status)) {
       this.#later.set(id, minute);
-      if (this.#later.size > this.#max) this.#later.delete(this.#later.keys().next().value!);
+      keepNewest(this.#later, this.#max);
       return false;
     }
     told.words.add(node.status);

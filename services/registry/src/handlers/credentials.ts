@@ -9,7 +9,7 @@ import {
   type OrgSigning,
   signingOfOrg,
 } from '@fleetwire/identity';
-import { asFleetwireError, type Clock, FleetwireError, nowMs, pause } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, FleetwireError, keepNewest, nowMs, pause } from '@fleetwire/kernel';
 import type { OrgAccounts } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import { nodeRemoved } from '../domain/errors.ts';
@@ -61,7 +61,7 @@ export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOp
     const its = known.get(org) ?? knownOrg(await loadOrgKeys(keysDir), org);
     const { signing } = its;
     known.set(org, its);
-    if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
+    keepNewest(known, KNOWN_MAX);
     const allUntilS = await ensured(org, its);
     const untilS = Math.max(allUntilS, accounts.revokedUntil(org, publicKey), issuedAfterS);
     // The servers know better than a database that was restored.

@@ -1,7 +1,7 @@
 /** The key by which the hub of an org proves itself to its nodes. */
 
 import { loadOrgKeys, type OrgSigning, signingOfOrg } from '@fleetwire/identity';
-import { asFleetwireError } from '@fleetwire/kernel';
+import { asFleetwireError, keepNewest } from '@fleetwire/kernel';
 
 /** Undefined: this registry has no keys of orgs at all, so it proves nothing. */
 export type HubKeys = (org: string) => Promise<OrgSigning | undefined>;
@@ -14,7 +14,7 @@ export function hubKeys(keysDir: string): HubKeys {
   return async (org) => {
     const its = known.get(org) ?? (await read(keysDir, org));
     if (its !== undefined) known.set(org, its);
-    if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
+    keepNewest(known, KNOWN_MAX);
     return its;
   };
 }

@@ -1,6 +1,6 @@
 /** The nodes that send heartbeats, so that these cost no query and go on while PostgreSQL is away. */
 
-import type { Clock } from '@fleetwire/kernel';
+import { type Clock, keepNewest } from '@fleetwire/kernel';
 import type { NodeRow } from '../store/entities.ts';
 
 export interface KnownNodesOptions {
@@ -81,7 +81,7 @@ export class KnownNodes {
     this.#known.delete(id);
     if (node === null) return null;
     this.#known.set(id, { node, readAtMs: this.#options.clock.monotonicMs() });
-    if (this.#known.size > this.#options.max) this.#known.delete(this.#known.keys().next().value!);
+    keepNewest(this.#known, this.#options.max);
     return node;
   }
 }

@@ -1,6 +1,6 @@
 /** How busy nodes are, written to the routing table when it has changed, not more often than it is worth. */
 
-import { asFleetwireError, type Clock } from '@fleetwire/kernel';
+import { asFleetwireError, type Clock, keepNewest } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { NodeRoutes } from '../routing/node-routes.ts';
 
@@ -36,7 +36,7 @@ export class NodeLoads {
     if (this.#underway >= AT_ONCE) return;
     this.#written.delete(node);
     this.#written.set(node, { load, atMs: now });
-    if (this.#written.size > max) this.#written.delete(this.#written.keys().next().value!);
+    keepNewest(this.#written, max);
     this.#underway++;
     void nodeRoutes
       .setLoad(org, node, load)

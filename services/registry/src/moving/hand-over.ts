@@ -1,7 +1,7 @@
 /** HandOver: what the old node still held for an agent that has moved, published to where it lives now. */
 
 import { hash } from 'node:crypto';
-import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
+import { isSubjectToken, LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
 import { Envelope, type InboxEntry } from '@fleetwire/gen/message';
 import type { HandOverRequest, HandOverResponse } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
@@ -45,7 +45,10 @@ async function close({ moving: { moves, wake }, clock }: RegistryParts, move: Mo
   else if ((await moves.find(move.agent, move.epoch))?.state === 'routers') throw moveUnderWay('the agent');
 }
 
-/** It is for this agent, or only to be remembered by its node; it is of the org, and waits no longer than any mail may. */
+/**
+ * It is for this agent, or only to be remembered by its node; it is of the org, names a node that can be told what became of
+ * it, and waits no longer than any mail may.
+ */
 function checked(entry: InboxEntry, { agent, org }: MoveRow, latestUs: number): InboxEntry {
   const recipients = entry.recipients.length === 0 ? [] : [agent];
   let envelope: Envelope | undefined;
@@ -55,7 +58,8 @@ function checked(entry: InboxEntry, { agent, org }: MoveRow, latestUs: number): 
     // Refused below.
   }
   const size = entry.envelope.length <= LIMITS.serverMaxPayload - LIMITS.packBytes;
-  if (envelope !== undefined && size && (envelope.org === org || recipients.length === 0))
+  const told = envelope?.org === org && isSubjectToken(envelope.fromNode);
+  if (envelope !== undefined && size && (told || recipients.length === 0))
     return { ...entry, recipients, deadlineUs: Math.min(entry.deadlineUs, latestUs) };
   throw new FleetwireError('invalid_argument', 'ENTRY_INVALID', 'this is not mail of your org for an agent', {
     help: 'Hand over entries as they were taken in.',

@@ -1,5 +1,6 @@
 /** Which nodes are to be told to hold back, each not more often than it helps. */
 
+import { keepNewest } from '@fleetwire/kernel';
 import type { RouteEntry } from './routing-table.ts';
 
 export type BusyReason = 'inbox_full' | 'rate_limited' | 'unfair_share';
@@ -33,7 +34,7 @@ export class BusyNotices {
     if (this.#waiting.length >= WAITING_MAX) return;
     this.#told.delete(key);
     this.#told.set(key, nowMs + everyMs);
-    if (this.#told.size > TOLD_MAX) this.#told.delete(this.#told.keys().next().value!);
+    keepNewest(this.#told, TOLD_MAX);
     this.#waiting.push(busy);
   }
 

@@ -43,7 +43,8 @@ export function fanOut(table: RoutingTable, org: string, address: ManyAddress, s
 
 class Gathering {
   readonly #sender: Sender;
-  readonly #shares = new Map<Place, RouteEntry[]>();
+  readonly #shares = new Map<Place, readonly RouteEntry[]>();
+  readonly #own = new Map<Place, RouteEntry[]>();
   #count = 0;
   #served = 0;
 
@@ -60,9 +61,25 @@ class Gathering {
       return;
     }
     this.#count++;
-    const there = this.#shares.get(place);
-    if (there === undefined) this.#shares.set(place, [entry]);
-    else there.push(entry);
+    const there = this.#own.get(place);
+    if (there === undefined) {
+      const first = [entry];
+      this.#own.set(place, first);
+      this.#shares.set(place, first);
+    } else there.push(entry);
+  }
+
+  /** All of one place at once, each of them once and nobody suspended; the list itself is used where it stays whole. */
+  addAll(place: Place, all: readonly RouteEntry[]): void {
+    const { fromAgent, fromNode, localServed } = this.#sender;
+    const some = all.some(({ agent }) => agent === fromAgent)
+      ? all.filter(({ agent }) => agent !== fromAgent)
+      : all;
+    if (localServed && place.node === fromNode) this.#served += some.length;
+    else if (some.length > 0) {
+      this.#count += some.length;
+      this.#shares.set(place, some);
+    }
   }
 
   result() {
@@ -100,10 +117,7 @@ function members(table: RoutingTable, org: string, name: string, kind: 'channel'
     const reason = kind === 'channel' ? 'UNKNOWN_CHANNEL' : 'UNKNOWN_GROUP';
     return refusal(reason, `no ${kind} "${printable(name)}" in your org`);
   }
-  for (const id of channel.members) {
-    const entry = table.agent(org, id);
-    if (entry !== undefined) into.add(entry);
-  }
+  for (const [place, recipients] of table.sharesOf(org, channel)) into.addAll(place, recipients);
   return undefined;
 }
 

@@ -1,6 +1,7 @@
 /** Encodes an InboxPack in one pass into one buffer; envelopes go in byte for byte, as they came. */
 
 import type { InboxItem } from './items.ts';
+import { listOf } from './recipient-list.ts';
 
 /** Bytes of the varint fields of an entry with their tags, at most: five of eleven bytes, tags and lengths. */
 const ENTRY_FIXED_MAX = 5 * 11 + 4 * 6;
@@ -49,7 +50,11 @@ function putEntry(
   buffer.set(item.envelope, at);
   at += item.envelope.length;
   if (item.recipients === undefined) at = putId(buffer, at, item.route.agent);
-  else for (const { agent } of item.recipients) at = putId(buffer, at, agent);
+  else {
+    const { bytes } = listOf(item.recipients);
+    buffer.set(bytes, at);
+    at += bytes.length;
+  }
   at = putInt(buffer, at, 3, item.slot.atUs);
   at = putInt(buffer, at, 4, item.slot.sequence);
   at = putInt(buffer, at, 5, item.routedAtUs);
@@ -69,9 +74,7 @@ function putId(buffer: Buffer, start: number, agent: string): number {
 
 function recipientsBytes({ route, recipients }: InboxItem): number {
   if (recipients === undefined) return lengthDelimited(route.agent.length);
-  let bytes = 0;
-  for (const { agent } of recipients) bytes += lengthDelimited(agent.length);
-  return bytes;
+  return listOf(recipients).bytes.length;
 }
 
 /** Of several recipients, each has followed its own. */

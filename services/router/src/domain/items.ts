@@ -3,8 +3,8 @@
 import { deadSubject, LIMITS, receiptSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import type { DeadLetter, Hop, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
+import { NORMAL_LEVEL, type PriorityLevel } from '@fleetwire/kernel';
 import type { EnvelopeHeader } from './header.ts';
-import { type Level, NORMAL } from './levels.ts';
 import type { Slot } from './prefix.ts';
 import type { RouteEntry } from './routing-table.ts';
 
@@ -44,7 +44,7 @@ export interface Mail extends Part {
 export interface InboxItem extends Mail {
   readonly kind: 'inbox';
   readonly size: number;
-  readonly level: Level;
+  readonly level: PriorityLevel;
   /** The agent that sent it. */
   readonly sender: string;
   /** Of the recipient; of several, that of the first. */
@@ -61,7 +61,7 @@ export interface InboxItem extends Mail {
 export interface ReceiptItem {
   readonly kind: 'receipt';
   readonly size: number;
-  readonly level: Level;
+  readonly level: PriorityLevel;
   readonly sender: string;
   readonly slot: IngressSlot;
   readonly index: number;
@@ -70,7 +70,7 @@ export interface ReceiptItem {
 export interface DeadItem {
   readonly kind: 'dead';
   readonly size: number;
-  readonly level: Level;
+  readonly level: PriorityLevel;
   readonly sender: string;
   readonly slot: IngressSlot;
   readonly index: number;
@@ -97,7 +97,7 @@ export function spreadOf(what: Item | Mail): number {
 }
 
 /** What is told stays in its order. */
-const OF_NOBODY = { level: NORMAL, sender: '' } as const;
+const OF_NOBODY = { level: NORMAL_LEVEL, sender: '' } as const;
 
 /** Receipts of one sending node share a lane. */
 export function receiptLane(slot: IngressSlot): string {

@@ -3,6 +3,7 @@
 import type { Decision } from '@fleetwire/access';
 import { LIMITS } from '@fleetwire/contract';
 import { Stage } from '@fleetwire/gen/message';
+import { priorityLevelOf } from '@fleetwire/kernel';
 import { isSampled } from '@fleetwire/telemetry';
 import type { Admission, Arrival } from './admission.ts';
 import { admit } from './admission.ts';
@@ -11,8 +12,8 @@ import type { EnvelopeHeader } from './header.ts';
 import type { HouseRules } from './house-rules.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
-import { levelOf } from './levels.ts';
 import type { Overrun } from './rate-limits.ts';
+import { listOf } from './recipient-list.ts';
 import type { Names } from './resolve.ts';
 import { resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
@@ -113,7 +114,8 @@ function toMany(options: JudgeOptions, mail: Mail, all: FanOut, nowUs: number): 
   ];
   for (const { recipients } of many.shares) {
     for (let from = 0; from < recipients.length; from += ENTRY_RECIPIENTS_MAX) {
-      const some = recipients.slice(from, from + ENTRY_RECIPIENTS_MAX);
+      const whole = recipients.length <= ENTRY_RECIPIENTS_MAX;
+      const some = whole ? recipients : recipients.slice(from, from + ENTRY_RECIPIENTS_MAX);
       const to = { route: some[0]!, recipients: some, alone: false };
       effects.push({ kind: 'mail', item: inboxItem(options, mail, to, nowUs) });
     }
@@ -215,8 +217,8 @@ function inboxItem(options: JudgeOptions, mail: Mail, to: Recipients, nowUs: num
   const sampled = options.span !== undefined && isSampled(header.traceparent);
   return {
     kind: 'inbox',
-    size: envelope.length + ENTRY_BYTES + (recipients === undefined ? 0 : listBytes(recipients)),
-    level: levelOf(header.priority),
+    size: envelope.length + ENTRY_BYTES + (recipients === undefined ? 0 : listOf(recipients).bytes.length),
+    level: priorityLevelOf(header.priority),
     sender: header.fromAgent,
     slot,
     index,
@@ -234,15 +236,9 @@ function inboxItem(options: JudgeOptions, mail: Mail, to: Recipients, nowUs: num
 
 /** The item for some of its recipients; it has no span of its own. */
 export function narrowed(item: InboxItem, recipients: readonly RouteEntry[]): InboxItem {
-  const size = item.envelope.length + ENTRY_BYTES + listBytes(recipients);
+  const size = item.envelope.length + ENTRY_BYTES + listOf(recipients).bytes.length;
   const several = recipients.length === 1 ? undefined : recipients;
   return { ...item, size, route: recipients[0]!, recipients: several, span: undefined };
-}
-
-function listBytes(recipients: readonly RouteEntry[]): number {
-  let bytes = 0;
-  for (const { agent } of recipients) bytes += agent.length + 2;
-  return bytes;
 }
 
 function verdict(options: JudgeOptions, stage: Stage, reason: string, detail: string, atUs: number): Verdict {

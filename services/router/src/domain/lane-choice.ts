@@ -13,6 +13,8 @@ import type { Place, RouteEntry } from './routing-table.ts';
 /** The lanes of a flow, by subject. */
 export interface HeldLanes {
   holds(lane: string): boolean;
+  readonly size: number;
+  readonly names: Iterable<string>;
 }
 
 /** Recipients of one message on one node, by the lane that each has to go by. */
@@ -43,8 +45,10 @@ export class LaneChoice {
   }
 
   /** For a message to several agents of one place; whoever has mail in its own lane gets it behind that. */
-  split({ many }: Place, recipients: readonly RouteEntry[]): Split {
-    const busy = recipients.filter((each) => this.#lanes.holds(each.subject));
+  split({ many, prefix }: Place, recipients: readonly RouteEntry[]): Split {
+    const busy = this.#mayBeBusy(prefix, many, recipients.length)
+      ? recipients.filter((each) => this.#lanes.holds(each.subject))
+      : NOBODY;
     const apart = new Set(busy);
     const together = busy.length === 0 ? recipients : recipients.filter((each) => !apart.has(each));
     if (together.length > 0) this.#many.add(many);
@@ -66,6 +70,13 @@ export class LaneChoice {
         if (this.#lanes.holds(each.subject)) bytes += effect.item.envelope.length;
     }
     return bytes;
+  }
+
+  /** False: nobody of this place has mail in its own lane. Where lanes are few, they are looked at instead of all recipients. */
+  #mayBeBusy(prefix: string, many: string, recipients: number): boolean {
+    if (this.#lanes.size >= recipients) return true;
+    for (const name of this.#lanes.names) if (name !== many && name.startsWith(prefix)) return true;
+    return false;
   }
 
   /** Something of this lane is settled. */

@@ -54,6 +54,11 @@ export class Lanes<T extends Queued> {
     return this.#lanes.size;
   }
 
+  /** Names of the lanes that hold anything. */
+  get names(): Iterable<string> {
+    return this.#lanes.keys();
+  }
+
   /** True while anything of this lane waits, is in flight, or keeps it shut. */
   holds(name: string): boolean {
     return this.#lanes.has(name);

@@ -4,6 +4,7 @@ import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
 import { foldName, hashOf } from '@fleetwire/kernel';
 import type { Able } from './capability-index.ts';
 import { CapabilityIndex } from './capability-index.ts';
+import { ChannelShares, type Shares } from './channel-shares.ts';
 import { PlaceIndex } from './place-index.ts';
 import { ProjectIndex } from './project-index.ts';
 import type { Place, RouteEntry } from './route-entry.ts';
@@ -52,6 +53,7 @@ export class OrgRoutes {
   readonly #channels = new Map<string, ChannelEntry>();
   readonly #channelsByName = new Map<string, ChannelEntry>();
   readonly #index = new CapabilityIndex();
+  readonly #shares = new ChannelShares(this.byAgent);
 
   get empty(): boolean {
     return this.byAgent.size === 0 && this.nodes.size === 0 && this.#channels.size === 0;
@@ -91,6 +93,7 @@ export class OrgRoutes {
   put(entry: RouteEntry): boolean {
     const before = this.byAgent.get(entry.agent);
     if (before !== undefined && before.epoch > entry.epoch) return false;
+    this.#shares.forget();
     if (before !== undefined) this.#leave(before);
     entry.place = this.#places.enter(entry);
     this.#projects.add(entry);
@@ -103,6 +106,7 @@ export class OrgRoutes {
   remove(agent: string): RouteEntry | undefined {
     const entry = this.byAgent.get(agent);
     if (entry === undefined) return undefined;
+    this.#shares.forget();
     this.byAgent.delete(agent);
     this.#leave(entry);
     return entry;
@@ -146,6 +150,11 @@ export class OrgRoutes {
 
   channel(name: string, kind: ChannelKind): ChannelEntry | undefined {
     return this.#channelsByName.get(nameKey(kind, name));
+  }
+
+  /** Its members, but for who is unknown or suspended, by place. */
+  sharesOf(entry: ChannelEntry): Shares {
+    return this.#shares.of(entry);
   }
 
   get allChannels(): Iterable<ChannelEntry> {

@@ -8,6 +8,7 @@ import { isTraceparent } from '@fleetwire/telemetry';
 import { encodeInboxPack } from './inbox-pack.ts';
 import type { InboxItem, Item, ReceiptItem } from './items.ts';
 import type { Pack } from './lanes.ts';
+import { listOf } from './recipient-list.ts';
 
 /** One message to be stored. */
 export interface Store {
@@ -66,9 +67,7 @@ const MANY_TOKEN = `.${MANY}`;
 function recipientsOf(items: readonly InboxItem[]): string {
   let text = '';
   for (const { route, recipients } of items) {
-    text += ' ';
-    if (recipients === undefined) text += route.agent;
-    else for (const { agent } of recipients) text += `${agent},`;
+    text += ` ${recipients === undefined ? route.agent : listOf(recipients).digest}`;
   }
   return text;
 }

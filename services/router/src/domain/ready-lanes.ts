@@ -1,7 +1,6 @@
 /** The lanes that are ready to publish, and whose turn it is: orgs by turns, in each the higher levels more often. */
 
-import { Fifo } from './fifo.ts';
-import { type Level, LevelTurns } from './levels.ts';
+import { Deque, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
 
 /** Orgs without any lane that are kept, so that an idle fabric does not make them anew with each message. */
 const ORGS_KEPT = 256;
@@ -26,7 +25,7 @@ export class OrgTurn<L extends Standing<L>> {
   /** Those that are there, ready or not. */
   lanes = 0;
   readonly #lines: readonly Line<L>[] = [0, 1, 2, 3].map(() => ({ first: undefined, last: undefined }));
-  readonly #turns = new LevelTurns();
+  readonly #turns = new PriorityTurns();
   #present = 0;
 
   constructor(org: string) {
@@ -60,8 +59,8 @@ export class OrgTurn<L extends Standing<L>> {
   }
 
   take(): L {
-    const level: Level = this.#turns.next(this.#present);
-    this.#turns.took(level);
+    const level = this.#turns.next(this.#present);
+    this.#turns.took(level, this.#present);
     const lane = this.#lines[level]!.first!;
     this.remove(lane);
     return lane;
@@ -70,11 +69,11 @@ export class OrgTurn<L extends Standing<L>> {
 
 /**
  * Guarantees: with n orgs ready, each has every n-th turn, however many lanes the others have. Within an org, the lane that
- * has been ready longest on its level is next on it; a level has at least every LEVEL_TURNS-th turn of the org.
+ * has been ready longest on its level is next on it; a level has at least every PRIORITY_TURNS-th turn of the org.
  */
 export class ReadyLanes<L extends Standing<L>> {
   readonly #orgs = new Map<string, OrgTurn<L>>();
-  readonly #ring = new Fifo<OrgTurn<L>>();
+  readonly #ring = new Deque<OrgTurn<L>>();
 
   /** Where a lane of this org will stand, until `leave`. */
   enter(org: string): OrgTurn<L> {
@@ -99,7 +98,7 @@ export class ReadyLanes<L extends Standing<L>> {
   }
 
   /** A lane that is ready has got something of a higher level. */
-  raise(lane: L, top: Level): void {
+  raise(lane: L, top: PriorityLevel): void {
     const turn = lane.turn;
     turn.remove(lane);
     lane.top = top;

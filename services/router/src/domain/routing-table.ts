@@ -3,6 +3,7 @@
 import type { ChannelRoute, NodeRoute } from '@fleetwire/gen/message';
 import { Anycast } from './anycast.ts';
 import type { Able } from './capability-index.ts';
+import type { Shares } from './channel-shares.ts';
 import type { ChannelEntry, ChannelKind, NodeEntry } from './org-routes.ts';
 import { OrgRoutes } from './org-routes.ts';
 import type { Place, RouteEntry } from './route-entry.ts';
@@ -109,6 +110,11 @@ export class RoutingTable {
   /** By its name, without # or %, in any case. */
   channel(org: string, name: string, kind: ChannelKind): ChannelEntry | undefined {
     return this.#orgs.get(org)?.channel(name, kind);
+  }
+
+  /** Members of a channel of this org by place; who is unknown or suspended is left out. */
+  sharesOf(org: string, channel: ChannelEntry): Shares {
+    return this.#org(org).sharesOf(channel);
   }
 
   /** Who can do this, folded; undefined when nobody can. */

@@ -39,7 +39,7 @@ describe('the end of a message', () => {
   });
   it('to many says to how many first', () => {
     const count = receipt(Stage.ROUTED, { final: false, to: '#ops', fanOut: 2, recipientName: '' });
-    assert.deepEqual(linesOf([count]), ['routed to 2 recipients']);
+    assert.deepEqual(linesOf([count]), ['routed to 2 recipients on other nodes']);
     assert.deepEqual(linesOf([{ ...count, fanOut: 0 }]), []);
     assert.equal(failureOf('id', { receipts: [count, receipt(Stage.CONFIRMED)], final: true }, 5), undefined);
     const nobody = receipt(Stage.DEAD, { reason: 'NO_RECIPIENTS' });

@@ -28,7 +28,12 @@ export function addSendCommand(program: Command, action: Action): void {
     .option('--from <agent>', 'send in the name of this agent of this machine')
     .option('--node <name>', 'use this node of this machine')
     .option('--wait <seconds>', 'wait for the end of it, this long at most', wholeNumber('--wait', 1, 3600))
-    .option('--ttl <seconds>', 'how long it may wait', wholeNumber('--ttl', 1, 3600), 300)
+    .option(
+      '--ttl <seconds>',
+      'how long it may wait once its node has sent it on',
+      wholeNumber('--ttl', 1, 3600),
+      300,
+    )
     .option(
       '--priority <level>',
       `which of your messages for one recipient go first: ${Object.keys(PRIORITIES).join(', ')}`,
@@ -183,12 +188,18 @@ export function linesOf(receipts: readonly Receipt[]): string[] {
 
 function receiptLine(receipt: Receipt): string {
   if (isCount(receipt))
-    return `routed to ${receipt.fanOut} ${receipt.fanOut === 1 ? 'recipient' : 'recipients'}`;
-  const who = receipt.recipientName || receipt.to;
+    return `routed to ${receipt.fanOut} ${receipt.fanOut === 1 ? 'recipient' : 'recipients'} on other nodes`;
+  // Where the address has led to nobody, nobody has done anything.
+  const who =
+    receipt.recipient === '' && receipt.recipientName === ''
+      ? `, to ${visible(receipt.to)}`
+      : ` by ${visible(receipt.recipientName || receipt.to)}`;
   const why = [receipt.reason, receipt.detail].filter((text) => text !== '').join(': ');
   const first = receipt.hops[0]?.atUs;
   const last = receipt.hops.at(-1)?.atUs;
   const took =
-    first === undefined || last === undefined ? '' : ` after ${((last - first) / 1000).toFixed(1)} ms`;
-  return `${stageName(receipt.stage)} by ${visible(who)}${took}${why === '' ? '' : ` (${visible(why)})`}`;
+    first === undefined || last === undefined
+      ? ''
+      : ` after ${(Math.max(0, last - first) / 1000).toFixed(1)} ms`;
+  return `${stageName(receipt.stage)}${who}${took}${why === '' ? '' : ` (${visible(why)})`}`;
 }

@@ -48,6 +48,13 @@ describe('pressure', () => {
     await test.engine.turns.run(() => test.engine.custody.end(taker.taken.splice(0, count), confirmed()));
   }
 
+  it('is not told of a queue that drops its oldest: what is new is wanted there', async () => {
+    bob.queue.bounds = { ...bob.queue.bounds, drop: 'oldest' };
+    await hear(OTHER_NODE);
+    await fill(12);
+    assert.deepEqual([bob.busy, frames.length], [false, 0]);
+  });
+
   it('is told at 80 percent to other nodes that send, again while it lasts, and released at 20', async () => {
     const taker = new TestTaker();
     bob.taker = taker;

@@ -79,7 +79,7 @@ async function load(store: Store, org: string, id: string, recipientsMax: number
   if (row !== undefined) return { row, settlements, message: fromHistory(row, settlements) };
   if (settlements.length > 0) return { row, settlements, message: fromReceipts(org, id, settlements) };
   throw new FleetwireError('not_found', 'MESSAGE_UNKNOWN', 'there is no message of this id', {
-    help: 'Check the id. A message shows here about a second after it was accepted.',
+    help: 'Check the id. A message shows here about a second after its node has sent it on: `fleetwire status` says what waits.',
   });
 }
 

@@ -53,6 +53,8 @@ export class Pressure {
   /** Inside a turn: something has been put into its queue. */
   filled(agent: HostedAgent): void {
     if (agent.busy || !agent.queue.isFilled(this.#parts.busyPercent) || isGone(agent)) return;
+    // What is new is to take the place of what is old: held back at its sender it would wait for that instead.
+    if (agent.queue.bounds.drop === 'oldest') return;
     agent.busy = true;
     this.#busy.add(agent);
     const line = this.#lineOf(agent);

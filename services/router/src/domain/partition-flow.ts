@@ -85,9 +85,8 @@ export class PartitionFlow<M extends IngressMessage = IngressMessage> {
   }
 
   /**
-   * True while a publish for the agent of this inbox subject waits or may be under way, be it in a message to many; and while any
-   * message is held up. What is
-   * taken in later goes by the table of then.
+   * True while a publish for the agent of this inbox subject waits or may be under way, be it in a message to many; and while
+   * any message is held up. What is taken in later goes by the table of then.
    */
   holds(subject: string): boolean {
     // What is held up has its routes already.

@@ -131,9 +131,11 @@ describe('a team, in the words of the README', () => {
     await home.ok('agent', 'run', 'alone');
     await home.ok('send', 'builder', 'for the first org');
     assert.deepEqual(await bodies('--peek'), ['for the first org']);
-    await home.ok('send', 'builder', 'for acme', '--from', 'tester', ...acme);
+    await home.ok('send', 'builder', 'for acme', '--from', 'builder', ...acme);
     assert.deepEqual(await bodies(...acme), ['for acme']);
     const refused: [string, ...string[]][] = [
+      // The policy of the section lets the tester write to its lead only.
+      ['MESSAGE_DENIED', 'send', 'builder', 'hello', '--from', 'tester', ...acme],
       ['NO_OPERATOR_MAILBOX', 'send', 'tester', 'hello', ...acme],
       ['NO_OPERATOR_MAILBOX', 'inbox', ...acme],
       ['AGENT_NOT_LOCAL', 'inbox', 'alone', ...acme],

@@ -66,8 +66,8 @@ export const nodeSection = defineSection('node', {
   overflow_bytes: bytes(16 * MiB).describe(
     'Bytes of packs that may wait so for one agent; four times it for all',
   ),
-  overflow_packs: count(1024, 1536).describe(
-    'Packs that may wait so for all agents, a quarter of them for one; the broker hands out 2048 at most',
+  overflow_packs: count(1536, 1536).describe(
+    'Packs that may wait so for all agents, three quarters of them for one; the broker hands out 2048 at most',
   ),
   busy_percent: count(80, 100).describe(
     'How full a queue is, in messages or bytes, when those who send to it are told to hold back',

@@ -34,7 +34,7 @@ export interface OverflowParts {
   readonly messages: number;
   /** Of packs, for one agent; four times as many for all. */
   readonly bytes: number;
-  /** Of all agents; a quarter of them for one. */
+  /** Of all agents; three quarters of them for one: all that the stream keeps for it while its node is away. */
   readonly packs: number;
   /** Inside a turn: a parcel that waited has been taken in. */
   settled(pack: Pack): void;
@@ -51,8 +51,9 @@ interface Line {
   timer: NodeJS.Timeout | undefined;
 }
 
-/** Share of one agent in what there is for all. */
-const SHARE = 4;
+/** One agent may have so much of the bytes for all, and of the packs. */
+const BYTES_SHARE = 1 / 4;
+const PACKS_SHARE = 3 / 4;
 /** Times `waitMs` that one parcel waits although its agent takes mail up. */
 const WAITS_MAX = 2;
 /** Well below the consumer's ack_wait, after which the broker would hand out again what still waits here. */
@@ -104,11 +105,11 @@ export class Overflow {
     const { messages, bytes, packs } = this.#parts;
     const size = pack.message.data.length;
     const more = pack.waiting === 0 ? 1 : 0;
-    if (this.#packs + more > packs || this.#bytes + more * size > bytes * SHARE) return false;
+    if (this.#packs + more > packs || this.#bytes + more * size > bytes / BYTES_SHARE) return false;
     if (line.parcels.length === 0) return true;
     if (line.parcels.length >= messages) return false;
     const own = line.parcels.at(line.parcels.length - 1)?.pack === pack ? 0 : 1;
-    return line.packs + own <= Math.max(1, packs / SHARE) && line.bytes + own * size <= bytes;
+    return line.packs + own <= Math.max(1, packs * PACKS_SHARE) && line.bytes + own * size <= bytes;
   }
 
   #push(line: Line, parcel: Parcel): boolean {

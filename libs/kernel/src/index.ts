@@ -10,5 +10,6 @@ export * from './newest.ts';
 export * from './ports.ts';
 export * from './priority-levels.ts';
 export * from './slices.ts';
+export * from './tally.ts';
 export * from './texts.ts';
 export * from './token-bucket.ts';

@@ -1,5 +1,6 @@
 /** What waits for one busy recipient: in order within each level, counted by sender. */
 
+import { Tally } from '@fleetwire/kernel';
 import { Levels } from './levels.ts';
 import type { WaitingRow } from './outbox-row.ts';
 
@@ -7,7 +8,7 @@ export class HeldLane {
   /** The node of the recipient, folded. */
   readonly node: string;
   readonly #waiting = new Levels<WaitingRow>();
-  readonly #byAgent = new Map<number, number>();
+  readonly #byAgent = new Tally<number>();
   #bytes = 0;
   /** No row has an earlier deadline than this. */
   #earliestUs = Number.POSITIVE_INFINITY;
@@ -25,13 +26,13 @@ export class HeldLane {
   }
 
   countOf(agent: number): number {
-    return this.#byAgent.get(agent) ?? 0;
+    return this.#byAgent.of(agent);
   }
 
   push(row: WaitingRow): void {
     this.#waiting.push(row);
     this.#bytes += row.envelope.length;
-    this.#byAgent.set(row.agent, this.countOf(row.agent) + 1);
+    this.#byAgent.add(row.agent);
     this.#earliestUs = Math.min(this.#earliestUs, row.deadlineUs);
   }
 
@@ -69,8 +70,6 @@ export class HeldLane {
 
   #out(row: WaitingRow): void {
     this.#bytes -= row.envelope.length;
-    const left = this.countOf(row.agent) - 1;
-    if (left === 0) this.#byAgent.delete(row.agent);
-    else this.#byAgent.set(row.agent, left);
+    this.#byAgent.drop(row.agent);
   }
 }

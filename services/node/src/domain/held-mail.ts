@@ -1,7 +1,7 @@
 /** Mail that waits for busy recipients: who has how much, and what of it may go. */
 
 import type { HeldBack } from '@fleetwire/gen/node';
-import { FleetwireError, type PriorityLevel } from '@fleetwire/kernel';
+import { FleetwireError, type PriorityLevel, Tally } from '@fleetwire/kernel';
 import { HeldLane } from './held-lane.ts';
 import type { WaitingRow } from './outbox-row.ts';
 import { ALL, type Flow, type RecipientFlows } from './recipient-flow.ts';
@@ -21,7 +21,7 @@ export class HeldMail {
   readonly #flows: RecipientFlows;
   /** A lane for each flow whose mail was looked for in the outbox; some are empty. */
   readonly #lanes = new Map<string, HeldLane>();
-  readonly #byAgent = new Map<number, number>();
+  readonly #byAgent = new Tally<number>();
   /** Lanes that have mail, and of which some may go. */
   readonly #ready = new Set<string>();
   #length = 0;
@@ -45,7 +45,7 @@ export class HeldMail {
 
   /** Of one sender. */
   countOf(agent: number): number {
-    return this.#byAgent.get(agent) ?? 0;
+    return this.#byAgent.of(agent);
   }
 
   /** For one recipient: messages of one sender, bytes of all. */
@@ -73,7 +73,7 @@ export class HeldMail {
     held.push(row);
     this.#length++;
     this.#bytes += row.envelope.length;
-    this.#byAgent.set(row.agent, this.countOf(row.agent) + 1);
+    this.#byAgent.add(row.agent);
     if (this.#flows.allowance(row.lane) > 0) this.#ready.add(row.lane);
     return true;
   }
@@ -155,9 +155,7 @@ export class HeldMail {
   #out(row: WaitingRow): void {
     this.#length--;
     this.#bytes -= row.envelope.length;
-    const left = this.countOf(row.agent) - 1;
-    if (left === 0) this.#byAgent.delete(row.agent);
-    else this.#byAgent.set(row.agent, left);
+    this.#byAgent.drop(row.agent);
   }
 }
 

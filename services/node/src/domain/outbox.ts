@@ -2,7 +2,7 @@
 
 import { LIMITS } from '@fleetwire/contract';
 import type { Receipt } from '@fleetwire/gen/message';
-import { FleetwireError, type PriorityLevel, PriorityTurns } from '@fleetwire/kernel';
+import { FleetwireError, type PriorityLevel, PriorityTurns, Tally } from '@fleetwire/kernel';
 import { HeldMail, recipientBusy } from './held-mail.ts';
 import { type OutboxPack, packOf, type SeqRun, seqRuns } from './outbox-pack.ts';
 import type { Lane, WaitingRow } from './outbox-row.ts';
@@ -39,7 +39,7 @@ export class Outbox {
   /** The levels of which something may go. */
   #waiting = 0;
   readonly #turns = new PriorityTurns();
-  readonly #shares = new Map<number, number>();
+  readonly #shares = new Tally<number>();
   #pack: OutboxPack | undefined;
   #depth = 0;
   #bytes = 0;
@@ -69,7 +69,7 @@ export class Outbox {
       if (count >= messagesPerRecipient || (full && this.#held.length > 0))
         return recipientBusy(this.#flows.of(to.lane)!, count, nowMs);
     }
-    const share = this.#shares.get(agent) ?? 0;
+    const share = this.#shares.of(agent);
     if (share < messagesPerAgent && this.#bytes + size <= bytes) return undefined;
     const busiest = this.#held.countOf(agent) * 2 >= share ? this.#held.busiest(agent) : undefined;
     if (busiest !== undefined) return recipientBusy(busiest.flow, busiest.count, nowMs);
@@ -93,7 +93,7 @@ export class Outbox {
     const { messagesPerAgent, bytes } = this.#bounds;
     const messages = Math.min(count, Math.ceil(messagesPerAgent / 2));
     if (this.#held.length > 0 && this.#held.countOf(agent) + messages > messagesPerAgent) return true;
-    const share = this.#shares.get(agent) ?? 0;
+    const share = this.#shares.of(agent);
     return share + messages <= messagesPerAgent && this.#bytes * 4 <= bytes * 3;
   }
 
@@ -107,7 +107,7 @@ export class Outbox {
     this.#depth++;
     this.#bytes += row.envelope.length;
     if (row.local) this.#local++;
-    else this.#shares.set(row.agent, (this.#shares.get(row.agent) ?? 0) + 1);
+    else this.#shares.add(row.agent);
   }
 
   /**
@@ -237,12 +237,6 @@ export class Outbox {
     this.#depth--;
     this.#bytes -= row.envelope.length;
     if (row.local) this.#local--;
-    else this.#drop(row.agent);
-  }
-
-  #drop(agent: number): void {
-    const share = this.#shares.get(agent)! - 1;
-    if (share === 0) this.#shares.delete(agent);
-    else this.#shares.set(agent, share);
+    else this.#shares.drop(row.agent);
   }
 }

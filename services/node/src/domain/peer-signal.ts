@@ -1,5 +1,6 @@
 /** What a control frame says to this node, once it is clear that its sender may say so. */
 
+import { isSubjectToken } from '@fleetwire/contract';
 import { PeerFrame } from '@fleetwire/gen/message';
 import { foldName, isName } from '@fleetwire/kernel';
 
@@ -41,7 +42,6 @@ const REGISTRY = 'registry';
 export const ROUTER = 'router';
 const OF_AN_AGENT: ReadonlySet<string> = new Set(['queue_full', 'inbox_full']);
 const OF_A_NODE: ReadonlySet<string> = new Set(['rate_limited', 'unfair_share']);
-const ID = /^[a-z0-9_-]{1,64}$/;
 
 /**
  * `from`: the last token of the subject, which the servers vouch for. Undefined for what cannot be read, for what makes no
@@ -77,7 +77,7 @@ type Named = Pick<NonNullable<PeerFrame['ready']>, 'agent' | 'name' | 'node' | '
 
 function whoseOf(publisher: string, { agent, name, node, nodeName, seq }: Named): Whose | undefined {
   if (publisher !== ROUTER && publisher !== node) return undefined;
-  if (!ID.test(agent) || !ID.test(node) || !isName(name) || !isName(nodeName)) return undefined;
+  if (!isSubjectToken(agent) || !isSubjectToken(node) || !isName(name) || !isName(nodeName)) return undefined;
   return { agent, name, node: foldName(nodeName), publisher, seq };
 }
 

@@ -1,6 +1,6 @@
 /** How often one address may look at invites: a bucket for each, and a bound on how many are remembered. */
 
-import { type Clock, FleetwireError, keepNewest } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, keepNewest, TokenBucket } from '@fleetwire/kernel';
 
 export interface PeerLimitOptions {
   readonly burst: number;
@@ -10,26 +10,20 @@ export interface PeerLimitOptions {
   readonly clock: Clock;
 }
 
-interface Bucket {
-  tokens: number;
-  atMs: number;
-}
-
 /** Gives a function that throws `resource_exhausted` TOO_MANY_REQUESTS; what it refuses costs nothing. */
 export function peerLimit(options: PeerLimitOptions): (peer: string) => void {
   const { burst, perMinute, peersMax = 10_000, clock } = options;
-  const buckets = new Map<string, Bucket>();
+  const buckets = new Map<string, TokenBucket>();
   return (peer) => {
     const name = networkOf(peer);
     const now = clock.monotonicMs();
-    const { tokens, atMs } = buckets.get(name) ?? { tokens: burst, atMs: now };
-    const filled = Math.min(burst, tokens + ((now - atMs) * perMinute) / 60_000);
-    const granted = filled >= 1;
+    const bucket = buckets.get(name) ?? new TokenBucket({ tokens: perMinute, perMs: 60_000, burst }, now);
     // Anew, so that the map's order is that of last use.
     buckets.delete(name);
-    buckets.set(name, { tokens: granted ? filled - 1 : filled, atMs: now });
+    buckets.set(name, bucket);
     keepNewest(buckets, peersMax);
-    if (!granted) throw tooMany(Math.ceil(((1 - filled) * 60_000) / perMinute));
+    const taken = bucket.take(1, now);
+    if (!taken.ok) throw tooMany(taken.retryAfterMs);
   };
 }
 

@@ -1,6 +1,7 @@
 /** Denied messages as the audit is told of them: the first at once, what repeats it as a number. */
 
 import type { Decision } from '@fleetwire/access';
+import { Tally } from '@fleetwire/kernel';
 
 export interface Denial {
   readonly org: string;
@@ -40,7 +41,7 @@ export class DenialTally {
   readonly #everyMs: number;
   /** In the order of `sinceMs`. */
   readonly #rows = new Map<string, Row>();
-  readonly #ofOrg = new Map<string, number>();
+  readonly #ofOrg = new Tally<string>();
   #due: CountedDenial[] = [];
 
   constructor(o: { readonly everyMs: number }) {
@@ -50,7 +51,7 @@ export class DenialTally {
   note(denial: Denial, nowMs: number): void {
     const { org, actor, target, decision } = denial;
     if (this.#count(`${org} ${actor} ${target} ${decision.matchedPolicy}`)) return;
-    if ((this.#ofOrg.get(org) ?? 0) < PAIRS_OF_ORG_MAX) {
+    if (this.#ofOrg.of(org) < PAIRS_OF_ORG_MAX) {
       this.#open(`${org} ${actor} ${target} ${decision.matchedPolicy}`, denial, nowMs);
       return;
     }
@@ -89,15 +90,13 @@ export class DenialTally {
     }
     if (told > 0) this.#due.push({ ...denial, count: told });
     this.#rows.set(key, { denial, sinceMs: nowMs, count: 0 });
-    this.#ofOrg.set(denial.org, (this.#ofOrg.get(denial.org) ?? 0) + 1);
+    this.#ofOrg.add(denial.org);
   }
 
   /** Tells of what it has counted, and forgets it. */
   #close(key: string, { denial, count }: Row): void {
     if (count > 0) this.#due.push({ ...denial, count });
     this.#rows.delete(key);
-    const left = this.#ofOrg.get(denial.org)! - 1;
-    if (left === 0) this.#ofOrg.delete(denial.org);
-    else this.#ofOrg.set(denial.org, left);
+    this.#ofOrg.drop(denial.org);
   }
 }

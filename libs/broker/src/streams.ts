@@ -15,6 +15,11 @@ export interface StreamState {
   readonly maxBytes: number;
 }
 
+export interface SubjectCounts extends StreamState {
+  /** Messages by subject. */
+  readonly subjects: ReadonlyMap<string, number>;
+}
+
 export interface Streams {
   /**
    * Rejects failed_precondition: STREAM_MISSING, or STREAM_DRIFT whose message names every field that differs, in all
@@ -32,9 +37,16 @@ export interface Streams {
   isFull(stream: string, subject: string, bytes: number): Promise<boolean>;
   /** Messages of one subject; the same cost. */
   count(stream: string, subject: string): Promise<number>;
+  /**
+   * Messages of each subject that `filter` means. Ends with the page of the server (100,000 subjects) by which there are
+   * `subjectsMax`: what is beyond is left out. Undefined when there is no such stream. The same cost, and that of the pages.
+   */
+  countBySubject(stream: string, filter: string, subjectsMax: number): Promise<SubjectCounts | undefined>;
 }
 
 export interface StreamInfo {
+  /** Subjects that were asked for, on all pages together. */
+  readonly total?: number;
   /** When, by the broker's clock, RFC 3339. */
   readonly created: string;
   readonly config: Readonly<Record<string, unknown>>;
@@ -56,9 +68,10 @@ export async function streamInfo(
   api: JetstreamApi,
   name: string,
   subject?: string,
+  offset = 0,
 ): Promise<StreamInfo | undefined> {
   try {
-    const body = subject === undefined ? undefined : { subjects_filter: subject };
+    const body = subject === undefined ? undefined : { subjects_filter: subject, offset };
     return await api.call<StreamInfo>(`STREAM.INFO.${name}`, body);
   } catch (error) {
     if (isJetstreamError(error, ERR_CODES.streamNotFound)) return undefined;
@@ -89,17 +102,34 @@ export function createStreams(api: JetstreamApi): Streams {
     },
     async state(stream) {
       const info = await streamInfo(api, stream);
-      if (info === undefined) return undefined;
-      const { messages, bytes, first_seq: firstSequence, last_seq: lastSequence } = info.state;
-      return {
-        messages,
-        bytes,
-        firstSequence,
-        lastSequence,
-        maxBytes: Number(info.config['max_bytes'] ?? -1),
-      };
+      return info && stateOf(info);
     },
+    countBySubject: (stream, filter, subjectsMax) => countBySubject(api, stream, filter, subjectsMax),
   };
+}
+
+function stateOf({ state, config }: StreamInfo): StreamState {
+  const { messages, bytes, first_seq: firstSequence, last_seq: lastSequence } = state;
+  return { messages, bytes, firstSequence, lastSequence, maxBytes: Number(config['max_bytes'] ?? -1) };
+}
+
+async function countBySubject(
+  api: JetstreamApi,
+  stream: string,
+  filter: string,
+  subjectsMax: number,
+): Promise<SubjectCounts | undefined> {
+  const subjects = new Map<string, number>();
+  for (let offset = 0; ; ) {
+    const info = await streamInfo(api, stream, filter, offset);
+    if (info === undefined) return undefined;
+    const page = Object.entries(info.state.subjects ?? {});
+    for (const [subject, count] of page) subjects.set(subject, count);
+    // Not by the size of the map: subjects come and go between two pages.
+    offset += page.length;
+    if (page.length === 0 || offset >= Math.min(info.total ?? 0, subjectsMax))
+      return { ...stateOf(info), subjects };
+  }
 }
 
 async function verify(api: JetstreamApi, specs: readonly StreamSpec[], replicas?: number): Promise<void> {

@@ -4,7 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { bootstrapConsumers, ingressSubject, routerConsumer, streamSpecs } from '@fleetwire/contract';
+import {
+  bootstrapConsumers,
+  filters,
+  ingressSubject,
+  routerConsumer,
+  streamSpecs,
+} from '@fleetwire/contract';
 import { describe, it } from 'mocha';
 import { fill, inbox, inboxStream, NODE_CONSUMER, startRig, take } from './rig.ts';
 
@@ -38,6 +44,27 @@ describe('streams', () => {
     const refused = rig.broker.store(inbox('a2'), large, { msgId: 'large' });
     await assert.rejects(refused, { reason: 'STREAM_FULL' });
     assert.equal(await streams.isFull('NONE', inbox('a1'), 10), false);
+  });
+
+  it('tell how much is in them, by subject', async () => {
+    await using rig = await startRig();
+    const { streams } = rig.broker;
+    await streams.ensure([inboxStream()], 1);
+    const counts = async (filter: string) => (await streams.countBySubject('INBOX', filter, 1000))!;
+    assert.deepEqual((await counts(filters.allInbox)).subjects, new Map());
+    await fill(rig.broker, 3);
+    await fill(rig.broker, 2, 0, 'a2');
+    const { subjects, messages, bytes, maxBytes } = await counts(filters.allInbox);
+    assert.deepEqual(
+      subjects,
+      new Map([
+        [inbox('a1'), 3],
+        [inbox('a2'), 2],
+      ]),
+    );
+    assert.deepEqual([messages, bytes > 0, maxBytes], [5, true, inboxStream().max_bytes]);
+    assert.deepEqual((await counts(inbox('a2'))).subjects, new Map([[inbox('a2'), 2]]));
+    assert.equal(await streams.countBySubject('NONE', filters.allInbox, 1000), undefined);
   });
 
   it('are never altered: every field that differs is named', async () => {

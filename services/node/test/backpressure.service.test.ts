@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Priority } from '@fleetwire/gen/message';
 import { type Agent, SyncResponse } from '@fleetwire/gen/registry';
+import { pause } from '@fleetwire/kernel';
 import { eventually } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { agentToken } from '../src/agents/agent-token.ts';
@@ -165,6 +166,42 @@ describe('a node that sends to busy recipients', function () {
       conclude(hub, node, 'router', [ids[sent - 1]!]);
     }
     assert.deepEqual(reached(ids), ids);
+  });
+
+  it('sends nothing at all, system mail included, while a router says stop; then all of it in order', async () => {
+    await (await node.start()).active();
+    const alice = await TestSession.open(node.client(), { name: 'alice' });
+    const stop = { agent: '', reason: 'ingress_budget', retryAfterMs: 3000 };
+    // Until it is heard: the subscription may come after the node is active.
+    await eventually(async () => {
+      say(hub, node, 'router', { busy: { ...stop, retryAfterMs: 50, seq: 1 } });
+      await accepted(alice, alice.send('dan', ['is it heard?']));
+      return (await heldBack()).length > 0;
+    });
+    await eventually(async () => (await node.client().nodeStatus({})).outboxDepth === 0);
+    say(hub, node, 'router', { busy: { ...stop, seq: 2 } });
+    const saidMs = performance.now();
+    await eventually(async () => {
+      await accepted(alice, alice.send('dan', ['is it heard?']));
+      return (await heldBack()).length > 0;
+    });
+    const refs = alice.send('dan', numbers(10));
+    const [system] = alice.send('dan', ['x'], { priority: Priority.SYSTEM });
+    await accepted(alice, [...refs, system!]);
+    const before = hub.ingress.length;
+    // A later word that asks for less changes nothing.
+    say(hub, node, 'router', { busy: { ...stop, reason: 'rate_limited', seq: 3 } });
+    await pause(1000);
+    assert.deepEqual(
+      (await heldBack()).map(({ to, reason, waiting }) => [to, reason, waiting >= 11]),
+      [['*', 'ingress_budget', true]],
+    );
+    assert.equal(hub.ingress.length, before);
+    const ids = idsOf(alice, refs);
+    await eventually(() => reached([...ids, alice.accepted.get(system!)!]).length === 11);
+    assert.ok(performance.now() - saidMs >= 2900);
+    assert.deepEqual(reached(ids), ids);
+    await eventually(async () => (await node.client().nodeStatus({})).outboxDepth === 0);
   });
 
   it('refuses what is too much for one recipient, and nothing else, also within one batch', async () => {

@@ -154,6 +154,22 @@ describe('outbox', () => {
     assert.equal(outbox.nextPack()!.rows.length, 1);
   });
 
+  it('sends nothing when a router says stop, system mail and copies for history included; then all of it', () => {
+    const outbox = outboxOf();
+    outbox.hear(busy('dan'), 0);
+    for (const more of [{}, { level: 3 }, { local: true }, { lane: 'dan' }] as const)
+      outbox.push(row('bob', more));
+    const under = outbox.nextPack()!;
+    outbox.push(row('bob'));
+    outbox.hear(wholeBusy({ reason: 'ingress_budget' }), 0);
+    assert.equal(outbox.nextPack(), under, 'what may be in the stream goes again until that is known');
+    outbox.settle(under);
+    assert.equal(outbox.nextPack(), undefined);
+    assert.equal(outbox.lapse(999), false);
+    assert.equal(outbox.lapse(1000), true);
+    assert.equal(outbox.nextPack()!.rows.length, 1);
+  });
+
   it('tells for whom mail waits, and nothing of those for whom none does', () => {
     const outbox = outboxOf();
     for (const name of ['Bob', 'dan']) outbox.hear(busy(name, { reason: 'inbox_full' }), 0);

@@ -106,6 +106,41 @@ describe('what a recipient takes', () => {
   });
 });
 
+describe('what may go once a router says stop', () => {
+  const stop = (seq: number, retryAfterMs = 1000) =>
+    wholeBusy({ reason: 'ingress_budget', seq, retryAfterMs });
+
+  it('is nothing, whatever is in flight and whatever ends, until it lapses', () => {
+    const all = new RecipientFlows(RULES);
+    all.hear(wholeBusy(), 0);
+    all.took(ALL, 'm1');
+    all.hear(stop(2), 100);
+    assert.equal(all.allowance(ALL), 0);
+    all.heard([end('m1')]);
+    assert.equal(all.allowance(ALL), 0);
+    assert.deepEqual([all.lapse(1099), all.allowance(ALL)], [[], 0]);
+    assert.deepEqual([all.lapse(1100), all.allowance(ALL)], [[ALL], Number.POSITIVE_INFINITY]);
+  });
+
+  it('is not more by a weaker word that comes later, but longer nothing by another stop', () => {
+    const all = new RecipientFlows(RULES);
+    all.hear(stop(1), 0);
+    for (const reason of ['rate_limited', 'unfair_share'])
+      assert.deepEqual(all.hear(wholeBusy({ reason, seq: 2, retryAfterMs: 5000 }), 500), []);
+    assert.deepEqual([all.of(ALL)!.reason, all.nextLapseMs], ['ingress_budget', 1000]);
+    all.hear(stop(3), 900);
+    assert.deepEqual([all.lapse(1000), all.allowance(ALL)], [[], 0]);
+    all.hear(wholeBusy({ seq: 4 }), 1900);
+    assert.equal(all.allowance(ALL), 1, 'it has lapsed, whether or not that was looked at');
+  });
+
+  it('lasts no longer than any other word is heeded', () => {
+    const all = new RecipientFlows(RULES);
+    all.hear(stop(1, 4_000_000_000), 0);
+    assert.deepEqual([all.nextLapseMs, all.lapse(RULES.busyMaxMs)], [RULES.busyMaxMs, [ALL]]);
+  });
+});
+
 describe('control frames', () => {
   const frame = (more: Partial<PeerFrame>) => PeerFrame.encode(PeerFrame.fromPartial(more)).finish();
   const said = {
@@ -142,13 +177,16 @@ describe('control frames', () => {
       ['n_far', { busy: { ...said, nodeName: '' } }],
       ['n_far', { busy: { ...said, agent: 'a.b' } }],
       ['n_far', { busy: all }],
+      ['n_far', { busy: { ...all, reason: 'ingress_budget' } }],
+      ['router', { busy: { ...said, reason: 'ingress_budget' } }],
       ['router', { busy: { ...all, reason: 'queue_full' } }],
       ['n_far', { nudge: 'drain' }],
       ['router', { nudge: 'drain' }],
       ['n_far', {}],
     ];
     for (const [from, more] of nothing) assert.equal(peerSignal(from, frame(more)), undefined);
-    assert.equal(peerSignal('router', frame({ busy: all }))?.kind, 'busy');
+    for (const reason of ['rate_limited', 'unfair_share', 'ingress_budget'])
+      assert.equal(peerSignal('router', frame({ busy: { ...all, reason } }))?.kind, 'busy');
     const whole = frame({ busy: said });
     for (let length = 0; length < whole.length; length++)
       assert.equal(peerSignal('n_far', whole.subarray(0, length)), undefined, `cut at ${length}`);

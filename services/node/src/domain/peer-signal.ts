@@ -41,7 +41,9 @@ const REGISTRY = 'registry';
 /** As the publisher of a signal: any router, who may speak of all agents. */
 export const ROUTER = 'router';
 const OF_AN_AGENT: ReadonlySet<string> = new Set(['queue_full', 'inbox_full']);
-const OF_A_NODE: ReadonlySet<string> = new Set(['rate_limited', 'unfair_share']);
+/** Nothing at all may go, not even one message at a time. */
+export const STOP = 'ingress_budget';
+const OF_A_NODE: ReadonlySet<string> = new Set(['rate_limited', 'unfair_share', STOP]);
 
 /**
  * `from`: the last token of the subject, which the servers vouch for. Undefined for what cannot be read, for what makes no

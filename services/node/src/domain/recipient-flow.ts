@@ -2,7 +2,7 @@
 
 import type { Receipt } from '@fleetwire/gen/message';
 import { foldName } from '@fleetwire/kernel';
-import type { Busy, Ready } from './peer-signal.ts';
+import { type Busy, type Ready, STOP } from './peer-signal.ts';
 
 export interface FlowRules {
   /** A BUSY holds mail back for this long at most, whatever it says. */
@@ -45,7 +45,8 @@ const NO_ROOM: ReadonlySet<string> = new Set(['QUEUE_FULL', 'INBOX_FULL']);
 /**
  * A recipient is open (not in here), or busy: one message in flight, or has credits: so many messages, then one in flight.
  * A message in flight ends by a final receipt about it. A BUSY that lapses lets one further message go, and after
- * `creditLapseMs` without a word the recipient is open. Times are monotonic milliseconds.
+ * `creditLapseMs` without a word the recipient is open. While a router says stop, nothing goes at all. Times are monotonic
+ * milliseconds.
  */
 export class RecipientFlows {
   readonly #rules: FlowRules;
@@ -83,6 +84,7 @@ export class RecipientFlows {
   allowance(lane: string): number {
     const flow = this.#flows.get(lane);
     if (flow === undefined) return Number.POSITIVE_INFINITY;
+    if (flow.reason === STOP) return 0;
     return flow.credits + (flow.inFlight === undefined && !flow.refused ? 1 : 0);
   }
 
@@ -91,6 +93,7 @@ export class RecipientFlows {
     const lane = foldName(signal.name);
     const before = this.#flows.get(lane);
     if (before !== undefined && before.publisher === signal.publisher && signal.seq <= before.seq) return [];
+    if (before !== undefined && outlasts(before, signal, nowMs)) return [];
     const flow = sameAgent(before, signal) ? before : this.#begin(lane, signal);
     flow.publisher = signal.publisher;
     flow.seq = signal.seq;
@@ -200,4 +203,9 @@ export class RecipientFlows {
 /** Another agent by this name, or the same elsewhere, begins anew. */
 function sameAgent(flow: Flow | undefined, { agent, name, node }: Busy | Ready): flow is Flow {
   return flow !== undefined && flow.agent === agent && flow.name === name && flow.node === node;
+}
+
+/** Who is to stop does not go on because of a later word that asks for less: it stops until the last such word lapses. */
+function outlasts(flow: Flow, signal: Busy | Ready, nowMs: number): boolean {
+  return flow.reason === STOP && nowMs < flow.untilMs && !(signal.kind === 'busy' && signal.reason === STOP);
 }

@@ -471,7 +471,7 @@ export interface PeerBusy {
   node: string;
   nodeName: string;
   queueDepth: number;
-  /** queue_full, inbox_full (its node is away), rate_limited or unfair_share. */
+  /** queue_full, inbox_full (its node is away), rate_limited, unfair_share or ingress_budget (let nothing go at all). */
   reason: string;
   retryAfterMs: number;
   /** Grows along the frames of one publisher about one agent; an older one is ignored. */

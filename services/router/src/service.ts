@@ -9,6 +9,7 @@ import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { routerConfig } from './config.ts';
 import { HouseRules } from './domain/house-rules.ts';
+import { MessageSizes } from './domain/ingress-budget.ts';
 import type { FlowOptions } from './domain/partition-flow.ts';
 import type { Names } from './domain/resolve.ts';
 import { RoutingTable } from './domain/routing-table.ts';
@@ -17,6 +18,7 @@ import { askRegistry } from './handlers/ask-registry.ts';
 import { DenialEvents } from './handlers/denial-events.ts';
 import { explain } from './handlers/explain.ts';
 import { FlushAnswers } from './handlers/flush-answers.ts';
+import { IngressWatch, type IngressWatchOptions } from './handlers/ingress-watch.ts';
 import { NameLookup } from './handlers/name-lookup.ts';
 import { PartitionShare } from './handlers/partition-share.ts';
 import { PartitionWorker } from './handlers/partition-worker.ts';
@@ -60,9 +62,15 @@ export const router = defineService({
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
     routesMetrics(context.meter, () => ({ agents: table.size, resyncs: routes.health()?.resyncs ?? 0 }));
     refusalMetrics(context.meter, () => ({ refusals, frames: frames.sent, denials: denials.figures }));
-    const work = workOf(context, { leases, lookup, flow, metrics, routes, frames });
+    const sizes = new MessageSizes();
+    const work = workOf(context, { leases, lookup, flow, metrics, routes, frames, sizes });
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
     const share: PartitionShare = new PartitionShare(shared);
+    const watch = watchOf(context, {
+      sizes,
+      frames,
+      partitions: () => share.workers.map((w) => w.partition),
+    });
     const check = {
       name: 'partitions of the fabric',
       start: () => checkPartitions(broker.consumers, partitions),
@@ -83,8 +91,8 @@ export const router = defineService({
           explain: explain({ names, lookup, suggest, clock, rules }),
         }),
       ],
-      components: [routes, check, flushes, denials, share],
-      health: () => health(table, routes, share),
+      components: [routes, check, flushes, denials, share, watch],
+      health: () => ({ ...health(table, routes, share), ingress: watch.figures }),
       serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };
   },
@@ -160,9 +168,10 @@ interface Workings {
   readonly metrics: FlowMetrics;
   readonly routes: RoutesWatch;
   readonly frames: PeerFrames;
+  readonly sizes: MessageSizes;
 }
 
-function workOf(context: Context, { leases, lookup, flow, metrics, routes, frames }: Workings) {
+function workOf(context: Context, { leases, lookup, flow, metrics, routes, frames, sizes }: Workings) {
   const { router: set } = context.config;
   const options = {
     broker: context.broker,
@@ -170,6 +179,7 @@ function workOf(context: Context, { leases, lookup, flow, metrics, routes, frame
     flow,
     lookup,
     frames,
+    sizes,
     tableFresh: async () => {
       if (await routes.caughtUp(set.table_wait_ms)) return;
       context.log.warn('a partition is routed by a table that may be behind its bucket');
@@ -190,6 +200,28 @@ function workOf(context: Context, { leases, lookup, flow, metrics, routes, frame
     onEnd: metrics.ended,
   };
   return (partition: number) => new PartitionWorker(partition, options);
+}
+
+function watchOf(
+  { broker, orgs, log, config: { router: set } }: Context,
+  parts: Pick<IngressWatchOptions, 'sizes' | 'frames' | 'partitions'>,
+): IngressWatch {
+  return new IngressWatch({
+    ...parts,
+    broker,
+    severalOrgs: () => hasSeveral(orgs.all()),
+    watchPercent: set.ingress_watch_percent,
+    orgPercent: set.ingress_org_percent,
+    intervalMs: set.ingress_watch_ms,
+    log,
+  });
+}
+
+/** What was deleted sends nothing more. */
+function hasSeveral(orgs: ReturnType<Context['orgs']['all']>): boolean {
+  let count = 0;
+  for (const { status } of orgs) if (status !== 'deleted' && ++count > 1) return true;
+  return false;
 }
 
 function health(table: RoutingTable, routes: RoutesWatch, share: PartitionShare): Record<string, unknown> {

@@ -3,7 +3,7 @@
 import { keepNewest } from '@fleetwire/kernel';
 import type { RouteEntry } from './routing-table.ts';
 
-export type BusyReason = 'inbox_full' | 'rate_limited' | 'unfair_share';
+export type BusyReason = 'inbox_full' | 'rate_limited' | 'unfair_share' | 'ingress_budget';
 
 /** What a node is told. */
 export interface Busy {

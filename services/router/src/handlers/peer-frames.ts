@@ -14,7 +14,12 @@ export interface PeerFramesOptions {
 
 export class PeerFrames {
   /** Frames sent since the start. */
-  readonly sent: Record<BusyReason, number> = { inbox_full: 0, rate_limited: 0, unfair_share: 0 };
+  readonly sent: Record<BusyReason, number> = {
+    inbox_full: 0,
+    rate_limited: 0,
+    unfair_share: 0,
+    ingress_budget: 0,
+  };
   readonly #o: PeerFramesOptions;
   #seq = 0;
 
@@ -29,10 +34,11 @@ export class PeerFrames {
 
   /** Sends what waits. Never throws: a frame that is lost costs a moment. */
   flush(): void {
-    for (const busy of this.#o.notices.take()) this.#send(busy);
+    for (const busy of this.#o.notices.take()) this.send(busy);
   }
 
-  #send(busy: Busy): void {
+  /** At once, for who says it no more often than it helps. Never throws. */
+  send(busy: Busy): void {
     const { org, node: to, reason, retryAfterMs, about } = busy;
     const named = about && {
       agent: about.agent,

@@ -6,6 +6,8 @@ import { end } from './task-process.ts';
 import type { Credit, FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
 
 const READY_MS = 60_000;
+/** As services set it for themselves (`libs/runtime`), so that the raw limit has it too. */
+const FLAGS = ['--external-memory-accounted-in-global-limit'];
 
 export interface Worker {
   readonly pid: number;
@@ -21,7 +23,10 @@ export interface Worker {
 /** Starts `workers/<name>.ts` and resolves when it says that it is ready. */
 export async function startWorker(name: string, settings: object): Promise<Worker> {
   const file = fileURLToPath(new URL(`./workers/${name}.ts`, import.meta.url));
-  const child = fork(file, [JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(file, [JSON.stringify(settings)], {
+    execArgv: FLAGS,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   let credit: (credit: Credit) => void = () => undefined;
   let refused = 0;
   const waiting = new Set<(message: FromWorker | undefined) => void>();

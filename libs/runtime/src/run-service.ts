@@ -11,6 +11,7 @@ import {
 import { FleetwireError, systemClock } from '@fleetwire/kernel';
 import { type DestinationStream, startTelemetry, type Telemetry } from '@fleetwire/telemetry';
 import { brokerPart } from './broker-part.ts';
+import { countBuffersAsHeap } from './collector.ts';
 import { createContext, type Opened } from './context.ts';
 import { openServiceStore } from './dependencies.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -57,6 +58,7 @@ export async function runService<C extends Sections>(
   options: RunOptions<C> = {},
 ): Promise<RunningService> {
   const handle = options.handleSignals === true ? takeProcess(definition.name) : undefined;
+  countBuffersAsHeap();
   try {
     return await start(definition, options, handle);
   } catch (error) {

@@ -9,7 +9,7 @@ import { BODY_BYTES_MIN } from './workers/protocol.ts';
 const HELP = `usage: npm run -s bench -- routed|registry [options]
 
   --json              print one JSON document (else a short summary)
-  --runs <n>          runs, 1 to 20 (1); the medians are reported
+  --runs <n>          runs, 1 to 20 (1), of fan-out and isolation too; the medians are reported
   --seconds <n>       measured seconds of each phase, 2 to 600 (8)
 
 routed:

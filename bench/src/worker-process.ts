@@ -2,12 +2,11 @@
 
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { COLLECTOR_FLAGS } from '@fleetwire/runtime';
 import { end } from './task-process.ts';
 import type { Credit, FromWorker, PhaseResult, ToWorker } from './workers/protocol.ts';
 
 const READY_MS = 60_000;
-/** As services set it for themselves (`libs/runtime`), so that the raw limit has it too. */
-const FLAGS = ['--external-memory-accounted-in-global-limit'];
 
 export interface Worker {
   readonly pid: number;
@@ -24,7 +23,8 @@ export interface Worker {
 export async function startWorker(name: string, settings: object): Promise<Worker> {
   const file = fileURLToPath(new URL(`./workers/${name}.ts`, import.meta.url));
   const child = fork(file, [JSON.stringify(settings)], {
-    execArgv: FLAGS,
+    // As services set it for themselves, so that the raw limit has it too.
+    execArgv: [...COLLECTOR_FLAGS],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   let credit: (credit: Credit) => void = () => undefined;

@@ -1,6 +1,7 @@
 /** What every service is run by: its life, its parts. */
 
 export { type BootstrapOptions, bootstrapFabric, readFabricRecord } from './bootstrap.ts';
+export { COLLECTOR_FLAGS } from './collector.ts';
 export { Lifecycle, type LifecycleState, nextState } from './lifecycle.ts';
 export { OrgAccounts, type OrgAccountsOptions } from './org-accounts.ts';
 export { OrgDirectory, type OrgFigures, type Orgs } from './org-directory.ts';

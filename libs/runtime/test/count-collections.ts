@@ -1,4 +1,7 @@
-/** A program that passes buffers of 64 KiB on, as services do with packs, and prints how often the whole heap was marked. */
+/**
+ * A program that passes buffers of 64 KiB on, as services do with packs, and counts how often the whole heap was marked; then
+ * holds many of them for a while, as queues do, and looks at the most memory that it had.
+ */
 
 import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -6,7 +9,9 @@ import { countBuffersAsHeap } from '../src/collector.ts';
 
 const BUFFERS = 20_000;
 const BYTES = 65_536;
-const HELD = 200;
+const PASSING = 200;
+const HOLDING = 4096;
+const MB = 2 ** 20;
 
 if (process.argv[2] === 'tuned') countBuffersAsHeap();
 let marked = 0;
@@ -16,10 +21,20 @@ new PerformanceObserver((list) => {
 }).observe({ entryTypes: ['gc'] });
 const heap = Array.from({ length: 600_000 }, (_, i) => ({ i }));
 const held: Buffer[] = [];
-for (let i = 0; i < BUFFERS; i++) {
-  held[i % HELD] = Buffer.allocUnsafe(BYTES);
-  if (i % 100 === 0) await turn();
+let most = 0;
+
+async function keep(count: number): Promise<void> {
+  for (let i = 0; i < BUFFERS; i++) {
+    held[i % count] = Buffer.alloc(BYTES, 1);
+    if (i % 100 !== 0) continue;
+    await turn();
+    most = Math.max(most, process.memoryUsage.rss());
+  }
+  await turn();
 }
-await turn();
-// Both are used to the end, so that neither goes before.
-console.log(heap.length + held.length > 0 ? marked : 0);
+
+await keep(PASSING);
+const passing = marked;
+await keep(HOLDING);
+// The heap is used to the end, so that it does not go before.
+console.log(JSON.stringify({ passing: heap.length > 0 ? passing : 0, holding_mb: Math.round(most / MB) }));

@@ -26,9 +26,12 @@ const streamOf = (bucket: BucketSpec) => `KV_${bucket.name}`;
 export const infoOf = (...streams: readonly StreamName[]): string[] =>
   streams.map((stream) => api(`STREAM.INFO.${stream}`));
 
+/** To read single messages. */
+export const getsOf = (stream: StreamName): string => api(`STREAM.MSG.GET.${stream}`);
+
 /** To read single messages, and to delete them. */
 export const messagesOf = (stream: StreamName): string[] => [
-  api(`STREAM.MSG.GET.${stream}`),
+  getsOf(stream),
   api(`STREAM.MSG.DELETE.${stream}`),
 ];
 

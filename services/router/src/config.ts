@@ -42,14 +42,14 @@ export const routerConfig = defineSection('router', {
   lag_high_ms: ms(2000, 3_600_000).describe(
     'So far behind its ingress, a partition asks nodes that take more than their fair share to hold back',
   ),
-  ingress_watch_percent: count(50, 100).describe(
+  ingress_watch_percent: count(75, 100).describe(
     'While there are several orgs and ingress is fuller than this, in hundredths of its bytes, it is looked into who fills it',
   ),
   ingress_org_percent: count(50, 100).describe(
     'The nodes of an org that then holds more than this, in hundredths of the same, are asked to stop',
   ),
-  ingress_watch_ms: ms(3000, 30_000).describe(
-    'Time between two looks; who is asked to stop does so for twice as long',
+  ingress_watch_ms: ms(3000, 20_000).describe(
+    'Time between two looks; who is asked to stop does so for three times as long',
   ),
   inbox_full_retry_ms: ms(5000).describe(
     'How long a node is asked to hold back what is meant for an agent whose inbox is full',

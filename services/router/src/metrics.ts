@@ -95,3 +95,21 @@ export function refusalMetrics(meter: Meter, now: () => RefusalFigures): void {
     result.observe(dropped, { outcome: 'dropped' });
   });
 }
+
+/** `now` gives what the last look at the ingress stream has found. */
+export function ingressMetrics(
+  meter: Meter,
+  now: () => { readonly percent: number; readonly over_budget: number },
+): void {
+  const full = meter.createObservableGauge('fleetwire.router.ingress.fullness', {
+    description:
+      'How full the ingress stream is, of the bytes that it may hold; full, all senders are refused',
+    unit: '%',
+  });
+  full.addCallback((result) => result.observe(now().percent));
+  const over = meter.createObservableGauge('fleetwire.router.ingress.over_budget', {
+    description: 'Orgs that hold more of the ingress stream than their budget',
+    unit: '{org}',
+  });
+  over.addCallback((result) => result.observe(now().over_budget));
+}

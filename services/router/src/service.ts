@@ -9,7 +9,6 @@ import type { RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { routerConfig } from './config.ts';
 import { HouseRules } from './domain/house-rules.ts';
-import { MessageSizes } from './domain/ingress-budget.ts';
 import type { FlowOptions } from './domain/partition-flow.ts';
 import type { Names } from './domain/resolve.ts';
 import { RoutingTable } from './domain/routing-table.ts';
@@ -18,7 +17,7 @@ import { askRegistry } from './handlers/ask-registry.ts';
 import { DenialEvents } from './handlers/denial-events.ts';
 import { explain } from './handlers/explain.ts';
 import { FlushAnswers } from './handlers/flush-answers.ts';
-import { IngressWatch, type IngressWatchOptions } from './handlers/ingress-watch.ts';
+import { IngressWatch } from './handlers/ingress-watch.ts';
 import { NameLookup } from './handlers/name-lookup.ts';
 import { PartitionShare } from './handlers/partition-share.ts';
 import { PartitionWorker } from './handlers/partition-worker.ts';
@@ -26,7 +25,7 @@ import { PeerFrames } from './handlers/peer-frames.ts';
 import { RoutesWatch } from './handlers/routes-watch.ts';
 import { checkPartitions } from './handlers/take-over.ts';
 import type { FlowMetrics } from './metrics.ts';
-import { flowMetrics, refusalMetrics, routesMetrics } from './metrics.ts';
+import { flowMetrics, ingressMetrics, refusalMetrics, routesMetrics } from './metrics.ts';
 
 const config = { router: routerConfig };
 type Context = ServiceContext<typeof config>;
@@ -62,15 +61,11 @@ export const router = defineService({
     const metrics = flowMetrics(context.meter, () => share.workers.map((worker) => worker.load));
     routesMetrics(context.meter, () => ({ agents: table.size, resyncs: routes.health()?.resyncs ?? 0 }));
     refusalMetrics(context.meter, () => ({ refusals, frames: frames.sent, denials: denials.figures }));
-    const sizes = new MessageSizes();
-    const work = workOf(context, { leases, lookup, flow, metrics, routes, frames, sizes });
+    const work = workOf(context, { leases, lookup, flow, metrics, routes, frames });
     const shared = { bucket, leases, instance: context.instance, partitions, intervalMs, work, log };
     const share: PartitionShare = new PartitionShare(shared);
-    const watch = watchOf(context, {
-      sizes,
-      frames,
-      partitions: () => share.workers.map((w) => w.partition),
-    });
+    const watch = watchOf(context, frames);
+    ingressMetrics(context.meter, () => watch.figures);
     const check = {
       name: 'partitions of the fabric',
       start: () => checkPartitions(broker.consumers, partitions),
@@ -168,10 +163,9 @@ interface Workings {
   readonly metrics: FlowMetrics;
   readonly routes: RoutesWatch;
   readonly frames: PeerFrames;
-  readonly sizes: MessageSizes;
 }
 
-function workOf(context: Context, { leases, lookup, flow, metrics, routes, frames, sizes }: Workings) {
+function workOf(context: Context, { leases, lookup, flow, metrics, routes, frames }: Workings) {
   const { router: set } = context.config;
   const options = {
     broker: context.broker,
@@ -179,7 +173,6 @@ function workOf(context: Context, { leases, lookup, flow, metrics, routes, frame
     flow,
     lookup,
     frames,
-    sizes,
     tableFresh: async () => {
       if (await routes.caughtUp(set.table_wait_ms)) return;
       context.log.warn('a partition is routed by a table that may be behind its bucket');
@@ -202,12 +195,9 @@ function workOf(context: Context, { leases, lookup, flow, metrics, routes, frame
   return (partition: number) => new PartitionWorker(partition, options);
 }
 
-function watchOf(
-  { broker, orgs, log, config: { router: set } }: Context,
-  parts: Pick<IngressWatchOptions, 'sizes' | 'frames' | 'partitions'>,
-): IngressWatch {
+function watchOf({ broker, orgs, log, config: { router: set } }: Context, frames: PeerFrames): IngressWatch {
   return new IngressWatch({
-    ...parts,
+    frames,
     broker,
     severalOrgs: () => hasSeveral(orgs.all()),
     watchPercent: set.ingress_watch_percent,
@@ -217,10 +207,10 @@ function watchOf(
   });
 }
 
-/** What was deleted sends nothing more. */
+/** What is suspended or deleted sends nothing. */
 function hasSeveral(orgs: ReturnType<Context['orgs']['all']>): boolean {
   let count = 0;
-  for (const { status } of orgs) if (status !== 'deleted' && ++count > 1) return true;
+  for (const { status } of orgs) if (status === 'active' && ++count > 1) return true;
   return false;
 }
 

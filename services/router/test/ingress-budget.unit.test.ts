@@ -1,6 +1,6 @@
 /**
- * Goal: an org that holds more of ingress than its budget is found by counts and sizes, and nobody else; the watch survives a
- * server that does not answer. Method: holdings by number and at random, a watch over a stream in the hands of the test.
+ * Goal: an org that holds more of ingress than its budget is found by counts and drawn sizes, and nobody else is ever told; the
+ * watch survives a server that does not answer. Method: streams at random whose bytes are known, a watch over one of them.
  */
 
 import assert from 'node:assert/strict';
@@ -11,90 +11,110 @@ import { eventually } from '@fleetwire/testkit';
 import fc from 'fast-check';
 import { afterEach, describe, it } from 'mocha';
 import type { Busy } from '../src/domain/busy-notices.ts';
-import { isFuller, MessageSizes, overBudget } from '../src/domain/ingress-budget.ts';
+import {
+  drawSubject,
+  isFuller,
+  overBudget,
+  SampledSizes,
+  SIZES_ENOUGH,
+  suspectsOf,
+} from '../src/domain/ingress-budget.ts';
 import { IngressWatch } from '../src/handlers/ingress-watch.ts';
 
+const MiB = 2 ** 20;
 const from = (org: string, node = 'n_1', partition = 0) => ingressSubject.build({ partition, org, node });
-const none = new MessageSizes();
-const log = { warn: () => {}, info: () => {}, error: () => {} } as never;
 
-function holdings(bytes: number, counts: Record<string, number>, unlisted = 0) {
-  const subjects = new Map(Object.entries(counts));
-  const messages = [...subjects.values()].reduce((sum, count) => sum + count, unlisted);
-  return { messages, bytes, maxBytes: 1000_000, subjects };
+/** A stream that may hold 1000 MiB: by subject, messages and the payload of each. */
+function streamOf(held: Record<string, readonly [messages: number, bytes: number]>) {
+  const subjects = new Map(Object.entries(held).map(([subject, [messages]]) => [subject, messages]));
+  const bytes = Object.values(held).reduce((sum, [messages, each]) => sum + messages * (each + 200), 0);
+  return { bytes, maxBytes: 1000 * MiB, subjects, messages: 0, firstSequence: 1, lastSequence: 1 };
 }
 
-function sizesOf(seen: Record<string, number>): MessageSizes {
-  const sizes = new MessageSizes();
-  sizes.on = true;
-  for (const [subject, bytes] of Object.entries(seen)) sizes.note(subject, bytes);
-  return sizes;
+function sizesOf(sizes: Record<string, number>, count = SIZES_ENOUGH): SampledSizes {
+  const sampled = new SampledSizes();
+  for (const [org, bytes] of Object.entries(sizes)) for (let i = 0; i < count; i++) sampled.note(org, bytes);
+  return sampled;
 }
 
-const orgs = (...args: Parameters<typeof overBudget>) => overBudget(...args).map(({ org }) => org);
+function orgsOver(stream: ReturnType<typeof streamOf>, sizes: SampledSizes, percent = 50): string[] {
+  return overBudget(suspectsOf(stream, percent), sizes, stream, percent).map(({ org }) => org);
+}
 
 describe('the budget of an org', () => {
-  it('is held against the sum over its nodes, of messages as large as the mean where none was seen', () => {
-    const counts = { [from('o_a')]: 50, [from('o_a', 'n_2', 3)]: 20, [from('o_b')]: 30 };
-    assert.deepEqual(overBudget(holdings(800_000, counts), none, 50), [
+  it('is held against the sum over its nodes', () => {
+    const stream = streamOf({
+      [from('o_a')]: [400, MiB],
+      [from('o_a', 'n_2', 3)]: [200, MiB],
+      [from('o_b')]: [300, MiB],
+    });
+    const over = overBudget(suspectsOf(stream, 50), sizesOf({ o_a: MiB, o_b: MiB }), stream, 50);
+    assert.deepEqual(over, [
       {
         org: 'o_a',
-        bytes: 560_000,
+        bytes: 600 * (MiB + 200),
         nodes: [
           { partition: 0, org: 'o_a', node: 'n_1' },
           { partition: 3, org: 'o_a', node: 'n_2' },
         ],
       },
     ]);
-    assert.deepEqual(orgs(holdings(800_000, counts), none, 60), []);
-    assert.deepEqual(orgs(holdings(800_000, counts), none, 20), ['o_a', 'o_b']);
   });
 
-  it('goes by sizes: few large messages weigh more than many small ones', () => {
-    const counts = { [from('o_large')]: 10, [from('o_small')]: 990 };
-    assert.deepEqual(orgs(holdings(800_000, counts), none, 50), ['o_small']);
-    const both = sizesOf({ [from('o_large')]: 60_000, [from('o_small')]: 1 });
-    assert.deepEqual(orgs(holdings(800_000, counts), both, 50), ['o_large']);
+  it('goes by bytes: few large messages weigh more than many small ones', () => {
+    const stream = streamOf({ [from('o_large')]: [600, MiB], [from('o_small')]: [20_000, 300] });
+    assert.deepEqual(orgsOver(stream, sizesOf({ o_large: MiB, o_small: 300 })), ['o_large']);
   });
 
-  it('is as well known where the other org is seen by another router', () => {
-    const counts = { [from('o_large')]: 10, [from('o_small')]: 990 };
-    for (const seen of [{ [from('o_large')]: 60_000 }, { [from('o_small')]: 1 }])
-      assert.deepEqual(orgs(holdings(800_000, counts), sizesOf(seen), 50), ['o_large']);
+  it('judges nobody of whom too few messages are known, however many it has', () => {
+    const stream = streamOf({ [from('o_large')]: [600, MiB], [from('o_small')]: [20_000, 300] });
+    assert.deepEqual(orgsOver(stream, new SampledSizes()), []);
+    assert.deepEqual(orgsOver(stream, sizesOf({ o_large: MiB }, SIZES_ENOUGH - 1)), []);
   });
 
-  it('is not exceeded by what the list of subjects lacks', () => {
-    assert.deepEqual(orgs(holdings(800_000, { [from('o_a')]: 50 }, 50), none, 50), []);
-    assert.deepEqual(orgs(holdings(800_000, { [from('o_a')]: 50, 'not.ingress': 50 }, 0), none, 50), []);
+  it('suspects only who could hold so much', () => {
+    const stream = streamOf({
+      [from('o_few')]: [100, MiB],
+      [from('o_many')]: [251, 1],
+      'not.ingress': [9999, 1],
+    });
+    assert.deepEqual(
+      suspectsOf(stream, 50).map(({ org }) => org),
+      ['o_many'],
+    );
+    assert.deepEqual(suspectsOf({ ...stream, maxBytes: -1 }, 50), []);
   });
 
-  it('is never exceeded by two beyond half, nor in an empty or unbounded stream, whatever was seen', () => {
+  it('is never said to be exceeded by who does not exceed it, whatever others hold', () => {
     const subject = fc.tuple(fc.nat(3), fc.nat(3)).map(([org, node]) => from(`o_${org}`, `n_${node}`));
-    const counts = fc.dictionary(subject, fc.integer({ min: 1, max: 10_000 }), { maxKeys: 12 });
-    const seen = fc.dictionary(subject, fc.integer({ min: 1, max: 2 ** 21 }), { maxKeys: 12 });
+    const messages = fc.integer({ min: 1, max: 100_000 });
+    const sizes = fc.array(fc.integer({ min: 0, max: MiB }), { minLength: 4, maxLength: 4 });
     fc.assert(
-      fc.property(counts, seen, fc.integer({ min: 0, max: 1_000_000 }), (some, sizes, bytes) => {
-        const all = overBudget({ ...holdings(bytes, some), maxBytes: 1 }, sizesOf(sizes), 0);
-        assert.ok(all.reduce((sum, org) => sum + org.bytes, 0) <= bytes);
-        assert.ok(orgs(holdings(bytes, some), sizesOf(sizes), 50).length <= 1);
-        assert.deepEqual(orgs(holdings(0, some), sizesOf(sizes), 50), []);
-        assert.deepEqual(orgs({ ...holdings(bytes, some), maxBytes: -1 }, sizesOf(sizes), 1), []);
+      fc.property(fc.dictionary(subject, messages, { maxKeys: 12 }), sizes, (counts, bytesOf) => {
+        const sizeIn = (each: string) => bytesOf[Number(/o_(\d)/.exec(each)![1])]!;
+        const held = Object.entries(counts).map(([each, count]) => [each, [count, sizeIn(each)]] as const);
+        const stream = streamOf(Object.fromEntries(held));
+        const truly = (org: string) =>
+          held.reduce(
+            (sum, [each, [count, bytes]]) => sum + (each.includes(`.${org}.`) ? count * (bytes + 200) : 0),
+            0,
+          );
+        const drawn = sizesOf(Object.fromEntries(bytesOf.map((bytes, org) => [`o_${org}`, bytes])));
+        for (const org of ['o_0', 'o_1', 'o_2', 'o_3'])
+          assert.equal(orgsOver(stream, drawn).includes(org), truly(org) > 500 * MiB);
       }),
     );
   });
 
-  it('needs sizes only while the stream is full: off, nothing is noted, and what was is forgotten', () => {
-    const sizes = new MessageSizes();
-    sizes.note(from('o_a'), 100);
-    assert.equal(sizes.size, 0);
-    sizes.on = true;
-    for (const bytes of [100, 300]) sizes.note(from('o_a'), bytes);
-    assert.equal(sizes.meanOf(from('o_a')), 200 + 200, 'with what is around it');
-    assert.equal(sizes.meanOf(from('o_b')), undefined);
-    for (let n = 0; n < 20_000; n++) sizes.note(from('o_a', `n_${n}`), 1);
-    assert.equal(sizes.size, 10_000);
-    sizes.on = false;
-    assert.equal(sizes.size, 0);
+  it('is taken from messages drawn evenly, and from the last ones drawn', () => {
+    const [holder] = suspectsOf(streamOf({ [from('o_a')]: [900, 1], [from('o_a', 'n_2')]: [100, 1] }), 50);
+    const drawn = (random: number) => ingressSubject.parse(drawSubject(holder!, random))!.node;
+    assert.deepEqual([0, 0.899, 0.9, 0.999].map(drawn), ['n_1', 'n_1', 'n_2', 'n_2']);
+    const sizes = sizesOf({ o_a: MiB }, 10_000);
+    for (let i = 0; i < 128; i++) sizes.note('o_a', 100);
+    assert.equal(sizes.meanOf('o_a'), 300, 'with what is around it');
+    sizes.keepOnly(new Set(['o_b']));
+    assert.equal(sizes.countOf('o_a'), 0);
   });
 
   it('is looked at beyond the bound only', () => {
@@ -107,22 +127,42 @@ describe('the budget of an org', () => {
 describe('the watch over ingress', () => {
   let watch: IngressWatch | undefined;
   afterEach(() => watch?.stop());
+  const held = {
+    [from('o_a')]: [599, MiB],
+    [from('o_a', 'n_2', 1)]: [1, MiB],
+    [from('o_b')]: [20_000, 300],
+  } as const;
+  const full = streamOf(held);
+  const log = { warn: () => {}, info: () => {}, error: () => {} } as never;
 
-  /** Every `answer` is given to one question; none: that question is never answered. */
-  function watchOver(answers: (() => Promise<unknown>)[], more: { several?: boolean } = {}) {
+  /** `fault` says whether a question for the state fails, by its number, or is never answered. */
+  function watchOver(
+    fault: (question: number) => 'error' | 'silence' | undefined,
+    several = true,
+    stream = full,
+  ) {
     const asked: string[] = [];
     const sent: Busy[] = [];
-    const answer = (what: string) => {
-      asked.push(what);
-      return answers.shift()?.() ?? new Promise(() => {});
+    const state = async () => {
+      asked.push('state');
+      const how = fault(asked.filter((what) => what === 'state').length);
+      if (how === 'silence') await new Promise(() => {});
+      if (how === 'error') throw new Error('away');
+      return stream;
     };
-    const streams = { state: () => answer('state'), countBySubject: () => answer('count') };
+    const countBySubject = async () => (asked.push('count'), stream);
+    const nextBySubject = async (_: string, subject: string) => {
+      asked.push('draw');
+      return { data: new Uint8Array(held[subject as keyof typeof held]![1]) };
+    };
     watch = new IngressWatch({
-      broker: { streams: streams as unknown as Broker['streams'], connected: () => true },
-      sizes: new MessageSizes(),
+      broker: {
+        streams: { state, countBySubject },
+        messages: { nextBySubject: nextBySubject as unknown as Broker['messages']['nextBySubject'] },
+        connected: () => true,
+      },
       frames: { send: (busy) => void sent.push(busy) },
-      severalOrgs: () => more.several ?? true,
-      partitions: () => [0],
+      severalOrgs: () => several,
       watchPercent: 50,
       orgPercent: 50,
       intervalMs: 5,
@@ -131,34 +171,41 @@ describe('the watch over ingress', () => {
     watch.start();
     return { asked, sent, watch };
   }
-  const full = holdings(800_000, { [from('o_a')]: 70, [from('o_a', 'n_2', 1)]: 1, [from('o_b')]: 30 });
 
-  it('tells the nodes of its own partitions, again and again', async () => {
-    const { asked, sent } = watchOver(Array.from({ length: 4 }, () => async () => full));
-    await eventually(() => asked.length === 5);
-    const told = { org: 'o_a', node: 'n_1', reason: 'ingress_budget', retryAfterMs: 10 };
-    assert.deepEqual(sent, [told, told]);
-    assert.deepEqual(asked, ['state', 'count', 'state', 'count', 'state']);
+  it('tells all nodes of who holds too much, again and again, and nobody else', async () => {
+    const { sent } = watchOver(() => undefined);
+    await eventually(() => sent.length >= 6);
+    const told = { org: 'o_a', reason: 'ingress_budget', retryAfterMs: 15 };
+    assert.deepEqual(sent.slice(0, 2), [
+      { ...told, node: 'n_1' },
+      { ...told, node: 'n_2' },
+    ]);
+    assert.ok(sent.every(({ org }) => org === 'o_a'));
   });
 
-  it('goes on after an error, and has one question under way while there is no answer', async () => {
-    const away = async () => Promise.reject(new Error('away'));
-    const ok = async () => full;
-    const { asked, sent } = watchOver([away, away, ok, away, ok, ok]);
-    await eventually(() => sent.length === 1);
-    await eventually(() => asked.length === 7);
+  it('stands by what it found while looks fail, but not for long', async () => {
+    const { sent, watch: over } = watchOver((question) => (question > 1 ? 'error' : undefined));
+    await eventually(() => over.figures.over_budget === 0 && sent.length > 0);
+    assert.equal(sent.length, 2 * 6);
+  });
+
+  it('has one question under way while there is no answer', async () => {
+    const { asked } = watchOver((question) => (question === 2 ? 'silence' : undefined));
+    await eventually(() => asked.filter((what) => what === 'state').length === 2);
+    const before = asked.length;
     await pause(50);
-    assert.equal(asked.length, 7);
-    watch!.stop();
+    assert.equal(asked.length, before);
   });
 
-  it('looks no further while there is room, and asks nothing while one org is alone', async () => {
-    const roomy = watchOver([async () => holdings(400_000, { [from('o_a')]: 1 })]);
-    await eventually(() => roomy.asked.length === 2);
-    assert.deepEqual([roomy.asked, roomy.sent], [['state', 'state'], []]);
+  it('looks no further while there is room, or one org is alone, but always knows how full it is', async () => {
+    const roomy = watchOver(() => undefined, true, streamOf({ [from('o_a')]: [400, MiB] }));
+    await eventually(() => roomy.asked.length >= 3);
+    assert.deepEqual([new Set(roomy.asked), roomy.sent], [new Set(['state']), []]);
+    assert.equal(roomy.watch.figures.percent, 40);
     roomy.watch.stop();
-    const alone = watchOver([async () => full], { several: false });
-    await pause(50);
-    assert.deepEqual(alone.asked, []);
+    const alone = watchOver(() => undefined, false);
+    await eventually(() => alone.asked.length >= 3);
+    assert.deepEqual([new Set(alone.asked), alone.sent], [new Set(['state']), []]);
+    assert.equal(alone.watch.figures.percent, 61);
   });
 });

@@ -1,10 +1,9 @@
-/** Which orgs hold more of the ingress stream than their budget: an estimate, by counts of messages and sizes seen. */
+/** Which orgs hold more of the ingress stream than their budget: by counts of their messages, and the sizes of some of them. */
 
-import { type IngressSubject, ingressSubject } from '@fleetwire/contract';
+import { type IngressSubject, ingressSubject, LIMITS } from '@fleetwire/contract';
 
 /** What is in the ingress stream at one moment. */
 export interface IngressHoldings {
-  readonly messages: number;
   readonly bytes: number;
   /** The bound of `bytes`; 0 or less: none. */
   readonly maxBytes: number;
@@ -12,99 +11,117 @@ export interface IngressHoldings {
   readonly subjects: ReadonlyMap<string, number>;
 }
 
+export interface HeldByNode {
+  readonly from: IngressSubject;
+  readonly subject: string;
+  readonly messages: number;
+}
+
+/** All that one org has in the stream. */
+export interface Holder {
+  readonly org: string;
+  readonly messages: number;
+  readonly nodes: readonly HeldByNode[];
+}
+
 /** An org beyond its budget. */
 export interface OverBudget {
   readonly org: string;
   /** Estimated. */
   readonly bytes: number;
-  /** Those of its nodes that have anything in the stream. */
   readonly nodes: readonly IngressSubject[];
 }
 
-/** Subjects whose sizes are remembered; those of others share what is left. */
-const SUBJECTS_MAX = 10_000;
 /** What a stored message takes beside its payload: subject, headers, the record around them. */
 const STORED_EXTRA = 200;
-
-/** Mean sizes of what comes by each subject. Notes only while it is on: else a message costs it a comparison. */
-export class MessageSizes {
-  readonly #seen = new Map<string, { messages: number; bytes: number }>();
-  #on = false;
-
-  /** Subjects of which something was seen. */
-  get size(): number {
-    return this.#seen.size;
-  }
-
-  /** Off, it also forgets: what comes after a long pause may be of another kind. */
-  set on(on: boolean) {
-    this.#on = on;
-    if (!on) this.#seen.clear();
-  }
-
-  /** `bytes`: of the payload. */
-  note(subject: string, bytes: number): void {
-    if (!this.#on) return;
-    const seen = this.#seen.get(subject);
-    if (seen !== undefined) {
-      seen.messages++;
-      seen.bytes += bytes;
-    } else if (this.#seen.size < SUBJECTS_MAX) this.#seen.set(subject, { messages: 1, bytes });
-  }
-
-  /** Bytes that a message of this subject takes in the stream; undefined when none was seen. */
-  meanOf(subject: string): number | undefined {
-    const seen = this.#seen.get(subject);
-    return seen && seen.bytes / seen.messages + STORED_EXTRA;
-  }
-}
+const LARGEST = LIMITS.serverMaxPayload + STORED_EXTRA;
+/** Sizes by which a mean is trusted; without so many nobody is judged. */
+export const SIZES_ENOUGH = 32;
+/** The last ones of each org that are remembered. */
+const SIZES_MAX = 128;
 
 /** Does the stream hold more than `percent` of what it may? */
 export function isFuller({ bytes, maxBytes }: Pick<IngressHoldings, 'bytes' | 'maxBytes'>, percent: number) {
   return maxBytes > 0 && bytes * 100 > maxBytes * percent;
 }
 
-/**
- * The orgs that hold more than `percent` of the stream's `maxBytes`. The server counts messages by subject, not bytes: they are
- * weighed by the mean size seen of the subject, and those of which none was seen share what is left of the stream's bytes. So
- * what other routers see distorts nothing here, and never are two orgs beyond half.
- */
-export function overBudget(
-  holdings: IngressHoldings,
-  sizes: Pick<MessageSizes, 'meanOf'>,
+/** Those that would hold more than `percent` of the stream's `maxBytes` if each message were as large as any may be. */
+export function suspectsOf(
+  { subjects, maxBytes }: Pick<IngressHoldings, 'subjects' | 'maxBytes'>,
   percent: number,
-): readonly OverBudget[] {
-  const weightOf = weights(holdings, sizes);
-  const held = new Map<string, { bytes: number; nodes: IngressSubject[] }>();
-  for (const [subject, count] of holdings.subjects) {
+): readonly Holder[] {
+  const held = new Map<string, { messages: number; nodes: HeldByNode[] }>();
+  for (const [subject, messages] of subjects) {
     const from = ingressSubject.parse(subject);
     if (from === undefined) continue;
-    const org = held.get(from.org) ?? { bytes: 0, nodes: [] };
-    org.bytes += count * weightOf(subject);
-    org.nodes.push(from);
+    const org = held.get(from.org) ?? { messages: 0, nodes: [] };
+    org.messages += messages;
+    org.nodes.push({ from, subject, messages });
     held.set(from.org, org);
   }
   return [...held]
-    .map(([org, { bytes, nodes }]) => ({ org, bytes: Math.floor(bytes), nodes }))
-    .filter(({ bytes }) => isFuller({ bytes, maxBytes: holdings.maxBytes }, percent));
+    .map(([org, { messages, nodes }]) => ({ org, messages, nodes }))
+    .filter(({ messages }) => isFuller({ bytes: messages * LARGEST, maxBytes }, percent));
 }
 
-/** Bytes of one message of a subject, such that all together are what the stream holds. */
-function weights(
-  { messages, bytes, subjects }: IngressHoldings,
-  sizes: Pick<MessageSizes, 'meanOf'>,
-): (subject: string) => number {
-  let unseen = messages;
-  let seenBytes = 0;
-  for (const [subject, count] of subjects) {
-    const mean = sizes.meanOf(subject);
-    if (mean === undefined) continue;
-    unseen -= count;
-    seenBytes += count * mean;
+/** The subject of one of an org's messages, each as likely as another. `random`: from 0 to below 1. */
+export function drawSubject({ messages, nodes }: Holder, random: number): string {
+  let left = random * messages;
+  for (const node of nodes) {
+    left -= node.messages;
+    if (left < 0) return node.subject;
   }
-  // None is smaller than what is around it.
-  const unseenBytes = unseen <= 0 ? 0 : Math.max(bytes - seenBytes, unseen * STORED_EXTRA);
-  const scale = bytes / Math.max(1, seenBytes + unseenBytes);
-  const others = unseen <= 0 ? 0 : unseenBytes / unseen;
-  return (subject) => scale * (sizes.meanOf(subject) ?? others);
+  return nodes.at(-1)!.subject;
+}
+
+/**
+ * Sizes of messages that were drawn from what is stored. An org is judged by its own ones only: what others send, and which
+ * router sees it, makes no difference to it.
+ */
+export class SampledSizes {
+  readonly #drawn = new Map<string, number[]>();
+
+  /** `bytes`: of the payload. */
+  note(org: string, bytes: number): void {
+    const drawn = this.#drawn.get(org) ?? [];
+    if (drawn.push(bytes + STORED_EXTRA) > SIZES_MAX) drawn.shift();
+    this.#drawn.set(org, drawn);
+  }
+
+  countOf(org: string): number {
+    return this.#drawn.get(org)?.length ?? 0;
+  }
+
+  /** Bytes that a message of this org takes in the stream; undefined while too few are known. */
+  meanOf(org: string): number | undefined {
+    const drawn = this.#drawn.get(org) ?? [];
+    return drawn.length < SIZES_ENOUGH
+      ? undefined
+      : drawn.reduce((sum, bytes) => sum + bytes, 0) / drawn.length;
+  }
+
+  /** Forgets all others. */
+  keepOnly(orgs: ReadonlySet<string>): void {
+    for (const org of this.#drawn.keys()) if (!orgs.has(org)) this.#drawn.delete(org);
+  }
+}
+
+/** Bytes that it seems to hold; as much as it could while its sizes are not known. */
+export function mostHeld({ org, messages }: Holder, sizes: Pick<SampledSizes, 'meanOf'>): number {
+  return messages * (sizes.meanOf(org) ?? LARGEST);
+}
+
+/** Those of `suspects` that hold more than `percent` of `maxBytes`, as far as their sizes are known. */
+export function overBudget(
+  suspects: readonly Holder[],
+  sizes: Pick<SampledSizes, 'meanOf'>,
+  { bytes, maxBytes }: Pick<IngressHoldings, 'bytes' | 'maxBytes'>,
+  percent: number,
+): readonly OverBudget[] {
+  return suspects.flatMap((holder) => {
+    const mean = sizes.meanOf(holder.org);
+    const held = Math.min(bytes, Math.floor(holder.messages * (mean ?? 0)));
+    if (!isFuller({ bytes: held, maxBytes }, percent)) return [];
+    return [{ org: holder.org, bytes: held, nodes: holder.nodes.map(({ from }) => from) }];
+  });
 }

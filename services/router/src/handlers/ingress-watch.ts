@@ -1,24 +1,31 @@
 /** Keeps one org from filling the ingress stream of all: while it grows full, nodes of who holds too much of it are to stop. */
 
-import type { Broker } from '@fleetwire/broker';
+import type { Broker, StreamState } from '@fleetwire/broker';
 import { filters, type StreamName } from '@fleetwire/contract';
 import { causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
-import { isFuller, type MessageSizes, type OverBudget, overBudget } from '../domain/ingress-budget.ts';
+import {
+  drawSubject,
+  type Holder,
+  isFuller,
+  mostHeld,
+  type OverBudget,
+  overBudget,
+  SampledSizes,
+  SIZES_ENOUGH,
+  suspectsOf,
+} from '../domain/ingress-budget.ts';
 import type { PeerFrames } from './peer-frames.ts';
 
 export interface IngressWatchOptions {
   readonly broker: {
     readonly streams: Pick<Broker['streams'], 'state' | 'countBySubject'>;
+    readonly messages: Pick<Broker['messages'], 'nextBySubject'>;
     connected(): boolean;
   };
-  /** Noted by the sessions of the partitions. */
-  readonly sizes: MessageSizes;
   readonly frames: Pick<PeerFrames, 'send'>;
   /** One that is alone takes nothing from anybody. */
   readonly severalOrgs: () => boolean;
-  /** Partitions of this replica: it tells their nodes, as the others tell those of theirs. */
-  readonly partitions: () => readonly number[];
   /** Hundredths of what the stream may hold: from here on it is looked into. */
   readonly watchPercent: number;
   /** Hundredths of the same that one org may hold. */
@@ -30,28 +37,37 @@ export interface IngressWatchOptions {
 
 /** Two of the server's pages. What goes beyond counts as nobody's. */
 const SUBJECTS_MAX = 200_000;
+/** Orgs whose messages are drawn in one look: those that may hold most. */
+const SUSPECTS_MAX = 8;
+/** Of each, once enough are known. */
+const DRAWS_MORE = 4;
 /** Frames written at a stretch. */
 const FRAMES_AT_ONCE = 200;
+/** So many looks without an answer leave standing what was found by the one before. */
+const BLIND_LOOKS = 5;
 const INGRESS: StreamName = 'INGRESS';
 
 /**
- * Has one question to the server under way at most, and none in the way of mail. Without an answer nobody is told anything,
- * and what was told lapses.
+ * Has one question to the server under way at most, and none in the way of mail. Each replica tells all nodes, so that a
+ * router that dies lets nobody go on; a frame that comes several times does no harm.
  */
 export class IngressWatch {
   readonly name = 'ingress watch';
   readonly #o: IngressWatchOptions;
   readonly #stopping = new AbortController();
-  #over: ReadonlySet<string> = new Set();
-  #failed = false;
+  readonly #sizes = new SampledSizes();
+  #over: readonly OverBudget[] = [];
+  #blind = 0;
+  #percent = 0;
+  #full = false;
 
   constructor(options: IngressWatchOptions) {
     this.#o = options;
   }
 
-  /** For `health`: subjects whose sizes are noted, and orgs that hold too much. */
-  get figures(): { readonly sizes: number; readonly over_budget: number } {
-    return { sizes: this.#o.sizes.size, over_budget: this.#over.size };
+  /** For `health` and metrics: how full the stream was at the last look, and orgs that hold too much of it. */
+  get figures(): { readonly percent: number; readonly over_budget: number } {
+    return { percent: this.#percent, over_budget: this.#over.length };
   }
 
   start(): void {
@@ -66,53 +82,87 @@ export class IngressWatch {
   async #keepLooking(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      await this.#look();
+      if (this.#o.broker.connected()) await this.#look();
       await pause(this.#o.intervalMs, signal);
     }
   }
 
   async #look(): Promise<void> {
-    if (!this.#o.broker.connected()) return;
     try {
       const over = await this.#overBudget();
-      this.#failed = false;
       if (this.#stopping.signal.aborted) return;
+      this.#blind = 0;
       this.#note(over);
-      await this.#tell(over);
     } catch (error) {
-      if (!this.#failed) this.#o.log.warn({ error: causeChain(error) }, 'nobody knows who fills ingress');
-      this.#failed = true;
+      if (this.#blind++ === 0)
+        this.#o.log.warn({ error: causeChain(error) }, 'nobody knows who fills ingress');
+      if (this.#blind > BLIND_LOOKS) this.#note([]);
     }
+    await this.#tell();
   }
 
   async #overBudget(): Promise<readonly OverBudget[]> {
-    const { broker, sizes, watchPercent, orgPercent, severalOrgs } = this.#o;
-    const state = severalOrgs() ? await broker.streams.state(INGRESS) : undefined;
-    // From half of the bound on, so that sizes have been seen by the time at which they count.
-    sizes.on = state !== undefined && isFuller(state, watchPercent / 2);
-    if (state === undefined || !isFuller(state, watchPercent)) return [];
-    const holdings = await broker.streams.countBySubject(INGRESS, filters.allIngress, SUBJECTS_MAX);
-    return holdings === undefined ? [] : overBudget(holdings, sizes, orgPercent);
+    const { broker, watchPercent, orgPercent, severalOrgs } = this.#o;
+    const state = await broker.streams.state(INGRESS);
+    this.#noteFill(state);
+    const looked = state !== undefined && this.#full && severalOrgs();
+    const holdings = looked
+      ? await broker.streams.countBySubject(INGRESS, filters.allIngress, SUBJECTS_MAX)
+      : undefined;
+    if (holdings === undefined || !isFuller(holdings, watchPercent)) {
+      this.#sizes.keepOnly(new Set());
+      return [];
+    }
+    const suspects = suspectsOf(holdings, orgPercent);
+    this.#sizes.keepOnly(new Set(suspects.map(({ org }) => org)));
+    const most = suspects.toSorted((a, b) => mostHeld(b, this.#sizes) - mostHeld(a, this.#sizes));
+    for (const suspect of most.slice(0, SUSPECTS_MAX)) await this.#draw(suspect, holdings);
+    return overBudget(suspects, this.#sizes, holdings, orgPercent);
+  }
+
+  /** Some of its messages, at random over all that the stream has of it. */
+  async #draw(holder: Holder, { firstSequence, lastSequence }: StreamState): Promise<void> {
+    const { messages } = this.#o.broker;
+    const draws = Math.max(DRAWS_MORE, SIZES_ENOUGH - this.#sizes.countOf(holder.org));
+    for (let i = 0; i < draws && !this.#stopping.signal.aborted; i++) {
+      const subject = drawSubject(holder, Math.random());
+      const from = firstSequence + Math.floor(Math.random() * (lastSequence - firstSequence + 1));
+      const drawn =
+        (await messages.nextBySubject(INGRESS, subject, from)) ??
+        (await messages.nextBySubject(INGRESS, subject, firstSequence));
+      if (drawn !== undefined) this.#sizes.note(holder.org, drawn.data.length);
+    }
+  }
+
+  #noteFill(state: StreamState | undefined): void {
+    const { watchPercent, log } = this.#o;
+    const { bytes = 0, maxBytes = 0 } = state ?? {};
+    this.#percent = maxBytes > 0 ? Math.round((bytes * 100) / maxBytes) : 0;
+    const full = isFuller({ bytes, maxBytes }, watchPercent);
+    if (full && !this.#full)
+      log.warn(
+        { percent: this.#percent },
+        'ingress grows full: history is behind; once it is full, senders are refused',
+      );
+    this.#full = full;
   }
 
   #note(over: readonly OverBudget[]): void {
-    const before = this.#over;
-    this.#over = new Set(over.map(({ org }) => org));
+    const [before, now] = [this.#over, over].map((all) => new Set(all.map(({ org }) => org)));
+    this.#over = over;
     for (const { org, bytes } of over)
-      if (!before.has(org))
+      if (!before!.has(org))
         this.#o.log.warn({ org, bytes }, 'an org holds too much of ingress: it is to stop');
-    for (const org of before)
-      if (!this.#over.has(org)) this.#o.log.info({ org }, 'an org may send to ingress again');
+    for (const org of before!)
+      if (!now!.has(org)) this.#o.log.info({ org }, 'an org may send to ingress again');
   }
 
-  async #tell(over: readonly OverBudget[]): Promise<void> {
-    const mine = new Set(this.#o.partitions());
+  async #tell(): Promise<void> {
     // It holds over one frame that is lost, and over an answer that takes its time.
-    const retryAfterMs = 2 * this.#o.intervalMs;
+    const retryAfterMs = 3 * this.#o.intervalMs;
     let written = 0;
-    for (const { org, nodes } of over)
-      for (const { node, partition } of nodes) {
-        if (!mine.has(partition)) continue;
+    for (const { org, nodes } of this.#over)
+      for (const { node } of nodes) {
         this.#o.frames.send({ org, node, reason: 'ingress_budget', retryAfterMs });
         if (++written % FRAMES_AT_ONCE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
       }

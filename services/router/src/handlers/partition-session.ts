@@ -10,7 +10,6 @@ import type { BackoffPolicy } from '@fleetwire/kernel';
 import { asFleetwireError, backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { TOO_MUCH_EVERY_MS } from '../domain/house-rules.ts';
-import type { MessageSizes } from '../domain/ingress-budget.ts';
 import { IngressShare } from '../domain/ingress-share.ts';
 import type { Pace, PartitionFlow } from '../domain/partition-flow.ts';
 import type { Publication } from '../domain/publication.ts';
@@ -39,8 +38,6 @@ export interface SessionOptions {
   readonly lookup: Pick<NameLookup, 'find'>;
   /** What tells nodes to hold back. */
   readonly frames?: PeerFrames | undefined;
-  /** Notes how large what is taken in is, while that is of use. */
-  readonly sizes?: Pick<MessageSizes, 'note'> | undefined;
   /** False as soon as another router might hold the partition. */
   readonly certain: () => boolean;
   readonly limits: SessionLimits;
@@ -149,7 +146,6 @@ export class PartitionSession {
   }
 
   #watchShare({ subject, data, storedAtUs }: PulledMessage): void {
-    this.#o.sizes?.note(subject, data.length);
     const nowUs = this.#o.broker.clock.nowUs();
     const greedy = this.#share.took({ subject, bytes: data.length, storedAtUs }, nowUs);
     for (const each of greedy) {

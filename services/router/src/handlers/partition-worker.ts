@@ -5,7 +5,6 @@ import { LEASE_KEYS } from '@fleetwire/contract';
 import type { BackoffPolicy } from '@fleetwire/kernel';
 import { backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
-import type { MessageSizes } from '../domain/ingress-budget.ts';
 import type { FlowCounts, FlowOptions } from '../domain/partition-flow.ts';
 import { PartitionFlow } from '../domain/partition-flow.ts';
 import { Restarts } from '../domain/restarts.ts';
@@ -23,7 +22,6 @@ export interface WorkerOptions {
   /** Resolves when the routing table is as new as the bucket was at the call, or cannot be brought there in time. */
   readonly tableFresh: () => Promise<void>;
   readonly frames: PeerFrames;
-  readonly sizes: MessageSizes;
   readonly limits: SessionLimits;
   readonly restart: BackoffPolicy;
   readonly drainMs: number;
@@ -157,9 +155,8 @@ export class PartitionWorker {
     if (startSequence > this.#start) this.#noteProgress();
     this.#start = startSequence;
     const flow = new PartitionFlow<PulledMessage>({ ...this.#o.flow, partition: this.partition });
-    const { lookup, frames, sizes, limits } = this.#o;
-    const from = { broker, durable, flow, lookup, frames, sizes };
-    const session = new PartitionSession({ ...from, certain, limits, log });
+    const { lookup, frames, limits } = this.#o;
+    const session = new PartitionSession({ broker, durable, flow, lookup, frames, certain, limits, log });
     const { partition, epoch } = this;
     log.info({ partition, epoch, start: startSequence }, 'routing a partition');
     this.#flow = flow;

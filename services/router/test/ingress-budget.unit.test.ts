@@ -150,7 +150,10 @@ describe('the watch over ingress', () => {
       if (how === 'error') throw new Error('away');
       return stream;
     };
-    const countBySubject = async () => (asked.push('count'), stream);
+    const countBySubject = async () => {
+      asked.push('count');
+      return stream;
+    };
     const nextBySubject = async (_: string, subject: string) => {
       asked.push('draw');
       return { data: new Uint8Array(held[subject as keyof typeof held]![1]) };

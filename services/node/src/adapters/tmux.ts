@@ -176,7 +176,9 @@ class TmuxAdapter implements Adapter {
       const proof = await this.#judge(message, HISTORY.observe);
       const elapsed = performance.now() - started;
       if (proof.kind === 'confirmed' || proof.reason === 'PANE_GONE') return proof;
-      if (elapsed >= windowMs || signal.aborted) return proof;
+      // On a busy machine what was read may not show yet: that soon nothing counts as swallowed.
+      if (elapsed >= windowMs || signal.aborted)
+        return elapsed < LIMITS.swallowedMs ? { ...proof, pending: true } : proof;
       const wait = elapsed > LIMITS.slowAfterMs ? LIMITS.slowPollMs : LIMITS.pollMs;
       await pause(Math.min(wait, Math.max(1, windowMs - elapsed)), signal);
     }

@@ -117,12 +117,22 @@ describe('late proof', function () {
   });
 
   it('waits for nothing that was swallowed by a program that reads', async () => {
-    await run(tmuxAdapter, program('box', 'cursor', 'mute'), 1000);
+    await run(tmuxAdapter, program('box', 'cursor', 'mute'), 2000);
     await eventually(() => screen().includes('welcome'));
     await send('first', 'second');
     await ended();
     const unconfirmed = [Stage.UNCONFIRMED, 'NOT_TAKEN_UP'];
     assert.deepEqual(stages(), [unconfirmed, unconfirmed]);
+  });
+
+  it('takes nothing for swallowed so soon that it may not show yet', async () => {
+    await run(tmuxAdapter, program('box', 'cursor', 'mute'), 10);
+    await eventually(() => screen().includes('welcome'));
+    await send('first');
+    await eventually(() => stages().length === 1);
+    assert.equal(test.engine.custody.depth, 1, 'there may be late proof');
+    await ended();
+    assert.deepEqual(stages(), [[Stage.UNCONFIRMED, 'NOT_TAKEN_UP']]);
   });
 
   it('takes a late acknowledgement', async () => {

@@ -13,12 +13,14 @@ interface ProcessCpu {
   readonly pid: number;
   readonly parent: number;
   readonly name: string;
-  readonly cpuUs: number;
+  /** Its own user and system time, in ticks, and that of its children that have ended. */
+  readonly ticks: number;
+  readonly endedTicks: number;
 }
 
 /** Of all processes started under `home` with their children, and of the given ones. */
 export function readCpu(home: string, given: ReadonlyMap<number, string>): ByRole {
-  return sumByRole(home, given, ({ cpuUs }) => cpuUs);
+  return sumByRole(home, given, cpuUs);
 }
 
 /** MB that no file backs, heaps and buffers, by role. Of PostgreSQL without the memory that its processes share. */
@@ -102,11 +104,18 @@ function listProcesses(): ProcessCpu[] {
     const match = /^\d+ \((.*)\) . (.*)$/s.exec(textOf(`/proc/${pid}/stat`).trim());
     if (match === null) continue;
     const fields = match[2]!.split(' ').map(Number);
-    // User and system time, its own and that of its children that have ended.
-    const ticks = fields.slice(10, 14).reduce((sum, each) => sum + each, 0);
-    list.push({ pid, parent: fields[0]!, name: match[1]!, cpuUs: ticks * TICK_US });
+    const [own, ofSystem, ended, endedOfSystem] = fields.slice(10, 14) as [number, number, number, number];
+    const times = { ticks: own + ofSystem, endedTicks: ended + endedOfSystem };
+    list.push({ pid, parent: fields[0]!, name: match[1]!, ...times });
   }
   return list;
+}
+
+/** By the scheduler's own count, in nanoseconds, of all threads: a short measurement has few ticks in each process. */
+function cpuUs({ pid, ticks, endedTicks }: ProcessCpu): number {
+  const threads = namesIn(`/proc/${pid}/task`).map((id) => textOf(`/proc/${pid}/task/${id}/schedstat`));
+  const ns = threads.reduce((sum, text) => sum + Number(text.split(' ')[0]), 0);
+  return (ns > 0 ? ns / 1000 : ticks * TICK_US) + endedTicks * TICK_US;
 }
 
 function namesIn(folder: string): string[] {

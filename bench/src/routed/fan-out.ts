@@ -130,19 +130,21 @@ class FanOutBench {
     await this.#direct(WARM_ROUNDS);
     await this.#post(POSTS);
     await this.#arrived(LONGEST_MS);
-    const to_inboxes = await this.#compare((send) => this.#toInboxes(send));
-    const end_to_end = await this.#compare(async (send) => {
-      await send();
-      await this.#arrived(LONGEST_MS);
-      await this.#rest();
-    });
+    const to_inboxes = await this.#compare((times, send) => this.#toInboxes(times, send));
+    const end_to_end = await this.#compare((times, send) =>
+      this.#cpuOf(times, async () => {
+        await send();
+        await this.#arrived(LONGEST_MS);
+        await this.#rest();
+      }),
+    );
     return { agents: AGENTS, nodes: NODES, to_inboxes, end_to_end };
   }
 
-  async #compare(run: (send: () => Promise<void>) => Promise<void>) {
-    const channel_cpu_us = await this.#cpuOf(POSTS, () => run(() => this.#post(POSTS)));
+  async #compare(cpuOf: (times: number, send: () => Promise<void>) => Promise<ByRole>) {
+    const channel_cpu_us = await cpuOf(POSTS, () => this.#post(POSTS));
     await this.#arrived(LONGEST_MS);
-    const direct_cpu_us = await this.#cpuOf(ROUNDS, () => run(() => this.#direct(ROUNDS)));
+    const direct_cpu_us = await cpuOf(ROUNDS, () => this.#direct(ROUNDS));
     await this.#arrived(LONGEST_MS);
     return {
       channel_cpu_us,
@@ -152,12 +154,14 @@ class FanOutBench {
   }
 
   /** The receiving nodes stand still meanwhile, so that nothing of what follows is counted. */
-  async #toInboxes(send: () => Promise<void>): Promise<void> {
+  async #toInboxes(times: number, send: () => Promise<void>): Promise<ByRole> {
     const pids = this.#fabric.far.flatMap(({ name }) => pidsOf(this.#fabric.home, `node-${name}`));
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
     try {
-      await send();
-      await this.#rest();
+      return await this.#cpuOf(times, async () => {
+        await send();
+        await this.#rest();
+      });
     } finally {
       for (const pid of pids) process.kill(pid, 'SIGCONT');
     }

@@ -111,7 +111,7 @@ export class Progress {
    * it; `alone`: there are no others. To be called before their receipts are heard of.
    */
   served(id: string, recipients: number, alone: boolean): void {
-    this.#catchUp();
+    // What was heard and not looked at yet can wait: it is about earlier messages, and may be a hundred thousand receipts.
     const told = this.#told(id);
     told.served = recipients;
     told.alone = alone;

@@ -11,12 +11,12 @@ import { shapeOf } from './sweep.ts';
 export interface Soak {
   readonly messages: number;
   readonly samples: readonly { readonly messages: number; readonly memory_mb: ByRole }[];
-  /** By a straight line through the samples after the first fifth. */
+  /** By a straight line through the samples after the first third. */
   readonly mb_per_million: ByRole;
 }
 
-const SAMPLES = 20;
-const WARM_UP = 0.2;
+const SAMPLES = 24;
+const WARM_UP = 1 / 3;
 const LOOK_MS = 20;
 /** Longer than any soak; a timer of Node.js takes no more. */
 const NO_END_MS = 2 ** 31 - 1;

@@ -1,5 +1,6 @@
 /** The phases of a measurement: as fast as the windows allow, then perhaps at a fixed rate for latency. */
 
+import { pause } from '@fleetwire/kernel';
 import { median, percentile, round } from './percentiles.ts';
 import { type ByRole, cpuPerMessage } from './process-usage.ts';
 import type { Worker } from './worker-process.ts';
@@ -87,5 +88,3 @@ async function runPhase(sender: Worker, receiver: Worker, phase: Phase, usage?: 
   const cpu = before && after && cpuPerMessage(before, after, measured.received);
   return { ...measured, cpu, memory };
 }
-
-export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

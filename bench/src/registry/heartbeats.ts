@@ -1,5 +1,6 @@
 /** Heartbeats of all nodes: as many as go, and what the processes take for a hundred in a second. */
 
+import { pause } from '@fleetwire/kernel';
 import { round } from '../percentiles.ts';
 import { type ByRole, readCpu } from '../process-usage.ts';
 import type { TaskProcess } from '../task-process.ts';
@@ -49,5 +50,3 @@ async function flood(simulators: readonly TaskProcess[], ms: number): Promise<nu
   const run = (s: TaskProcess) => s.run<{ beats: number }>('flood', { ms, window: WINDOW });
   return (await Promise.all(simulators.map(run))).reduce((sum, each) => sum + each.beats, 0);
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

@@ -3,10 +3,10 @@
 import { type Broker, connectBroker } from '@fleetwire/broker';
 import { DELIVERY_RECEIPTS } from '@fleetwire/contract';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
+import { pause } from '@fleetwire/kernel';
 import { createRpcClient } from '@fleetwire/rpc';
 import { type BenchFabric, startFabric } from '../fabric.ts';
 import { round } from '../percentiles.ts';
-import { pause } from '../phases.ts';
 import { type ByRole, cpuPerMessage, pidsOf, readCpu } from '../process-usage.ts';
 import { startTasks, type TaskProcess } from '../task-process.ts';
 

@@ -1,8 +1,8 @@
 /** What the nodes say of the recipient that stands still, from when it stops until it has been going on for a while. */
 
 import type { NodeServiceDefinition } from '@fleetwire/gen/node';
+import { pause } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
-import { pause } from '../phases.ts';
 
 /** What may wait for the recipient that stands still. */
 export const QUEUE_MESSAGES = 200;

@@ -1,10 +1,10 @@
 /** Isolation: one recipient stands still while its senders go on; how much longer the others' mail takes for it. */
 
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
+import { pause } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
 import { type BenchNode, startFabric } from '../fabric.ts';
 import { median, percentile, round } from '../percentiles.ts';
-import { pause } from '../phases.ts';
 import { startTasks, type TaskProcess } from '../task-process.ts';
 import { QUEUE_MESSAGES, type Watched, watch } from './isolation-watch.ts';
 

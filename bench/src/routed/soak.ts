@@ -1,8 +1,8 @@
 /** The soak: messages as fast as they go, and by how much each process grows for every million of them. */
 
+import { pause } from '@fleetwire/kernel';
 import { startFabric } from '../fabric.ts';
 import { round } from '../percentiles.ts';
-import { pause } from '../phases.ts';
 import type { ByRole } from '../process-usage.ts';
 import { startClients } from './clients.ts';
 import { type PointSettings, windowOf } from './point.ts';

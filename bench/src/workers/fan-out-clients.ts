@@ -1,7 +1,7 @@
 /** Agents of the fan-out benchmark, all of one process: they send when told to, and count what comes. */
 
+import { pause } from '@fleetwire/kernel';
 import type { Agent } from '@fleetwire/sdk';
-import { pause } from '../phases.ts';
 import { connectAll } from './clients.ts';
 import type { ClientsOfNode } from './routed-settings.ts';
 import { serveTasks } from './tasks.ts';

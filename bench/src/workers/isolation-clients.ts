@@ -1,5 +1,6 @@
 /** Agents of the isolation benchmark: senders at a steady rate, takers that time what comes, and one that can stand still. */
 
+import { pause } from '@fleetwire/kernel';
 import { type Agent, connect, FleetwireError, type Message, type Receipt, Stage } from '@fleetwire/sdk';
 import { machineMs, stampedBody, stampOf } from './protocol.ts';
 import { serveTasks } from './tasks.ts';
@@ -114,7 +115,7 @@ serveTasks({
         const round = Math.floor(sent / to.length);
         send(senders[round % senders.length]!, to[sent % to.length]!, bytes);
       }
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await pause(1);
     }
   },
   standStill: () => {

@@ -1,10 +1,10 @@
 /** The router's table in a process of its own: what it takes, how fast it answers, how soon it shows a change. */
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { connectBroker } from '@fleetwire/broker';
 import { ROUTES_BUCKET } from '@fleetwire/contract';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { RouterServiceDefinition } from '@fleetwire/gen/router';
+import { pause } from '@fleetwire/kernel';
 import { RoutesWatch, RoutingTable, resolve } from '@fleetwire/router/table';
 import { createRpcClient } from '@fleetwire/rpc';
 import { median } from '../percentiles.ts';

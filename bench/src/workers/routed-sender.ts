@@ -1,5 +1,6 @@
 /** Clients at the sending nodes: send to agents at others through the SDK; what is refused for now is sent again. */
 
+import { pause } from '@fleetwire/kernel';
 import { FleetwireError } from '@fleetwire/sdk';
 import { connectAll } from './clients.ts';
 import { runSender } from './pacer.ts';
@@ -19,8 +20,7 @@ async function send(sender: number, name: string, body: Uint8Array): Promise<voi
     } catch (error) {
       if (!(error instanceof FleetwireError) || error.retryAfterMs === undefined) return failed(error);
       tell({ type: 'refused', reason: error.reason });
-      const waitMs = error.retryAfterMs;
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await pause(error.retryAfterMs);
     }
   }
 }

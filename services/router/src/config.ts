@@ -29,6 +29,9 @@ export const routerConfig = defineSection('router', {
     'Wait before a partition that came into doubt is taken over anew; doubles',
   ),
   restart_max_ms: ms(5000).describe('Upper end of that wait'),
+  stray_durables_ms: ms(60_000, 3_600_000).describe(
+    'Time between two looks for durables that a killed router has left and nobody pulls',
+  ),
   registry_address: z
     .string()
     .min(1)

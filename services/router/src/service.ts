@@ -23,6 +23,7 @@ import { PartitionShare } from './handlers/partition-share.ts';
 import { PartitionWorker } from './handlers/partition-worker.ts';
 import { PeerFrames } from './handlers/peer-frames.ts';
 import { RoutesWatch } from './handlers/routes-watch.ts';
+import { StrayDurables } from './handlers/stray-durables.ts';
 import { checkPartitions } from './handlers/take-over.ts';
 import type { FlowMetrics } from './metrics.ts';
 import { flowMetrics, ingressMetrics, refusalMetrics, routesMetrics } from './metrics.ts';
@@ -66,6 +67,12 @@ export const router = defineService({
     const share: PartitionShare = new PartitionShare(shared);
     const watch = watchOf(context, frames);
     ingressMetrics(context.meter, () => watch.figures);
+    const stray = new StrayDurables({
+      consumers: broker.consumers,
+      workers: () => share.workers,
+      intervalMs: context.config.router.stray_durables_ms,
+      log,
+    });
     const check = {
       name: 'partitions of the fabric',
       start: () => checkPartitions(broker.consumers, partitions),
@@ -86,7 +93,7 @@ export const router = defineService({
           explain: explain({ names, lookup, suggest, clock, rules }),
         }),
       ],
-      components: [routes, check, flushes, denials, share, watch],
+      components: [routes, check, flushes, denials, share, watch, stray],
       health: () => ({ ...health(table, routes, share), ingress: watch.figures }),
       serving: () => share.workers.every((worker) => !worker.restarts.stuck),
     };

@@ -7,6 +7,7 @@
 
 import assert from 'node:assert/strict';
 import {
+  DELIVERY_HISTORY,
   deadSubject,
   inboxSubject,
   ingressSubject,
@@ -281,6 +282,22 @@ describe('routers on a real server', function () {
     assert.equal(told(), 1);
   });
 
+  it('remove a durable that a paused router has made behind their back, as it would keep all mail in ingress', async () => {
+    await ready(1);
+    const running = await fabric.router('one', { FLEETWIRE_ROUTER_STRAY_DURABLES_MS: '50' });
+    await eventually(() => held(running) === 1);
+    // Nothing else keeps what the router has acknowledged.
+    await fabric.broker.consumers.remove('INGRESS', DELIVERY_HISTORY.durable_name);
+    await fabric.broker.consumers.create(routerConsumer(0, 0));
+    await fabric.send(0, NODE, [{ id: idOf(1) }]);
+    await eventually(
+      async () => (await fabric.broker.consumers.list('INGRESS')).filter(isStray).length === 0,
+    );
+    await eventually(async () => (await fabric.broker.streams.state('INGRESS'))!.messages === 0);
+    assert.equal((await fabric.inbox()).length, 1);
+    assert.equal(held(running), 1);
+  });
+
   it('give what asks for a capability to one live agent each, evenly, and say when there is none', async () => {
     await ready(1);
     await fabric.router('one');
@@ -355,6 +372,10 @@ describe('routers on a real server', function () {
     assert.equal(arrived!.subject, inboxSubject.build(parts));
   });
 });
+
+function isStray(name: string): boolean {
+  return name === 'router-p0-e0';
+}
 
 function isTaken(name: string): boolean {
   return name.startsWith('router-p') && !name.endsWith('-e0');

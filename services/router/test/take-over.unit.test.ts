@@ -5,9 +5,12 @@
 
 import assert from 'node:assert/strict';
 import type { ConsumerSpec } from '@fleetwire/contract';
+import { eventually } from '@fleetwire/testkit';
 import { describe, it } from 'mocha';
+import type { PartitionWorker } from '../src/handlers/partition-worker.ts';
+import { StrayDurables } from '../src/handlers/stray-durables.ts';
 import type { Consumers } from '../src/handlers/take-over.ts';
-import { checkPartitions, takeOver } from '../src/handlers/take-over.ts';
+import { checkPartitions, removePassed, takeOver } from '../src/handlers/take-over.ts';
 
 class MemoryConsumers {
   readonly floors: Map<string, number>;
@@ -112,6 +115,68 @@ describe('take-over', () => {
       { reason: 'EPOCH_PASSED' },
     );
     assert.deepEqual([...consumers.floors.keys()], ['router-p3-e12']);
+  });
+
+  describe('durables that a paused router has left behind its successor', () => {
+    const names = ['router-p0-e4', 'router-p3-e9', 'router-p3-e12', 'router-p3-e13', 'router-p5-e1'];
+    const consumersOf = (all: readonly string[]) =>
+      new MemoryConsumers(Object.fromEntries(all.map((name) => [name, 41])));
+    const remove = (consumers: MemoryConsumers, held: Map<number, number>) =>
+      removePassed(consumers as unknown as Consumers, () => held);
+
+    it('go, and nothing else', async () => {
+      const consumers = consumersOf(names);
+      assert.deepEqual(await remove(consumers, new Map([[3, 12]])), ['router-p3-e9']);
+      assert.deepEqual(consumers.done, ['remove router-p3-e9']);
+      assert.deepEqual(await remove(consumers, new Map([[3, 12]])), []);
+    });
+
+    it('stay where nobody has finished a take-over, by what is known once they are listed', async () => {
+      const consumers = consumersOf(names);
+      assert.deepEqual(await remove(consumers, new Map()), []);
+      const held = new Map([[3, 12]]);
+      const list = consumers.list.bind(consumers);
+      consumers.list = async () => {
+        held.delete(3);
+        return list();
+      };
+      assert.deepEqual(await remove(consumers, held), []);
+    });
+
+    it('stay where the durable that should have their mail is gone', async () => {
+      // As after the leases bucket was made anew, with epochs that count from 1 again.
+      assert.deepEqual(await remove(consumersOf(['router-p3-e2']), new Map([[3, 12]])), []);
+    });
+
+    it('are looked for by who routes only: while a partition is taken over, they are all that keeps its mail', async () => {
+      const consumers = consumersOf(['router-p3-e9', 'router-p3-e12']);
+      const worker = { partition: 3, epoch: 12, state: 'taking over' as PartitionWorker['state'] };
+      let looks = 0;
+      const list = consumers.list.bind(consumers);
+      consumers.list = async () => {
+        looks++;
+        return list();
+      };
+      const log = { warn: () => {} } as never;
+      const parts = {
+        consumers: consumers as unknown as Consumers,
+        workers: () => [worker],
+        intervalMs: 1,
+        log,
+      };
+      const stray = new StrayDurables(parts);
+      stray.start();
+      for (const state of ['taking over', 'acquiring', 'waiting', 'draining', 'ended'] as const) {
+        worker.state = state;
+        const before = looks;
+        await eventually(() => looks > before + 2);
+        assert.deepEqual(consumers.done, []);
+      }
+      worker.state = 'routing';
+      await eventually(() => consumers.done.length > 0);
+      stray.stop();
+      assert.deepEqual(consumers.done, ['remove router-p3-e9']);
+    });
   });
 
   it('knows whether a fabric has just the partitions that it should', async () => {

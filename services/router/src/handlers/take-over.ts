@@ -41,6 +41,27 @@ export async function takeOver(
   return { durable: spec.durable_name, startSequence };
 }
 
+/**
+ * Removes what a router has left that was paused amid its take-over, and killed when it went on: a durable behind its
+ * successor's, which nobody pulls and which keeps all mail of the partition in the stream. `held` has the epochs of
+ * partitions whose take-over is finished, asked for once the names are known; where the durable of that epoch is there, it has
+ * all that one of a lower epoch could keep. Resolves to the names of what was removed.
+ */
+export async function removePassed(
+  consumers: Pick<Consumers, 'list' | 'remove'>,
+  held: () => ReadonlyMap<number, number>,
+): Promise<string[]> {
+  const names = await consumers.list('INGRESS');
+  const epochs = held();
+  const gone = names.filter((name) => {
+    const { partition, epoch } = parseRouterConsumer(name) ?? { partition: -1, epoch: 0 };
+    const own = epochs.get(partition);
+    return own !== undefined && epoch < own && names.includes(routerConsumer(partition, own).durable_name);
+  });
+  for (const name of gone) await consumers.remove('INGRESS', name);
+  return gone;
+}
+
 /** Throws when the durables do not stand for exactly the partitions 0 to `partitions` - 1. */
 export async function checkPartitions(consumers: Consumers, partitions: number): Promise<void> {
   const found = new Set<number>();

@@ -12,7 +12,6 @@ import fc from 'fast-check';
 import { afterEach, describe, it } from 'mocha';
 import type { Busy } from '../src/domain/busy-notices.ts';
 import {
-  drawSubject,
   isFuller,
   overBudget,
   SampledSizes,
@@ -106,15 +105,12 @@ describe('the budget of an org', () => {
     );
   });
 
-  it('is taken from messages drawn evenly, and from the last ones drawn', () => {
-    const [holder] = suspectsOf(streamOf({ [from('o_a')]: [900, 1], [from('o_a', 'n_2')]: [100, 1] }), 50);
-    const drawn = (random: number) => ingressSubject.parse(drawSubject(holder!, random))!.node;
-    assert.deepEqual([0, 0.899, 0.9, 0.999].map(drawn), ['n_1', 'n_1', 'n_2', 'n_2']);
+  it('is taken from the last messages drawn', () => {
     const sizes = sizesOf({ o_a: MiB }, 10_000);
     for (let i = 0; i < 128; i++) sizes.note('o_a', 100);
     assert.equal(sizes.meanOf('o_a'), 300, 'with what is around it');
     sizes.keepOnly(new Set(['o_b']));
-    assert.equal(sizes.countOf('o_a'), 0);
+    assert.equal(sizes.meanOf('o_a'), undefined);
   });
 
   it('is looked at beyond the bound only', () => {
@@ -127,20 +123,37 @@ describe('the budget of an org', () => {
 describe('the watch over ingress', () => {
   let watch: IngressWatch | undefined;
   afterEach(() => watch?.stop());
-  const held = {
-    [from('o_a')]: [599, MiB],
-    [from('o_a', 'n_2', 1)]: [1, MiB],
-    [from('o_b')]: [20_000, 300],
-  } as const;
-  const full = streamOf(held);
+  const A1 = from('o_a');
+  const A2 = from('o_a', 'n_2', 1);
+  const B = from('o_b');
+  /** Messages one behind the other. */
+  const times = (count: number, subject: string, bytes: number) =>
+    Array.from({ length: count }, () => ({ subject, bytes }));
+  const full = [...times(599, A1, MiB), ...times(1, A2, MiB), ...times(2000, B, 300)];
+
+  interface Placed {
+    readonly subject: string;
+    readonly bytes: number;
+  }
+
+  function holdingsOf(stream: readonly Placed[]) {
+    const held: Record<string, [number, number]> = {};
+    let sum = 0;
+    for (const { subject, bytes } of stream) {
+      held[subject] = [(held[subject]?.[0] ?? 0) + 1, 0];
+      sum += bytes + 200;
+    }
+    return { ...streamOf(held), bytes: sum, firstSequence: 1, lastSequence: stream.length };
+  }
   const log = { warn: () => {}, info: () => {}, error: () => {} } as never;
 
   /** `fault` says whether a question for the state fails, by its number, or is never answered. */
   function watchOver(
     fault: (question: number) => 'error' | 'silence' | undefined,
     several = true,
-    stream = full,
+    stream: readonly Placed[] = full,
   ) {
+    const holdings = holdingsOf(stream);
     const asked: string[] = [];
     const sent: Busy[] = [];
     const state = async () => {
@@ -148,20 +161,21 @@ describe('the watch over ingress', () => {
       const how = fault(asked.filter((what) => what === 'state').length);
       if (how === 'silence') await new Promise(() => {});
       if (how === 'error') throw new Error('away');
-      return stream;
+      return holdings;
     };
     const countBySubject = async () => {
       asked.push('count');
-      return stream;
+      return holdings;
     };
-    const nextBySubject = async (_: string, subject: string) => {
+    const get = async (_: string, sequence: number) => {
       asked.push('draw');
-      return { data: new Uint8Array(held[subject as keyof typeof held]![1]) };
+      const { subject, bytes } = stream[sequence - 1]!;
+      return { subject, data: { length: bytes } };
     };
     watch = new IngressWatch({
       broker: {
         streams: { state, countBySubject },
-        messages: { nextBySubject: nextBySubject as unknown as Broker['messages']['nextBySubject'] },
+        messages: { get: get as unknown as Broker['messages']['get'] },
         connected: () => true,
       },
       frames: { send: (busy) => void sent.push(busy) },
@@ -186,10 +200,30 @@ describe('the watch over ingress', () => {
     assert.ok(sent.every(({ org }) => org === 'o_a'));
   });
 
+  it('judges by all that an org has, however it lies between what others send', async () => {
+    // What lies in bursts, and what lies alone, is drawn by how much of it there is.
+    const [modest, greedy, other] = [from('o_modest'), from('o_greedy'), from('o_other')];
+    const bursts = Array.from({ length: 8 }, () => [
+      ...times(100, greedy, MiB),
+      ...times(150, other, 300),
+      ...times(2, modest, MiB),
+    ]);
+    const stream = [...times(1500, modest, 200), ...bursts.flat()];
+    const { sent, watch: over, asked } = watchOver(() => undefined, true, stream);
+    await eventually(() => asked.filter((what) => what === 'state').length > 20);
+    assert.equal(over.figures.over_budget, 1);
+    assert.deepEqual(new Set(sent.map(({ org }) => org)), new Set(['o_greedy']));
+  });
+
   it('stands by what it found while looks fail, but not for long', async () => {
-    const { sent, watch: over } = watchOver((question) => (question > 1 ? 'error' : undefined));
-    await eventually(() => over.figures.over_budget === 0 && sent.length > 0);
-    assert.equal(sent.length, 2 * 6);
+    let away = false;
+    const { sent, watch: over } = watchOver(() => (away ? 'error' : undefined));
+    await eventually(() => sent.length > 0);
+    away = true;
+    const before = sent.length;
+    await eventually(() => over.figures.over_budget === 0);
+    // Five looks, for two nodes each; one may just have been under way.
+    assert.ok([2 * 5, 2 * 6].includes(sent.length - before), `${sent.length - before}`);
   });
 
   it('has one question under way while there is no answer', async () => {
@@ -201,7 +235,7 @@ describe('the watch over ingress', () => {
   });
 
   it('looks no further while there is room, or one org is alone, but always knows how full it is', async () => {
-    const roomy = watchOver(() => undefined, true, streamOf({ [from('o_a')]: [400, MiB] }));
+    const roomy = watchOver(() => undefined, true, times(400, A1, MiB));
     await eventually(() => roomy.asked.length >= 3);
     assert.deepEqual([new Set(roomy.asked), roomy.sent], [new Set(['state']), []]);
     assert.equal(roomy.watch.figures.percent, 40);
@@ -209,6 +243,6 @@ describe('the watch over ingress', () => {
     const alone = watchOver(() => undefined, false);
     await eventually(() => alone.asked.length >= 3);
     assert.deepEqual([new Set(alone.asked), alone.sent], [new Set(['state']), []]);
-    assert.equal(alone.watch.figures.percent, 61);
+    assert.equal(alone.watch.figures.percent, 60);
   });
 });

@@ -11,17 +11,12 @@ export interface IngressHoldings {
   readonly subjects: ReadonlyMap<string, number>;
 }
 
-export interface HeldByNode {
-  readonly from: IngressSubject;
-  readonly subject: string;
-  readonly messages: number;
-}
-
 /** All that one org has in the stream. */
 export interface Holder {
   readonly org: string;
   readonly messages: number;
-  readonly nodes: readonly HeldByNode[];
+  /** Where it comes from. */
+  readonly nodes: readonly IngressSubject[];
 }
 
 /** An org beyond its budget. */
@@ -50,28 +45,18 @@ export function suspectsOf(
   { subjects, maxBytes }: Pick<IngressHoldings, 'subjects' | 'maxBytes'>,
   percent: number,
 ): readonly Holder[] {
-  const held = new Map<string, { messages: number; nodes: HeldByNode[] }>();
+  const held = new Map<string, { messages: number; nodes: IngressSubject[] }>();
   for (const [subject, messages] of subjects) {
     const from = ingressSubject.parse(subject);
     if (from === undefined) continue;
     const org = held.get(from.org) ?? { messages: 0, nodes: [] };
     org.messages += messages;
-    org.nodes.push({ from, subject, messages });
+    org.nodes.push(from);
     held.set(from.org, org);
   }
   return [...held]
     .map(([org, { messages, nodes }]) => ({ org, messages, nodes }))
     .filter(({ messages }) => isFuller({ bytes: messages * LARGEST, maxBytes }, percent));
-}
-
-/** The subject of one of an org's messages, each as likely as another. `random`: from 0 to below 1. */
-export function drawSubject({ messages, nodes }: Holder, random: number): string {
-  let left = random * messages;
-  for (const node of nodes) {
-    left -= node.messages;
-    if (left < 0) return node.subject;
-  }
-  return nodes.at(-1)!.subject;
 }
 
 /**
@@ -88,10 +73,6 @@ export class SampledSizes {
     this.#drawn.set(org, drawn);
   }
 
-  countOf(org: string): number {
-    return this.#drawn.get(org)?.length ?? 0;
-  }
-
   /** Bytes that a message of this org takes in the stream; undefined while too few are known. */
   meanOf(org: string): number | undefined {
     const drawn = this.#drawn.get(org) ?? [];
@@ -106,11 +87,6 @@ export class SampledSizes {
   }
 }
 
-/** Bytes that it seems to hold; as much as it could while its sizes are not known. */
-export function mostHeld({ org, messages }: Holder, sizes: Pick<SampledSizes, 'meanOf'>): number {
-  return messages * (sizes.meanOf(org) ?? LARGEST);
-}
-
 /** Those of `suspects` that hold more than `percent` of `maxBytes`, as far as their sizes are known. */
 export function overBudget(
   suspects: readonly Holder[],
@@ -122,6 +98,6 @@ export function overBudget(
     const mean = sizes.meanOf(holder.org);
     const held = Math.min(bytes, Math.floor(holder.messages * (mean ?? 0)));
     if (!isFuller({ bytes: held, maxBytes }, percent)) return [];
-    return [{ org: holder.org, bytes: held, nodes: holder.nodes.map(({ from }) => from) }];
+    return [{ org: holder.org, bytes: held, nodes: holder.nodes }];
   });
 }

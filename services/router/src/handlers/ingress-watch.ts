@@ -1,26 +1,16 @@
 /** Keeps one org from filling the ingress stream of all: while it grows full, nodes of who holds too much of it are to stop. */
 
 import type { Broker, StreamState } from '@fleetwire/broker';
-import { filters, type StreamName } from '@fleetwire/contract';
+import { filters, ingressSubject, type StreamName } from '@fleetwire/contract';
 import { causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
-import {
-  drawSubject,
-  type Holder,
-  isFuller,
-  mostHeld,
-  type OverBudget,
-  overBudget,
-  SampledSizes,
-  SIZES_ENOUGH,
-  suspectsOf,
-} from '../domain/ingress-budget.ts';
+import { isFuller, type OverBudget, overBudget, SampledSizes, suspectsOf } from '../domain/ingress-budget.ts';
 import type { PeerFrames } from './peer-frames.ts';
 
 export interface IngressWatchOptions {
   readonly broker: {
     readonly streams: Pick<Broker['streams'], 'state' | 'countBySubject'>;
-    readonly messages: Pick<Broker['messages'], 'nextBySubject'>;
+    readonly messages: Pick<Broker['messages'], 'get'>;
     connected(): boolean;
   };
   readonly frames: Pick<PeerFrames, 'send'>;
@@ -37,10 +27,8 @@ export interface IngressWatchOptions {
 
 /** Two of the server's pages. What goes beyond counts as nobody's. */
 const SUBJECTS_MAX = 200_000;
-/** Orgs whose messages are drawn in one look: those that may hold most. */
-const SUSPECTS_MAX = 8;
-/** Of each, once enough are known. */
-const DRAWS_MORE = 4;
+/** Messages read in one look: 64 MiB at the most. */
+const DRAWS = 64;
 /** Frames written at a stretch. */
 const FRAMES_AT_ONCE = 200;
 /** So many looks without an answer leave standing what was found by the one before. */
@@ -114,23 +102,23 @@ export class IngressWatch {
       return [];
     }
     const suspects = suspectsOf(holdings, orgPercent);
-    this.#sizes.keepOnly(new Set(suspects.map(({ org }) => org)));
-    const most = suspects.toSorted((a, b) => mostHeld(b, this.#sizes) - mostHeld(a, this.#sizes));
-    for (const suspect of most.slice(0, SUSPECTS_MAX)) await this.#draw(suspect, holdings);
+    const orgs = new Set(suspects.map(({ org }) => org));
+    this.#sizes.keepOnly(orgs);
+    if (orgs.size > 0) await this.#draw(orgs, holdings);
     return overBudget(suspects, this.#sizes, holdings, orgPercent);
   }
 
-  /** Some of its messages, at random over all that the stream has of it. */
-  async #draw(holder: Holder, { firstSequence, lastSequence }: StreamState): Promise<void> {
+  /**
+   * Some messages at random, each that the stream has as likely as any other: what others send between an org's messages
+   * makes no difference. Of an org that has few and large ones it takes some looks until enough are known.
+   */
+  async #draw(orgs: ReadonlySet<string>, { firstSequence, lastSequence }: StreamState): Promise<void> {
     const { messages } = this.#o.broker;
-    const draws = Math.max(DRAWS_MORE, SIZES_ENOUGH - this.#sizes.countOf(holder.org));
-    for (let i = 0; i < draws && !this.#stopping.signal.aborted; i++) {
-      const subject = drawSubject(holder, Math.random());
-      const from = firstSequence + Math.floor(Math.random() * (lastSequence - firstSequence + 1));
-      const drawn =
-        (await messages.nextBySubject(INGRESS, subject, from)) ??
-        (await messages.nextBySubject(INGRESS, subject, firstSequence));
-      if (drawn !== undefined) this.#sizes.note(holder.org, drawn.data.length);
+    for (let i = 0; i < DRAWS && !this.#stopping.signal.aborted; i++) {
+      const sequence = firstSequence + Math.floor(Math.random() * (lastSequence - firstSequence + 1));
+      const drawn = await messages.get(INGRESS, sequence);
+      const org = drawn && ingressSubject.parse(drawn.subject)?.org;
+      if (org !== undefined && orgs.has(org)) this.#sizes.note(org, drawn!.data.length);
     }
   }
 

@@ -29,7 +29,7 @@ describe('counting buffers as heap', () => {
     const about = JSON.stringify({ tuned, plain });
     assert.ok(tuned.passing <= FEW, about);
     assert.ok(plain.passing > FEW, about);
-    // About doubled, and what the process has beside them.
-    assert.ok(tuned.holding_mb < 4 * BUFFERS_MB, about);
+    // About doubled, what the process has beside them, and what comes while they are marked: this program only makes buffers.
+    assert.ok(tuned.holding_mb < 8 * BUFFERS_MB, about);
   });
 });

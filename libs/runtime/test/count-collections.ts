@@ -8,6 +8,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { countBuffersAsHeap } from '../src/collector.ts';
 
 const BUFFERS = 20_000;
+/** Far more than may be there at any time. */
+const BUFFERS_HELD = 60_000;
 const BYTES = 65_536;
 const PASSING = 200;
 const HOLDING = 4096;
@@ -23,8 +25,8 @@ const heap = Array.from({ length: 600_000 }, (_, i) => ({ i }));
 const held: Buffer[] = [];
 let most = 0;
 
-async function keep(count: number): Promise<void> {
-  for (let i = 0; i < BUFFERS; i++) {
+async function keep(count: number, buffers: number): Promise<void> {
+  for (let i = 0; i < buffers; i++) {
     held[i % count] = Buffer.alloc(BYTES, 1);
     if (i % 100 !== 0) continue;
     await turn();
@@ -33,8 +35,8 @@ async function keep(count: number): Promise<void> {
   await turn();
 }
 
-await keep(PASSING);
+await keep(PASSING, BUFFERS);
 const passing = marked;
-await keep(HOLDING);
+await keep(HOLDING, BUFFERS_HELD);
 // The heap is used to the end, so that it does not go before.
 console.log(JSON.stringify({ passing: heap.length > 0 ? passing : 0, holding_mb: Math.round(most / MB) }));

@@ -52,6 +52,8 @@ const LEAST_FAULTS = 6;
 const RARELY_MS = [15_000, 45_000] as const;
 /** Without any progress for so long a run is over, and what is missing is lost. */
 const STILL_MS = 60_000;
+/** Often, so that it meets take-overs. */
+const STRAYS_MS = 500;
 const FAR_BROKER = new URL('./far-broker.ts', import.meta.url).href;
 
 /** Rejects when a process does not come back or an agent's client ends; the fabric's logs are kept then, and on findings. */
@@ -62,7 +64,7 @@ export async function chaosRun(o: ChaosOptions): Promise<ChaosOutcome> {
     nodes: NODES,
     routers: ROUTERS,
     readyMs: READY_MS,
-    env: { FLEETWIRE_LOG_LEVEL: 'info' },
+    env: { FLEETWIRE_LOG_LEVEL: 'info', FLEETWIRE_ROUTER_STRAY_DURABLES_MS: String(STRAYS_MS) },
     flags: {
       router: imports([FAR_BROKER, ...(o.preload?.router ?? [])]),
       node: imports(o.preload?.node ?? []),

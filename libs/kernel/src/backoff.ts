@@ -28,3 +28,12 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', done, { once: true });
   });
 }
+
+/** Rests `ms`, then does `work`, again and again until `signal` aborts; rejects with what `work` rejects with. */
+export async function repeatEvery(ms: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  for (;;) {
+    await pause(ms, signal);
+    if (signal.aborted) return;
+    await work();
+  }
+}

@@ -19,6 +19,7 @@ import {
   parseAddress,
   pause,
   printable,
+  repeatEvery,
 } from '../src/index.ts';
 
 const reasonOf = (fn: () => unknown): string => {
@@ -165,6 +166,21 @@ describe('waiting', () => {
       }),
     );
   });
+  it('what is repeated is done one at a time, until aborted, and tells when it fails', async () => {
+    const abort = new AbortController();
+    let [done, under] = [0, 0];
+    const repeated = repeatEvery(1, abort.signal, async () => {
+      assert.equal(++under, 1);
+      await pause(2);
+      under--;
+      if (++done === 3) abort.abort();
+    });
+    await repeated;
+    assert.equal(done, 3);
+    const fails = repeatEvery(1, new AbortController().signal, () => Promise.reject(new Error('no')));
+    await assert.rejects(fails, /no/);
+  });
+
   it('a pause ends at once when aborted', async () => {
     const abort = new AbortController();
     const paused = pause(60_000, abort.signal);

@@ -4,7 +4,7 @@ import type { Broker } from '@fleetwire/broker';
 import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { backoffMs, type Clock, causeChain, newId, nowMs, pause } from '@fleetwire/kernel';
+import { backoffMs, type Clock, causeChain, newId, nowMs, pause, repeatEvery } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { CountedDenial, DenialTally } from '../domain/denial-tally.ts';
 import { SERVICE } from '../domain/items.ts';
@@ -43,34 +43,21 @@ export class DenialEvents {
   }
 
   start(): void {
-    this.#telling = this.#keepTelling();
+    this.#telling = repeatEvery(LOOK_MS, this.#stopping.signal, () => this.#tell(false));
   }
 
   /** What was only counted so far is told as well. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#telling;
-    this.#look(true);
-    await this.#work();
+    await this.#tell(true);
   }
 
-  async #keepTelling(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      await pause(LOOK_MS, signal);
-      this.#look(false);
-      await this.#work();
-    }
-  }
-
-  #look(all: boolean): void {
+  async #tell(all: boolean): Promise<void> {
     for (const denial of this.#o.tally.take(nowMs(this.#o.clock), all)) {
       if (this.#waiting.length < WAITING_MAX) this.#waiting.push(denial);
       else this.#drop('too many wait');
     }
-  }
-
-  async #work(): Promise<void> {
     while (this.#waiting.length > 0) {
       const some = this.#waiting.splice(0, AT_ONCE);
       const done = await Promise.allSettled(some.map((denial) => this.#publish(denial)));

@@ -2,7 +2,7 @@
 
 import type { Broker, StreamState } from '@fleetwire/broker';
 import { filters, ingressSubject, type StreamName } from '@fleetwire/contract';
-import { causeChain, pause } from '@fleetwire/kernel';
+import { causeChain, repeatEvery } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { isFuller, type OverBudget, overBudget, SampledSizes, suspectsOf } from '../domain/ingress-budget.ts';
 import type { PeerFrames } from './peer-frames.ts';
@@ -59,7 +59,8 @@ export class IngressWatch {
   }
 
   start(): void {
-    void this.#keepLooking();
+    const look = () => this.#look();
+    void look().then(() => repeatEvery(this.#o.intervalMs, this.#stopping.signal, look));
   }
 
   /** Does not wait for an answer that is under way. */
@@ -67,15 +68,8 @@ export class IngressWatch {
     this.#stopping.abort();
   }
 
-  async #keepLooking(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      if (this.#o.broker.connected()) await this.#look();
-      await pause(this.#o.intervalMs, signal);
-    }
-  }
-
   async #look(): Promise<void> {
+    if (!this.#o.broker.connected()) return;
     try {
       const over = await this.#overBudget();
       if (this.#stopping.signal.aborted) return;

@@ -2,7 +2,7 @@
 
 import type { Bucket, Lease, LeaseClaims } from '@fleetwire/broker';
 import { LEASE_KEYS } from '@fleetwire/contract';
-import { causeChain, pause } from '@fleetwire/kernel';
+import { causeChain, repeatEvery } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { share } from '../domain/fair-share.ts';
 import type { PartitionWorker } from './partition-worker.ts';
@@ -45,7 +45,7 @@ export class PartitionShare {
 
   async start(): Promise<void> {
     await this.#look();
-    this.#looking = this.#keepLooking();
+    this.#looking = repeatEvery(this.#o.intervalMs, this.#stopping.signal, () => this.#look());
   }
 
   /** Presence goes first, so that the others see room; then every partition is drained and given back. */
@@ -55,14 +55,6 @@ export class PartitionShare {
     await this.#presence?.release().catch(() => {}); // it lapses by itself
     await Promise.all(this.workers.map((worker) => worker.stop()));
     await Promise.all(this.#leaving);
-  }
-
-  async #keepLooking(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      await pause(this.#o.intervalMs, signal);
-      if (!signal.aborted) await this.#look();
-    }
   }
 
   async #look(): Promise<void> {

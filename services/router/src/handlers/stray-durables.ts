@@ -1,6 +1,6 @@
 /** Looks for durables that nobody pulls any more, of the partitions that this replica routes. */
 
-import { causeChain, pause } from '@fleetwire/kernel';
+import { causeChain, repeatEvery } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { PartitionWorker } from './partition-worker.ts';
 import { type Consumers, removePassed } from './take-over.ts';
@@ -23,21 +23,12 @@ export class StrayDurables {
   }
 
   start(): void {
-    void this.#keepLooking();
+    void repeatEvery(this.#o.intervalMs, this.#stopping.signal, () => this.#look());
   }
 
   /** Does not wait for an answer that is under way. */
   stop(): void {
     this.#stopping.abort();
-  }
-
-  async #keepLooking(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (;;) {
-      await pause(this.#o.intervalMs, signal);
-      if (signal.aborted) return;
-      await this.#look();
-    }
   }
 
   async #look(): Promise<void> {

@@ -205,15 +205,18 @@ class TmuxAdapter implements Adapter {
 
   /** One look. The screen comes first: what it shows was in the terminal before the count of unread bytes was asked. */
   async #judge(message: InjectedMessage, history: number): Promise<Proof> {
-    const pane = this.#pane;
-    if (pane === undefined) return unproven('PANE_GONE', 'the program was not started');
-    let view: PaneView;
     try {
-      view = await this.#look(history);
+      return (await this.#proof(message, history)) ?? unproven('PANE_GONE', goneText(this.#pane));
     } catch (error) {
       return pending('NOT_TAKEN_UP', `the pane could not be read: ${(error as Error).message}`);
     }
-    if (view.screen === undefined) return unproven('PANE_GONE', `pane ${pane.id} has ended or is not ours`);
+  }
+
+  /** Undefined: the pane is gone, or was by the time its terminal was asked. */
+  async #proof(message: InjectedMessage, history: number): Promise<Proof | undefined> {
+    if (this.#pane === undefined) return undefined;
+    const view = await this.#look(history);
+    if (view.screen === undefined) return undefined;
     const tty = await this.#tty();
     const typed = this.#typed?.id === message.id ? this.#typed : undefined;
     const found = standing(view.screen, {
@@ -223,6 +226,9 @@ class TmuxAdapter implements Adapter {
       before: typed?.before,
     });
     const proof = verdict(found, tty);
+    // tmux takes the terminal of a program that has ended away, and the system may give its name to another pane:
+    // what was read of it counts only if the pane lived on until after that.
+    if (proof.kind === 'confirmed' && !(await this.#lives())) return undefined;
     // A program that is not the one that was given the message has no proof to give.
     const known = typed !== undefined || this.#found;
     return proof.kind === 'confirmed' || known ? proof : { ...proof, pending: false };
@@ -236,6 +242,11 @@ class TmuxAdapter implements Adapter {
 
   #look(history: number): Promise<PaneView> {
     return lookAt(this.#server!, this.#spec.agent, this.#pane!, history);
+  }
+
+  async #lives(): Promise<boolean> {
+    const { id, pid } = this.#pane!;
+    return (await findPane(this.#server!, this.#spec.agent, id, pid)) !== undefined;
   }
 
   #tty(): Promise<TtyState | undefined> {
@@ -289,11 +300,12 @@ function verdict(found: Standing, tty: TtyState | undefined): Proof {
 }
 
 function paneGone(pane: Pane): FleetwireError {
-  return new FleetwireError(
-    'unavailable',
-    'PANE_GONE',
-    `pane ${pane.id} has ended or is not the agent's own`,
-  );
+  return new FleetwireError('unavailable', 'PANE_GONE', goneText(pane));
+}
+
+function goneText(pane: Pane | undefined): string {
+  if (pane === undefined) return 'the program was not started';
+  return `pane ${pane.id} has ended or is not the agent's own`;
 }
 
 interface Handle {

@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetwireError } from '@fleetwire/kernel';
 import { eventually, type TempFolder, tempFolder } from '@fleetwire/testkit';
@@ -234,6 +234,34 @@ describe('tmux adapter', () => {
     assert.deepEqual(ends, [7]);
     assertUnproven(await adapter.observe(message, 5000, never), 'PANE_GONE');
     await assert.rejects(adapter.inject(aMessage('hello')), { reason: 'PANE_GONE' });
+  });
+
+  it('does not ask another pane that was given the terminal of a program that has ended', async () => {
+    const adapter = await started(program('line-reader'));
+    await shows('ready');
+    const hold = join(folder.path, 'hold');
+    writeFileSync(hold, '');
+    await deliver(adapter, aMessage(`until gone ${hold}`));
+    await shows('busy');
+    const message = aMessage('never read');
+    await adapter.inject(message);
+    await shows(message.marker);
+    // Between the look at the screen and the question to the terminal.
+    const tty = tmux('display-message', '-p', '#{pane_tty}').trim();
+    const gone = `kill -9 ${adapter.programState().pid}; while [ -e ${tty} ]; do sleep 0.02; done`;
+    const another = `tmux -S ${join(folder.path, 'tmux.sock')} new-session -d sleep 876543`;
+    const perl = spawnSync('which', ['perl'], { encoding: 'utf8' }).stdout.trim();
+    const script = `#!/bin/sh\n${gone}\nwhile [ ! -e ${tty} ]; do ${another}; done\nexec ${perl} "$@"\n`;
+    const bin = join(folder.path, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'perl'), script, { mode: 0o755 });
+    const path = process.env['PATH'];
+    process.env['PATH'] = `${bin}:${path}`;
+    try {
+      assertUnproven(await adapter.recover(message), 'PANE_GONE');
+    } finally {
+      process.env['PATH'] = path;
+    }
   });
 
   it('types into nobody else: a pane that was respawned or re-labelled is not its own', async () => {

@@ -36,6 +36,13 @@ export class Deque<T> {
     this.#head = 0;
   }
 
+  /** Takes out all of it, in order. */
+  takeAll(): T[] {
+    const all = this.#items.slice(this.#head) as T[];
+    this.clear();
+    return all;
+  }
+
   /** Takes out, in order, what `test` is true for. */
   take(test: (item: T) => boolean): T[] {
     const taken: T[] = [];

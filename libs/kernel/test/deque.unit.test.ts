@@ -1,7 +1,8 @@
-// Goal: the deque is a queue, and what keeps the newest forgets the oldest and no more.
+// Goal: the deque is a queue that holds on to nothing it has given out, and what keeps the newest forgets the oldest and no more.
 // Method: laws over random steps, against plain arrays as the model.
 
 import assert from 'node:assert/strict';
+import { heldOf } from '@fleetwire/testkit';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Deque, keepNewest } from '../src/index.ts';
@@ -21,8 +22,22 @@ describe('deque', () => {
           assert.equal(deque.length, model.length);
           assert.equal(deque.at(0), model[0]);
         }
+        assert.deepEqual(deque.takeAll(), model);
+        assert.equal(deque.length, 0);
       }),
     );
+  });
+
+  it('holds on to nothing that was taken out while more waits behind it', async () => {
+    const deque = new Deque<object>();
+    const references = Array.from({ length: 100 }, (_, i) => {
+      const item = { i };
+      deque.push(item);
+      return new WeakRef(item);
+    });
+    for (let i = 0; i < 99; i++) deque.shift();
+    assert.equal(await heldOf(references), 1);
+    assert.deepEqual(deque.at(0), { i: 99 });
   });
 });
 

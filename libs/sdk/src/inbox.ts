@@ -1,7 +1,7 @@
 /** Deliveries until the application has taken and acknowledged them: each is shown once while the client lives. */
 
 import type { Delivery, DeliveryAck } from '@fleetwire/gen/node';
-import type { FleetwireError } from '@fleetwire/kernel';
+import { Deque, type FleetwireError } from '@fleetwire/kernel';
 import { Message } from './message.ts';
 
 interface Reader {
@@ -15,13 +15,11 @@ export class Inbox {
   /** Takes a delivery away from the readers, such as the answer to a question. */
   intercept: (delivery: Delivery) => boolean = () => false;
   /** Bounded by the window: the node sends no more than that unacknowledged. */
-  #buffer: Message[] = [];
-  #head = 0;
+  readonly #buffer = new Deque<Message>();
   #readers: Reader[] = [];
   #highest = 0;
   /** Shown or buffered and not acknowledged, ascending. */
-  #open: number[] = [];
-  #openHead = 0;
+  readonly #open = new Deque<number>();
   #upTo = 0;
   readonly #beyond = new Set<number>();
   #untold: number[] = [];
@@ -58,15 +56,8 @@ export class Inbox {
 
   /** The next message; undefined after the end. Rejects with what ended the client, unless that was close(). */
   next(): Promise<Message | undefined> {
-    const message = this.#buffer[this.#head];
-    if (message !== undefined) {
-      this.#head++;
-      if (this.#head === this.#buffer.length) {
-        this.#buffer = [];
-        this.#head = 0;
-      }
-      return Promise.resolve(message);
-    }
+    const message = this.#buffer.shift();
+    if (message !== undefined) return Promise.resolve(message);
     if (this.#ended !== undefined)
       return this.#ended.error === undefined ? Promise.resolve(undefined) : Promise.reject(this.#ended.error);
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
@@ -76,11 +67,10 @@ export class Inbox {
     if (sequence <= this.#upTo || this.#beyond.has(sequence)) return;
     this.#beyond.add(sequence);
     this.#untold.push(sequence);
-    while (this.#openHead < this.#open.length && this.#beyond.delete(this.#open[this.#openHead]!))
-      this.#upTo = this.#open[this.#openHead++]!;
-    if (this.#openHead > 4096 || this.#openHead === this.#open.length) {
-      this.#open = this.#open.slice(this.#openHead);
-      this.#openHead = 0;
+    for (let first = this.#open.at(0); first !== undefined; first = this.#open.at(0)) {
+      if (!this.#beyond.delete(first)) break;
+      this.#upTo = first;
+      this.#open.shift();
     }
     this.#dirty = true;
     this.onWork();
@@ -106,8 +96,7 @@ export class Inbox {
     this.#life++;
     this.#highest = 0;
     this.#upTo = 0;
-    this.#open = [];
-    this.#openHead = 0;
+    this.#open.clear();
     this.#beyond.clear();
     this.#untold = [];
     this.#dirty = false;

@@ -1,7 +1,7 @@
 /** Sent messages until the node has accepted or refused them: bounded, in order, sent again after a reconnect. */
 
 import { type AcceptedRef, Outgoing, type SendRefused } from '@fleetwire/gen/node';
-import { ERROR_KINDS, type ErrorKind, FleetwireError } from '@fleetwire/kernel';
+import { Deque, ERROR_KINDS, type ErrorKind, FleetwireError } from '@fleetwire/kernel';
 import { SDK_LIMITS } from './limits.ts';
 
 export type Settle = (error: FleetwireError | undefined) => void;
@@ -17,43 +17,41 @@ const HEAD_BYTES = 256;
 export class SendQueue {
   /** Called when there is something to send. */
   onWork: () => void = () => {};
-  #unsent: Pending[] = [];
-  #head = 0;
+  readonly #unsent = new Deque<Pending>();
   /** By the session's refs, in order. */
   #unanswered = new Map<number, Pending>();
   #ref = 0;
   #count = 0;
   #bytes = 0;
   /** Beyond the bounds: not yet among what is sent. */
-  #waiting: Pending[] = [];
-  #waitingHead = 0;
+  readonly #waiting = new Deque<Pending>();
   #drained: (() => void)[] = [];
   #failed: FleetwireError | undefined;
 
   get size(): number {
-    return this.#count + this.#waiting.length - this.#waitingHead;
+    return this.#count + this.#waiting.length;
   }
 
   get hasUnsent(): boolean {
-    return this.#head < this.#unsent.length;
+    return this.#unsent.length > 0;
   }
 
   /** `settle` is called once. False: there is no room now; a caller with more to send awaits room() first. */
   add(outgoing: Outgoing, settle: Settle): boolean {
     const pending = { outgoing, settle };
     if (this.#failed !== undefined) settle(this.#failed);
-    else if (this.#waitingHead === this.#waiting.length && this.#hasRoom()) {
+    else if (this.#waiting.length === 0 && this.#hasRoom()) {
       this.#admit(pending);
       this.onWork();
       return true;
-    } else if (this.#waiting.length - this.#waitingHead >= SDK_LIMITS.waitingSends) settle(tooMany());
+    } else if (this.#waiting.length >= SDK_LIMITS.waitingSends) settle(tooMany());
     else this.#waiting.push(pending);
     return false;
   }
 
   /** Resolves when nothing waits for room any more. */
   room(): Promise<void> {
-    if (this.#failed !== undefined || this.#waitingHead === this.#waiting.length) return Promise.resolve();
+    if (this.#failed !== undefined || this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#drained.push(resolve));
   }
 
@@ -71,18 +69,15 @@ export class SendQueue {
   take(): Outgoing[] {
     const frame: Outgoing[] = [];
     let bytes = 0;
-    while (this.hasUnsent && frame.length < SDK_LIMITS.frameMessages) {
-      const pending = this.#unsent[this.#head]!;
+    while (frame.length < SDK_LIMITS.frameMessages) {
+      const pending = this.#unsent.at(0);
+      if (pending === undefined) break;
       bytes += pending.outgoing.body.length;
       if (frame.length > 0 && bytes > SDK_LIMITS.frameBytes) break;
-      this.#head++;
+      this.#unsent.shift();
       pending.outgoing.ref = ++this.#ref;
       this.#unanswered.set(this.#ref, pending);
       frame.push(pending.outgoing);
-    }
-    if (!this.hasUnsent) {
-      this.#unsent = [];
-      this.#head = 0;
     }
     return frame;
   }
@@ -90,8 +85,8 @@ export class SendQueue {
   /** A new session: what was not answered goes out again, first and in order, with the same ids. */
   restart(): void {
     this.#endUnencodable();
-    this.#unsent = [...this.#unanswered.values(), ...this.#unsent.slice(this.#head)];
-    this.#head = 0;
+    const unsent = this.#unsent.takeAll();
+    for (const pending of [...this.#unanswered.values(), ...unsent]) this.#unsent.push(pending);
     this.#unanswered = new Map();
     this.#ref = 0;
     this.#fill();
@@ -127,14 +122,11 @@ export class SendQueue {
   /** Nothing is sent any more: all that waits ends with `error`. */
   fail(error: FleetwireError): void {
     this.#failed = error;
-    const unsent = [...this.#unsent.slice(this.#head), ...this.#waiting.slice(this.#waitingHead)];
-    const left = [...this.#unanswered.values(), ...unsent];
+    const left = [...this.#unanswered.values(), ...this.#unsent.takeAll(), ...this.#waiting.takeAll()];
     this.#unanswered = new Map();
-    this.#unsent = [];
-    this.#head = 0;
     this.#count = 0;
     this.#bytes = 0;
-    this.#clearWaiting();
+    this.#letGo();
     for (const { settle } of left) settle(error);
   }
 
@@ -149,17 +141,14 @@ export class SendQueue {
 
   /** Lets those that wait follow, in their order. */
   #fill(): void {
-    const before = this.#waitingHead;
-    while (this.#waitingHead < this.#waiting.length && this.#hasRoom())
-      this.#admit(this.#waiting[this.#waitingHead++]!);
-    if (this.#waitingHead === before) return;
-    if (this.#waitingHead === this.#waiting.length) this.#clearWaiting();
+    if (this.#waiting.length === 0 || !this.#hasRoom()) return;
+    while (this.#waiting.length > 0 && this.#hasRoom()) this.#admit(this.#waiting.shift()!);
+    if (this.#waiting.length === 0) this.#letGo();
     this.onWork();
   }
 
-  #clearWaiting(): void {
-    this.#waiting = [];
-    this.#waitingHead = 0;
+  /** Nothing waits for room any more. */
+  #letGo(): void {
     const drained = this.#drained;
     this.#drained = [];
     for (const go of drained) go();

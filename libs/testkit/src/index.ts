@@ -4,6 +4,7 @@ export { eventually } from './eventually.ts';
 export { fabricUser } from './fabric-user.ts';
 export type { FirstAdmin } from './first-admin.ts';
 export { firstAdmin } from './first-admin.ts';
+export { heldOf } from './garbage.ts';
 export type { TestNats, TestNatsOptions } from './nats.ts';
 export { plainConfig, startTestNats } from './nats.ts';
 export { operatorMode } from './operator-mode.ts';

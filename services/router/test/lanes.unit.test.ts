@@ -1,10 +1,11 @@
 /**
- * Goal: lanes keep order with one pack in flight each; the settled prefix never skips.
+ * Goal: lanes keep order with one pack in flight each; the settled prefix never skips, and keeps nothing.
  * Method: random interleavings of pushes, takes and settlements against the plainest model.
  */
 
 import assert from 'node:assert/strict';
 import type { PriorityLevel } from '@fleetwire/kernel';
+import { heldOf } from '@fleetwire/testkit';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { Lanes } from '../src/domain/lanes.ts';
@@ -127,6 +128,18 @@ describe('the settled prefix', () => {
         assert.equal(prefix.size, 0);
       }),
     );
+  });
+
+  it('holds on to no message that is settled', async () => {
+    const prefix = new Prefix();
+    const references = Array.from({ length: 100 }, (_, i) => {
+      const slot = { sequence: i + 1, open: i === 99 ? 1 : 0, bytes: 10, parts: 1 };
+      prefix.enter(slot);
+      return new WeakRef(slot);
+    });
+    assert.equal(prefix.advance()?.sequence, 99);
+    assert.equal(await heldOf(references), 1);
+    assert.equal(prefix.size, 1);
   });
 
   it('takes messages in the order of the stream only', () => {

@@ -1,6 +1,6 @@
 /** Knows how far everything is settled without a hole, which is how far an ack-all consumer may acknowledge. */
 
-import { invariant } from '@fleetwire/kernel';
+import { Deque, invariant } from '@fleetwire/kernel';
 
 /** One ingress message and how many of its parts are still under way. */
 export interface Slot {
@@ -18,8 +18,7 @@ export interface Slot {
  * message while one before it has a part under way.
  */
 export class Prefix<S extends Slot> {
-  #slots: S[] = [];
-  #head = 0;
+  readonly #slots = new Deque<S>();
   #highest = 0;
   #advanced = 0;
   #bytes = 0;
@@ -27,7 +26,7 @@ export class Prefix<S extends Slot> {
 
   /** Messages that have entered and are not yet behind the prefix. */
   get size(): number {
-    return this.#slots.length - this.#head;
+    return this.#slots.length;
   }
 
   /** Bytes of what has entered and is not yet behind the prefix. */
@@ -61,14 +60,10 @@ export class Prefix<S extends Slot> {
   /** Moves past all that is settled at the head; the last of it, or undefined when nothing moved. */
   advance(): S | undefined {
     let last: S | undefined;
-    while (this.#head < this.#slots.length && this.#slots[this.#head]!.open === 0) {
-      last = this.#slots[this.#head++]!;
+    while (this.#slots.at(0)?.open === 0) {
+      last = this.#slots.shift()!;
       this.#bytes -= last.bytes;
       this.#parts -= last.parts;
-    }
-    if (this.#head > 1024 && this.#head * 2 > this.#slots.length) {
-      this.#slots = this.#slots.slice(this.#head);
-      this.#head = 0;
     }
     if (last !== undefined) this.#advanced = last.sequence;
     return last;

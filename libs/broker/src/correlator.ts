@@ -1,10 +1,11 @@
 /** Requests and their answers over one wildcard reply inbox: bounded, with one coarse sweep for what never comes. */
 
 import { randomBytes } from 'node:crypto';
-import { FleetwireError } from '@fleetwire/kernel';
+import { Deque, FleetwireError } from '@fleetwire/kernel';
 import type { Msg } from '@nats-io/nats-core';
 import type { Link } from './link.ts';
 import { notConnected } from './link.ts';
+import { UnderWay } from './under-way.ts';
 
 /** How one kind of request reads its answer and words its failures. All shared, nothing made per request. */
 export interface Exchange<T> {
@@ -41,15 +42,14 @@ export class Correlator {
   readonly #link: Link;
   readonly #limits: CorrelatorLimits;
   readonly #inbox: string;
-  readonly #pending = new Map<number, Pending>();
-  #waiting: Waiting[] = [];
-  #waitingFrom = 0;
-  #next = 0;
+  readonly #pending: UnderWay<Pending>;
+  readonly #waiting = new Deque<Waiting>();
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(link: Link, inboxPrefix: string, limits: CorrelatorLimits) {
     this.#link = link;
     this.#limits = limits;
+    this.#pending = new UnderWay(limits.maxInFlight);
     this.#inbox = `${inboxPrefix}.${randomBytes(10).toString('hex')}.`;
     link.subscribe(`${this.#inbox}*`, (message, refused) => {
       if (refused === undefined) this.#settle(message);
@@ -75,7 +75,7 @@ export class Correlator {
     return new Promise<T>((resolve, reject) => {
       const deadline = performance.now() + timeoutMs;
       const pending: Pending = { subject, exchange, deadline, resolve, reject };
-      if (this.#pending.size < this.#limits.maxInFlight) this.#post(pending, headers, payload);
+      if (!this.#pending.full) this.#post(pending, headers, payload);
       else this.#line({ ...pending, headers, payload });
     });
   }
@@ -86,14 +86,14 @@ export class Correlator {
   }
 
   #post(pending: Pending, headers: string, payload: Uint8Array): void {
-    const id = this.#next++;
+    const number = this.#pending.add(pending);
     try {
-      this.#link.publish(pending.subject, this.#inbox + id, headers, payload);
+      this.#link.publish(pending.subject, this.#inbox + number, headers, payload);
     } catch (error) {
+      this.#pending.take(number);
       pending.reject(error);
       return;
     }
-    this.#pending.set(id, pending);
     if (this.#sweep === undefined) this.#sweep = setInterval(() => this.#expire(), SWEEP_MS).unref();
   }
 
@@ -102,7 +102,7 @@ export class Correlator {
       waiting.reject(notConnected());
       return;
     }
-    if (this.#waiting.length - this.#waitingFrom < this.#limits.maxWaiting) {
+    if (this.#waiting.length < this.#limits.maxWaiting) {
       this.#waiting.push(waiting);
       return;
     }
@@ -114,11 +114,9 @@ export class Correlator {
   }
 
   #settle(message: Msg): void {
-    const id = Number(message.subject.slice(this.#inbox.length));
-    const pending = this.#pending.get(id);
+    const pending = this.#pending.take(Number(message.subject.slice(this.#inbox.length)));
     if (pending === undefined) return;
-    this.#pending.delete(id);
-    if (this.#waitingFrom < this.#waiting.length) this.#admit();
+    this.#admit();
     try {
       pending.resolve(pending.exchange.decode(message, pending.subject) as never);
     } catch (error) {
@@ -127,26 +125,16 @@ export class Correlator {
   }
 
   #admit(): void {
-    while (this.#pending.size < this.#limits.maxInFlight && this.#waitingFrom < this.#waiting.length) {
-      const next = this.#waiting[this.#waitingFrom++]!;
+    while (this.#waiting.length > 0 && !this.#pending.full) {
+      const next = this.#waiting.shift()!;
       this.#post(next, next.headers, next.payload);
-    }
-    if (this.#waitingFrom === this.#waiting.length) {
-      this.#waiting = [];
-      this.#waitingFrom = 0;
-    } else if (this.#waitingFrom >= 1024) {
-      this.#waiting = this.#waiting.slice(this.#waitingFrom);
-      this.#waitingFrom = 0;
     }
   }
 
   #expire(): void {
     const now = performance.now();
-    for (const [id, pending] of this.#pending) {
-      if (pending.deadline > now) continue;
-      this.#pending.delete(id);
-      pending.reject(pending.exchange.timedOut(pending.subject));
-    }
+    for (const { subject, exchange, reject } of this.#pending.takeAll(({ deadline }) => deadline <= now))
+      reject(exchange.timedOut(subject));
     this.#admit();
     if (this.#pending.size > 0) return;
     clearInterval(this.#sweep);
@@ -154,26 +142,20 @@ export class Correlator {
   }
 
   #cutOff(): void {
-    const pending = [...this.#pending.values()];
-    const waiting = this.#waiting.slice(this.#waitingFrom);
-    this.#pending.clear();
-    this.#waiting = [];
-    this.#waitingFrom = 0;
+    const pending = this.#pending.takeAll(() => true);
+    const waiting = this.#waiting.takeAll();
     for (const { reject, exchange, subject } of pending) reject(exchange.cutOff(subject));
     for (const { reject } of waiting) reject(notConnected());
   }
 
   #refuse(subject: string): void {
-    for (const [id, pending] of this.#pending) {
-      if (pending.subject !== subject) continue;
-      this.#pending.delete(id);
-      pending.reject(
+    for (const { reject } of this.#pending.takeAll((pending) => pending.subject === subject))
+      reject(
         new FleetwireError(
           'permission_denied',
           'PUBLISH_DENIED',
           `NATS does not let us publish to ${subject}`,
         ),
       );
-    }
   }
 }

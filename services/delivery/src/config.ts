@@ -9,7 +9,10 @@ export const deliveryConfig = defineSection('delivery', {
   flush_ms: whole(1, 5000, 120).describe(
     'Milliseconds that what has arrived may wait for more before it is written',
   ),
-  flush_rows: whole(1, 20_000, 3000).describe('Rows from which on they are written at once'),
+  flush_bytes: whole(1, 64_000_000, 131072).describe(
+    'Bytes of what has arrived from which on it does not wait for more',
+  ),
+  flush_rows: whole(1, 20_000, 3000).describe('Rows written in one transaction'),
   pull_messages: whole(1, 4096, 256).describe('Messages (packs) asked for in one pull, of each stream'),
   pull_bytes: whole(2_200_000, 64_000_000, 4_194_304).describe(
     'Bytes asked for in one pull; bounds the memory',

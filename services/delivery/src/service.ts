@@ -75,6 +75,7 @@ function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<nev
   const values = context.config.delivery;
   const limits: IngestLimits = {
     flushMs: values.flush_ms,
+    flushBytes: values.flush_bytes,
     flushRows: values.flush_rows,
     pullMessages: values.pull_messages,
     pullBytes: values.pull_bytes,

@@ -23,6 +23,7 @@ interface TextRow {
 
 const limits = {
   flushMs: 5,
+  flushBytes: 16,
   flushRows: 4,
   pullMessages: 4,
   pullBytes: 4_000_000,

@@ -33,8 +33,10 @@ export interface IngestSource<Row> {
 export interface IngestLimits {
   /** How long what has arrived may wait for more. */
   readonly flushMs: number;
-  /** From so many rows, or from `pullBytes` on, they are written at once. */
+  /** Rows of one transaction; those of its last message may be more. */
   readonly flushRows: number;
+  /** From so many bytes on nothing waits for more. */
+  readonly flushBytes: number;
   readonly pullMessages: number;
   readonly pullBytes: number;
   readonly backoff: BackoffPolicy;
@@ -49,9 +51,11 @@ export interface IngestStats {
   flushes: number;
 }
 
-interface Waiting<Row> {
-  readonly message: PulledMessage;
-  readonly intake: Intake<Row>;
+/** What one transaction writes, and the messages that are acknowledged after it. */
+interface Part<Row> {
+  readonly messages: PulledMessage[];
+  readonly rows: Row[];
+  readonly rejected: Rejected[];
 }
 
 export class IngestLoop<Row> {
@@ -116,79 +120,76 @@ export class IngestLoop<Row> {
     for (;;) {
       const first = await next;
       if (first.done === true) return;
-      const waiting = this.#readBatch(first.value);
+      const waiting = [...first.value];
       ({ next } = await this.#gather(waiting, batches, nextOf(batches)));
       for (const part of this.#parts(waiting)) if (!(await this.#flush(part))) return;
     }
   }
 
-  /** Adds what arrives within the time and the number of rows; gives the pull that is still open. */
+  /** Adds what arrives within the time and the bytes; gives the pull that is still open. */
   async #gather(
-    waiting: Waiting<Row>[],
+    waiting: PulledMessage[],
     batches: AsyncIterator<PulledBatch>,
     open: Promise<IteratorResult<PulledBatch>>,
   ): Promise<{ next: Promise<IteratorResult<PulledBatch>> }> {
     let next = open;
     const until = performance.now() + this.#limits.flushMs;
-    while (countRows(waiting) < this.#limits.flushRows && countBytes(waiting) < this.#limits.pullBytes) {
+    while (countBytes(waiting) < this.#limits.flushBytes) {
       const more = await within(next, until - performance.now());
       if (more === undefined || more.done === true) break;
-      waiting.push(...this.#readBatch(more.value));
+      waiting.push(...more.value);
       next = nextOf(batches);
     }
     return { next };
   }
 
-  #readBatch(batch: PulledBatch): Waiting<Row>[] {
-    return batch.map((message) => ({ message, intake: this.#source.read(message) }));
-  }
-
-  /** Cut at messages, so that each is acknowledged after the one transaction that holds all of it. */
-  *#parts(waiting: readonly Waiting<Row>[]): Iterable<Waiting<Row>[]> {
-    let part: Waiting<Row>[] = [];
-    let rows = 0;
-    for (const item of waiting) {
-      part.push(item);
-      rows += item.intake.rows.length;
-      if (rows < this.#limits.flushRows) continue;
+  /**
+   * Cut at messages, so that each is acknowledged after the one transaction that holds all of it. Read only when it is
+   * their turn: some thousand rows are ten times their bytes, and while they waited for more they would have outlived
+   * the young generation of the heap.
+   */
+  *#parts(waiting: readonly PulledMessage[]): Iterable<Part<Row>> {
+    let part: Part<Row> = { messages: [], rows: [], rejected: [] };
+    for (const message of waiting) {
+      const { rows, rejected } = this.#source.read(message);
+      part.messages.push(message);
+      for (const row of rows) part.rows.push(row);
+      for (const one of rejected) part.rejected.push(one);
+      if (part.rows.length < this.#limits.flushRows) continue;
       yield part;
-      part = [];
-      rows = 0;
+      part = { messages: [], rows: [], rejected: [] };
     }
-    if (part.length > 0) yield part;
+    if (part.messages.length > 0) yield part;
   }
 
   /** False when stopped before it was written: it is not acknowledged and comes again. */
-  async #flush(part: readonly Waiting<Row>[]): Promise<boolean> {
-    const rows = this.#source.combine(part.flatMap((item) => item.intake.rows));
+  async #flush(part: Part<Row>): Promise<boolean> {
+    const read = part.rows.length;
+    const rows = this.#source.combine(part.rows);
     const refused = await this.#persister.write(rows);
     if (refused === undefined) return false;
     const rejected = [
-      ...part.flatMap((item) => item.intake.rejected),
+      ...part.rejected,
       ...refused.map(({ row, error }) => this.#source.refuse(row, causeChain(error))),
     ];
     if (rejected.length > 0 && !(await this.#desk.take(this.name, rejected, this.#stopping.signal)))
       return false;
-    for (const { message } of part) message.ack();
-    this.#count(part, rows.length, rejected.length);
+    for (const message of part.messages) message.ack();
+    this.#count(part, read, rows.length, rejected.length);
     return true;
   }
 
-  #count(part: readonly Waiting<Row>[], written: number, rejected: number): void {
+  #count({ messages }: Part<Row>, read: number, written: number, rejected: number): void {
     this.stats.flushes++;
-    this.stats.messages += part.length;
-    this.stats.rows += countRows(part);
+    this.stats.messages += messages.length;
+    this.stats.rows += read;
     this.stats.written += written;
     this.stats.rejected += rejected;
   }
 }
 
-function countRows(waiting: readonly Waiting<unknown>[]): number {
-  return waiting.reduce((sum, item) => sum + item.intake.rows.length, 0);
-}
-
-function countBytes(waiting: readonly Waiting<unknown>[]): number {
-  return waiting.reduce((sum, item) => sum + item.message.data.length, 0);
+function countBytes(waiting: readonly PulledMessage[]): number {
+  return waiting.reduce((sum, { data }) => sum + data.length, 0);
 }
 
 /** Pulls ahead; a fault surfaces where it is awaited, not as an unhandled one. */

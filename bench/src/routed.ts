@@ -157,7 +157,7 @@ export function aimsOf(d: Aimed): RoutedDocument['aims'] {
     'a channel of 1,000 on 10 nodes at least 20 x cheaper than 1,000 messages, into the inboxes':
       fan_out === undefined ? 'not measured' : fanOutAim(fan_out),
     ...isolationAims(isolated),
-    'memory flat: at most 1 MB more for every million messages in each process':
+    'memory flat: at most 1 MB more for every million messages in each process, one recipient stopped':
       soaked === undefined ? 'not measured' : grown.every(([, mb]) => mb <= MB_PER_MILLION_MAX),
   };
 }

@@ -19,12 +19,16 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
-/** Starts `workers/<name>.ts` and resolves when it says that it is ready. */
-export async function startWorker(name: string, settings: object): Promise<Worker> {
+/** Starts `workers/<name>.ts`, with `flags` for Node.js, and resolves when it says that it is ready. */
+export async function startWorker(
+  name: string,
+  settings: object,
+  flags: readonly string[] = [],
+): Promise<Worker> {
   const file = fileURLToPath(new URL(`./workers/${name}.ts`, import.meta.url));
   const child = fork(file, [JSON.stringify(settings)], {
     // As services set it for themselves, so that the raw limit has it too.
-    execArgv: [...COLLECTOR_FLAGS],
+    execArgv: [...COLLECTOR_FLAGS, ...flags],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   let credit: (credit: Credit) => void = () => undefined;

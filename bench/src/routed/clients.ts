@@ -20,11 +20,12 @@ export interface Clients {
  */
 const QUEUE = { messages: 100_000, bytes: 256 * 1024 * 1024 } as const;
 
-/** Agents are dealt out to the nodes in turn. */
+/** Agents are dealt out to the nodes in turn. `flags` are for Node.js. */
 export async function startClients(
   fabric: BenchFabric,
   senders: number,
   receivers: number,
+  flags: readonly string[] = [],
 ): Promise<Clients> {
   const to = Array.from({ length: receivers }, (_, i) => `to-${i}`);
   const from = Array.from({ length: senders }, (_, i) => `from-${i}`);
@@ -33,8 +34,9 @@ export async function startClients(
     for (const worker of workers.splice(0).reverse()) await worker.stop();
   };
   try {
-    workers.push(await startWorker('routed-receiver', { own: deal(fabric.far, to), to, queue: QUEUE }));
-    workers.push(await startWorker('routed-sender', { own: deal(fabric.near, from), to }));
+    const taking = { own: deal(fabric.far, to), to, queue: QUEUE };
+    workers.push(await startWorker('routed-receiver', taking, flags));
+    workers.push(await startWorker('routed-sender', { own: deal(fabric.near, from), to }, flags));
   } catch (error) {
     await stop();
     throw error;

@@ -37,7 +37,7 @@ export function pidsOf(home: string, role: string): number[] {
 function sumByRole(
   home: string,
   given: ReadonlyMap<number, string>,
-  of: (process: ProcessCpu) => number,
+  of: (process: ProcessCpu) => number | undefined,
 ): Record<string, number> {
   const processes = listProcesses();
   const roles = new Map(given);
@@ -47,10 +47,15 @@ function sumByRole(
   }
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const sums: Record<string, number> = {};
+  const unknown = new Set<string>();
   for (const process of processes) {
     const role = roleOf(process, roles, byPid);
-    if (role !== undefined) sums[role] = (sums[role] ?? 0) + of(process);
+    if (role === undefined) continue;
+    const figure = of(process);
+    if (figure === undefined) unknown.add(role);
+    else sums[role] = (sums[role] ?? 0) + figure;
   }
+  for (const role of unknown) delete sums[role];
   return sums;
 }
 
@@ -93,8 +98,10 @@ function roleOfDaemon(pid: number, home: string): string | undefined {
       : words[at + 1];
 }
 
-function anonymousBytes(pid: number): number {
-  return 1024 * Number(/^RssAnon:\s+(\d+) kB/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
+/** Undefined when it has just ended. */
+function anonymousBytes(pid: number): number | undefined {
+  const kB = /^RssAnon:\s+(\d+) kB/m.exec(textOf(`/proc/${pid}/status`))?.[1];
+  return kB === undefined ? undefined : 1024 * Number(kB);
 }
 
 function listProcesses(): ProcessCpu[] {

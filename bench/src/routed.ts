@@ -8,6 +8,7 @@ import { type FanOut, fanOut, type Pending } from './routed/fan-out.ts';
 import { type Isolation, isolation } from './routed/isolation.ts';
 import { measurePoint, type Point, type PointSettings } from './routed/point.ts';
 import { type Soak, soak } from './routed/soak.ts';
+import type { StoodStill } from './routed/stopped-recipient.ts';
 import { type SweepPoint, shapeOf, summaryOf, sweep } from './routed/sweep.ts';
 
 export interface RoutedOptions {
@@ -141,14 +142,22 @@ function isolationAims(runs: readonly Isolation[] | undefined): RoutedDocument['
       () => times('neighbours') <= 2 && times('others') <= 2,
     ),
     'one recipient stopped: its queue fills, BUSY reaches its senders, READY resumes, all mail ends': of(
-      (all) => all.every((i) => i.filled && i.busy_reached_senders && i.ready_resumed && i.unended === 0),
+      (all) => all.every(wentAsItShould),
     ),
   };
 }
 
+function wentAsItShould(stood: StoodStill): boolean {
+  return stood.filled && stood.busy_reached_senders && stood.ready_resumed && stood.unended === 0;
+}
+
+function soakAim({ mb_per_million, stopped }: Soak): boolean {
+  const grown = Object.entries(mb_per_million).filter(([role]) => role !== 'postgres');
+  return grown.every(([, mb]) => mb <= MB_PER_MILLION_MAX) && wentAsItShould(stopped);
+}
+
 export function aimsOf(d: Aimed): RoutedDocument['aims'] {
   const { fan_out, isolation: isolated, soak: soaked } = d;
-  const grown = Object.entries(soaked?.mb_per_million ?? {}).filter(([role]) => role !== 'postgres');
   return {
     'one at a time per sender: at least 0.7 of the raw relay, history on': d.one_at_a_time_ratio >= 0.7,
     'packed: more than the raw relay': d.packed_ratio > 1,
@@ -158,6 +167,6 @@ export function aimsOf(d: Aimed): RoutedDocument['aims'] {
       fan_out === undefined ? 'not measured' : fanOutAim(fan_out),
     ...isolationAims(isolated),
     'memory flat: at most 1 MB more for every million messages in each process, one recipient stopped':
-      soaked === undefined ? 'not measured' : grown.every(([, mb]) => mb <= MB_PER_MILLION_MAX),
+      soaked === undefined ? 'not measured' : soakAim(soaked),
   };
 }

@@ -45,6 +45,7 @@ const SETTINGS = {
 } as const;
 /** All processes are warm, and their code is compiled. */
 const WARM_UP_MS = 6000;
+const LOOK_MS = 50;
 const NODES = { partitions: 8, routers: 1, near: 2, far: 2 } as const;
 
 /** Both windows have `seconds`, at the same rates; the undisturbed one has the same recipient, taking its mail. */
@@ -82,7 +83,7 @@ class IsolationBench {
   async measure(): Promise<Isolation> {
     await this.#pace(WARM_UP_MS);
     const undisturbed = await this.#window();
-    await this.#recipient.standStill();
+    await this.#recipient.standStill(LOOK_MS);
     const disturbed = await this.#window();
     const stood = await this.#recipient.goOn();
     const times = (of: keyof ByPlace) => round(disturbed[of].p99_ms / undisturbed[of].p99_ms, 2);

@@ -24,7 +24,7 @@ export interface Soak {
 const SAMPLES = 24;
 const WARM_UP = 1 / 3;
 const LOOK_MS = 20;
-/** Between two looks at memory: it goes up and down with the collections of a process, a few seconds apart. */
+/** Between two looks, at memory above all: it goes up and down with the collections of a process, a few seconds apart. */
 const MEMORY_MS = 1000;
 /** Longer than any soak; a timer of Node.js takes no more. */
 const NO_END_MS = 2 ** 31 - 1;
@@ -43,14 +43,14 @@ export async function soak(
   let recipient: StoppedRecipient | undefined;
   try {
     recipient = await StoppedRecipient.start(fabric.far[0]!, fabric.near, ['to-the-stopped']);
-    await recipient.standStill();
+    await recipient.standStill(MEMORY_MS);
     const enough = new AbortController();
-    const writing = keepWriting(recipient, settings.body_bytes, enough.signal);
-    // A fault surfaces where it is awaited.
-    writing.catch(() => undefined);
+    const { body_bytes } = settings;
+    const pace = { to: [STOPPED], rate: STOPPED_RATE, bytes: body_bytes, ms: PACE_MS };
+    const writing = recipient.paceUntil(enough.signal, pace);
     let samples: Soak['samples'];
     try {
-      samples = await flood(fabric, settings, messages, report);
+      samples = await flood({ fabric, recipient, settings, messages, report });
     } finally {
       enough.abort();
       await writing;
@@ -64,17 +64,16 @@ export async function soak(
   }
 }
 
-async function keepWriting(recipient: StoppedRecipient, bytes: number, enough: AbortSignal): Promise<void> {
-  while (!enough.aborted) await recipient.pace({ to: [STOPPED], rate: STOPPED_RATE, bytes, ms: PACE_MS });
+interface Flood {
+  readonly fabric: BenchFabric;
+  readonly recipient: StoppedRecipient;
+  readonly settings: PointSettings;
+  readonly messages: number;
+  readonly report: (line: string) => void;
 }
 
 /** Clients have the flags of services: their young generation grows by default whenever much survives at a time. */
-async function flood(
-  fabric: BenchFabric,
-  settings: PointSettings,
-  messages: number,
-  report: (line: string) => void,
-): Promise<Soak['samples']> {
+async function flood({ fabric, recipient, settings, messages, report }: Flood): Promise<Soak['samples']> {
   const { body_bytes, senders, receivers } = settings;
   const samples: { messages: number; memory_mb: ByRole }[] = [];
   const clients = await startClients(fabric, senders, receivers, NODE_FLAGS);
@@ -97,6 +96,7 @@ async function flood(
       for (let lookedMs = performance.now(); count < next; await pause(LOOK_MS)) {
         const now = performance.now();
         if (now - heardMs > STILL_MS) throw new Error(`nothing moves after ${count} messages`);
+        recipient.check();
         if (now - lookedMs < MEMORY_MS) continue;
         looks.push(usage.memory());
         lookedMs = now;
@@ -110,7 +110,7 @@ async function flood(
   }
 }
 
-/** A process whose /proc could not be read in one look is in the others. */
+/** A role of which a process could not be read in one look is in the others. */
 function meanOf(looks: readonly ByRole[]): ByRole {
   const roles = new Set(looks.flatMap((look) => Object.keys(look)));
   const mean = (role: string) => {

@@ -1,4 +1,4 @@
-/** One recipient that can stand still while its senders go on, and what comes of the mail to it. */
+/** One recipient that can stand still while its senders go on, and what comes of their mail. */
 
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { pause } from '@fleetwire/kernel';
@@ -18,7 +18,7 @@ export const STOPPED_NODE_ENV = {
 const SETTLE_MS = 30_000;
 const LOOK_MS = 100;
 
-/** What came of the time that it stood still. */
+/** What came of the time that it stood still, and of all that its senders have sent, to others as well. */
 export interface StoodStill extends Watched {
   readonly accepted: number;
   /** By the stage of the final receipt. */
@@ -50,6 +50,7 @@ export class StoppedRecipient {
   readonly #stopped = startTasks('workers/isolation-clients');
   readonly #nodes: Nodes;
   #watching: ReturnType<typeof watch> | undefined;
+  #fault: unknown;
 
   private constructor(nodes: Nodes) {
     this.#nodes = nodes;
@@ -82,14 +83,31 @@ export class StoppedRecipient {
     await this.#senders.run('pace', pace);
   }
 
-  async standStill(): Promise<void> {
+  /** The same again and again. What goes wrong, `check` throws. */
+  async paceUntil(enough: AbortSignal, pace: Pace): Promise<void> {
+    try {
+      while (!enough.aborted) await this.pace(pace);
+    } catch (error) {
+      this.#fault = error;
+    }
+  }
+
+  /** Nodes are looked at every `lookMs`. */
+  async standStill(lookMs: number): Promise<void> {
     await this.#senders.run('begin');
     await this.#stopped.run('standStill');
-    this.#watching = watch(this.#nodes, STOPPED);
+    this.#watching = watch(this.#nodes, STOPPED, lookMs);
+  }
+
+  /** Throws when watching or writing has failed. */
+  check(): void {
+    const fault = this.#fault ?? this.#watching?.fault();
+    if (fault !== undefined) throw fault;
   }
 
   /** Resolves when all that was accepted has ended, or has had its time for it. */
   async goOn(): Promise<StoodStill> {
+    this.check();
     const { refusals } = await this.#senders.run<State>('state');
     await this.#stopped.run('goOn');
     const { accepted, open, ends } = await this.#settle();

@@ -8,7 +8,6 @@ import type { RpcClient } from '@fleetwire/rpc';
 export const QUEUE_MESSAGES = 200;
 /** As the node is configured by default (busy_percent): there its senders are told. */
 const BUSY_PERCENT = 80;
-const LOOK_MS = 50;
 /** After it goes on: until its senders flow freely again. */
 const RESUME_MS = 15_000;
 
@@ -26,13 +25,14 @@ export interface Watched {
 type Node = RpcClient<typeof NodeServiceDefinition>;
 
 /** Of the nodes the first is the recipient's own, the others are those of its senders. */
-export function watch([home, ...near]: readonly Node[], name: string) {
+export function watch([home, ...near]: readonly Node[], name: string, lookMs: number) {
   let depth = 0;
   let busy = false;
   let heldBack = 0;
   let heldBackMax = 0;
   let depthMax = 0;
   let ended = false;
+  let fault: unknown;
   const look = async () => {
     const [{ agents }, ...states] = await Promise.all([
       home!.listLocalAgents({}),
@@ -50,17 +50,21 @@ export function watch([home, ...near]: readonly Node[], name: string) {
   const looking = (async () => {
     while (!ended) {
       await look();
-      await pause(LOOK_MS);
+      await pause(lookMs);
     }
   })();
-  looking.catch(() => undefined);
+  looking.catch((error: unknown) => {
+    fault = error;
+  });
   return {
+    /** Why it looks no more; undefined while it does. */
+    fault: () => fault,
     async end(refusals: Readonly<Record<string, number>>): Promise<Watched> {
       ended = true;
       await looking;
       const until = performance.now() + RESUME_MS;
       let told = await look();
-      for (; told > 0 && performance.now() < until; told = await look()) await pause(LOOK_MS);
+      for (; told > 0 && performance.now() < until; told = await look()) await pause(lookMs);
       const heard = heldBackMax > 0 && (refusals['RECIPIENT_BUSY'] ?? 0) > 0;
       return {
         queue: { depth_max: depthMax, bound: QUEUE_MESSAGES },

@@ -1,4 +1,4 @@
-/** Agents of the isolation benchmark: senders at a steady rate, takers that time what comes, and one that can stand still. */
+/** Agents around a recipient that stands still, of isolation and soak: senders at a steady rate, takers that time what comes, and one that can stand still. */
 
 import { pause } from '@fleetwire/kernel';
 import { type Agent, connect, FleetwireError, type Message, type Receipt, Stage } from '@fleetwire/sdk';

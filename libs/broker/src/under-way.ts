@@ -1,3 +1,17 @@
+/** Numbered places for requests that wait for their answers. */
+
+import { invariant } from '@fleetwire/kernel';
+
+interface Place<T> {
+  readonly number: number;
+  /** How many were added before. */
+  readonly added: number;
+  readonly what: T;
+}
+
+/** Up to here V8 makes no object for a number. */
+const SMALL_INTEGERS = 2 ** 30;
+
 /**
  * What is under way, by number, in places that are used again and again.
  *
@@ -6,14 +20,17 @@
  * heap is collected: what lived for milliseconds, and the buffers that it had, becomes garbage of the old generation.
  */
 export class UnderWay<T> {
-  readonly #places: ({ readonly number: number; readonly what: T } | undefined)[] = [];
+  readonly #places: (Place<T> | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #max: number;
-  #rounds = 0;
+  readonly #rounds: number;
+  #added = 0;
 
-  /** At most `max`, a whole number, at a time. */
+  /** At most `max` at a time, 1 to a million. */
   constructor(max: number) {
+    invariant(Number.isInteger(max) && max > 0 && max <= 1_000_000, 'it needs a bound');
     this.#max = max;
+    this.#rounds = Math.floor(SMALL_INTEGERS / max);
   }
 
   get size(): number {
@@ -25,11 +42,16 @@ export class UnderWay<T> {
     return this.size >= this.#max;
   }
 
-  /** The number by which it is taken, which is never given again. Not when `full`. */
+  /**
+   * The number by which it is taken, from 0; a thousand million / `max` others are added before it is given again. Not
+   * when `full`.
+   */
   add(what: T): number {
+    invariant(!this.full, 'no more than its bound is under way');
     const place = this.#free.pop() ?? this.#places.length;
-    const number = this.#rounds++ * this.#max + place;
-    this.#places[place] = { number, what };
+    const added = this.#added++;
+    const number = (added % this.#rounds) * this.#max + place;
+    this.#places[place] = { number, added, what };
     return number;
   }
 
@@ -45,7 +67,8 @@ export class UnderWay<T> {
 
   /** Takes those for which `of` holds, oldest first. */
   takeAll(of: (what: T) => boolean): T[] {
-    const found = this.#places.flatMap((at) => (at !== undefined && of(at.what) ? [at] : []));
-    return found.sort((a, b) => a.number - b.number).map(({ number }) => this.take(number)!);
+    const found: Place<T>[] = [];
+    for (const at of this.#places) if (at !== undefined && of(at.what)) found.push(at);
+    return found.sort((a, b) => a.added - b.added).map(({ number }) => this.take(number)!);
   }
 }

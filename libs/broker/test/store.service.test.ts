@@ -46,12 +46,31 @@ describe('store', () => {
   });
 
   it('says when no stream has the subject, and what is too large', async () => {
-    await using rig = await startRig();
+    await using rig = await startRig({ maxInFlight: 2 });
     await assert.rejects(rig.broker.store(inbox('a1'), body, { msgId: 'm' }), { reason: 'NO_RESPONDERS' });
     const large = Buffer.alloc(rig.broker.maxPayload);
-    await assert.rejects(rig.broker.store(inbox('a1'), large, { msgId: 'm' }), {
-      reason: 'PAYLOAD_TOO_LARGE',
-    });
+    for (let i = 0; i < 3; i++)
+      await assert.rejects(rig.broker.store(inbox('a1'), large, { msgId: 'm' }), {
+        reason: 'PAYLOAD_TOO_LARGE',
+      });
+    // None of them is counted as under way.
+    await rig.broker.streams.ensure([inboxStream()], 1);
+    assert.equal((await rig.broker.store(inbox('a1'), body, { msgId: 'm' })).sequence, 1);
+  });
+
+  it('takes no late answer for that of another publish', async () => {
+    await using rig = await startRig({ maxInFlight: 1, publishTimeoutMs: 300 });
+    const { broker } = rig;
+    await broker.streams.ensure([inboxStream()], 1);
+    process.kill(rig.nats.server.pid, 'SIGSTOP');
+    try {
+      const late = broker.store(inbox('a1'), body, { msgId: 'late' });
+      await assert.rejects(late, { reason: 'PUBLISH_IN_DOUBT' });
+    } finally {
+      process.kill(rig.nats.server.pid, 'SIGCONT');
+    }
+    const next = await broker.store(inbox('a1'), body, { msgId: 'next', timeoutMs: 10_000 });
+    assert.equal(next.sequence, 2);
   });
 
   it('waits its turn beyond the window, in order, and refuses what is beyond that', async () => {

@@ -10,9 +10,9 @@ export const deliveryConfig = defineSection('delivery', {
     'Milliseconds that what has arrived may wait for more before it is written',
   ),
   flush_bytes: whole(1, 64_000_000, 131072).describe(
-    'Bytes of what has arrived from which on it does not wait for more',
+    'Bytes from which on what has arrived does not wait for more; at most those of one pull count',
   ),
-  flush_rows: whole(1, 20_000, 3000).describe('Rows written in one transaction'),
+  flush_rows: whole(1, 20_000, 1000).describe('Rows from which on a transaction takes no further pack'),
   pull_messages: whole(1, 4096, 256).describe('Messages (packs) asked for in one pull, of each stream'),
   pull_bytes: whole(2_200_000, 64_000_000, 4_194_304).describe(
     'Bytes asked for in one pull; bounds the memory',

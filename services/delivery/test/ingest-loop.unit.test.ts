@@ -33,6 +33,8 @@ const limits = {
 class Table {
   readonly committed: string[] = [];
   readonly transactions: number[] = [];
+  /** Messages that were read, so that rows could be made of them. */
+  read = 0;
   /** Thrown instead of committing while it is set. */
   fault: Error | undefined;
 
@@ -56,12 +58,16 @@ describe('ingest loop', () => {
     broker = new FakeBroker();
     table = new Table();
     counted = [];
-    const desk = createRejectDesk(broker.asBroker(), log, (reason) => counted.push(reason));
-    loop = new IngestLoop(broker.asBroker(), textSource(table), limits, desk, log);
-    await loop.start();
+    await start(limits);
   });
 
   afterEach(() => loop.stop());
+
+  async function start(how: typeof limits): Promise<void> {
+    const desk = createRejectDesk(broker.asBroker(), log, (reason) => counted.push(reason));
+    loop = new IngestLoop(broker.asBroker(), textSource(table), how, desk, log);
+    await loop.start();
+  }
 
   function put(...texts: string[]): number {
     return broker.put(RECEIPT_SUBJECT, new TextEncoder().encode(texts.join(',')));
@@ -131,6 +137,40 @@ describe('ingest loop', () => {
     assert.ok(table.transactions.length <= 20, `${table.transactions.length} transactions`);
   });
 
+  it('waits for more until there is enough, and then for no more', async () => {
+    await loop.stop();
+    broker = new FakeBroker();
+    await start({ ...limits, flushMs: 3_600_000, pullMessages: 1 });
+    for (let pulls = 2; pulls <= 4; pulls++) {
+      put('four');
+      // It has taken this one and asks for the next.
+      await eventually(() => broker.pulls === pulls);
+    }
+    assert.deepEqual([table.read, broker.acknowledged], [0, []]);
+    put('four');
+    await eventually(() => broker.acknowledged.length === 4);
+    assert.deepEqual(table.transactions, [4]);
+  });
+
+  it('counts what cannot be read as well, so that a transaction comes to its end', async () => {
+    table.fault = new Error('away');
+    for (let i = 0; i < 10; i++) put(i % 2 === 0 ? 'unreadable' : 'a');
+    await eventually(() => loop.waiting);
+    assert.equal(table.read, limits.flushRows);
+    table.fault = undefined;
+    await eventually(() => broker.acknowledged.length === 10);
+  });
+
+  it('reads what waits only when it is to be written', async () => {
+    table.fault = new Error('away');
+    for (let i = 0; i < 100; i++) put(`m${i}`);
+    await eventually(() => loop.waiting);
+    assert.ok(table.read <= limits.flushRows, `${table.read} were read`);
+    table.fault = undefined;
+    await eventually(() => broker.acknowledged.length === 100);
+    assert.equal(table.read, 100);
+  });
+
   it('ends while the database is away, without acknowledging', async () => {
     table.fault = new Error('away');
     put('a');
@@ -155,6 +195,7 @@ function textSource(table: Table): IngestSource<TextRow> {
   return {
     consumer: DELIVERY_RECEIPTS,
     read: (message) => {
+      table.read++;
       const texts = new TextDecoder().decode(message.data).split(',');
       const good = texts.filter((text) => text !== 'unreadable');
       return {

@@ -1,6 +1,6 @@
 /**
- * One ingest loop: pulls what a consumer has, gathers it for a moment, writes it in one transaction, and only then
- * acknowledges. While it cannot write it stops pulling, so what is in memory stays bounded.
+ * One ingest loop: pulls what a consumer has, gathers it for a moment, writes it, a transaction for some hundred rows, and
+ * only then acknowledges. While it cannot write it stops pulling, so what is in memory stays bounded.
  */
 
 import type { Broker, PulledBatch, PulledMessage, PullSession } from '@fleetwire/broker';
@@ -33,7 +33,7 @@ export interface IngestSource<Row> {
 export interface IngestLimits {
   /** How long what has arrived may wait for more. */
   readonly flushMs: number;
-  /** Rows of one transaction; those of its last message may be more. */
+  /** From so many rows on, with those that can never be rows, they are one transaction: its last message may bring more. */
   readonly flushRows: number;
   /** From so many bytes on nothing waits for more. */
   readonly flushBytes: number;
@@ -133,11 +133,14 @@ export class IngestLoop<Row> {
     open: Promise<IteratorResult<PulledBatch>>,
   ): Promise<{ next: Promise<IteratorResult<PulledBatch>> }> {
     let next = open;
-    const until = performance.now() + this.#limits.flushMs;
-    while (countBytes(waiting) < this.#limits.flushBytes) {
+    const { flushMs, flushBytes, pullBytes } = this.#limits;
+    const until = performance.now() + flushMs;
+    const enough = Math.min(flushBytes, pullBytes);
+    for (let bytes = bytesOf(waiting); bytes < enough; ) {
       const more = await within(next, until - performance.now());
       if (more === undefined || more.done === true) break;
       waiting.push(...more.value);
+      bytes += bytesOf(more.value);
       next = nextOf(batches);
     }
     return { next };
@@ -155,7 +158,7 @@ export class IngestLoop<Row> {
       part.messages.push(message);
       for (const row of rows) part.rows.push(row);
       for (const one of rejected) part.rejected.push(one);
-      if (part.rows.length < this.#limits.flushRows) continue;
+      if (part.rows.length + part.rejected.length < this.#limits.flushRows) continue;
       yield part;
       part = { messages: [], rows: [], rejected: [] };
     }
@@ -188,8 +191,8 @@ export class IngestLoop<Row> {
   }
 }
 
-function countBytes(waiting: readonly PulledMessage[]): number {
-  return waiting.reduce((sum, { data }) => sum + data.length, 0);
+function bytesOf(messages: readonly PulledMessage[]): number {
+  return messages.reduce((sum, { data }) => sum + data.length, 0);
 }
 
 /** Pulls ahead; a fault surfaces where it is awaited, not as an unhandled one. */

@@ -226,9 +226,9 @@ class TmuxAdapter implements Adapter {
       before: typed?.before,
     });
     const proof = verdict(found, tty);
-    // tmux takes the terminal of a program that has ended away, and the system may give its name to another pane:
-    // what was read of it counts only if the pane lived on until after that.
-    if (proof.kind === 'confirmed' && !(await this.#lives())) return undefined;
+    // tmux takes the terminal of a program that has ended away, and the system may give its name to another pane: what was
+    // read of it counts only if the pane lived on until after that. A program that reads and ends at once has its proof lost.
+    if (!(proof.kind === 'unproven' && proof.pending) && !(await this.#lives())) return undefined;
     // A program that is not the one that was given the message has no proof to give.
     const known = typed !== undefined || this.#found;
     return proof.kind === 'confirmed' || known ? proof : { ...proof, pending: false };

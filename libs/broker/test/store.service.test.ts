@@ -46,7 +46,7 @@ describe('store', () => {
   });
 
   it('says when no stream has the subject, and what is too large', async () => {
-    await using rig = await startRig({ maxInFlight: 2 });
+    await using rig = await startRig({ maxInFlight: 2, publishTimeoutMs: 60_000 });
     await assert.rejects(rig.broker.store(inbox('a1'), body, { msgId: 'm' }), { reason: 'NO_RESPONDERS' });
     const large = Buffer.alloc(rig.broker.maxPayload);
     for (let i = 0; i < 3; i++)

@@ -43,6 +43,17 @@ describe('tmux adapter', () => {
     return adapter;
   }
 
+  /** A program that reads nothing until it is told to go on. */
+  async function startedBusy() {
+    const adapter = await started(program('line-reader'));
+    await shows('ready');
+    const hold = join(folder.path, 'hold');
+    writeFileSync(hold, '');
+    await deliver(adapter, aMessage(`until gone ${hold}`));
+    await shows('busy');
+    return { adapter, goOn: () => rmSync(hold) };
+  }
+
   async function deliver(adapter: Adapter, message: InjectedMessage, timeoutMs = 3000): Promise<Proof> {
     await adapter.inject(message);
     return adapter.observe(message, timeoutMs, never);
@@ -66,16 +77,11 @@ describe('tmux adapter', () => {
     });
 
     it('does not confirm what a busy program has not read, and does once it has', async () => {
-      const adapter = await started(program('line-reader'));
-      await shows('ready');
-      const hold = join(folder.path, 'hold');
-      writeFileSync(hold, '');
-      await deliver(adapter, aMessage(`until gone ${hold}`));
-      await shows('busy');
+      const { adapter, goOn } = await startedBusy();
       const message = aMessage('anybody there');
       assertUnproven(await deliver(adapter, message, 300), 'NOT_TAKEN_UP');
       assert.match(screen(), new RegExp(message.marker), 'the terminal echoes it all the same');
-      rmSync(hold);
+      goOn();
       const proof = await eventually(async () => {
         const late = await adapter.recover(message);
         return late.kind === 'confirmed' && late;
@@ -237,12 +243,7 @@ describe('tmux adapter', () => {
   });
 
   it('does not ask another pane that was given the terminal of a program that has ended', async () => {
-    const adapter = await started(program('line-reader'));
-    await shows('ready');
-    const hold = join(folder.path, 'hold');
-    writeFileSync(hold, '');
-    await deliver(adapter, aMessage(`until gone ${hold}`));
-    await shows('busy');
+    const { adapter } = await startedBusy();
     const message = aMessage('never read');
     await adapter.inject(message);
     await shows(message.marker);

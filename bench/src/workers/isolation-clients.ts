@@ -1,4 +1,4 @@
-/** Agents around a recipient that stands still, of isolation and soak: senders at a steady rate, takers that time what comes, and one that can stand still. */
+/** Agents around one that can stand still, of isolation and soak: senders at a steady rate, and takers that time what comes. */
 
 import { pause } from '@fleetwire/kernel';
 import { type Agent, connect, FleetwireError, type Message, type Receipt, Stage } from '@fleetwire/sdk';

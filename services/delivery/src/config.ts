@@ -9,7 +9,7 @@ export const deliveryConfig = defineSection('delivery', {
   flush_ms: whole(1, 5000, 120).describe(
     'Milliseconds that what has arrived may wait for more before it is written',
   ),
-  flush_bytes: whole(1, 64_000_000, 131072).describe(
+  flush_bytes: whole(1, 64_000_000, 131_072).describe(
     'Bytes from which on what has arrived does not wait for more; at most those of one pull count',
   ),
   flush_rows: whole(1, 20_000, 1000).describe('Rows from which on a transaction takes no further pack'),

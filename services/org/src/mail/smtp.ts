@@ -53,7 +53,8 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
           signal: AbortSignal.any([closing.signal, late, ...(signal ? [signal] : [])]),
         });
       } catch (error) {
-        throw late.aborted
+        // The library's own timers run as long: whichever is first, it is the same.
+        throw late.aborted || codeOf(error) === 'ETIMEDOUT'
           ? mailNotSent(`the mail server did not take it within ${timeoutMs} ms`, error)
           : asMailError(error);
       }
@@ -113,6 +114,8 @@ function invalid(message: string, help: string): FleetwireError {
 const OF_THE_LETTER = new Set(['EENVELOPE', 'EMESSAGE']);
 /** Authentication required, too weak, or failed. */
 const OF_THE_LOGIN = new Set([530, 534, 535, 538]);
+
+const codeOf = (thrown: unknown) => (thrown as { readonly code?: unknown } | undefined)?.code;
 
 function asMailError(thrown: unknown): FleetwireError {
   if (!(thrown instanceof Error)) return mailNotSent(String(thrown), thrown);

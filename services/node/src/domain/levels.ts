@@ -28,7 +28,7 @@ export class Levels<T extends Leveled> implements Iterable<T> {
 
   /** Puts it before all of its level, where it was. */
   unshift(item: T): void {
-    const rest = this.#deques[item.level].take(() => true);
+    const rest = this.#deques[item.level].takeAll();
     this.#length -= rest.length;
     for (const one of [item, ...rest]) this.push(one);
   }

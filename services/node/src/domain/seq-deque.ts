@@ -40,7 +40,7 @@ export class SeqDeque {
   }
 
   #putInPlace(): void {
-    const all = [...this.#rows.take(() => true), ...this.#older].sort((a, b) => a.seq - b.seq);
+    const all = [...this.#rows.takeAll(), ...this.#older].sort((a, b) => a.seq - b.seq);
     this.#older = [];
     for (const row of all) this.#rows.push(row);
     this.#last = all.at(-1)!.seq;

@@ -2,11 +2,12 @@
 
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { benchDelivery, type DeliveryDocument } from './delivery.ts';
 import { benchRegistry, type RegistryDocument } from './registry.ts';
 import { benchRouted, type RoutedDocument } from './routed.ts';
 import { BODY_BYTES_MIN } from './workers/protocol.ts';
 
-const HELP = `usage: npm run -s bench -- routed|registry [options]
+const HELP = `usage: npm run -s bench -- routed|registry|delivery [options]
 
   --json              print one JSON document (else a short summary)
   --runs <n>          runs, 1 to 20 (1), of fan-out and isolation too; the medians are reported
@@ -29,7 +30,10 @@ routed:
 registry:
   --nodes <n>         simulated nodes, 2 to 1000 (1000)
   --agents <n>        agents of all of them, 2 to 1000000 (100000)
-  --changes <n>       route changes that are followed (200)`;
+  --changes <n>       route changes that are followed (200)
+
+delivery, besides --bytes, --window and --warmup:
+  --receipts <n>      receipts of one run, and rows of the COPY beside it (200000)`;
 
 function number(name: string, text: string | undefined, initial: number, min: number, max: number): number {
   const value = text === undefined ? initial : Number(text);
@@ -59,27 +63,40 @@ const { values, positionals } = parseArgs({
     nodes: { type: 'string' },
     agents: { type: 'string' },
     changes: { type: 'string' },
+    receipts: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 const [what] = positionals;
-if (values.help || (what !== 'routed' && what !== 'registry')) {
+const BENCHES = { routed, registry, delivery } as const;
+if (values.help || what === undefined || !Object.hasOwn(BENCHES, what)) {
   console.error(HELP);
   process.exit(values.help ? 0 : 64);
 }
 const runs = number('runs', values.runs, 1, 1, 20);
 const seconds = number('seconds', values.seconds, 8, 2, 600);
 const report = (line: string) => console.error(line);
-const document = what === 'routed' ? await routed() : await registry();
+const document = await BENCHES[what as keyof typeof BENCHES]();
 const machine = {
   cores: cpus().length,
   cpu: cpus()[0]?.model ?? '',
   memory_gib: Math.round(totalmem() / 2 ** 30),
 };
 if (values.json) console.log(JSON.stringify({ ...document, machine, node: process.version }, null, 2));
-else console.log(document.bench === 'routed' ? routedSummary(document) : registrySummary(document));
+else console.log(summary(document));
 
-function routed(): Promise<RoutedDocument> {
+function summary(d: RoutedDocument | RegistryDocument | DeliveryDocument): string {
+  switch (d.bench) {
+    case 'routed':
+      return routedSummary(d);
+    case 'registry':
+      return registrySummary(d);
+    case 'delivery':
+      return deliverySummary(d);
+  }
+}
+
+function pointAndTiming() {
   const point = {
     body_bytes: number('bytes', values.bytes, 256, BODY_BYTES_MIN, 1024 * 1024),
     senders: number('senders', values.senders, 1, 1, 1000),
@@ -93,9 +110,18 @@ function routed(): Promise<RoutedDocument> {
     seconds,
     paced_rate: number('rate', values.rate, 200, 1, 100_000),
   };
+  return { point, timing };
+}
+
+function delivery(): Promise<DeliveryDocument> {
+  const receipts = number('receipts', values.receipts, 200_000, 1000, 10_000_000);
+  return benchDelivery({ ...pointAndTiming(), runs, receipts }, report);
+}
+
+function routed(): Promise<RoutedDocument> {
   const soak = number('soak', values.soak, 0, 0, 1_000_000_000);
   const { sweep, isolation, 'fan-out': fanOut } = values;
-  return benchRouted({ point, timing, runs, sweep, fanOut, isolation, soak }, report);
+  return benchRouted({ ...pointAndTiming(), runs, sweep, fanOut, isolation, soak }, report);
 }
 
 function registry(): Promise<RegistryDocument> {
@@ -139,6 +165,15 @@ function registrySummary(d: RegistryDocument): string {
     `table     ${d.router_bytes_per_agent} bytes an agent, ${d.router_resolve_ns} ns a decision, ` +
       `rebuilt in ${d.table_rebuild_s} s`,
     `change    at the router within ${d.route_change_to_router_p99_ms} ms at the 99th percentile`,
+    ...aimLines(d.aims),
+  ].join('\n');
+}
+
+function deliverySummary(d: DeliveryDocument): string {
+  return [
+    `receipts  ${d.receipts_per_s}/s into PostgreSQL, bare COPY ${d.raw_copy_rows_per_s} rows/s   ratio ${d.receipts_ratio}`,
+    `history   behind by p50 ${d.history_lag_p50_ms} ms, p99 ${d.history_lag_p99_ms} ms at ${d.routed_msgs_per_s} msg/s   ` +
+      `receipts by p50 ${d.receipts_lag_p50_ms} ms, p99 ${d.receipts_lag_p99_ms} ms`,
     ...aimLines(d.aims),
   ].join('\n');
 }

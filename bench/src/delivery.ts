@@ -1,4 +1,4 @@
-/** Delivery: receipts into PostgreSQL, how far history is behind under load, subscribers, proof in a terminal, and questions to history. */
+/** Delivery: receipts into PostgreSQL, how far history is behind under load, subscribers, terminals, and questions to history. */
 
 import { type LagFigures, measureLag } from './delivery/lag.ts';
 import { type ReceiptFigures, startReceiptStand } from './delivery/receipts.ts';

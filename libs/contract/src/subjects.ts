@@ -14,6 +14,9 @@ export const MANY = '_many';
 /** Stands for the recipient when a message led to nobody. */
 export const UNKNOWN_RECIPIENT = '_unknown';
 
+/** Stands for the node in the ingress subject of replays: delivery's, which alone may publish there. No id is like this. */
+export const REPLAYS = '_replays';
+
 export interface IngressSubject {
   readonly partition: number;
   readonly org: string;
@@ -190,6 +193,8 @@ export const filters = {
   ingressOfPartition: (partition: number) =>
     `${ROOT}.ingress.${checkToken('partition', partition, 'number')}.>`,
   ingressOfOrg: (org: string) => `${ROOT}.ingress.*.${checkToken('org', org, 'token')}.>`,
+  /** What delivery replays, of every org. */
+  allReplays: `${ROOT}.ingress.*.*.${REPLAYS}`,
   allInbox: `${ROOT}.inbox.>`,
   inboxOfNode: (shard: number, org: string, node: string) => {
     const [s, o, n] = [checkToken('shard', shard, 'number'), checkToken('org', org, 'token'), node];

@@ -119,12 +119,14 @@ const OWN: Readonly<Record<string, UserRights>> = {
   },
   delivery: {
     publish: [
+      filters.allReplays,
       filters.allReceiptsFrom('delivery'),
       filters.allDead,
       filters.allEventsOf('delivery'),
       ...infoOf('INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'),
       ...pullsOf(DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD),
       ...messagesOf('INBOX'),
+      ...readsOf(ROUTES_BUCKET),
       ...sweeps('delivery'),
     ],
     subscribe: [],

@@ -37,7 +37,7 @@ export function envelope(more: Partial<Envelope> = {}): Envelope {
 
 export function hop(stage: Stage, instance: string, atUs: number, more: Partial<Hop> = {}): Hop {
   const service = instance.startsWith('n_') ? 'node' : instance.startsWith('r') ? 'router' : 'delivery';
-  return { stage, service, instance, atUs, reason: '', detail: '', ...more };
+  return { stage, service, instance, atUs, reason: '', detail: '', attempt: 0, ...more };
 }
 
 /** The way of a message to Bob, up to and including `stage`. */

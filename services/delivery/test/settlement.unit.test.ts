@@ -12,6 +12,7 @@ import { describe, it } from 'mocha';
 import { HOPS_MAX, isUnited, uniteHops } from '../src/domain/hops.ts';
 import type { Settlement } from '../src/domain/settlement.ts';
 import {
+  attemptOf,
   mergedReceipt,
   mergeSettlements,
   restoreSettlement,
@@ -29,6 +30,7 @@ const hop = (stage: Stage, atUs: number, more: Partial<Hop> = {}): Hop => ({
   atUs,
   reason: '',
   detail: '',
+  attempt: 0,
   ...more,
 });
 
@@ -54,6 +56,7 @@ const anyHop = fc.record(
     atUs: fc.integer({ min: 1, max: 9 }),
     reason: fc.constantFrom('', 'INBOX_FULL', 'TTL_EXPIRED'),
     detail: fc.constantFrom('', 'x'),
+    attempt: fc.constantFrom(0, 0, 1, 2),
   },
   plain,
 );
@@ -70,6 +73,7 @@ const anyReceipt = fc
       correlationId: fc.constantFrom('', 'c'),
       recipientName: fc.constantFrom('', 'bob'),
       fanOut: fc.constantFrom(0, 0, 2, 3),
+      attempt: fc.constantFrom(0, 0, 1, 2),
       hops: fc.array(anyHop, { maxLength: 5 }),
     },
     plain,
@@ -119,13 +123,18 @@ describe('settlement: laws of the merge', () => {
     );
   });
 
-  it('never goes back from an end to no end, nor to an earlier stage without one', () => {
+  it('never goes back from an end to no end, nor to an earlier stage without one, but by a later attempt', () => {
     fc.assert(
       fc.property(anySettlement, anySettlement, (a, b) => {
         const merged = mergeSettlements(a, b);
-        assert.equal(merged.final, a.final || b.final);
+        const attempt = Math.max(attemptOf(a.hops), attemptOf(b.hops));
+        assert.equal(attemptOf(merged.hops), attempt);
+        const deciding = [a, b].filter(({ hops }) => attemptOf(hops) === attempt);
+        // A claim that `delivered` is the end counts for whoever said delivered.
+        if (deciding.some(({ final }) => final)) assert.equal(merged.final, true);
+        else if (merged.final) assert.equal(merged.deliveredEnds, true);
         if (!merged.final) {
-          const latest = Math.max(STAGE_RULES[a.stage].rank, STAGE_RULES[b.stage].rank);
+          const latest = Math.max(...deciding.map(({ stage }) => STAGE_RULES[stage].rank));
           assert.equal(STAGE_RULES[merged.stage].rank, latest);
         }
       }),
@@ -136,7 +145,10 @@ describe('settlement: laws of the merge', () => {
     fc.assert(
       fc.property(fc.array(anySettlement, { minLength: 1, maxLength: 6 }), (all) => {
         const merged = merge(...all);
-        const ends = merged.hops.filter((h) => endsMessage(h.stage as KnownStage, merged.deliveredEnds));
+        const attempt = attemptOf(merged.hops);
+        const ends = merged.hops.filter(
+          (h) => h.attempt === attempt && endsMessage(h.stage as KnownStage, merged.deliveredEnds),
+        );
         if (ends.length === 0) return assert.equal(merged.final, false);
         const firstAt = Math.min(...ends.map((h) => h.atUs));
         const proved = ends.some((h) => h.stage === Stage.CONFIRMED);
@@ -188,6 +200,30 @@ describe('settlement: the rule case by case', () => {
   it('dead stays dead, unless proof came before it', () => {
     assert.equal(merge(settle(Stage.DEAD, 5), settle(Stage.CONFIRMED, 8)).stage, Stage.DEAD);
     assert.equal(merge(settle(Stage.DEAD, 8), settle(Stage.CONFIRMED, 5)).stage, Stage.CONFIRMED);
+  });
+
+  it('what died is under way again by a later attempt, and ends as that one does; nothing of the first is lost', () => {
+    const dead = settle(Stage.DEAD, 5);
+    const again = (stage: KnownStage, atUs: number) =>
+      settlementOf(receipt(stage, [hop(stage, atUs, { attempt: 1 })], { attempt: 1 }), 'n_b', 999)!;
+    const underWay = merge(again(Stage.ACCEPTED, 9), dead);
+    assert.deepEqual([underWay.stage, underWay.final], [Stage.ACCEPTED, false]);
+    const proved = merge(again(Stage.CONFIRMED, 12), dead, again(Stage.ACCEPTED, 9), dead);
+    assert.deepEqual([proved.stage, proved.final, proved.atUs], [Stage.CONFIRMED, true, 12]);
+    assert.deepEqual(
+      proved.hops.map((h) => [h.attempt, h.stage]),
+      [
+        [0, Stage.DEAD],
+        [1, Stage.ACCEPTED],
+        [1, Stage.CONFIRMED],
+      ],
+    );
+    const late = merge(proved, settle(Stage.HELD, 20));
+    assert.deepEqual(
+      [late.stage, late.atUs],
+      [Stage.CONFIRMED, 12],
+      'what the first says later changes nothing',
+    );
   });
 
   it('delivered is an end only where the receipt says so', () => {

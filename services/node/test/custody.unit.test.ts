@@ -66,6 +66,34 @@ describe('custody', () => {
     );
   });
 
+  it('takes a message in anew by a later attempt, once, and says in its receipts which one it was', async () => {
+    const bob = await addAgent(test.engine, 'bob');
+    const taker = new TestTaker();
+    bob.taker = taker;
+    const id = newMessageId();
+    const attempt = (number: number) => entryFor(bob.id, test.clock, { id, attempt: number });
+    await hold(test, bob, attempt(0));
+    await test.engine.turns.run(() => test.engine.custody.end(taker.taken, confirmed()));
+    bob.taker = undefined;
+    assert.equal(await hold(test, bob, attempt(2)), 'held');
+    for (const known of [0, 1, 2]) assert.equal(await hold(test, bob, attempt(known)), 'repeated');
+    test = await test.crash();
+    const again = test.engine.book.named('bob');
+    for (const known of [0, 1, 2]) assert.equal(await hold(test, again, attempt(known)), 'repeated');
+    assert.equal(again.queue.depth, 1);
+    assert.equal(await hold(test, again, attempt(3)), 'held');
+    const next = new TestTaker();
+    again.taker = next;
+    await test.engine.turns.run(() => test.engine.custody.touch(again));
+    await test.engine.turns.run(() => test.engine.custody.end(next.taken, confirmed()));
+    assert.deepEqual(
+      receiptsFor(test.engine, OTHER_NODE)
+        .filter(({ final }) => final)
+        .map((r) => [r.attempt, r.hops.map((h) => h.attempt)]),
+      [0, 2, 3].map((n) => [n, [0, n, n, n]]),
+    );
+  });
+
   it('keeps the order across a crash, with the bodies', async () => {
     const bob = await addAgent(test.engine, 'bob');
     for (const text of ['1', '2', '3'])

@@ -77,7 +77,8 @@ describe('damaged files', function () {
 });
 
 /** Takes away what came with schemas 4 to 8; agents of before have their id only. */
-const BEFORE_4 = `ALTER TABLE agents DROP COLUMN attempted_system; ALTER TABLE agents DROP COLUMN attempted_high;
+const BEFORE_4 = `ALTER TABLE seen DROP COLUMN attempt;
+  ALTER TABLE agents DROP COLUMN attempted_system; ALTER TABLE agents DROP COLUMN attempted_high;
   ALTER TABLE agents DROP COLUMN attempted_low; ALTER TABLE agents DROP COLUMN delivered_up_to;
   ALTER TABLE inbox DROP COLUMN level; ALTER TABLE inbox DROP COLUMN delivery;
   ALTER TABLE unproven DROP COLUMN delivery; DROP TABLE letters; DROP TABLE held_back; DROP TABLE moving; DROP TABLE directory;
@@ -95,11 +96,11 @@ describe('database of an earlier version', () => {
     now.close();
     const db = openDatabase(folder.path, 'normal');
     const inbox = new InboxTable(db);
-    assert.equal(inbox.markSeen(id, 1, 'a_1', 2), undefined);
-    assert.notEqual(inbox.markSeen(id, 2, 'a_1', 2), undefined);
-    assert.notEqual(inbox.markSeen(fresh, 1, 'a_1', 2), undefined);
-    assert.equal(inbox.markSeen(fresh, 1, 'a_1', 2), undefined);
-    assert.notEqual(inbox.markSeen(fresh, 1, 'a_2', 2), undefined);
+    assert.equal(inbox.markSeen({ id: id, fromAgent: 'a_1', attempt: 0 }, 1, 2), undefined);
+    assert.notEqual(inbox.markSeen({ id: id, fromAgent: 'a_1', attempt: 0 }, 2, 2), undefined);
+    assert.notEqual(inbox.markSeen({ id: fresh, fromAgent: 'a_1', attempt: 0 }, 1, 2), undefined);
+    assert.equal(inbox.markSeen({ id: fresh, fromAgent: 'a_1', attempt: 0 }, 1, 2), undefined);
+    assert.notEqual(inbox.markSeen({ id: fresh, fromAgent: 'a_2', attempt: 0 }, 1, 2), undefined);
     const row = new OutboxTable(db).findSent(id);
     assert.deepEqual([row?.agent, row?.digest], [1, undefined]);
     db.close();
@@ -122,7 +123,7 @@ describe('database of an earlier version', () => {
     const row = (seq: number, level: number) => `(1, ${seq}, x'', 1, 1, 1, '', 1, 1, ${level}, NULL)`;
     const now = openDatabase(folder.path, 'normal');
     now.exec(`INSERT INTO inbox VALUES ${[0, 1, 2, 3].map((level) => row(level + 1, level)).join()};
-      DROP INDEX directory_name; PRAGMA user_version = 6`);
+      DROP INDEX directory_name; ALTER TABLE seen DROP COLUMN attempt; PRAGMA user_version = 6`);
     now.close();
     const db = openDatabase(folder.path, 'normal');
     assert.deepEqual(

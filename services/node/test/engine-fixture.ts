@@ -127,6 +127,7 @@ export function entryFor(agent: string, clock: TestClock, more: Partial<Envelope
     body: new TextEncoder().encode('hi'),
     priority: 0,
     localServed: false,
+    attempt: 0,
     ...more,
   }).finish();
   const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, deadlineUs: nowUs + 300_000_000 };

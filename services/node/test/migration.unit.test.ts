@@ -33,6 +33,7 @@ const SCHEMA_5 = `ALTER TABLE agents DROP COLUMN attempted_system; ALTER TABLE a
   ALTER TABLE agents DROP COLUMN attempted_low; ALTER TABLE agents DROP COLUMN delivered_up_to;
   ALTER TABLE inbox DROP COLUMN level; ALTER TABLE inbox DROP COLUMN delivery;
   ALTER TABLE unproven DROP COLUMN delivery; DROP TABLE letters; DROP INDEX directory_name;
+  ALTER TABLE seen DROP COLUMN attempt;
   PRAGMA user_version = 5`;
 
 const ids = Array.from({ length: 6 }, () => newMessageId());

@@ -23,6 +23,7 @@ function receipt(
     reason: '',
     detail: '',
     traceparent: '',
+    attempt: 0,
   };
   return { messageId, recipient, recipientName: recipient, stage, final, hops: [], fanOut, ...texts };
 }
@@ -30,6 +31,17 @@ const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, ()
 const never = new AbortController().signal;
 
 describe('progress', () => {
+  it('a later attempt counts for more than the end of an earlier one, and never the other way round', () => {
+    const progress = make();
+    progress.absorb([receipt('m', Stage.DEAD)]);
+    assert.equal(progress.of('m').final, true);
+    progress.absorb([{ ...receipt('m', Stage.HELD, false), attempt: 1 }]);
+    progress.absorb([receipt('m', Stage.DEAD)]);
+    assert.deepEqual([progress.of('m').final, progress.of('m').receipts[0]?.stage], [false, Stage.HELD]);
+    progress.absorb([{ ...receipt('m', Stage.CONFIRMED), attempt: 1 }]);
+    assert.deepEqual([progress.of('m').final, progress.of('m').receipts[0]?.stage], [true, Stage.CONFIRMED]);
+  });
+
   it('passes over what cannot be read, also while somebody listens, and goes on', () => {
     const garbage = Uint8Array.of(0x0a, 0x7f, 0x01);
     const progress = make();

@@ -115,6 +115,8 @@ describe('the judgement of one envelope', () => {
     ['in the name of another org', { org: 'o_other' }, 'FORGED_SENDER'],
     ['in the name of another node', { fromNode: 'n_other' }, 'FORGED_SENDER'],
     ['in the name of another node, marked local', { fromNode: 'n_other', local: true }, 'FORGED_SENDER'],
+    ['that calls itself a replay', { attempt: 1 }, 'FORGED_ATTEMPT'],
+    ['that calls itself a replay, marked local', { attempt: 1, local: true }, 'FORGED_ATTEMPT'],
     ['under an id that is none', { id: 'x' }, 'INVALID_MESSAGE_ID'],
     ['of a sender whose id is none', { fromAgent: 'a'.repeat(65) }, 'INVALID_SENDER'],
   ];
@@ -222,6 +224,7 @@ describe('bytes', () => {
       body: fc.uint8Array({ maxLength: 300 }),
       priority: fc.constantFrom(0, 1, 2, 3, 4),
       localServed: fc.boolean(),
+      attempt: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     });
     fc.assert(
       fc.property(any, (over) => {

@@ -18,13 +18,45 @@ export function expiryReceipts(entry: InboxEntry, instance: string, nowUs: numbe
   const envelope = Envelope.decode(entry.envelope);
   const { id: messageId, org, fromNode, to, fromAgent, correlationId, traceparent } = envelope;
   const detail = `its node did not take it within ${envelope.ttlMs} ms`;
+  const { attempt } = envelope;
   const plain = { reason: '', detail: '' };
   const hops: Hop[] = [
-    { stage: Stage.ACCEPTED, service: 'node', instance: fromNode, atUs: envelope.acceptedAtUs, ...plain },
-    { stage: Stage.ROUTED, service: 'router', instance: entry.router, atUs: entry.routedAtUs, ...plain },
-    { stage: Stage.EXPIRED, service: 'delivery', instance, atUs: nowUs, reason: TTL_EXPIRED, detail },
+    {
+      stage: Stage.ACCEPTED,
+      service: 'node',
+      instance: fromNode,
+      atUs: envelope.acceptedAtUs,
+      ...plain,
+      attempt: 0,
+    },
+    {
+      stage: Stage.ROUTED,
+      service: 'router',
+      instance: entry.router,
+      atUs: entry.routedAtUs,
+      ...plain,
+      attempt,
+    },
+    {
+      stage: Stage.EXPIRED,
+      service: 'delivery',
+      instance,
+      atUs: nowUs,
+      reason: TTL_EXPIRED,
+      detail,
+      attempt,
+    },
   ];
-  const shared = { messageId, to, fromAgent, correlationId, traceparent, recipientName: '', fanOut: 0 };
+  const shared = {
+    messageId,
+    to,
+    fromAgent,
+    correlationId,
+    traceparent,
+    recipientName: '',
+    fanOut: 0,
+    attempt,
+  };
   return entry.recipients.map((recipient) => ({
     org,
     toNode: fromNode,

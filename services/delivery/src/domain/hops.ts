@@ -28,12 +28,12 @@ export function isUnited(hops: readonly Hop[]): boolean {
 }
 
 function keep(byIdentity: Map<string, Hop>, hop: Hop): void {
-  const identity = `${hop.stage} ${hop.atUs} ${hop.service} ${hop.instance}`;
+  const identity = `${hop.attempt} ${hop.stage} ${hop.atUs} ${hop.service} ${hop.instance}`;
   const other = byIdentity.get(identity);
   if (other === undefined || compareWords(hop, other) > 0) byIdentity.set(identity, hop);
 }
 
-/** First by the place along the way, then by time, then by anything that decides. */
+/** First by the attempt, then by the place along the way, then by time, then by anything that decides. */
 export function compareHops(a: Hop, b: Hop): number {
   return placeOf(a, b) || compareWords(a, b);
 }
@@ -41,6 +41,7 @@ export function compareHops(a: Hop, b: Hop): number {
 /** Compares all but the words: zero means the same hop. */
 function placeOf(a: Hop, b: Hop): number {
   return (
+    a.attempt - b.attempt ||
     rankOf(a.stage) - rankOf(b.stage) ||
     a.atUs - b.atUs ||
     a.stage - b.stage ||
@@ -49,9 +50,9 @@ function placeOf(a: Hop, b: Hop): number {
   );
 }
 
-/** What must not be cut first: proof, then ends, the earliest of each; then the way. */
+/** What must not be cut first: the latest attempts, and of each proof, then ends, the earliest of each; then the way. */
 function compareWeight(a: Hop, b: Hop): number {
-  return weightOf(a.stage) - weightOf(b.stage) || compareHops(a, b);
+  return b.attempt - a.attempt || weightOf(a.stage) - weightOf(b.stage) || compareHops(a, b);
 }
 
 function weightOf(stage: Stage): number {

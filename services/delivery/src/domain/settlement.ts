@@ -3,7 +3,8 @@
  *
  * Receipts arrive late, twice and in any order, by several replicas. So the hops are a set that only grows, and
  * the stage is worked out from that set: the latest stage while there is no end; else the first end by broker
- * time; and proof of delivery, whenever it was given, turns an upgradable end into `confirmed`.
+ * time; and proof of delivery, whenever it was given, turns an upgradable end into `confirmed`. Of a message that was replayed
+ * only the hops of its latest attempt decide.
  */
 
 import type { Hop, Receipt } from '@fleetwire/gen/message';
@@ -59,7 +60,7 @@ export function settlementOf(
   const { stage } = receipt;
   if (!isKnownStage(stage)) return undefined;
   const about = subjectOf(receipt);
-  const own = receipt.hops.findLast((hop) => hop.stage === stage);
+  const own = receipt.hops.findLast((hop) => hop.stage === stage && hop.attempt === receipt.attempt);
   const complete = own !== undefined && (own.reason !== '' || receipt.reason === '');
   const hops =
     complete && isUnited(receipt.hops)
@@ -81,9 +82,17 @@ function subjectOf({
 
 /** The hop that a receipt is about, with the receipt's reason where the hop has none. */
 function ownHop(receipt: Receipt, own: Hop | undefined, publisher: string, storedAtUs: number): Hop {
-  const { stage, reason, detail } = receipt;
+  const { stage, reason, detail, attempt } = receipt;
   if (own !== undefined) return own.reason === '' ? { ...own, reason, detail: detail || own.detail } : own;
-  return { stage, service: serviceOf(publisher), instance: publisher, atUs: storedAtUs, reason, detail };
+  return {
+    stage,
+    service: serviceOf(publisher),
+    instance: publisher,
+    atUs: storedAtUs,
+    reason,
+    detail,
+    attempt,
+  };
 }
 
 /** Services publish under their name, nodes under their id. */
@@ -105,7 +114,8 @@ export function restoreSettlement(
 /** One receipt that says what all receipts of this settlement say. */
 export function mergedReceipt(messageId: string, recipient: string, settlement: Settlement): Receipt {
   const { stage, final, reason, detail, hops, about } = settlement;
-  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops] };
+  const attempt = attemptOf(hops);
+  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops], attempt };
 }
 
 /**
@@ -138,11 +148,12 @@ function decide(
   publishers: readonly string[],
   about: SettlementSubject,
 ): Settlement {
+  const attempt = attemptOf(hops);
   let latest: Hop | undefined;
   let firstEnd: Hop | undefined;
   let proof: Hop | undefined;
   for (const hop of hops) {
-    if (!isKnownStage(hop.stage)) continue;
+    if (!isKnownStage(hop.stage) || hop.attempt !== attempt) continue;
     if (!endsMessage(hop.stage, deliveredEnds)) {
       if (latest === undefined || STAGE_RULES[hop.stage].rank > rank(latest)) latest = hop;
       continue;
@@ -155,6 +166,11 @@ function decide(
   const { reason, detail, atUs } = shown;
   const stage = shown.stage as KnownStage;
   return { stage, final: end !== undefined, reason, detail, atUs, hops, deliveredEnds, publishers, about };
+}
+
+/** The latest of which a stage is known: it decides, whatever became of those before it. */
+export function attemptOf(hops: readonly Hop[]): number {
+  return hops.reduce((latest, hop) => (isKnownStage(hop.stage) ? Math.max(latest, hop.attempt) : latest), 0);
 }
 
 function rank(hop: Hop): number {

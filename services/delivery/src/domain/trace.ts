@@ -51,6 +51,7 @@ function acceptHop(acceptance: Acceptance | undefined, ways: readonly RecipientW
       atUs: acceptance.acceptedAtUs,
       reason: '',
       detail: ingressDetail(acceptance),
+      attempt: 0,
     };
   const told = ways.flatMap((way) => way.hops.filter((hop) => hop.stage === Stage.ACCEPTED));
   return told.sort(compareHops)[0];

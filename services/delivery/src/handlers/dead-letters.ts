@@ -84,11 +84,11 @@ function settled(
   if (death === undefined || envelope.org !== org || !isKeyText(envelope.id)) return undefined;
   // A node speaks about its own part only.
   if (node !== '' && (death.service !== 'node' || death.instance !== node)) return undefined;
-  const { id: messageId, to, fromAgent, correlationId, traceparent } = envelope;
+  const { id: messageId, to, fromAgent, correlationId, traceparent, attempt } = envelope;
   const { reason, detail, hops } = letter;
   const recipient = agent === UNKNOWN_RECIPIENT ? '' : agent;
   const about = { messageId, recipient, to, fromAgent, correlationId, traceparent, recipientName: '' };
-  const receipt = { ...about, fanOut: 0, stage: Stage.DEAD, final: true, reason, detail, hops };
+  const receipt = { ...about, fanOut: 0, stage: Stage.DEAD, final: true, reason, detail, hops, attempt };
   const publisher = death.service === 'node' ? death.instance : death.service;
   const settlement = settlementOf(receipt, isKeyText(publisher) ? publisher : 'router', death.atUs);
   return settlement && { org, messageId, recipient, settlement, storedAtUs, encoded: undefined };

@@ -62,11 +62,12 @@ export function buildReceipt(
 ): Receipt {
   const { stage, final, reason, detail } = outcome;
   const hops: Hop[] = [hop(Stage.ACCEPTED, envelope.fromNode, envelope.acceptedAtUs)];
-  if (times.routedAtUs > 0) hops.push(hop(Stage.ROUTED, times.router, times.routedAtUs));
-  if (times.heldAtUs > 0) hops.push(hop(Stage.HELD, '', times.heldAtUs));
-  if (times.deliveredAtUs > 0) hops.push(hop(Stage.DELIVERED, '', times.deliveredAtUs));
+  const { attempt } = envelope;
+  if (times.routedAtUs > 0) hops.push(hop(Stage.ROUTED, times.router, times.routedAtUs, attempt));
+  if (times.heldAtUs > 0) hops.push(hop(Stage.HELD, '', times.heldAtUs, attempt));
+  if (times.deliveredAtUs > 0) hops.push(hop(Stage.DELIVERED, '', times.deliveredAtUs, attempt));
   if (stage !== Stage.HELD && stage !== Stage.DELIVERED) {
-    hops.push({ stage, service: '', instance: '', atUs: nowUs, reason, detail });
+    hops.push({ stage, service: '', instance: '', atUs: nowUs, reason, detail, attempt });
   }
   return {
     messageId: envelope.id,
@@ -82,12 +83,13 @@ export function buildReceipt(
     hops,
     traceparent: '',
     fanOut: 0,
+    attempt,
   };
 }
 
 /** The same receipt once proof has come after all. */
 export function upgraded(receipt: Receipt, nowUs: number): Receipt {
-  const proof = hop(Stage.CONFIRMED, '', nowUs);
+  const proof = hop(Stage.CONFIRMED, '', nowUs, receipt.attempt);
   return {
     ...receipt,
     stage: Stage.CONFIRMED,
@@ -99,6 +101,6 @@ export function upgraded(receipt: Receipt, nowUs: number): Receipt {
 }
 
 /** Without what `completeReceipt` fills in: the service, and this node as the instance. */
-function hop(stage: Stage, instance: string, atUs: number): Hop {
-  return { stage, service: '', instance, atUs, reason: '', detail: '' };
+function hop(stage: Stage, instance: string, atUs: number, attempt = 0): Hop {
+  return { stage, service: '', instance, atUs, reason: '', detail: '', attempt };
 }

@@ -120,6 +120,7 @@ export class Acceptance {
       body: message.body,
       priority: message.priority,
       localServed: way.served,
+      attempt: 0,
     };
   }
 }

@@ -109,7 +109,7 @@ export class Custody {
     if (coming === 'direct' && (agent.moving.arriving > 0 || agent.heldBack.count > 0))
       return this.#holdBack(agent, envelope, encoded, arrival);
     const nowUs = this.#parts.clock.nowUs();
-    const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
+    const seq = this.#parts.inbox.markSeen(envelope, agent.num, nowUs);
     if (seq === undefined) return 'repeated';
     const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
@@ -147,8 +147,8 @@ export class Custody {
   }
 
   /** A message that had its end elsewhere: what repeats it has no effect here. */
-  remember(agent: HostedAgent, envelope: Pick<Envelope, 'id' | 'fromAgent'>): void {
-    this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, this.#parts.clock.nowUs());
+  remember(agent: HostedAgent, envelope: Pick<Envelope, 'id' | 'fromAgent' | 'attempt'>): void {
+    this.#parts.inbox.markSeen(envelope, agent.num, this.#parts.clock.nowUs());
   }
 
   /** Another node has them now: the next ones of the queue leave it without an end here, and may come again. */
@@ -358,7 +358,7 @@ export class Custody {
     const { count, bytes } = agent.heldBack;
     if (!agent.queue.wouldHold(count + 1, bytes + entry.length)) {
       const nowUs = this.#parts.clock.nowUs();
-      const seq = this.#parts.inbox.markSeen(envelope.id, agent.num, envelope.fromAgent, nowUs);
+      const seq = this.#parts.inbox.markSeen(envelope, agent.num, nowUs);
       if (seq === undefined) return 'repeated';
       const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
       const detail = `${count} messages wait until ${agent.name} has arrived here`;

@@ -166,14 +166,20 @@ export class Progress {
     if (waiters !== undefined) for (const wake of waiters) wake();
   }
 
-  /** False when the receipt brings nothing new: the first end holds, unless proof comes after it. */
+  /**
+   * False when the receipt brings nothing new: the first end holds, unless proof comes after it, or the message is under way
+   * again by a later attempt.
+   */
   #keep(receipt: Receipt): boolean {
     const { messageId, recipient } = receipt;
     const before = this.#known.get(messageId)?.receipts.get(recipient);
-    if (before?.final && !(receipt.final && isUpgrade(before.stage, receipt.stage))) return false;
+    const later = receipt.attempt - (before?.attempt ?? 0);
+    if (later < 0) return false;
+    if (later === 0 && before?.final && !(receipt.final && isUpgrade(before.stage, receipt.stage)))
+      return false;
     const told = this.#told(messageId);
     if (before === undefined) this.#receipts++;
-    if (recipient !== '' && receipt.final && before?.final !== true) told.ended++;
+    if (recipient !== '') told.ended += Number(receipt.final) - Number(before?.final === true);
     told.receipts.set(recipient, receipt);
     this.#forget();
     return true;

@@ -227,9 +227,9 @@ export class Departures {
     const { inbox, clock, rememberMs, rememberMax } = this.#parts;
     const rows = inbox.settledSince(agent.num, clock.nowUs() - rememberMs * 1000, rememberMax);
     for (let i = 0; i < rows.length; i += LIMITS.packMessages) {
-      yield rows.slice(i, i + LIMITS.packMessages).map(({ id, sender }) =>
+      yield rows.slice(i, i + LIMITS.packMessages).map(({ id, sender, attempt }) =>
         InboxEntry.fromPartial({
-          envelope: encode(Envelope, Envelope.fromPartial({ id, fromAgent: sender })),
+          envelope: encode(Envelope, Envelope.fromPartial({ id, fromAgent: sender, attempt })),
         }),
       );
     }

@@ -126,6 +126,8 @@ const MIGRATIONS: readonly string[] = [
   'UPDATE inbox SET level = 3 - level',
   // Who lives where, by name.
   'CREATE INDEX directory_name ON directory (name)',
+  // Dead letters are replayed: the same message by a later attempt is taken in again.
+  'ALTER TABLE seen ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0',
 ];
 
 /** An open database, for those who only hand it on. */

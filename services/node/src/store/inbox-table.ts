@@ -1,6 +1,7 @@
 /** Tables `seen` (decides "once"), `inbox` (messages in custody) and `unproven` (ended unconfirmed; proof may come). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Envelope } from '@fleetwire/gen/message';
 import type { PriorityLevel } from '@fleetwire/kernel';
 
 /** What the router and this node know of one message in custody, without its envelope. */
@@ -38,12 +39,18 @@ export interface SettledRow {
   readonly id: string;
   /** The sending agent's id. */
   readonly sender: string;
+  readonly attempt: number;
 }
+
+/** What tells one message, and one attempt at it, from another. */
+type Message = Pick<Envelope, 'id' | 'fromAgent' | 'attempt'>;
 
 const SETTLED_SCAN = 200_000;
 
 export class InboxTable {
   readonly #seen: StatementSync;
+  readonly #forgetEarlier: StatementSync;
+  readonly #seenAgain: StatementSync;
   readonly #insert: StatementSync;
   readonly #envelope: StatementSync;
   readonly #setDelivery: StatementSync;
@@ -64,6 +71,12 @@ export class InboxTable {
              WHERE NOT EXISTS (SELECT 1 FROM seen WHERE id = ?1 AND agent = ?2 AND sender = '')`
         : 'INSERT OR IGNORE INTO seen (id, agent, sender, at_us) VALUES (?, ?, ?, ?)',
     );
+    this.#forgetEarlier = db.prepare(
+      `DELETE FROM seen WHERE id = ? AND agent = ? AND sender IN (?, '') AND attempt < ?`,
+    );
+    this.#seenAgain = db.prepare(
+      'INSERT OR IGNORE INTO seen (id, agent, sender, at_us, attempt) VALUES (?, ?, ?, ?, ?)',
+    );
     this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)');
     this.#envelope = db.prepare('SELECT envelope FROM inbox WHERE agent = ? AND seq = ?');
     this.#setDelivery = db.prepare('UPDATE inbox SET delivery = ? WHERE agent = ? AND seq = ?');
@@ -83,7 +96,7 @@ export class InboxTable {
     );
     this.#forgetSeen = db.prepare('DELETE FROM seen WHERE seq = ?');
     this.#settled = db.prepare(
-      `SELECT id, sender FROM (SELECT * FROM seen ORDER BY seq DESC LIMIT ?) AS s
+      `SELECT id, sender, attempt FROM (SELECT * FROM seen ORDER BY seq DESC LIMIT ?) AS s
        WHERE agent = ? AND at_us >= ? AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.agent = s.agent AND i.seq = s.seq)
        LIMIT ?`,
     );
@@ -98,12 +111,19 @@ export class InboxTable {
   }
 
   /**
-   * The sequence of a message for an agent that was never here before; undefined: it was, so this is a repetition.
-   * `sender` is the sending agent's id: the same id of another sender is another message.
+   * The sequence of a message for an agent that was never here before, or only by an earlier attempt; undefined: it was, so
+   * this is a repetition. The same id of another sender is another message.
    */
-  markSeen(id: string, agent: number, sender: string, atUs: number): number | undefined {
-    const { changes, lastInsertRowid } = this.#seen.run(id, agent, sender, atUs);
+  markSeen(message: Message, agent: number, atUs: number): number | undefined {
+    const { id, fromAgent, attempt } = message;
+    const { changes, lastInsertRowid } =
+      attempt === 0 ? this.#seen.run(id, agent, fromAgent, atUs) : this.#seeAgain(message, agent, atUs);
     return Number(changes) === 0 ? undefined : Number(lastInsertRowid);
+  }
+
+  #seeAgain({ id, fromAgent, attempt }: Message, agent: number, atUs: number) {
+    this.#forgetEarlier.run(id, agent, fromAgent, attempt);
+    return this.#seenAgain.run(id, agent, fromAgent, atUs, attempt);
   }
 
   insert(agent: number, meta: InboxMeta, envelope: Uint8Array): void {

@@ -91,13 +91,37 @@ export function returnReceipts(
   const envelope = Envelope.decode(entry.envelope);
   const { id: messageId, org, fromNode, to, fromAgent, correlationId, traceparent } = envelope;
   const { reason, detail } = RETURNS[why] ?? RETURNS['agent_removed']!;
+  const { attempt } = envelope;
   const plain = { reason: '', detail: '' };
   const hops: Hop[] = [
-    { stage: Stage.ACCEPTED, service: 'node', instance: fromNode, atUs: envelope.acceptedAtUs, ...plain },
-    { stage: Stage.ROUTED, service: 'router', instance: entry.router, atUs: entry.routedAtUs, ...plain },
-    { stage: Stage.RETURNED, service: 'registry', instance, atUs: nowUs, reason, detail },
+    {
+      stage: Stage.ACCEPTED,
+      service: 'node',
+      instance: fromNode,
+      atUs: envelope.acceptedAtUs,
+      ...plain,
+      attempt: 0,
+    },
+    {
+      stage: Stage.ROUTED,
+      service: 'router',
+      instance: entry.router,
+      atUs: entry.routedAtUs,
+      ...plain,
+      attempt,
+    },
+    { stage: Stage.RETURNED, service: 'registry', instance, atUs: nowUs, reason, detail, attempt },
   ];
-  const shared = { messageId, to, fromAgent, correlationId, traceparent, recipientName: '', fanOut: 0 };
+  const shared = {
+    messageId,
+    to,
+    fromAgent,
+    correlationId,
+    traceparent,
+    recipientName: '',
+    fanOut: 0,
+    attempt,
+  };
   return entry.recipients.map((recipient) => ({
     subject: receiptSubject.build({ org, toNode: fromNode, from: 'registry' }),
     receipt: { ...shared, recipient, stage: Stage.RETURNED, final: true, reason, detail, hops },

@@ -1,7 +1,7 @@
 /** Whether an envelope may be routed at all: what it says of itself must agree with the subject that it came on. */
 
 import type { IngressSubject } from '@fleetwire/contract';
-import { LIMITS, TTL_CAP_MS } from '@fleetwire/contract';
+import { isSubjectToken, LIMITS, REPLAYS, TTL_CAP_MS } from '@fleetwire/contract';
 import { isMessageId } from '@fleetwire/kernel';
 import type { EnvelopeHeader } from './header.ts';
 
@@ -38,8 +38,13 @@ export interface Arrival {
 /** The time to live counts from the moment the broker accepted the message, in the broker's time. */
 export function admit(header: EnvelopeHeader, envelopeBytes: number, arrival: Arrival): Admission {
   const { org, node } = arrival.subject;
-  if (header.org !== org || header.fromNode !== node) {
+  const replayed = node === REPLAYS;
+  // A replay is in the name of the node that sent it first: delivery has seen to that, and the broker to whose subject it is.
+  if (header.org !== org || (replayed ? !isSubjectToken(header.fromNode) : header.fromNode !== node)) {
     return refuse('FORGED_SENDER', 'the header names another org or node than the subject', false);
+  }
+  if (header.attempt > 0 !== replayed) {
+    return refuse('FORGED_ATTEMPT', `attempt ${header.attempt} is not for its sender to say`, false);
   }
   if (!isMessageId(header.id)) return refuse('INVALID_MESSAGE_ID', 'the id is not a lowercase ULID', false);
   if (!Number.isSafeInteger(header.acceptedAtUs)) {
@@ -51,6 +56,9 @@ export function admit(header: EnvelopeHeader, envelopeBytes: number, arrival: Ar
     );
   }
   if (header.local) return { kind: 'skip' };
+  if (replayed && header.localAgent !== '' && !isSubjectToken(header.localAgent)) {
+    return refuse('INVALID_ADDRESS', 'the agent that it is replayed for has no such id', false);
+  }
   if (header.fromAgent.length > AGENT_CHARS_MAX) {
     return refuse('INVALID_SENDER', `from_agent is no id: ${header.fromAgent.length} characters`, false);
   }

@@ -16,6 +16,10 @@ export interface EnvelopeHeader {
   acceptedAtUs: number;
   ttlMs: number;
   local: boolean;
+  /** Of a replay: the one agent that it is for; empty: whomever the address means. */
+  localAgent: string;
+  /** 0, but of a replay. */
+  attempt: number;
   /** A Priority, or a number that this version does not know. */
   priority: number;
   localServed: boolean;
@@ -104,6 +108,9 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
     case 13 << 3:
       header.local = reader.bool();
       return;
+    case (14 << 3) | 2:
+      header.localAgent = reader.string();
+      return;
     case (15 << 3) | 2:
       header.bodyBytes = reader.uint32();
       reader.pos += header.bodyBytes;
@@ -113,6 +120,9 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
       return;
     case 17 << 3:
       header.localServed = reader.bool();
+      return;
+    case 18 << 3:
+      header.attempt = reader.uint32();
       return;
     case 0:
       // There the generated decoder ends: what stands behind it would be read here only.
@@ -134,6 +144,8 @@ function emptyHeader(): EnvelopeHeader {
     acceptedAtUs: 0,
     ttlMs: 0,
     local: false,
+    localAgent: '',
+    attempt: 0,
     priority: 0,
     localServed: false,
     bodyBytes: 0,

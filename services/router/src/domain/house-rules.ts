@@ -118,8 +118,11 @@ export class HouseRules {
   #overrunOfAgent(table: RoutingTable, mail: Mail, access: OrgAccess): Overrun | undefined {
     const limit = access.limitsFor({ name: nameOf(table, mail) }).rateLimitPerMinute;
     if (limit === undefined) return undefined;
-    const { fromAgent, acceptedAtUs } = mail.header;
-    return this.#rates.ofAgent(meteredOf(mail), fromAgent, limit.value, acceptedAtUs / 1000);
+    const { fromAgent, acceptedAtUs, attempt } = mail.header;
+    const metered = meteredOf(mail);
+    // A replay counts as sent now, whenever the message was accepted.
+    const sentAtMs = attempt > 0 ? metered.storedAtMs : acceptedAtUs / 1000;
+    return this.#rates.ofAgent(metered, fromAgent, limit.value, sentAtMs);
   }
 
   #denied(access: OrgAccess, mail: Mail, actor: string, to: RouteEntry, nowUs: number) {

@@ -1,6 +1,6 @@
 /** What a partition publishes, as data: inbox entries, receipts and dead letters, each remembering its ingress slot. */
 
-import { deadSubject, LIMITS, receiptSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { deadSubject, LIMITS, REPLAYS, receiptSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import type { DeadLetter, Hop, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import { NORMAL_LEVEL, type PriorityLevel } from '@fleetwire/kernel';
@@ -99,9 +99,21 @@ export function spreadOf(what: Item | Mail): number {
 /** What is told stays in its order. */
 const OF_NOBODY = { level: NORMAL_LEVEL, sender: '' } as const;
 
+/** The one agent that a replay is for; empty: whomever its address means. */
+export function replayedFor({ attempt, localAgent }: Pick<EnvelopeHeader, 'attempt' | 'localAgent'>): string {
+  return attempt > 0 ? localAgent : '';
+}
+
 /** Receipts of one sending node share a lane. */
-export function receiptLane(slot: IngressSlot): string {
-  return receiptSubject.build({ org: slot.org, toNode: slot.node, from: SERVICE });
+export function receiptLane(part: SentPart): string {
+  return receiptSubject.build({ org: part.slot.org, toNode: senderNode(part), from: SERVICE });
+}
+
+type SentPart = Pick<Part, 'slot'> & { readonly header: Pick<EnvelopeHeader, 'fromNode'> };
+
+/** The node whose agent has sent it: by the subject, or, of a replay, whose header was checked, by that. */
+export function senderNode({ slot, header }: SentPart): string {
+  return slot.node === REPLAYS ? header.fromNode : slot.node;
 }
 
 /** Dead letters of one sending node share a lane, so that one node's mistakes do not hold up another's. */
@@ -147,7 +159,7 @@ function toldItem(
   const { header, slot, index } = part;
   const receipt: Receipt = {
     messageId: header.id,
-    recipient: route?.agent ?? '',
+    recipient: route?.agent ?? replayedFor(header),
     recipientName: route?.name ?? '',
     to: header.to.slice(0, LIMITS.addressChars),
     fromAgent: header.fromAgent,
@@ -159,6 +171,7 @@ function toldItem(
     hops: hopsOf(part, verdict),
     traceparent: header.traceparent,
     fanOut,
+    attempt: header.attempt,
   };
   const text = header.to.length + header.correlationId.length + header.traceparent.length;
   const size = 512 + text + 2 * verdict.detail.length;
@@ -181,11 +194,13 @@ export function deadItem(
     streamSeq: slot.sequence,
     hops: hopsOf(part, verdict),
   };
-  const subject = deadSubject.build({ org: slot.org, agent: UNKNOWN_RECIPIENT });
+  const agent = (header && replayedFor(header)) || UNKNOWN_RECIPIENT;
+  const subject = deadSubject.build({ org: slot.org, agent });
   return { kind: 'dead', size: letter.envelope.length, ...OF_NOBODY, slot, index, subject, letter };
 }
 
 function hopsOf(part: Part & { readonly header?: EnvelopeHeader | undefined }, verdict: Verdict): Hop[] {
+  const { slot, header } = part;
   const end: Hop = {
     stage: verdict.stage,
     service: SERVICE,
@@ -193,15 +208,17 @@ function hopsOf(part: Part & { readonly header?: EnvelopeHeader | undefined }, v
     atUs: verdict.atUs,
     reason: verdict.reason,
     detail: verdict.detail,
+    attempt: header?.attempt ?? 0,
   };
-  if (part.header === undefined) return [end];
+  if (header === undefined) return [end];
   const accepted: Hop = {
     stage: Stage.ACCEPTED,
     service: 'node',
-    instance: part.slot.node,
-    atUs: Number.isSafeInteger(part.header.acceptedAtUs) ? part.header.acceptedAtUs : 0,
+    instance: senderNode({ slot, header }),
+    atUs: Number.isSafeInteger(header.acceptedAtUs) ? header.acceptedAtUs : 0,
     reason: '',
     detail: '',
+    attempt: 0,
   };
   return [accepted, end];
 }

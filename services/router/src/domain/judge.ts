@@ -11,11 +11,12 @@ import { countText, type FanOut } from './fan-out.ts';
 import type { EnvelopeHeader } from './header.ts';
 import type { HouseRules } from './house-rules.ts';
 import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
-import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane } from './items.ts';
+import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane, replayedFor } from './items.ts';
 import type { Overrun } from './rate-limits.ts';
 import { listOf } from './recipient-list.ts';
+import { refusal } from './refusal.ts';
 import type { Names } from './resolve.ts';
-import { resolve } from './resolve.ts';
+import { type Resolution, reachable, resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
 import type { Suggestions } from './suggestions.ts';
 
@@ -77,7 +78,7 @@ export function judge(
 
 /** Where admitted mail goes. */
 export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: number): Effect[] {
-  const found = resolve(names, mail.slot.org, mail.header.to, askingOf(options, mail), nowUs);
+  const found = destination(options, mail, names, nowUs);
   if (found.kind === 'ask') return [{ kind: 'ask', folded: found.folded, mail }];
   if (found.kind === 'route') {
     const denied = options.rules?.denial(names.table, mail, found.route, nowUs);
@@ -90,6 +91,18 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
   const near = options.suggest.near(mail.slot.org, mail.header.to, nowUs, found.reason);
   const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
   return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), [found.route]);
+}
+
+/** A replay that is for one agent goes to that one, whatever its address means by now. */
+function destination(options: JudgeOptions, mail: Mail, names: Names, nowUs: number): Resolution {
+  const { org } = mail.slot;
+  const { to } = mail.header;
+  const agent = replayedFor(mail.header);
+  if (agent === '') return resolve(names, org, to, askingOf(options, mail), nowUs);
+  const route = names.table.agent(org, agent);
+  return route === undefined
+    ? refusal('UNKNOWN_AGENT', 'the agent that it was for is not there any more')
+    : reachable(route);
 }
 
 /** Only what asks for a capability goes by whom its sender may message. */
@@ -110,7 +123,7 @@ function toMany(options: JudgeOptions, mail: Mail, all: FanOut, nowUs: number): 
   const detail = left === 0 ? countText(many) : `${countText(many)}; policies leave ${left} out`;
   const found = verdict(options, Stage.ROUTED, '', detail, nowUs);
   const effects: Effect[] = [
-    { kind: 'push', lane: receiptLane(mail.slot), item: fanOutItem(mail, found, many.count) },
+    { kind: 'push', lane: receiptLane(mail), item: fanOutItem(mail, found, many.count) },
   ];
   for (const { recipients } of many.shares) {
     for (let from = 0; from < recipients.length; from += ENTRY_RECIPIENTS_MAX) {
@@ -143,7 +156,7 @@ function slowDown(
 ): PushEffect {
   const detail = `more than the limit of its ${of} lets through; the next may come in ${retryAfterMs} ms`;
   const returned = verdict(options, Stage.RETURNED, 'RATE_LIMITED', detail, nowUs);
-  return { kind: 'push', lane: receiptLane(mail.slot), item: receiptItem(mail, returned, undefined) };
+  return { kind: 'push', lane: receiptLane(mail), item: receiptItem(mail, returned, undefined) };
 }
 
 /** What the bound of an inbox refused goes back to its sender, for each recipient. */
@@ -151,7 +164,7 @@ export function giveBack(options: JudgeOptions, item: InboxItem, nowUs: number):
   return recipientsOf(item).map((route) => {
     const detail = `the mail that waits for ${route.name} has reached its bound`;
     const returned = verdict(options, Stage.RETURNED, 'INBOX_FULL', detail, nowUs);
-    return { kind: 'push', lane: receiptLane(item.slot), item: receiptItem(item, returned, route) };
+    return { kind: 'push', lane: receiptLane(item), item: receiptItem(item, returned, route) };
   });
 }
 
@@ -182,7 +195,7 @@ function turnDown(
 ): Effect[] {
   if (admission.kind === 'expired') {
     const expired = verdict(options, Stage.EXPIRED, 'TTL_EXPIRED', admission.detail, nowUs);
-    return [{ kind: 'push', lane: receiptLane(mail.slot), item: receiptItem(mail, expired, undefined) }];
+    return [{ kind: 'push', lane: receiptLane(mail), item: receiptItem(mail, expired, undefined) }];
   }
   const refused = verdict(options, Stage.DEAD, admission.reason, admission.detail, nowUs);
   return bury(mail, refused, NOBODY, admission.tellSender);
@@ -198,10 +211,9 @@ function bury(
   const effects: PushEffect[] = [{ kind: 'push', lane: deadLane(part.slot), item: deadItem(part, end) }];
   const { slot, index, envelope, header } = part;
   if (header === undefined || !tellSender) return effects;
-  for (const route of found) {
-    const item = receiptItem({ slot, index, envelope, header }, end, route);
-    effects.push({ kind: 'push', lane: receiptLane(slot), item });
-  }
+  const sent = { slot, index, envelope, header };
+  for (const route of found)
+    effects.push({ kind: 'push', lane: receiptLane(sent), item: receiptItem(sent, end, route) });
   return effects;
 }
 

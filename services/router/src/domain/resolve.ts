@@ -77,7 +77,8 @@ function pick(names: Names, org: string, capability: string, asking: Asking, now
   return { kind: 'route', route: choice.route, picked: choice.detail };
 }
 
-function reachable(route: RouteEntry): Resolution {
+/** An agent that is known, unless it is suspended. */
+export function reachable(route: RouteEntry): Resolution {
   if (!route.suspended) return { kind: 'route', route };
   return { ...refusal('AGENT_SUSPENDED', `"${route.name}" is suspended with its workspace`), route };
 }

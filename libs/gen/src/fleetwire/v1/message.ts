@@ -196,13 +196,18 @@ export interface Envelope {
   contentType: string;
   /** True when the recipient lives on the sending node, which delivers it itself: routers skip it, history keeps it. */
   local: boolean;
-  /** The recipient's agent id, when local; empty otherwise. */
+  /** The recipient's agent id, when local, or of a replay that is for one agent whatever the address means by now; empty otherwise. */
   localAgent: string;
   /** At most 1 MiB. */
   body: Uint8Array;
   priority: Priority;
   /** To many: the sending node has delivered it to its own agents, so routers leave that node out. */
   localServed: boolean;
+  /**
+   * 0: as it was first sent. Each replay of its dead letter is one more; only delivery makes them, and a node takes a message
+   * in again when its attempt is a later one.
+   */
+  attempt: number;
 }
 
 /** What a node publishes to ingress: encoded envelopes, in the order in which they were accepted. */
@@ -267,6 +272,8 @@ export interface Hop {
   reason: string;
   /** For people: what was matched, which queue was full. */
   detail: string;
+  /** Of the message, see Envelope. */
+  attempt: number;
 }
 
 /**
@@ -294,6 +301,8 @@ export interface Receipt {
   recipientName: string;
   /** Of a message to many, with stage ROUTED and without a recipient: how many recipients the router has found. */
   fanOut: number;
+  /** Of the message, see Envelope; what a later one says counts for more than what an earlier one does. */
+  attempt: number;
 }
 
 export interface ReceiptBatch {
@@ -523,6 +532,7 @@ function createBaseEnvelope(): Envelope {
     body: new Uint8Array(0),
     priority: 0,
     localServed: false,
+    attempt: 0,
   };
 }
 
@@ -578,6 +588,9 @@ export const Envelope: MessageFns<Envelope> = {
     }
     if (message.localServed !== false) {
       writer.uint32(136).bool(message.localServed);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(144).uint32(message.attempt);
     }
     return writer;
   },
@@ -731,6 +744,14 @@ export const Envelope: MessageFns<Envelope> = {
             message.localServed = reader.bool();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -802,6 +823,7 @@ export const Envelope: MessageFns<Envelope> = {
         : isSet(object.local_served)
         ? globalThis.Boolean(object.local_served)
         : false,
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
     };
   },
 
@@ -858,6 +880,9 @@ export const Envelope: MessageFns<Envelope> = {
     if (message.localServed !== false) {
       obj.localServed = message.localServed;
     }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
     return obj;
   },
 
@@ -883,6 +908,7 @@ export const Envelope: MessageFns<Envelope> = {
     message.body = object.body ?? new Uint8Array(0);
     message.priority = object.priority ?? 0;
     message.localServed = object.localServed ?? false;
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };
@@ -1410,7 +1436,7 @@ export const MoveMark: MessageFns<MoveMark> = {
 };
 
 function createBaseHop(): Hop {
-  return { stage: 0, service: "", instance: "", atUs: 0, reason: "", detail: "" };
+  return { stage: 0, service: "", instance: "", atUs: 0, reason: "", detail: "", attempt: 0 };
 }
 
 export const Hop: MessageFns<Hop> = {
@@ -1432,6 +1458,9 @@ export const Hop: MessageFns<Hop> = {
     }
     if (message.detail !== "") {
       writer.uint32(50).string(message.detail);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(56).uint32(message.attempt);
     }
     return writer;
   },
@@ -1497,6 +1526,14 @@ export const Hop: MessageFns<Hop> = {
             message.detail = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1521,6 +1558,7 @@ export const Hop: MessageFns<Hop> = {
         : 0,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
     };
   },
 
@@ -1544,6 +1582,9 @@ export const Hop: MessageFns<Hop> = {
     if (message.detail !== "") {
       obj.detail = message.detail;
     }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
     return obj;
   },
 
@@ -1558,6 +1599,7 @@ export const Hop: MessageFns<Hop> = {
     message.atUs = object.atUs ?? 0;
     message.reason = object.reason ?? "";
     message.detail = object.detail ?? "";
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };
@@ -1577,6 +1619,7 @@ function createBaseReceipt(): Receipt {
     traceparent: "",
     recipientName: "",
     fanOut: 0,
+    attempt: 0,
   };
 }
 
@@ -1620,6 +1663,9 @@ export const Receipt: MessageFns<Receipt> = {
     }
     if (message.fanOut !== 0) {
       writer.uint32(104).uint32(message.fanOut);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(112).uint32(message.attempt);
     }
     return writer;
   },
@@ -1741,6 +1787,14 @@ export const Receipt: MessageFns<Receipt> = {
             message.fanOut = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1790,6 +1844,7 @@ export const Receipt: MessageFns<Receipt> = {
         : isSet(object.fan_out)
         ? globalThis.Number(object.fan_out)
         : 0,
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
     };
   },
 
@@ -1834,6 +1889,9 @@ export const Receipt: MessageFns<Receipt> = {
     if (message.fanOut !== 0) {
       obj.fanOut = Math.round(message.fanOut);
     }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
     return obj;
   },
 
@@ -1855,6 +1913,7 @@ export const Receipt: MessageFns<Receipt> = {
     message.traceparent = object.traceparent ?? "";
     message.recipientName = object.recipientName ?? "";
     message.fanOut = object.fanOut ?? 0;
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };

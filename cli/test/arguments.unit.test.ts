@@ -105,7 +105,7 @@ describe('the grammar', () => {
       'up, down, status, cluster status, cluster join, cluster remove',
       'node start, node stop, node list, node status, node drain, node rotate-key, node remove, node adopt',
       'node token, node token list, node token revoke',
-      'agent run, agent stop, agent list, agent rename, agent remove, agent move, who',
+      'agent run, agent stop, agent token, agent list, agent rename, agent remove, agent move, who',
       'channel create, channel delete, channel list, channel members, channel join, channel leave',
       'group create, group delete, group list, group members, group join, group leave',
       'send, inbox, trace, route explain, doctor, bootstrap, demo',

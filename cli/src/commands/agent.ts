@@ -1,4 +1,4 @@
-/** agent run | stop: agents of this machine and the programs behind them; and what else there is of agents. */
+/** agent run | stop | token: agents of this machine and the programs behind them; and what else there is of agents. */
 
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -49,6 +49,12 @@ export function addAgentCommands(program: Command, action: Action): void {
     .argument('<name>')
     .option('--node <name>', 'on this node of this machine')
     .action(action(stop));
+  agent
+    .command('token')
+    .description('print the token by which programs act as an agent of this machine, and as no other one')
+    .argument('<name>')
+    .option('--node <name>', 'on this node of this machine')
+    .action(action(token));
   addAgentAdminCommands(agent, action);
 }
 
@@ -122,4 +128,10 @@ async function stop(context: CommandContext, options: { node?: string }, name: s
   const { node } = await context.acting(name, options.node);
   await node.stopAgent({ name });
   context.output.result({ name, stopped: true }, () => `${name} is stopped, its name is free`);
+}
+
+async function token(context: CommandContext, options: { node?: string }, name: string): Promise<void> {
+  const { node, agent } = await context.acting(name, options.node);
+  const told = await node.agentToken({ name: agent });
+  context.output.result({ id: told.agent, name: told.name, token: told.token }, () => told.token);
 }

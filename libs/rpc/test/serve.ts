@@ -25,6 +25,7 @@ const base: TestHandlers = {
   readInbox: missing,
   runAgent: missing,
   stopAgent: missing,
+  agentToken: missing,
   listLocalAgents: missing,
   nodeStatus: missing,
   directory: missing,

@@ -67,6 +67,7 @@ export const fixture = defineService({
         readInbox: unused,
         runAgent: unused,
         stopAgent: unused,
+        agentToken: unused,
         listLocalAgents: unused,
         directory: unused,
         nodeStatus: async () => ({ node: context.instance, version: context.version }),

@@ -65,6 +65,7 @@ export class FakeNode {
       readInbox: missing,
       runAgent: missing,
       stopAgent: missing,
+      agentToken: missing,
       listLocalAgents: missing,
       nodeStatus: missing,
       directory: async ({ pageToken }: DirectoryRequest) => this.directory(pageToken),

@@ -221,6 +221,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
         readInbox: (request, call: NodeContext) => messages.readInbox(request, call),
         runAgent: (request, call: NodeContext) => agents.runAgent(request, call),
         stopAgent: (request, call: NodeContext) => agents.stopAgent(request, call),
+        agentToken: (request, call: NodeContext) => agents.agentToken(request, call),
         listLocalAgents: (request, call: NodeContext) => agents.listLocalAgents(request, call),
         nodeStatus: (request, call: NodeContext) => agents.nodeStatus(request, call),
         directory: (request, call: NodeContext) => agents.directory(request, call),

@@ -1,14 +1,18 @@
 /**
- * Goal: a reader of a mailbox that waits while a session takes the mail over is refused, and nothing else is.
- * Method: an engine over a real database file; the taker comes while the reader waits.
+ * Goal: a reader of a mailbox that waits while a session takes the mail over is refused, and nothing else is; who looks first and
+ * confirms later loses nothing and shares nothing with other readers; an answer goes to who waits for it.
+ * Method: an engine over a real database file; takers and readers come while others wait.
  */
 
 import assert from 'node:assert/strict';
+import type { ReadInboxResponse } from '@fleetwire/gen/node';
+import { newMessageId, pause } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
+import type { ReadOptions } from '../src/mail/mailbox.ts';
 import { addAgent, entryFor, hold, refusalOf, TestTaker, testEngine } from './engine-fixture.ts';
 
 const never = new AbortController().signal;
-const options = { limit: 10, waitMs: 60_000, peek: false };
+const options = { limit: 10, waitMs: 60_000, peek: false, replyTo: '', holdMs: 0, confirm: [] };
 
 describe('a mailbox', () => {
   it('refuses a reader whose mail goes to a session by now; the node and other work of the turn go on', async () => {
@@ -28,4 +32,75 @@ describe('a mailbox', () => {
     assert.equal((await engine.mailbox.read(bob, options, never)).deliveries.length, 1);
     await test.close();
   });
+
+  it('gives nobody else what one reader was shown, until it confirms or its time is over', async () => {
+    const test = await testEngine();
+    const { engine } = test;
+    const bob = await addAgent(engine, 'bob', 'mailbox');
+    const ids = await held(test, bob, 3);
+    const shown = await read(test, bob, { peek: true, limit: 2, holdMs: 60_000 });
+    assert.deepEqual(idsOf(shown), ids.slice(0, 2));
+    assert.equal(shown.remaining, 1);
+    assert.deepEqual(idsOf(await read(test, bob, { peek: true })), ids.slice(2));
+    await read(test, bob, { confirm: [ids[1]!, 'of somebody else'] });
+    assert.equal(engine.custody.depth, 2);
+    const short = await read(test, bob, { peek: true, holdMs: 1 });
+    assert.deepEqual(idsOf(short), ids.slice(2));
+    await pause(5);
+    assert.deepEqual(idsOf(await read(test, bob, {})), ids.slice(2));
+    assert.equal((await read(test, bob, { confirm: [ids[0]!, ids[0]!] })).remaining, 0);
+    assert.equal(engine.custody.depth, 0);
+    await test.close();
+  });
+
+  it('shows again after a crash what was not confirmed, and not what was', async () => {
+    const before = await testEngine();
+    const bob = await addAgent(before.engine, 'bob', 'mailbox');
+    const ids = await held(before, bob, 2);
+    await read(before, bob, { peek: true, holdMs: 60_000 });
+    await read(before, bob, { confirm: [ids[0]!] });
+    const test = await before.crash();
+    const again = test.engine.book.byName('bob')!;
+    assert.deepEqual(idsOf(await read(test, again, { peek: true })), [ids[1]]);
+    await test.close();
+  });
+
+  it('keeps an answer for who waits for it, by what it replies to or its conversation', async () => {
+    const test = await testEngine();
+    const { engine } = test;
+    const bob = await addAgent(engine, 'bob', 'mailbox');
+    const asked = newMessageId();
+    const waiting = read(test, bob, { replyTo: asked, waitMs: 60_000, peek: true, holdMs: 60_000 });
+    const [other] = await held(test, bob, 1);
+    const answer = entryFor(bob.id, test.clock, { replyTo: asked });
+    await hold(test, bob, answer);
+    const [answerId] = idsOf(await waiting);
+    assert.notEqual(answerId, other);
+    assert.deepEqual(idsOf(await read(test, bob, {})), [other]);
+    const more = entryFor(bob.id, test.clock, { correlationId: asked });
+    await hold(test, bob, more);
+    assert.deepEqual(idsOf(await read(test, bob, {})), [], 'it is waited for a moment longer');
+    assert.equal(idsOf(await read(test, bob, { replyTo: asked })).length, 1);
+    await read(test, bob, { confirm: [answerId!] });
+    assert.equal(engine.custody.depth, 0);
+    await test.close();
+  });
 });
+
+type Held = Awaited<ReturnType<typeof testEngine>>;
+type Bob = Awaited<ReturnType<typeof addAgent>>;
+
+const read = (test: Held, bob: Bob, more: Partial<ReadOptions>) =>
+  test.engine.mailbox.read(bob, { ...options, waitMs: 0, ...more }, never);
+
+const idsOf = ({ deliveries }: ReadInboxResponse) => deliveries.map(({ id }) => id);
+
+async function held(test: Held, bob: Bob, count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const id = newMessageId();
+    await hold(test, bob, entryFor(bob.id, test.clock, { id, correlationId: id }));
+    ids.push(id);
+  }
+  return ids;
+}

@@ -213,6 +213,28 @@ describe('node', function () {
     assert.equal(hub.agents.size, 0);
   });
 
+  it('tells whoever runs it the token of each agent, and an agent its own', async () => {
+    const node = await make('left').start();
+    const client = node.client();
+    for (const name of ['ann', 'bea']) await client.runAgent({ name, adapter: 'mailbox' });
+    const ann = await client.agentToken({ name: 'ann' });
+    assert.deepEqual([ann.name, ann.adapter], ['ann', 'mailbox']);
+    const own = node.client(ann.token);
+    assert.deepEqual(await own.agentToken({}), ann);
+    assert.equal((await refusalOf(() => own.agentToken({ name: 'bea' }))).reason, 'PERMISSION_DENIED');
+    assert.equal((await refusalOf(() => client.agentToken({ name: 'cleo' }))).reason, 'AGENT_NOT_HERE');
+    assert.equal((await refusalOf(() => node.client('fwa_x').agentToken({}))).reason, 'TOKEN_INVALID');
+    const { id } = await own.send({ message: outgoing('bea', 'by her token') });
+    const bea = node.client((await client.agentToken({ name: 'bea' })).token);
+    const look = await bea.readInbox({ peek: true, holdMs: 60_000 });
+    assert.deepEqual([look.deliveries[0]!.id, look.deliveries[0]!.fromName], [id, 'ann']);
+    assert.equal((await client.readInbox({ agent: 'bea' })).deliveries.length, 0, 'bea was shown it');
+    await bea.readInbox({ confirm: [id] });
+    assert.equal((await own.waitMessage({ id, timeoutMs: 5000 })).receipts[0]!.stage, Stage.CONFIRMED);
+    await client.stopAgent({ name: 'ann' });
+    assert.equal((await refusalOf(() => own.agentToken({}))).reason, 'TOKEN_INVALID');
+  });
+
   it('returns mail for an agent that it does not host', async () => {
     const left = await make('left').start();
     // Once it has told its hub of its agents: it would take over the id that this test gives one of them.

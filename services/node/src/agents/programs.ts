@@ -55,6 +55,11 @@ export class Programs {
     return this.#runners.get(agent.num);
   }
 
+  /** By which programs act as this agent: good until it is removed or gets another program. */
+  tokenOf(agent: HostedAgent): string {
+    return agentToken(this.#parts.agentSecret, agent);
+  }
+
   /** At start: finds the programs again; one that cannot be found or started leaves its agent's mail waiting. */
   async startAll(): Promise<void> {
     for (const agent of this.#parts.book.present()) {
@@ -169,7 +174,7 @@ export class Programs {
   }
 
   #adapter(agent: HostedAgent, log: Logger): Adapter {
-    const { factories, dir, table, agentSecret, address, send } = this.#parts;
+    const { factories, dir, table, address, send } = this.#parts;
     const stateDir = join(dir, 'agents', agent.localId);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const env = {
@@ -179,7 +184,7 @@ export class Programs {
       FLEETWIRE_NODE_FILE: join(dir, 'node.json'),
       FLEETWIRE_AGENT: agent.name,
       FLEETWIRE_AGENT_ID: agent.id,
-      FLEETWIRE_AGENT_TOKEN: agentToken(agentSecret, agent),
+      FLEETWIRE_AGENT_TOKEN: this.tokenOf(agent),
     };
     return factories[agent.adapter as 'tmux' | 'stdio']({
       agent: agent.id,

@@ -201,6 +201,17 @@ export class AgentQueue {
     this.#bytes -= entry.size;
   }
 
+  /** Takes out some that wait, and end without an attempt: those in turn by turn, others wherever they stand. */
+  endWaiting(entries: readonly Entry[]): void {
+    const others = new Set<Entry>();
+    for (const entry of entries) {
+      if (this.waiting.next() === entry) this.waiting.shift();
+      else others.add(entry);
+      this.#bytes -= entry.size;
+    }
+    if (others.size > 0) this.waiting.take((entry) => others.has(entry));
+  }
+
   /** Takes out what waits beyond its deadline. */
   takeExpired(nowUs: number): Entry[] {
     if (nowUs < this.#earliestUs) return [];

@@ -1,7 +1,9 @@
-/** RunAgent, StopAgent, ListLocalAgents, Directory and NodeStatus. */
+/** RunAgent, StopAgent, ListLocalAgents, AgentToken, Directory and NodeStatus. */
 
 import { checkProfile } from '@fleetwire/contract';
 import type {
+  AgentTokenRequest,
+  AgentTokenResponse,
   DirectoryRequest,
   DirectoryResponse,
   ListLocalAgentsResponse,
@@ -13,6 +15,7 @@ import type {
   StopAgentResponse,
 } from '@fleetwire/gen/node';
 import { FleetwireError } from '@fleetwire/kernel';
+import { callerOf } from '@fleetwire/rpc';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { ProgramKind, Programs } from '../agents/programs.ts';
 import { toldProfile } from '../domain/profile.ts';
@@ -79,6 +82,14 @@ export class AgentHandlers {
   async listLocalAgents(_request: unknown, context: NodeContext): Promise<ListLocalAgentsResponse> {
     this.#parts.callers.allowed(context, 'send');
     return { agents: [...this.#parts.engine.book.present()].map((agent) => this.#describe(agent)) };
+  }
+
+  /** Agents are told their own; whoever runs the node that of any agent here. */
+  async agentToken({ name }: AgentTokenRequest, context: NodeContext): Promise<AgentTokenResponse> {
+    const { callers, programs } = this.#parts;
+    if (callerOf(context).kind !== 'agent') callers.allowed(context, 'admin');
+    const agent = callers.actsAs(context, name);
+    return { token: programs.tokenOf(agent), agent: agent.id, name: agent.name, adapter: agent.adapter };
   }
 
   async directory(request: DirectoryRequest, context: NodeContext): Promise<DirectoryResponse> {

@@ -209,23 +209,15 @@ export class Custody {
     }
   }
 
-  /** Takes up to `limit` messages out of the queue as confirmed: a mailbox that is read. */
-  read(agent: HostedAgent, limit: number, outcome: Outcome): { entry: Entry; envelope: Envelope }[] {
-    const read: { entry: Entry; envelope: Envelope }[] = [];
+  /** Ends some that wait, and were handed over at this moment: a mailbox that is read. */
+  endRead(agent: HostedAgent, entries: readonly Entry[], outcome: Outcome): void {
     const nowUs = this.#parts.clock.nowUs();
-    while (read.length < limit && agent.queue.waiting.length > 0) {
-      const entry = agent.queue.endNext();
-      if (entry.deadlineUs <= nowUs) {
-        this.#end(entry, expired());
-        continue;
-      }
-      const envelope = this.envelopeOf(entry);
+    agent.queue.endWaiting(entries);
+    for (const entry of entries) {
       entry.deliveredAtUs = nowUs;
-      read.push({ entry, envelope });
       this.#end(entry, outcome);
     }
     if (agent.heldBack.count > 0) this.#dirty.add(agent);
-    return read;
   }
 
   /** Ends messages that were attempted; contiguous ones from the head cost one statement. */

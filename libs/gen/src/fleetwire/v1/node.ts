@@ -195,6 +195,15 @@ export interface ReadInboxRequest {
   waitMs: number;
   /** True: look without taking; nothing is confirmed. */
   peek: boolean;
+  /**
+   * Only what answers this message, by its reply_to or its correlation_id; the rest stays. Empty: all mail, but for answers that
+   * another call waits for.
+   */
+  replyTo: string;
+  /** Ids, at most 500: these are taken, and confirmed, wherever they stand; nothing is given, nothing waited for. */
+  confirm: string[];
+  /** With peek: for so long no other call is given what this one shows; at most 60000. */
+  holdMs: number;
 }
 
 export interface ReadInboxResponse {
@@ -261,6 +270,19 @@ export interface LocalAgent {
     | undefined;
   /** Its senders have been told to hold back. */
   busy: boolean;
+}
+
+export interface AgentTokenRequest {
+  /** Empty: the agent whose token the call carries. */
+  name: string;
+}
+
+export interface AgentTokenResponse {
+  /** Good until the agent is removed or gets another program. */
+  token: string;
+  agent: string;
+  name: string;
+  adapter: string;
 }
 
 export interface ListLocalAgentsRequest {
@@ -2599,7 +2621,7 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
 };
 
 function createBaseReadInboxRequest(): ReadInboxRequest {
-  return { agent: "", limit: 0, waitMs: 0, peek: false };
+  return { agent: "", limit: 0, waitMs: 0, peek: false, replyTo: "", confirm: [], holdMs: 0 };
 }
 
 export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
@@ -2615,6 +2637,15 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     }
     if (message.peek !== false) {
       writer.uint32(32).bool(message.peek);
+    }
+    if (message.replyTo !== "") {
+      writer.uint32(42).string(message.replyTo);
+    }
+    for (const v of message.confirm) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.holdMs !== 0) {
+      writer.uint32(56).uint32(message.holdMs);
     }
     return writer;
   },
@@ -2664,6 +2695,30 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
             message.peek = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.replyTo = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.confirm.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.holdMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2686,6 +2741,19 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
         ? globalThis.Number(object.wait_ms)
         : 0,
       peek: isSet(object.peek) ? globalThis.Boolean(object.peek) : false,
+      replyTo: isSet(object.replyTo)
+        ? globalThis.String(object.replyTo)
+        : isSet(object.reply_to)
+        ? globalThis.String(object.reply_to)
+        : "",
+      confirm: globalThis.Array.isArray(object?.confirm)
+        ? object.confirm.map((e: any) => globalThis.String(e))
+        : [],
+      holdMs: isSet(object.holdMs)
+        ? globalThis.Number(object.holdMs)
+        : isSet(object.hold_ms)
+        ? globalThis.Number(object.hold_ms)
+        : 0,
     };
   },
 
@@ -2703,6 +2771,15 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     if (message.peek !== false) {
       obj.peek = message.peek;
     }
+    if (message.replyTo !== "") {
+      obj.replyTo = message.replyTo;
+    }
+    if (message.confirm?.length) {
+      obj.confirm = message.confirm;
+    }
+    if (message.holdMs !== 0) {
+      obj.holdMs = Math.round(message.holdMs);
+    }
     return obj;
   },
 
@@ -2715,6 +2792,9 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     message.limit = object.limit ?? 0;
     message.waitMs = object.waitMs ?? 0;
     message.peek = object.peek ?? false;
+    message.replyTo = object.replyTo ?? "";
+    message.confirm = object.confirm?.map((e) => e) || [];
+    message.holdMs = object.holdMs ?? 0;
     return message;
   },
 };
@@ -3590,6 +3670,190 @@ export const LocalAgent: MessageFns<LocalAgent> = {
       ? QueueSettings.fromPartial(object.queue)
       : undefined;
     message.busy = object.busy ?? false;
+    return message;
+  },
+};
+
+function createBaseAgentTokenRequest(): AgentTokenRequest {
+  return { name: "" };
+}
+
+export const AgentTokenRequest: MessageFns<AgentTokenRequest> = {
+  encode(message: AgentTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentTokenRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentTokenRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentTokenRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: AgentTokenRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentTokenRequest>): AgentTokenRequest {
+    return AgentTokenRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentTokenRequest>): AgentTokenRequest {
+    const message = createBaseAgentTokenRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseAgentTokenResponse(): AgentTokenResponse {
+  return { token: "", agent: "", name: "", adapter: "" };
+}
+
+export const AgentTokenResponse: MessageFns<AgentTokenResponse> = {
+  encode(message: AgentTokenResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.agent !== "") {
+      writer.uint32(18).string(message.agent);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.adapter !== "") {
+      writer.uint32(34).string(message.adapter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentTokenResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentTokenResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.adapter = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentTokenResponse {
+    return {
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      adapter: isSet(object.adapter) ? globalThis.String(object.adapter) : "",
+    };
+  },
+
+  toJSON(message: AgentTokenResponse): unknown {
+    const obj: any = {};
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.adapter !== "") {
+      obj.adapter = message.adapter;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentTokenResponse>): AgentTokenResponse {
+    return AgentTokenResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentTokenResponse>): AgentTokenResponse {
+    const message = createBaseAgentTokenResponse();
+    message.token = object.token ?? "";
+    message.agent = object.agent ?? "";
+    message.name = object.name ?? "";
+    message.adapter = object.adapter ?? "";
     return message;
   },
 };
@@ -4480,7 +4744,10 @@ export const NodeServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Reads an agent's mailbox, oldest first; what was read is confirmed. */
+    /**
+     * Reads an agent's mailbox, oldest first; what was read is confirmed. A reader that may fail to pass on what it reads looks
+     * first (peek, hold_ms), and confirms when it has.
+     */
     readInbox: {
       name: "ReadInbox",
       requestType: ReadInboxRequest as typeof ReadInboxRequest,
@@ -4512,6 +4779,15 @@ export const NodeServiceDefinition = {
       requestType: ListLocalAgentsRequest as typeof ListLocalAgentsRequest,
       requestStream: false,
       responseType: ListLocalAgentsResponse as typeof ListLocalAgentsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The token by which programs act as an agent of this node and as no other one, and which agent that is. */
+    agentToken: {
+      name: "AgentToken",
+      requestType: AgentTokenRequest as typeof AgentTokenRequest,
+      requestStream: false,
+      responseType: AgentTokenResponse as typeof AgentTokenResponse,
       responseStream: false,
       options: {},
     },
@@ -4548,7 +4824,10 @@ export interface NodeServiceImplementation<CallContextExt = {}> {
     request: WaitMessageRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<WaitMessageResponse>>;
-  /** Reads an agent's mailbox, oldest first; what was read is confirmed. */
+  /**
+   * Reads an agent's mailbox, oldest first; what was read is confirmed. A reader that may fail to pass on what it reads looks
+   * first (peek, hold_ms), and confirms when it has.
+   */
   readInbox(request: ReadInboxRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ReadInboxResponse>>;
   /** Registers an agent and starts its program. */
   runAgent(request: RunAgentRequest, context: CallContext & CallContextExt): Promise<DeepPartial<RunAgentResponse>>;
@@ -4558,6 +4837,11 @@ export interface NodeServiceImplementation<CallContextExt = {}> {
     request: ListLocalAgentsRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListLocalAgentsResponse>>;
+  /** The token by which programs act as an agent of this node and as no other one, and which agent that is. */
+  agentToken(
+    request: AgentTokenRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<AgentTokenResponse>>;
   nodeStatus(
     request: NodeStatusRequest,
     context: CallContext & CallContextExt,
@@ -4579,7 +4863,10 @@ export interface NodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<WaitMessageRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<WaitMessageResponse>;
-  /** Reads an agent's mailbox, oldest first; what was read is confirmed. */
+  /**
+   * Reads an agent's mailbox, oldest first; what was read is confirmed. A reader that may fail to pass on what it reads looks
+   * first (peek, hold_ms), and confirms when it has.
+   */
   readInbox(request: DeepPartial<ReadInboxRequest>, options?: CallOptions & CallOptionsExt): Promise<ReadInboxResponse>;
   /** Registers an agent and starts its program. */
   runAgent(request: DeepPartial<RunAgentRequest>, options?: CallOptions & CallOptionsExt): Promise<RunAgentResponse>;
@@ -4589,6 +4876,11 @@ export interface NodeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<ListLocalAgentsRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListLocalAgentsResponse>;
+  /** The token by which programs act as an agent of this node and as no other one, and which agent that is. */
+  agentToken(
+    request: DeepPartial<AgentTokenRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<AgentTokenResponse>;
   nodeStatus(
     request: DeepPartial<NodeStatusRequest>,
     options?: CallOptions & CallOptionsExt,

@@ -1,7 +1,7 @@
 /** A trace as a JSON document with stable fields. */
 
 import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
-import { type Stage, stageToJSON } from '@fleetwire/gen/message';
+import { type Proof, type Stage, stageToJSON } from '@fleetwire/gen/message';
 
 export const stageName = (stage: Stage): string => stageToJSON(stage).replace('STAGE_', '').toLowerCase();
 
@@ -14,7 +14,7 @@ export function traceDocument(trace: TraceMessageResponse): object {
     from: message.fromName,
     to: message.to,
     ...(message.fanOut === 0 ? {} : { recipients: message.fanOut }),
-    hops: trace.hops.map(({ sequence, recipient, hop, sincePreviousUs }) => ({
+    hops: trace.hops.map(({ sequence, recipient, hop, sincePreviousUs, proof }) => ({
       sequence,
       stage: stageName(hop!.stage),
       service: hop!.service,
@@ -24,6 +24,7 @@ export function traceDocument(trace: TraceMessageResponse): object {
       recipient,
       reason: hop!.reason,
       detail: hop!.detail,
+      ...proofField(proof),
     })),
     settlements: message.settlements.map((s) => ({
       recipient: s.recipient,
@@ -32,6 +33,19 @@ export function traceDocument(trace: TraceMessageResponse): object {
       final: s.final,
       reason: s.reason,
       detail: s.detail,
+      ...proofField(s.proof),
     })),
   };
 }
+
+/** Nothing where there is none: not every recipient needs one. */
+export function proofField(proof: Proof | undefined): object {
+  if (proof === undefined) return {};
+  const { source, matched, place, injectedAtUs, detectedAtUs } = proof;
+  return {
+    proof: { source, matched, place, injected_at: timeOf(injectedAtUs), detected_at: timeOf(detectedAtUs) },
+  };
+}
+
+/** Null where it is not known. */
+const timeOf = (us: number) => (us === 0 ? null : new Date(us / 1000).toISOString());

@@ -1,6 +1,7 @@
 /** A message's hops as a waterfall for the terminal. */
 
 import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
+import type { Proof } from '@fleetwire/gen/message';
 import { printable } from '@fleetwire/kernel';
 import { visible } from './output.ts';
 import { stageName } from './trace-document.ts';
@@ -24,7 +25,7 @@ export function waterfall(trace: TraceMessageResponse): string[] {
   const names = new Map(message.settlements.map((s) => [s.recipient, s.recipientName || s.recipient]));
   const several = new Set(trace.hops.map(({ recipient }) => recipient).filter((id) => id !== '')).size > 1;
   let shown = '';
-  for (const { sequence, recipient, hop, sincePreviousUs } of trace.hops) {
+  for (const { sequence, recipient, hop, sincePreviousUs, proof } of trace.hops) {
     if (several && recipient !== shown) lines.push(`    to ${printable(names.get(recipient) ?? recipient)}`);
     shown = recipient;
     const from = Math.round(((hop!.atUs - sincePreviousUs - start) / whole) * BAR_CHARS);
@@ -40,7 +41,16 @@ export function waterfall(trace: TraceMessageResponse): string[] {
       `${String(sequence).padStart(2)}  ${stage.padEnd(11)} ${printable(where).padEnd(28)} ` +
         `${`+${(sincePreviousUs / 1000).toFixed(2)} ms`.padStart(12)}  |${`${bar}o`.padEnd(BAR_CHARS + 1)}| ${why}`.trimEnd(),
     );
+    if (proof !== undefined) lines.push(`    ${proofLine(proof, hop!.detail)}`);
   }
   if (trace.hops.length === 0) lines.push('no hop is recorded yet');
   return lines;
+}
+
+/** The line itself only where the hop does not show it already. */
+function proofLine({ source, place, matched, injectedAtUs, detectedAtUs }: Proof, shown: string): string {
+  const after = (Math.max(0, detectedAtUs - injectedAtUs) / 1000).toFixed(2);
+  const when = injectedAtUs === 0 ? '' : ` ${after} ms after it was handed over`;
+  const line = matched === shown ? '' : `: ${visible(matched)}`;
+  return `seen by ${printable(source)}${place === '' ? '' : ` in ${visible(place)}`}${when}${line}`;
 }

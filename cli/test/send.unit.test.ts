@@ -135,6 +135,18 @@ describe('the waterfall', () => {
     assert.match(routed!, / 2 {2}routed .*\+1\.00 ms {2}\|={8}o +\|$/);
     assert.match(confirmed!, / 3 {2}confirmed .*\+3\.00 ms {2}\| {8}={24}o\| seen\\u\{a\}there$/);
   });
+  it('shows below a confirmation what it goes by, and no control character of it', () => {
+    const proof = { source: 'tmux', matched: 'bob> \u001b[2Jx', injectedAtUs: 2_000, detectedAtUs: 27_940 };
+    const place = 'pane %3, process 77';
+    const shown = (detail: string) => {
+      const hop = { stage: Stage.CONFIRMED, atUs: 30_000, detail };
+      const [only] = trace([hop]).hops;
+      return waterfall({ ...trace([]), hops: [{ ...only!, proof: { ...proof, place } }] }).at(-1);
+    };
+    const seen = '    seen by tmux in pane %3, process 77 25.94 ms after it was handed over';
+    assert.equal(shown('bob> \u001b[2Jx'), seen);
+    assert.equal(shown('acknowledged'), `${seen}: bob> \\u{1b}[2Jx`);
+  });
   it('names each of several recipients above its hops', () => {
     const hop = (sequence: number, recipient: string) => ({
       sequence,

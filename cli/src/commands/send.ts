@@ -10,7 +10,7 @@ import { oneOf, wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
 import { kindOfReason } from '../end-kinds.ts';
 import { FailedResult, visible } from '../output.ts';
-import { stageName } from '../trace-document.ts';
+import { proofField, stageName } from '../trace-document.ts';
 
 const PRIORITIES: Readonly<Record<string, Priority>> = {
   low: Priority.LOW,
@@ -177,8 +177,9 @@ const ofMany = ({ recipientName }: Receipt, failed: number, all: number): string
   `${failed} of ${all} do not have it; ${visible(recipientName)}: `;
 
 function receiptDocument(receipt: Receipt): object {
-  const { recipient, recipientName, reason, detail, final } = receipt;
-  return { recipient, recipient_name: recipientName, stage: stageName(receipt.stage), final, reason, detail };
+  const { recipient, recipientName, reason, detail, final, proof } = receipt;
+  const stage = stageName(receipt.stage);
+  return { recipient, recipient_name: recipientName, stage, final, reason, detail, ...proofField(proof) };
 }
 
 /** Where the sender's own node has served all of them, there is nothing to say of routers. */

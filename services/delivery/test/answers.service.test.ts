@@ -91,8 +91,12 @@ describe('delivery answers', function () {
   it('shows a message with its body, its settlement and its trace', async () => {
     const message = sample.envelope({ body: new TextEncoder().encode('hello \0 there') });
     await arrive(message);
-    await settle([sample.receiptFor(message, Stage.CONFIRMED)]);
+    const proof = { source: 'tmux', matched: 'seen', injectedAtUs: 7, detectedAtUs: 9, place: 'pane %1' };
+    await settle([sample.receiptFor(message, Stage.DELIVERED)]);
+    await settle([sample.receiptFor(message, Stage.CONFIRMED, { proof })]);
     const found = await get(message.id);
+    assert.deepEqual(found?.settlements?.[0]?.proof, proof);
+    assert.deepEqual((await trace(message.id)).hops?.at(-1)?.proof, proof);
     assert.deepEqual(Buffer.from(found?.body ?? []), Buffer.from(message.body));
     assert.equal(found?.fromName, 'alice');
     const [settlement] = found?.settlements ?? [];

@@ -50,6 +50,15 @@ describe('trace', () => {
     );
   });
 
+  it('shows at the hop that confirms what it goes by', () => {
+    const proof = { source: 'tmux', matched: 'seen', injectedAtUs: 15, detectedAtUs: 19, place: 'pane %1' };
+    const hops = [hop(Stage.DELIVERED, NODE_B, 15), hop(Stage.CONFIRMED, NODE_B, 20)];
+    const trace = assembleTrace(undefined, [{ recipient: 'a_1', hops, proof }]);
+    assert.deepEqual(
+      trace.map((t) => t.proof),
+      [undefined, proof],
+    );
+  });
   it('takes the acceptance from a receipt while history is missing, and does without where nothing tells', () => {
     const told = assembleTrace(undefined, [{ recipient: 'a_bob', hops: bob }]);
     assert.deepEqual([told.length, told[0]?.hop?.stage, told[0]?.recipient], [3, Stage.ACCEPTED, '']);

@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import type { Hop, Receipt } from '@fleetwire/gen/message';
+import type { Hop, Proof, Receipt } from '@fleetwire/gen/message';
 import { Receipt as ReceiptCodec, Stage } from '@fleetwire/gen/message';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
@@ -61,6 +61,17 @@ const anyHop = fc.record(
   plain,
 );
 
+const anyProof = fc.record(
+  {
+    source: fc.constantFrom('tmux', 'stdio'),
+    matched: fc.constantFrom('', 'a line', 'another'),
+    injectedAtUs: fc.integer({ min: 0, max: 2 }),
+    detectedAtUs: fc.integer({ min: 1, max: 3 }),
+    place: fc.constantFrom('', 'pane %1'),
+  },
+  plain,
+);
+
 const anyReceipt = fc
   .record(
     {
@@ -75,6 +86,7 @@ const anyReceipt = fc
       fanOut: fc.constantFrom(0, 0, 2, 3),
       attempt: fc.constantFrom(0, 0, 1, 2),
       hops: fc.array(anyHop, { maxLength: 5 }),
+      proof: fc.option(anyProof as fc.Arbitrary<Proof>, { nil: undefined }),
     },
     plain,
   )
@@ -224,6 +236,20 @@ describe('settlement: the rule case by case', () => {
       [Stage.CONFIRMED, 12],
       'what the first says later changes nothing',
     );
+  });
+
+  it('keeps the first proof, and with it nothing of another', () => {
+    const proof = { source: 'tmux', matched: 'seen', injectedAtUs: 3, detectedAtUs: 5, place: 'pane %1' };
+    const at = (atUs: number, more?: Partial<Proof>) =>
+      settlementOf(
+        receipt(Stage.CONFIRMED, [hop(Stage.CONFIRMED, atUs)], { proof: more && { ...proof, ...more } }),
+        'n_b',
+        999,
+      )!;
+    const both = merge(at(9, { detectedAtUs: 9, matched: 'later' }), at(5, {}));
+    assert.deepEqual([both.stage, both.atUs, both.proof], [Stage.CONFIRMED, 5, proof]);
+    assert.deepEqual(merge(settle(Stage.UNCONFIRMED, 2, true), at(5, {})).proof, proof);
+    assert.equal(merge(settle(Stage.UNCONFIRMED, 2, true), at(5)).proof, undefined);
   });
 
   it('delivered is an end only where the receipt says so', () => {

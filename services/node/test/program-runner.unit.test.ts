@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { Stage } from '@fleetwire/gen/message';
+import { type Receipt, Stage } from '@fleetwire/gen/message';
 import { FleetwireError } from '@fleetwire/kernel';
 import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -24,7 +24,7 @@ class ScriptedAdapter implements Adapter {
   readonly kind = 'tmux';
   readonly injected: string[] = [];
   readonly recovered: string[] = [];
-  proof: Proof = { kind: 'confirmed', evidence: 'seen' };
+  proof: Proof = { kind: 'confirmed', evidence: 'seen', matched: 'the line' };
   state: ProgramState = { state: 'running' };
   fault: (() => Error | undefined) | undefined;
   observing = 0;
@@ -108,6 +108,18 @@ describe('program runner', () => {
     );
   });
 
+  it('puts the evidence into the receipt: the line, where and when', async () => {
+    adapter.state = { state: 'running', pid: 77, pane: '%3 on /a/socket' };
+    await send('1');
+    await eventually(() => stages().length === 1);
+    const [{ proof, hops }] = receiptsFor(test.engine, OTHER_NODE) as [Receipt];
+    const { injectedAtUs, detectedAtUs, ...said } = proof!;
+    assert.deepEqual(said, { source: 'tmux', matched: 'the line', place: 'pane %3, process 77' });
+    assert.equal(injectedAtUs, hops.find((hop) => hop.stage === Stage.DELIVERED)?.atUs);
+    assert.ok(detectedAtUs >= injectedAtUs);
+    assert.ok(detectedAtUs <= hops.at(-1)!.atUs);
+  });
+
   it('ends without proof as unconfirmed, with the reason', async () => {
     adapter.proof = { kind: 'unproven', reason: 'NO_MARKER', detail: 'not seen' };
     await send('1');
@@ -169,7 +181,7 @@ describe('program runner', () => {
 
   describe('while proof is pending', () => {
     const pending: Proof = { kind: 'unproven', reason: 'NOT_TAKEN_UP', detail: 'busy', pending: true };
-    const seen: Proof = { kind: 'confirmed', evidence: 'seen' };
+    const seen: Proof = { kind: 'confirmed', evidence: 'seen', matched: 'the line' };
     const told = (count: number) => eventually(() => stages().length === count);
     beforeEach(() => {
       adapter.proof = pending;

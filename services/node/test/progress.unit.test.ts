@@ -25,7 +25,17 @@ function receipt(
     traceparent: '',
     attempt: 0,
   };
-  return { messageId, recipient, recipientName: recipient, stage, final, hops: [], fanOut, ...texts };
+  return {
+    messageId,
+    recipient,
+    recipientName: recipient,
+    stage,
+    final,
+    hops: [],
+    fanOut,
+    proof: undefined,
+    ...texts,
+  };
 }
 const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, () => 1);
 const never = new AbortController().signal;

@@ -56,6 +56,7 @@ export function expiryReceipts(entry: InboxEntry, instance: string, nowUs: numbe
     recipientName: '',
     fanOut: 0,
     attempt,
+    proof: undefined,
   };
   return entry.recipients.map((recipient) => ({
     org,

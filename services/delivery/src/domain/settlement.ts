@@ -7,9 +7,10 @@
  * only the hops of its latest attempt decide.
  */
 
-import type { Hop, Receipt } from '@fleetwire/gen/message';
+import type { Hop, Proof, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import { compareHops, compareText, isUnited, uniteHops } from './hops.ts';
+import { firstProof } from './proof.ts';
 import type { KnownStage } from './stages.ts';
 import { endsMessage, isKnownStage, STAGE_RULES } from './stages.ts';
 
@@ -27,6 +28,8 @@ export interface Settlement {
   /** Who published the receipts: node ids and service names, sorted. */
   readonly publishers: readonly string[];
   readonly about: SettlementSubject;
+  /** What showed that it was taken up; of several the first. It may wait here for the hop that it belongs to. */
+  readonly proof: Proof | undefined;
 }
 
 /** What receipts say of the message itself: all that is known while its history has not arrived. */
@@ -66,7 +69,7 @@ export function settlementOf(
     complete && isUnited(receipt.hops)
       ? receipt.hops
       : uniteHops(receipt.hops, [ownHop(receipt, own, publisher, storedAtUs)]);
-  return decide(hops, stage === Stage.DELIVERED && receipt.final, [publisher], about);
+  return decide(hops, stage === Stage.DELIVERED && receipt.final, [publisher], about, receipt.proof);
 }
 
 function subjectOf({
@@ -108,14 +111,14 @@ export function restoreSettlement(
   publishers: readonly string[],
 ): Settlement {
   const about = subjectOf(receipt);
-  return decide(receipt.hops, deliveredEnds, publishers, about);
+  return decide(receipt.hops, deliveredEnds, publishers, about, receipt.proof);
 }
 
 /** One receipt that says what all receipts of this settlement say. */
 export function mergedReceipt(messageId: string, recipient: string, settlement: Settlement): Receipt {
-  const { stage, final, reason, detail, hops, about } = settlement;
+  const { stage, final, reason, detail, hops, about, proof } = settlement;
   const attempt = attemptOf(hops);
-  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops], attempt };
+  return { ...about, messageId, recipient, stage, final, reason, detail, hops: [...hops], attempt, proof };
 }
 
 /**
@@ -133,7 +136,8 @@ export function mergeSettlements(a: Settlement, b: Settlement): Settlement {
     recipientName: firstText(a.about.recipientName, b.about.recipientName),
     fanOut: Math.max(a.about.fanOut, b.about.fanOut),
   };
-  return decide(hops, a.deliveredEnds || b.deliveredEnds, publishers, about);
+  const proof = firstProof(a.proof, b.proof);
+  return decide(hops, a.deliveredEnds || b.deliveredEnds, publishers, about, proof);
 }
 
 /** The one that is given; of two different ones the lesser, so that order does not matter. */
@@ -147,6 +151,7 @@ function decide(
   deliveredEnds: boolean,
   publishers: readonly string[],
   about: SettlementSubject,
+  shownBy: Proof | undefined,
 ): Settlement {
   const attempt = attemptOf(hops);
   let latest: Hop | undefined;
@@ -165,7 +170,8 @@ function decide(
   const shown = end ?? latest!;
   const { reason, detail, atUs } = shown;
   const stage = shown.stage as KnownStage;
-  return { stage, final: end !== undefined, reason, detail, atUs, hops, deliveredEnds, publishers, about };
+  const final = end !== undefined;
+  return { stage, final, reason, detail, atUs, hops, deliveredEnds, publishers, about, proof: shownBy };
 }
 
 /** The latest of which a stage is known: it decides, whatever became of those before it. */

@@ -1,7 +1,7 @@
 /** The trace of a message: its acceptance and, recipient by recipient, every hop with the time since the one before. */
 
 import type { TraceHop } from '@fleetwire/gen/delivery';
-import type { Hop } from '@fleetwire/gen/message';
+import type { Hop, Proof } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import { compareHops, compareText } from './hops.ts';
 
@@ -17,6 +17,8 @@ export interface RecipientWay {
   readonly recipient: string;
   /** In order, as `uniteHops` gives them. */
   readonly hops: readonly Hop[];
+  /** What its confirmation goes by. */
+  readonly proof?: Proof | undefined;
 }
 
 /**
@@ -26,16 +28,16 @@ export interface RecipientWay {
 export function assembleTrace(acceptance: Acceptance | undefined, ways: readonly RecipientWay[]): TraceHop[] {
   const accept = acceptHop(acceptance, ways);
   const trace: TraceHop[] = [];
-  const add = (recipient: string, hop: Hop, before: Hop | undefined) => {
+  const add = (recipient: string, hop: Hop, before: Hop | undefined, proof?: Proof) => {
     const sincePreviousUs = before === undefined ? 0 : Math.max(0, hop.atUs - before.atUs);
-    trace.push({ sequence: trace.length + 1, recipient, hop, sincePreviousUs });
+    trace.push({ sequence: trace.length + 1, recipient, hop, sincePreviousUs, proof });
   };
   if (accept !== undefined) add('', accept, undefined);
   for (const way of [...ways].sort((a, b) => compareText(a.recipient, b.recipient))) {
     let before = accept;
     for (const hop of way.hops) {
       if (hop.stage === Stage.ACCEPTED) continue;
-      add(way.recipient, hop, before);
+      add(way.recipient, hop, before, hop.stage === Stage.CONFIRMED ? way.proof : undefined);
       before = hop;
     }
   }

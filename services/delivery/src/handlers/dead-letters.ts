@@ -88,7 +88,8 @@ function settled(
   const { reason, detail, hops } = letter;
   const recipient = agent === UNKNOWN_RECIPIENT ? '' : agent;
   const about = { messageId, recipient, to, fromAgent, correlationId, traceparent, recipientName: '' };
-  const receipt = { ...about, fanOut: 0, stage: Stage.DEAD, final: true, reason, detail, hops, attempt };
+  const end = { stage: Stage.DEAD, final: true, reason, detail, hops };
+  const receipt = { ...about, ...end, fanOut: 0, attempt, proof: undefined };
   const publisher = death.service === 'node' ? death.instance : death.service;
   const settlement = settlementOf(receipt, isKeyText(publisher) ? publisher : 'router', death.atUs);
   return settlement && { org, messageId, recipient, settlement, storedAtUs, encoded: undefined };

@@ -48,7 +48,11 @@ export function messageHandlers(
       const { message, row, settlements } = found;
       const { fromNode: node, acceptedAtUs } = message;
       const acceptance = row && { node, acceptedAtUs, ingressAtUs: row.ingressAtUs };
-      const ways = settlements.map((s) => ({ recipient: s.recipient, hops: s.settlement.hops }));
+      const ways = settlements.map(({ recipient, settlement: { hops, proof } }) => ({
+        recipient,
+        hops,
+        proof,
+      }));
       const traceId = isTraceparent(message.traceparent) ? traceIdOf(message.traceparent) : '';
       return { message, traceId, hops: assembleTrace(acceptance, ways) };
     },
@@ -131,6 +135,7 @@ function ends(all: readonly StoredSettlement[]): Pick<Message, 'settlements' | '
 
 function shown({ recipient, settlement }: StoredSettlement): Message['settlements'][number] {
   const { stage, final, reason, detail, atUs, about } = settlement;
+  const proof = stage === Stage.CONFIRMED ? settlement.proof : undefined;
   return {
     recipient,
     recipientName: about.recipientName,
@@ -139,5 +144,6 @@ function shown({ recipient, settlement }: StoredSettlement): Message['settlement
     reason,
     detail,
     updatedAtUs: atUs,
+    proof,
   };
 }

@@ -6,6 +6,7 @@ import { Receipt } from '@fleetwire/gen/message';
 import type { CopyColumn, Store, StoreTransaction } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import { compareHops } from '../domain/hops.ts';
+import { isSameProof } from '../domain/proof.ts';
 import type { Settlement, SettlementSubject } from '../domain/settlement.ts';
 import { mergedReceipt, mergeSettlements, restoreSettlement } from '../domain/settlement.ts';
 import { columnArrays, textArray } from './array-literal.ts';
@@ -128,6 +129,7 @@ function isSame(before: Settlement, after: Settlement): boolean {
     before.hops.length === after.hops.length &&
     before.hops.every((hop, i) => compareHops(hop, after.hops[i]!) === 0);
   if (!hopsSame || before.deliveredEnds !== after.deliveredEnds) return false;
+  if (!isSameProof(before.proof, after.proof)) return false;
   if (before.publishers.length !== after.publishers.length) return false;
   const keys = Object.keys(after.about) as (keyof SettlementSubject)[];
   return keys.every((key) => before.about[key] === after.about[key]);

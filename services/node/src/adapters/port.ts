@@ -18,7 +18,13 @@ export interface InjectedMessage {
 
 /** Whether the program demonstrably has the message, submitted. `reason` is a reason of the error table. */
 export type Proof =
-  | { readonly kind: 'confirmed'; readonly evidence: string }
+  | {
+      readonly kind: 'confirmed';
+      /** For people. */
+      readonly evidence: string;
+      /** The line that showed it, as it was seen: printable, at most 200 characters. */
+      readonly matched: string;
+    }
   | {
       readonly kind: 'unproven';
       readonly reason: string;

@@ -6,6 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { childEnvironment } from '@fleetwire/config';
 import { FleetwireError, keepNewest, pause } from '@fleetwire/kernel';
 import { BoundedLog } from './bounded-log.ts';
+import { evidenceOf } from './harmless.ts';
 import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
 import { LineCutter } from './stdio-lines.ts';
 import { endGroup, startedAt } from './stdio-process.ts';
@@ -32,8 +33,8 @@ class StdioAdapter implements Adapter {
   readonly #spec: AdapterSpec;
   readonly #log: BoundedLog;
   readonly #listeners: ((state: ProgramState) => void)[] = [];
-  /** Injected into the present child and not yet proved, and whether the program has acknowledged it. */
-  readonly #injected = new Map<string, boolean>();
+  /** Injected into the present child and not yet proved, with the line by which the program has acknowledged it. */
+  readonly #injected = new Map<string, string | undefined>();
   readonly #waiting = new Map<string, () => void>();
   #child: Child | undefined;
   #state: ProgramState = { state: 'exited' };
@@ -97,15 +98,15 @@ class StdioAdapter implements Adapter {
       return;
     }
     const line = readProgramLine(text);
-    if (line.type === 'ack') this.#onAck(line.id);
+    if (line.type === 'ack') this.#onAck(line.id, text);
     else if (line.type === 'send') void this.#onSend(child, line);
     else if (line.type === 'invalid') this.#answer(child, errorLine(line.ref, invalidLine(line.fault)));
     else this.#log.write(text);
   }
 
-  #onAck(id: string): void {
+  #onAck(id: string, line: string): void {
     if (!this.#injected.has(id)) return;
-    this.#injected.set(id, true);
+    this.#injected.set(id, evidenceOf(line));
     this.#waiting.get(id)?.();
   }
 
@@ -150,13 +151,13 @@ class StdioAdapter implements Adapter {
           retryAfterMs: 1000,
         },
       );
-    this.#injected.set(message.id, false);
+    this.#injected.set(message.id, undefined);
     keepNewest(this.#injected, LIMITS.acks);
     child.stdin.write(line);
   }
 
   async observe(message: InjectedMessage, timeoutMs: number, signal: AbortSignal): Promise<Proof> {
-    const acked = () => this.#injected.get(message.id) === true;
+    const acked = () => this.#injected.get(message.id) !== undefined;
     if (!acked() && this.#state.state === 'running' && !signal.aborted) {
       const woken = new AbortController();
       this.#waiting.set(message.id, () => woken.abort());
@@ -173,9 +174,11 @@ class StdioAdapter implements Adapter {
 
   async recover(message: InjectedMessage): Promise<Proof> {
     const { state, pid } = this.#state;
-    if (this.#injected.get(message.id) === true) {
+    const matched = this.#injected.get(message.id);
+    if (matched !== undefined) {
       this.#injected.delete(message.id);
-      return { kind: 'confirmed', evidence: `acknowledged by the program${pid ? ` (process ${pid})` : ''}` };
+      const evidence = `acknowledged by the program${pid ? ` (process ${pid})` : ''}`;
+      return { kind: 'confirmed', evidence, matched };
     }
     if (!this.#injected.has(message.id))
       return unproven('NOT_ACKNOWLEDGED', 'the program that was given it no longer runs');

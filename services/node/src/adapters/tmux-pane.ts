@@ -22,14 +22,28 @@ export interface Pane {
 export interface PaneView {
   /** Undefined: the pane is gone, dead, or not ours any more. */
   readonly screen: Screen | undefined;
-  readonly inMode: boolean;
 }
 
 const IDENTITY = '#{pane_id} #{@fleetwire_agent} #{pane_pid} #{pane_dead}';
-const FACTS =
-  '#{cursor_y} #{cursor_flag} #{pane_width} #{pane_height} #{history_size} #{pane_in_mode} #{pane_tty}';
+const FACTS = '#{cursor_y} #{cursor_flag} #{pane_width} #{pane_height}';
 
-const gone = { screen: undefined, inMode: false } as const;
+const gone = { screen: undefined } as const;
+
+/** No command of tmux, so that its name in tmux's words tells what has failed. */
+const NOT_ITS_PANE = 'fleetwire-not-its-pane';
+
+/**
+ * To come before commands that type: within one call of tmux nothing happens in between, so that what follows is typed into
+ * this program's pane or not at all. Where somebody reads its history, that ends: keys would go there. What is read of a
+ * pane is always its program's screen.
+ */
+export function typingInto(agent: string, pane: Pane): string[][] {
+  const same = `#{&&:#{==:#{pane_pid},${pane.pid}},#{&&:#{==:#{@fleetwire_agent},${agent}},#{==:#{pane_dead},0}}}`;
+  return [
+    ['if-shell', '-F', '-t', pane.id, same, '', NOT_ITS_PANE],
+    ['if-shell', '-F', '-t', pane.id, '#{pane_in_mode}', `send-keys -t ${pane.id} -X cancel`],
+  ];
+}
 
 /** One look at the pane, all of one moment; a pane that is not the agent's own counts as gone. */
 export async function lookAt(
@@ -49,12 +63,12 @@ export async function lookAt(
       ['capture-pane', '-p', '-J', ...target, '-S', String(-history)],
     ]);
   } catch (error) {
-    if (isNoServer(error) || isNoPane(error)) return gone;
+    if (isGone(error)) return gone;
     throw error;
   }
   const lines = out.split('\n');
   lines.pop();
-  const [id, owner, pid, dead, y, visible, width, height, , inMode] = lines.shift()!.split(' ');
+  const [id, owner, pid, dead, y, visible, width, height] = lines.shift()!.split(' ');
   if (id !== pane.id || owner !== agent || Number(pid) !== pane.pid || dead === '1') return gone;
   const middle = lines.indexOf(separator);
   const facts = {
@@ -63,14 +77,17 @@ export async function lookAt(
     width: Number(width),
     height: Number(height),
   };
-  return {
-    screen: buildScreen(facts, lines.slice(0, middle), lines.slice(middle + 1)),
-    inMode: inMode !== '0',
-  };
+  return { screen: buildScreen(facts, lines.slice(0, middle), lines.slice(middle + 1)) };
+}
+
+/** Whether what failed did so because the pane is gone or not the agent's own. */
+export function isGone(error: unknown): boolean {
+  return isNoServer(error) || isNoPane(error);
 }
 
 function isNoPane(error: unknown): boolean {
-  return error instanceof FleetwireError && /can't find (pane|session|window)/.test(error.message);
+  if (!(error instanceof FleetwireError)) return false;
+  return error.message.includes(NOT_ITS_PANE) || /can't find (pane|session|window)/.test(error.message);
 }
 
 /** The pane if it still runs this agent's program. */
@@ -86,7 +103,7 @@ export async function findPane(
     const same = found === id && owner === agent && Number(foundPid) === pid && dead === '0';
     return same ? { id, pid, tty: tty! } : undefined;
   } catch (error) {
-    if (isNoServer(error) || isNoPane(error)) return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
 }
@@ -180,7 +197,7 @@ async function endPane(server: TmuxServer, id: string): Promise<void> {
   try {
     await server.run([['kill-pane', '-t', id]]);
   } catch (error) {
-    if (!isNoServer(error) && !isNoPane(error)) throw error;
+    if (!isGone(error)) throw error;
   }
 }
 

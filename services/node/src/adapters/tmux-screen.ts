@@ -55,33 +55,49 @@ export interface Wanted {
   /** The kernel edits the line, so that the input is the cursor's line and nothing else. */
   readonly kernelLine: boolean;
   readonly before: BeforeEnter | undefined;
+  /** How often the marker stood there before it was typed: the program had it from elsewhere. */
+  readonly shownBefore: number;
 }
 
-/** `beyond`: the marker stands at a place that is not the input any more. */
+/**
+ * `beyond`: the marker stands at a place that is not the input any more. A program that edits its line itself may leave a
+ * copy of it behind when it draws it anew: there, what is still in the input has not been submitted.
+ */
 export function standing(screen: Screen, wanted: Wanted): Standing {
-  let inInput: Standing = { where: 'absent' };
-  for (const row of rowsWith(screen, wanted.pattern)) {
-    const line = screen.lines[screen.lineOfRow[row]!]!;
-    if (!isInput(screen, row, wanted)) return { where: 'beyond', line };
-    inInput = { where: 'input', line };
+  let found: Standing = { where: 'absent' };
+  for (const { row, line } of placesOf(screen, wanted.pattern).slice(wanted.shownBefore)) {
+    const where = isInput(screen, row, wanted) ? 'input' : 'beyond';
+    if (where === (wanted.kernelLine ? 'beyond' : 'input')) return { where, line };
+    found = { where, line };
   }
-  return inInput;
+  return found;
 }
 
 /** Remembers where the marker stands now; undefined while it is not to be seen. */
 export function rememberBefore(screen: Screen, pattern: RegExp): BeforeEnter | undefined {
-  const row = rowsWith(screen, pattern).at(-1);
+  const row = placesOf(screen, pattern).at(-1)?.row;
   return row === undefined
     ? undefined
     : { line: screen.rows[row]!.trim(), fromBottom: lastRow(screen) - row };
 }
 
-/** First rows of the logical lines that hold the marker, oldest first. */
-function rowsWith(screen: Screen, pattern: RegExp): number[] {
-  const found: number[] = [];
-  for (const [index, line] of screen.lines.entries())
-    if (pattern.test(line)) found.push(screen.lineOfRow.indexOf(index));
-  return found.filter((row) => row >= 0);
+/** Where the marker stands, oldest first: the first row of its logical line, and that line. */
+export function placesOf(screen: Screen, pattern: RegExp): { row: number; line: string }[] {
+  const found: { row: number; line: string }[] = [];
+  for (const [index, text] of screen.lines.entries()) {
+    const line = pattern.test(text) ? text : acrossBreak(text, screen.lines[index + 1], pattern);
+    if (line === undefined) continue;
+    const row = screen.lineOfRow.indexOf(index);
+    if (row >= 0) found.push({ row, line });
+  }
+  return found;
+}
+
+/** Programs that wrap lines themselves, at spaces or anywhere, may break the marker in a narrow pane. */
+function acrossBreak(text: string, next: string | undefined, pattern: RegExp): string | undefined {
+  if (next === undefined || !text.includes('[') || pattern.test(next)) return undefined;
+  const [above, below] = [text, next].map((line) => line.replace(SIDES, '').trim());
+  return [`${above}${below}`, `${above} ${below}`].find((line) => pattern.test(line));
 }
 
 function lastRow(screen: Screen): number {

@@ -67,14 +67,14 @@ export type Command = readonly string[];
 
 export class TmuxServer {
   readonly socket: string;
-  readonly #binary: string;
+  readonly binary: string;
   readonly #watched = new Map<string, { readonly watcher: Watcher; patience: number }>();
   #timer: NodeJS.Timeout | undefined;
   #starting: Promise<unknown> = Promise.resolve();
 
   constructor(socket: string, binary = 'tmux') {
     this.socket = socket;
-    this.#binary = binary;
+    this.binary = binary;
   }
 
   /** Output of the commands; rejects `TMUX_MISSING`, `TMUX_NOT_ANSWERING`, or `TMUX_FAILED` with tmux's own words. */
@@ -86,7 +86,7 @@ export class TmuxServer {
     }
     const release = await turn();
     try {
-      return await runClient(this.#binary, args, o.env ?? tmuxEnvironment(), o.input ?? '');
+      return await runClient(this.binary, args, o.env ?? tmuxEnvironment(), o.input ?? '');
     } finally {
       release();
     }

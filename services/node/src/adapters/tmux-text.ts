@@ -1,6 +1,7 @@
 /** What is typed into a pane for a message: harmless to the terminal, found again by its marker. */
 
 import { Buffer } from 'node:buffer';
+import { harmless } from './harmless.ts';
 import type { InjectedMessage } from './port.ts';
 
 /** One submission: everything up to one press of Enter. */
@@ -51,14 +52,6 @@ function bodyText(message: InjectedMessage): string {
   return unforged(harmless(text)).replace(/\n+$/, '');
 }
 
-/** Control characters and changes of writing direction made visible; only plain line breaks stay. */
-function harmless(text: string): string {
-  return text
-    .replace(/\r\n?|\u2028|\u2029/g, '\n')
-    .replaceAll('\t', '    ')
-    .replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
-}
-
 /** A body must not be able to forge the head of another message, nor the proof of one. */
 function unforged(text: string): string {
   return text.replace(/\[fleetwire(?=\s)/gi, (found) => `(${found.slice(1)}`);
@@ -81,10 +74,4 @@ export function cutByBytes(text: string, bytes: number): string[] {
   }
   if (piece !== '' || pieces.length === 0) pieces.push(piece);
   return pieces;
-}
-
-/** A line of the screen as evidence: one line, at most 200 characters. */
-export function evidenceOf(line: string): string {
-  const flat = harmless(line).replaceAll('\n', ' ').trim();
-  return flat.length > 200 ? `${flat.slice(0, 197)}...` : flat;
 }

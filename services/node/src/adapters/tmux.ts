@@ -3,19 +3,24 @@
 import { dirname, join } from 'node:path';
 import { FleetwireError, messageMarker, pause } from '@fleetwire/kernel';
 import { BoundedLog } from './bounded-log.ts';
+import { evidenceOf } from './harmless.ts';
 import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
-import { findPane, HISTORY, lookAt, type Pane, type PaneView, startPane, stopPane } from './tmux-pane.ts';
-import { type BeforeEnter, rememberBefore, type Standing, standing } from './tmux-screen.ts';
-import { socketPath, type TmuxServer, tmuxEnvironment, tmuxServer } from './tmux-server.ts';
+import { PaneNews } from './tmux-news.ts';
 import {
-  cutByBytes,
-  evidenceOf,
-  markerPattern,
-  type PanePart,
-  type ReadingMode,
-  renderForPane,
-} from './tmux-text.ts';
-import { CANONICAL_LINE_BYTES, readTty, type TtyState } from './tmux-tty.ts';
+  findPane,
+  HISTORY,
+  isGone,
+  lookAt,
+  type Pane,
+  type PaneView,
+  startPane,
+  stopPane,
+  typingInto,
+} from './tmux-pane.ts';
+import { type BeforeEnter, placesOf, rememberBefore, type Standing, standing } from './tmux-screen.ts';
+import { type Command, socketPath, type TmuxServer, tmuxServer } from './tmux-server.ts';
+import { cutByBytes, markerPattern, type PanePart, type ReadingMode, renderForPane } from './tmux-text.ts';
+import { CANONICAL_LINE_BYTES, TtyReader, type TtyState } from './tmux-tty.ts';
 
 const LIMITS = {
   /** Bytes pasted at a time. */
@@ -23,12 +28,13 @@ const LIMITS = {
   /** How long a paste may take to show before Enter is pressed all the same: a busy program shows nothing. */
   showMs: 500,
   showPollMs: 20,
-  pollMs: 50,
-  /** A program that is busy for long is looked at less often. */
-  slowPollMs: 150,
+  /** Looks come when something has shown, not closer together than the first of the two, and after the second anyway. */
+  look: { minMs: 5, maxMs: 50 },
+  /** A program that is busy for long is looked at less often: a look costs three processes. */
+  slowLook: { minMs: 100, maxMs: 150 },
   slowAfterMs: 1000,
-  /** While proof is late: a look costs two processes. */
-  latePollMs: 1000,
+  /** While proof is late. */
+  lateLook: { minMs: 250, maxMs: 1000 },
   /** What was read shows by then, or was swallowed without a trace. */
   swallowedMs: 2000,
   /** Each further part of a long body prolongs the first window by this share of it, up to `windows` in all. */
@@ -44,6 +50,8 @@ interface Typed {
   readonly before: BeforeEnter | undefined;
   /** Parts of the whole message. */
   readonly parts: number;
+  /** How often its marker stood in the pane before. */
+  readonly shownBefore: number;
 }
 
 export const tmuxAdapter: AdapterFactory = (spec) => new TmuxAdapter(spec);
@@ -56,10 +64,14 @@ class TmuxAdapter implements Adapter {
   readonly #messages: BoundedLog;
   #server: TmuxServer | undefined;
   #pane: Pane | undefined;
+  #news: PaneNews | undefined;
+  readonly #ttys = new TtyReader();
   /** The program was found again: it may have been given messages that this adapter did not type. */
   #found = false;
   #state: ProgramState = { state: 'exited' };
   #typed: Typed | undefined;
+  /** Something of the message under way has been typed. */
+  #begun = false;
   #injecting: Promise<unknown> = Promise.resolve();
 
   constructor(spec: AdapterSpec) {
@@ -82,6 +94,7 @@ class TmuxAdapter implements Adapter {
       spec.saveHandle(JSON.stringify({ socket: this.#server.socket, pane, pid }));
     }
     const { id, pid } = this.#pane;
+    this.#news = new PaneNews(this.#server, id);
     const place = `${id} on ${this.#server.socket}`;
     this.#state = { state: 'running', pid, pane: place };
     this.#server.watch(id, (status) => {
@@ -98,46 +111,58 @@ class TmuxAdapter implements Adapter {
   }
 
   async #inject(message: InjectedMessage): Promise<void> {
-    const { server, pane } = this.#running();
+    const { pane } = this.#running();
     const view = await this.#look(HISTORY.observe);
     if (view.screen === undefined) throw paneGone(pane);
     const tty = await this.#tty();
     this.#refuseUnsubmitted(view, tty);
     const mode = readingMode(tty);
     const parts = renderForPane(message, mode);
-    if (view.inMode) await server.run([['send-keys', '-t', pane.id, '-X', 'cancel']]);
+    const shownBefore = placesOf(view.screen, markerPattern(message.marker)).length;
     const { marker, id, fromName, correlationId } = message;
     this.#messages.write(JSON.stringify({ marker, id, from: fromName, correlation_id: correlationId }));
     this.#messages.close();
+    this.#begun = false;
     try {
-      for (const part of parts) await this.#type(message, part, mode, parts.length);
+      for (const part of parts) await this.#type(message, part, mode, { parts: parts.length, shownBefore });
     } catch (error) {
+      if (!this.#begun && isGone(error)) throw paneGone(pane);
       // Something of it may have reached the program: what became of it is for observe() to find out.
       this.#spec.log.warn({ err: error, message_id: message.id }, 'the injection broke off');
     }
   }
 
-  async #type(message: InjectedMessage, part: PanePart, mode: ReadingMode, parts: number): Promise<void> {
-    const { server, pane } = this.#running();
-    const target = ['-t', pane.id];
+  async #type(
+    message: InjectedMessage,
+    part: PanePart,
+    mode: ReadingMode,
+    whole: Pick<Typed, 'parts' | 'shownBefore'>,
+  ): Promise<void> {
+    const target = ['-t', this.#running().pane.id];
     const buffer = `fleetwire-${this.#spec.agent}`;
     const chunks = part.body === '' ? [] : cutByBytes(part.body, LIMITS.pasteBytes);
     const enter = [['send-keys', ...target, 'Enter']];
     // The head is typed, not pasted: interfaces that fold long pastes still show it.
     let commands: string[][] = [['send-keys', ...target, '-l', '--', part.header]];
+    const lines = (part.header + part.body).split('\n');
+    const typed = { ...whole, id: message.id, lines, before: undefined };
+    this.#typed = typed;
     for (const chunk of chunks) {
       const load = ['load-buffer', '-b', buffer, '-'];
       const paste = ['paste-buffer', '-b', buffer, '-p', '-d', '-r', ...target];
-      await server.run([load, ...commands, paste], { input: chunk });
+      await this.#run([load, ...commands, paste], chunk);
       commands = [];
     }
-    const lines = (part.header + part.body).split('\n');
-    const typed = { id: message.id, lines, parts };
-    this.#typed = { ...typed, before: undefined };
-    if (mode.kind === 'line') return void (await server.run([...commands, ...enter]));
-    if (commands.length > 0) await server.run(commands);
+    if (mode.kind === 'line') return this.#run([...commands, ...enter]);
+    if (commands.length > 0) await this.#run(commands);
     this.#typed = { ...typed, before: await this.#untilShown(message.marker) };
-    await server.run(enter);
+    await this.#run(enter);
+  }
+
+  async #run(commands: readonly Command[], input = ''): Promise<void> {
+    const { server, pane } = this.#running();
+    await server.run([...typingInto(this.#spec.agent, pane), ...commands], { input });
+    this.#begun = true;
   }
 
   /** Some interfaces take an Enter that comes right behind a paste for a part of it. */
@@ -159,7 +184,8 @@ class TmuxAdapter implements Adapter {
     if (last === undefined || tty?.kernelEchoes || view.screen === undefined) return;
     const marker = messageMarker(last.id);
     const wanted = { pattern: markerPattern(marker), typed: last.lines, kernelLine: false };
-    if (standing(view.screen, { ...wanted, before: last.before }).where !== 'input') return;
+    const { before, shownBefore } = last;
+    if (standing(view.screen, { ...wanted, before, shownBefore }).where !== 'input') return;
     throw new FleetwireError(
       'unavailable',
       'INPUT_LINE_TAKEN',
@@ -179,8 +205,9 @@ class TmuxAdapter implements Adapter {
       // On a busy machine what was read may not show yet: that soon nothing counts as swallowed.
       if (elapsed >= windowMs || signal.aborted)
         return elapsed < LIMITS.swallowedMs ? { ...proof, pending: true } : proof;
-      const wait = elapsed > LIMITS.slowAfterMs ? LIMITS.slowPollMs : LIMITS.pollMs;
-      await pause(Math.min(wait, Math.max(1, windowMs - elapsed)), signal);
+      const { minMs, maxMs } = elapsed > LIMITS.slowAfterMs ? LIMITS.slowLook : LIMITS.look;
+      const leftMs = Math.max(1, windowMs - elapsed);
+      await this.#news!.wait(Math.min(minMs, leftMs), Math.min(maxMs, leftMs), signal);
     }
   }
 
@@ -195,7 +222,8 @@ class TmuxAdapter implements Adapter {
       if (proof.pending) pendingAt = now;
       const left = timeoutMs - (now - started);
       if (left <= 0 || signal.aborted || now - pendingAt >= LIMITS.swallowedMs) return proof;
-      await pause(Math.min(LIMITS.latePollMs, left), signal);
+      const { minMs, maxMs } = LIMITS.lateLook;
+      await this.#news!.wait(Math.min(minMs, left), Math.min(maxMs, left), signal);
     }
   }
 
@@ -215,15 +243,18 @@ class TmuxAdapter implements Adapter {
   /** Undefined: the pane is gone, or was by the time its terminal was asked. */
   async #proof(message: InjectedMessage, history: number): Promise<Proof | undefined> {
     if (this.#pane === undefined) return undefined;
-    const view = await this.#look(history);
-    if (view.screen === undefined) return undefined;
-    const tty = await this.#tty();
     const typed = this.#typed?.id === message.id ? this.#typed : undefined;
-    const found = standing(view.screen, {
+    const shownBefore = typed?.shownBefore ?? 0;
+    // What was counted before it was typed was counted that far up.
+    const { screen } = await this.#look(shownBefore > 0 ? HISTORY.observe : history);
+    if (screen === undefined) return undefined;
+    const tty = await this.#tty();
+    const found = standing(screen, {
       pattern: markerPattern(message.marker),
       typed: typed?.lines ?? renderForPane(message, { kind: 'raw' }).flatMap((p) => p.body.split('\n')),
       kernelLine: tty?.kernelEchoes ?? false,
       before: typed?.before,
+      shownBefore,
     });
     const proof = verdict(found, tty);
     // tmux takes the terminal of a program that has ended away, and the system may give its name to another pane: what was
@@ -250,7 +281,7 @@ class TmuxAdapter implements Adapter {
   }
 
   #tty(): Promise<TtyState | undefined> {
-    return readTty(this.#pane!.tty, tmuxEnvironment());
+    return this.#ttys.read(this.#pane!.tty);
   }
 
   programState(): ProgramState {
@@ -263,6 +294,8 @@ class TmuxAdapter implements Adapter {
 
   async stop(): Promise<void> {
     if (this.#server === undefined || this.#pane === undefined) return;
+    this.#news?.close();
+    this.#ttys.close();
     this.#server.unwatch(this.#pane.id);
     await stopPane(this.#server, this.#spec.agent, this.#pane);
     const { pane } = this.#state;
@@ -292,11 +325,11 @@ function verdict(found: Standing, tty: TtyState | undefined): Proof {
     return tty?.unread === 0 ? unproven('NOT_TAKEN_UP', detail) : pending('NOT_TAKEN_UP', detail);
   }
   const line = evidenceOf(found.line);
+  const confirmed = (evidence: string): Proof => ({ kind: 'confirmed', evidence, matched: line });
   if (found.where === 'input') return pending('NOT_SUBMITTED', `still in the input line: ${line}`);
-  if (tty === undefined)
-    return { kind: 'confirmed', evidence: evidenceOf(`(by the screen alone) ${found.line}`) };
+  if (tty === undefined) return confirmed(evidenceOf(`(by the screen alone) ${found.line}`));
   if (tty.unread > 0) return pending('NOT_TAKEN_UP', `the program is not reading${unread}: ${line}`);
-  return { kind: 'confirmed', evidence: line };
+  return confirmed(line);
 }
 
 function paneGone(pane: Pane): FleetwireError {

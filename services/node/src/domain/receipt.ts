@@ -1,6 +1,6 @@
 /** Receipts: what became of a message, with every hop that this node knows of. */
 
-import { type Envelope, type Hop, type Receipt, Stage } from '@fleetwire/gen/message';
+import { type Envelope, type Hop, type Proof, type Receipt, Stage } from '@fleetwire/gen/message';
 import type { Entry } from './queue.ts';
 
 /** How a message ended, or how far it has come. */
@@ -10,13 +10,16 @@ export interface Outcome {
   /** A reason of the error table; '' when nothing went wrong. */
   readonly reason: string;
   readonly detail: string;
+  /** What showed that a program has taken it up; undefined where the recipient itself has said so. */
+  readonly proof?: Proof | undefined;
 }
 
-export const confirmed = (detail = ''): Outcome => ({
+export const confirmed = (detail = '', proof?: Proof): Outcome => ({
   stage: Stage.CONFIRMED,
   final: true,
   reason: '',
   detail,
+  proof,
 });
 export const unconfirmed = (reason: string, detail: string): Outcome => ({
   stage: Stage.UNCONFIRMED,
@@ -84,6 +87,7 @@ export function buildReceipt(
     traceparent: '',
     fanOut: 0,
     attempt,
+    proof: outcome.proof,
   };
 }
 

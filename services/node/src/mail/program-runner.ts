@@ -1,6 +1,6 @@
 /** Hands mail to one program, one message at a time: attempt recorded, injected, observed, ended. Never twice. */
 
-import { Stage } from '@fleetwire/gen/message';
+import { type Proof as ReceiptProof, Stage } from '@fleetwire/gen/message';
 import {
   asFleetwireError,
   backoffMs,
@@ -114,7 +114,7 @@ export class ProgramRunner implements Taker {
     }
     // The next start of the node looks again.
     if (signal.aborted && proof.kind === 'unproven') return;
-    await this.#settle(entry, outcomeOf(proof));
+    await this.#settle(entry, this.#outcomeOf(entry, proof));
   }
 
   #reportUnproven(entry: Entry, reason: string, detail: string): Promise<void> {
@@ -124,6 +124,20 @@ export class ProgramRunner implements Taker {
       entry.unconfirmed = true;
       entry.announced = true;
     });
+  }
+
+  #outcomeOf(entry: Entry, proof: Proof): Outcome {
+    if (proof.kind === 'unproven') return unconfirmed(proof.reason, proof.detail);
+    const { pane, pid } = this.adapter.programState();
+    const seen: ReceiptProof = {
+      source: this.adapter.kind,
+      matched: proof.matched,
+      injectedAtUs: entry.deliveredAtUs,
+      detectedAtUs: this.#parts.clock.nowUs(),
+      // The pane's socket is nobody else's business.
+      place: [pane && `pane ${pane.split(' ')[0]}`, pid && `process ${pid}`].filter(Boolean).join(', '),
+    };
+    return confirmed(proof.evidence, seen);
   }
 
   async #notReached(entry: Entry, error: FleetwireError): Promise<void> {
@@ -163,10 +177,6 @@ export class ProgramRunner implements Taker {
   #turn(work: () => void): Promise<void> {
     return this.#parts.turns.run(work).catch(() => undefined);
   }
-}
-
-function outcomeOf(proof: Proof): Outcome {
-  return proof.kind === 'confirmed' ? confirmed(proof.evidence) : unconfirmed(proof.reason, proof.detail);
 }
 
 function injectedMessage(entry: Entry, custody: Custody): InjectedMessage {

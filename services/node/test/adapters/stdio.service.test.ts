@@ -45,7 +45,7 @@ describe('stdio adapter', () => {
       const message = aMessage(body);
       await adapter.inject(message);
       const proof = await adapter.observe(message, 10_000, never);
-      assert.equal(proof.kind, 'confirmed');
+      assert.equal(proof.kind === 'confirmed' && proof.matched, `{"type":"ack","id":"${message.id}"}`);
       assert.equal(reasonOf(await adapter.recover(message)), 'NOT_ACKNOWLEDGED', 'proof is given once');
     }
     await logs(stand, '"/wA="');

@@ -70,10 +70,8 @@ describe('tmux adapter', () => {
       await shows('ready');
       const message = aMessage('hello there');
       const proof = await deliver(adapter, message);
-      assert.deepEqual(proof, {
-        kind: 'confirmed',
-        evidence: `[fleetwire ${message.marker}] bob: hello there`,
-      });
+      const line = `[fleetwire ${message.marker}] bob: hello there`;
+      assert.deepEqual(proof, { kind: 'confirmed', evidence: line, matched: line });
     });
 
     it('does not confirm what a busy program has not read, and does once it has', async () => {
@@ -258,8 +256,12 @@ describe('tmux adapter', () => {
     writeFileSync(join(bin, 'perl'), script, { mode: 0o755 });
     const path = process.env['PATH'];
     process.env['PATH'] = `${bin}:${path}`;
+    // Found again, so that it starts to ask now.
+    const again = tmuxAdapter({ ...adapter.stand.spec, handle: adapter.stand.handle() });
+    adapters.push(again);
+    await again.start();
     try {
-      assertUnproven(await adapter.recover(message), 'PANE_GONE');
+      assertUnproven(await again.recover(message), 'PANE_GONE');
     } finally {
       process.env['PATH'] = path;
     }

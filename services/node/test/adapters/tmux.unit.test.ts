@@ -4,9 +4,10 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
+import { evidenceOf } from '../../src/adapters/harmless.ts';
 import { buildScreen, rememberBefore, standing } from '../../src/adapters/tmux-screen.ts';
 import { socketPath, TMUX_LIMITS } from '../../src/adapters/tmux-server.ts';
-import { cutByBytes, evidenceOf, FOLD, markerPattern, renderForPane } from '../../src/adapters/tmux-text.ts';
+import { cutByBytes, FOLD, markerPattern, renderForPane } from '../../src/adapters/tmux-text.ts';
 import { aMessage } from './stand.ts';
 
 const line = { kind: 'line', lineBytes: 200 } as const;
@@ -64,6 +65,7 @@ describe('a captured screen', () => {
     typed,
     kernelLine,
     before: undefined,
+    shownBefore: 0,
   });
   const head = '[fleetwire abcdefgh] bob: hi';
 

@@ -121,6 +121,7 @@ export function returnReceipts(
     recipientName: '',
     fanOut: 0,
     attempt,
+    proof: undefined,
   };
   return entry.recipients.map((recipient) => ({
     subject: receiptSubject.build({ org, toNode: fromNode, from: 'registry' }),

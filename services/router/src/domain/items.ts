@@ -172,6 +172,7 @@ function toldItem(
     traceparent: header.traceparent,
     fanOut,
     attempt: header.attempt,
+    proof: undefined,
   };
   const text = header.to.length + header.correlationId.length + header.traceparent.length;
   const size = 512 + text + 2 * verdict.detail.length;

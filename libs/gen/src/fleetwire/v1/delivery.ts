@@ -7,7 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
-import { Hop, Stage, stageFromJSON, stageToJSON } from "./message.ts";
+import { Hop, Proof, Stage, stageFromJSON, stageToJSON } from "./message.ts";
 
 export const protobufPackage = "fleetwire.v1";
 
@@ -24,6 +24,8 @@ export interface Settlement {
   reason: string;
   detail: string;
   updatedAtUs: number;
+  /** What showed that the recipient's program has it; not of every confirmed message. */
+  proof: Proof | undefined;
 }
 
 export interface Message {
@@ -69,6 +71,8 @@ export interface TraceHop {
     | undefined;
   /** Microseconds since the hop before; 0 for the first. */
   sincePreviousUs: number;
+  /** Of the hop that confirms: what showed it. */
+  proof: Proof | undefined;
 }
 
 export interface TraceMessageResponse {
@@ -93,7 +97,16 @@ export interface ListMessagesResponse {
 }
 
 function createBaseSettlement(): Settlement {
-  return { recipient: "", recipientName: "", stage: 0, final: false, reason: "", detail: "", updatedAtUs: 0 };
+  return {
+    recipient: "",
+    recipientName: "",
+    stage: 0,
+    final: false,
+    reason: "",
+    detail: "",
+    updatedAtUs: 0,
+    proof: undefined,
+  };
 }
 
 export const Settlement: MessageFns<Settlement> = {
@@ -118,6 +131,9 @@ export const Settlement: MessageFns<Settlement> = {
     }
     if (message.updatedAtUs !== 0) {
       writer.uint32(56).int64(message.updatedAtUs);
+    }
+    if (message.proof !== undefined) {
+      Proof.encode(message.proof, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -191,6 +207,14 @@ export const Settlement: MessageFns<Settlement> = {
             message.updatedAtUs = longToNumber(reader.int64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.proof = Proof.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -220,6 +244,7 @@ export const Settlement: MessageFns<Settlement> = {
         : isSet(object.updated_at_us)
         ? globalThis.Number(object.updated_at_us)
         : 0,
+      proof: isSet(object.proof) ? Proof.fromJSON(object.proof) : undefined,
     };
   },
 
@@ -246,6 +271,9 @@ export const Settlement: MessageFns<Settlement> = {
     if (message.updatedAtUs !== 0) {
       obj.updatedAtUs = Math.round(message.updatedAtUs);
     }
+    if (message.proof !== undefined) {
+      obj.proof = Proof.toJSON(message.proof);
+    }
     return obj;
   },
 
@@ -261,6 +289,7 @@ export const Settlement: MessageFns<Settlement> = {
     message.reason = object.reason ?? "";
     message.detail = object.detail ?? "";
     message.updatedAtUs = object.updatedAtUs ?? 0;
+    message.proof = (object.proof !== undefined && object.proof !== null) ? Proof.fromPartial(object.proof) : undefined;
     return message;
   },
 };
@@ -816,7 +845,7 @@ export const TraceMessageRequest: MessageFns<TraceMessageRequest> = {
 };
 
 function createBaseTraceHop(): TraceHop {
-  return { sequence: 0, recipient: "", hop: undefined, sincePreviousUs: 0 };
+  return { sequence: 0, recipient: "", hop: undefined, sincePreviousUs: 0, proof: undefined };
 }
 
 export const TraceHop: MessageFns<TraceHop> = {
@@ -832,6 +861,9 @@ export const TraceHop: MessageFns<TraceHop> = {
     }
     if (message.sincePreviousUs !== 0) {
       writer.uint32(32).int64(message.sincePreviousUs);
+    }
+    if (message.proof !== undefined) {
+      Proof.encode(message.proof, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -881,6 +913,14 @@ export const TraceHop: MessageFns<TraceHop> = {
             message.sincePreviousUs = longToNumber(reader.int64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.proof = Proof.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -903,6 +943,7 @@ export const TraceHop: MessageFns<TraceHop> = {
         : isSet(object.since_previous_us)
         ? globalThis.Number(object.since_previous_us)
         : 0,
+      proof: isSet(object.proof) ? Proof.fromJSON(object.proof) : undefined,
     };
   },
 
@@ -920,6 +961,9 @@ export const TraceHop: MessageFns<TraceHop> = {
     if (message.sincePreviousUs !== 0) {
       obj.sincePreviousUs = Math.round(message.sincePreviousUs);
     }
+    if (message.proof !== undefined) {
+      obj.proof = Proof.toJSON(message.proof);
+    }
     return obj;
   },
 
@@ -932,6 +976,7 @@ export const TraceHop: MessageFns<TraceHop> = {
     message.recipient = object.recipient ?? "";
     message.hop = (object.hop !== undefined && object.hop !== null) ? Hop.fromPartial(object.hop) : undefined;
     message.sincePreviousUs = object.sincePreviousUs ?? 0;
+    message.proof = (object.proof !== undefined && object.proof !== null) ? Proof.fromPartial(object.proof) : undefined;
     return message;
   },
 };

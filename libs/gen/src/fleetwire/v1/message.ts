@@ -303,6 +303,22 @@ export interface Receipt {
   fanOut: number;
   /** Of the message, see Envelope; what a later one says counts for more than what an earlier one does. */
   attempt: number;
+  /** With stage CONFIRMED, of recipients whose program does not speak to the node itself, or by lines only. */
+  proof: Proof | undefined;
+}
+
+/** What showed that a program has taken a message up. */
+export interface Proof {
+  /** Which adapter has seen it: "tmux" or "stdio". */
+  source: string;
+  /** The line that showed it, as it was seen: printable, at most 200 characters. */
+  matched: string;
+  /** When the message had been handed over, in broker time; 0 where the node was restarted since. */
+  injectedAtUs: number;
+  /** When the node saw the line, in broker time. */
+  detectedAtUs: number;
+  /** Where it was seen: the pane and its process. */
+  place: string;
 }
 
 export interface ReceiptBatch {
@@ -1620,6 +1636,7 @@ function createBaseReceipt(): Receipt {
     recipientName: "",
     fanOut: 0,
     attempt: 0,
+    proof: undefined,
   };
 }
 
@@ -1666,6 +1683,9 @@ export const Receipt: MessageFns<Receipt> = {
     }
     if (message.attempt !== 0) {
       writer.uint32(112).uint32(message.attempt);
+    }
+    if (message.proof !== undefined) {
+      Proof.encode(message.proof, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -1795,6 +1815,14 @@ export const Receipt: MessageFns<Receipt> = {
             message.attempt = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.proof = Proof.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1845,6 +1873,7 @@ export const Receipt: MessageFns<Receipt> = {
         ? globalThis.Number(object.fan_out)
         : 0,
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      proof: isSet(object.proof) ? Proof.fromJSON(object.proof) : undefined,
     };
   },
 
@@ -1892,6 +1921,9 @@ export const Receipt: MessageFns<Receipt> = {
     if (message.attempt !== 0) {
       obj.attempt = Math.round(message.attempt);
     }
+    if (message.proof !== undefined) {
+      obj.proof = Proof.toJSON(message.proof);
+    }
     return obj;
   },
 
@@ -1914,6 +1946,148 @@ export const Receipt: MessageFns<Receipt> = {
     message.recipientName = object.recipientName ?? "";
     message.fanOut = object.fanOut ?? 0;
     message.attempt = object.attempt ?? 0;
+    message.proof = (object.proof !== undefined && object.proof !== null) ? Proof.fromPartial(object.proof) : undefined;
+    return message;
+  },
+};
+
+function createBaseProof(): Proof {
+  return { source: "", matched: "", injectedAtUs: 0, detectedAtUs: 0, place: "" };
+}
+
+export const Proof: MessageFns<Proof> = {
+  encode(message: Proof, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.matched !== "") {
+      writer.uint32(18).string(message.matched);
+    }
+    if (message.injectedAtUs !== 0) {
+      writer.uint32(24).int64(message.injectedAtUs);
+    }
+    if (message.detectedAtUs !== 0) {
+      writer.uint32(32).int64(message.detectedAtUs);
+    }
+    if (message.place !== "") {
+      writer.uint32(42).string(message.place);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Proof {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProof();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.matched = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.injectedAtUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.detectedAtUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.place = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Proof {
+    return {
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      matched: isSet(object.matched) ? globalThis.String(object.matched) : "",
+      injectedAtUs: isSet(object.injectedAtUs)
+        ? globalThis.Number(object.injectedAtUs)
+        : isSet(object.injected_at_us)
+        ? globalThis.Number(object.injected_at_us)
+        : 0,
+      detectedAtUs: isSet(object.detectedAtUs)
+        ? globalThis.Number(object.detectedAtUs)
+        : isSet(object.detected_at_us)
+        ? globalThis.Number(object.detected_at_us)
+        : 0,
+      place: isSet(object.place) ? globalThis.String(object.place) : "",
+    };
+  },
+
+  toJSON(message: Proof): unknown {
+    const obj: any = {};
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.matched !== "") {
+      obj.matched = message.matched;
+    }
+    if (message.injectedAtUs !== 0) {
+      obj.injectedAtUs = Math.round(message.injectedAtUs);
+    }
+    if (message.detectedAtUs !== 0) {
+      obj.detectedAtUs = Math.round(message.detectedAtUs);
+    }
+    if (message.place !== "") {
+      obj.place = message.place;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Proof>): Proof {
+    return Proof.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Proof>): Proof {
+    const message = createBaseProof();
+    message.source = object.source ?? "";
+    message.matched = object.matched ?? "";
+    message.injectedAtUs = object.injectedAtUs ?? 0;
+    message.detectedAtUs = object.detectedAtUs ?? 0;
+    message.place = object.place ?? "";
     return message;
   },
 };

@@ -1,10 +1,13 @@
 // A small interface with an input box in raw mode, as coding agents have. By argument: `cursor` shows the terminal's
 // cursor in the box, `hidden` draws its own; `deaf` never takes Enter for a submission, `newline` takes it for a line
-// break, `mute` swallows what is submitted without showing it, `stuck` never reads at all.
+// break, `mute` swallows what is submitted without showing it, `stuck` never reads at all. `log=FILE` notes there when it
+// has drawn what was submitted, in microseconds since the Unix epoch.
 
-import { writeSync } from 'node:fs';
+import { appendFileSync, writeSync } from 'node:fs';
 
 const flags = new Set(process.argv.slice(2));
+const log = process.argv.find((arg) => arg.startsWith('log='))?.slice(4);
+let submitted = 0;
 const transcript: string[] = ['welcome'];
 let input = '';
 let pasting = false;
@@ -40,6 +43,7 @@ function enter(): void {
   if (flags.has('deaf')) return;
   if (flags.has('newline')) input += '\n';
   else {
+    submitted++;
     if (!flags.has('mute')) transcript.push(`> ${input}`, `took ${input.length} characters`);
     input = '';
   }
@@ -51,6 +55,9 @@ draw();
 if (flags.has('stuck')) setInterval(() => undefined, 1000);
 else
   process.stdin.on('data', (chunk) => {
+    const before = submitted;
     take(chunk.toString('utf8'));
     draw();
+    const nowUs = Math.round((performance.timeOrigin + performance.now()) * 1000);
+    if (log !== undefined && submitted > before) appendFileSync(log, `${nowUs}\n`);
   });

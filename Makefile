@@ -22,6 +22,7 @@ down: ## End what `make up` started
 	@$(FLEETWIRE) down --programs
 
 test: setup ## All tests, linters and checks
+	@bash deploy/setup-compat.sh
 	@npm run -s test
 
 unit: setup ## The fast tests only

@@ -29,6 +29,7 @@ const GROUPS: readonly Group[] = [
     options: ['--timeout', '60000', '--parallel', '--jobs', '2'],
   },
   { name: 'fabric', files: ['test/fabric/*.test.ts'], options: ['--timeout', '180000'] },
+  { name: 'compat', files: ['test/compat/*.test.ts'], options: ['--timeout', '180000'] },
   { name: 'chaos', files: ['test/chaos/*.test.ts'], options: ['--timeout', '300000'] },
 ];
 

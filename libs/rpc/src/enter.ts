@@ -3,11 +3,13 @@
 import { HEADERS } from '@fleetwire/contract';
 import { asFleetwireError, causeChain, FleetwireError, TRACEPARENT } from '@fleetwire/kernel';
 import type { CallContext } from 'nice-grpc-common';
+import { answerFlowOf, CALL_KEY } from './answer-flow.ts';
 import { type BoundService, tokenMissing } from './bind.ts';
 import { deadlineClock } from './deadline-clock.ts';
 import { toServerError } from './errors.ts';
 import { type CallScope, callScope } from './scope.ts';
 import type { RpcContext } from './types.ts';
+import { Unreadable } from './wire.ts';
 
 /** The part of a pino logger that is used here. */
 export interface RpcLog {
@@ -41,11 +43,13 @@ interface Entered {
 
 /** One answer: unary and client-streaming methods. */
 export function singleHandler(policy: ServerPolicy, service: BoundService, method: string) {
+  const { requestStream } = service.definition.methods[method]!;
   return async (request: unknown, call: CallContext): Promise<unknown> => {
     const entered = begin(policy, service, method, call, true);
     try {
       const context = await authenticated(policy, service, method, call, entered.context);
-      const work = entered.run(() => service.handlers[method]!(request, context)) as Promise<unknown>;
+      const asked = requestStream ? readableOnes(request as AsyncIterable<unknown>) : readable(request);
+      const work = entered.run(() => service.handlers[method]!(asked, context)) as Promise<unknown>;
       const answer = await (entered.late ? Promise.race([work, entered.late]) : work);
       entered.leave();
       return answer;
@@ -57,14 +61,16 @@ export function singleHandler(policy: ServerPolicy, service: BoundService, metho
 
 /** Many answers: the handler is asked for the next one only when the last one is on its way. */
 export function streamHandler(policy: ServerPolicy, service: BoundService, method: string) {
+  const { requestStream } = service.definition.methods[method]!;
   return async function* (request: unknown, call: CallContext): AsyncGenerator<unknown, void> {
     const entered = begin(policy, service, method, call, false);
     let answers: AsyncIterator<unknown> | undefined;
     let ended = false;
     try {
       const context = await authenticated(policy, service, method, call, entered.context);
+      const asked = requestStream ? readableOnes(request as AsyncIterable<unknown>) : readable(request);
       answers = entered.run(() =>
-        (service.handlers[method]!(request, context) as AsyncIterable<unknown>)[Symbol.asyncIterator](),
+        (service.handlers[method]!(asked, context) as AsyncIterable<unknown>)[Symbol.asyncIterator](),
       );
       while (true) {
         const next: IteratorResult<unknown> = await entered.run(() => answers!.next());
@@ -82,6 +88,35 @@ export function streamHandler(policy: ServerPolicy, service: BoundService, metho
         entered.leave();
       }
     }
+  };
+}
+
+/** Throws invalid_argument MESSAGE_UNREADABLE. */
+function readable(request: unknown): unknown {
+  if (!(request instanceof Unreadable)) return request;
+  throw new FleetwireError(
+    'invalid_argument',
+    'MESSAGE_UNREADABLE',
+    `the request cannot be read: ${request.why}`,
+    {
+      help: 'Send what the service’s proto file says; whole numbers are at most 2^53 - 1.',
+    },
+  );
+}
+
+function readableOnes(requests: AsyncIterable<unknown>): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]() {
+      const items = requests[Symbol.asyncIterator]();
+      return {
+        next: async () => {
+          const next = await items.next();
+          readable(next.value);
+          return next;
+        },
+        return: async () => (await items.return?.()) ?? { done: true, value: undefined },
+      };
+    },
   };
 }
 
@@ -131,6 +166,7 @@ function begin(
         return clock.signal;
       },
       draining: policy.draining,
+      answers: answerFlowOf(single ? undefined : call.metadata.get(CALL_KEY)?.toString()),
       peer: call.peer,
       metadata: (key) => call.metadata.get(key)?.toString() ?? '',
     },

@@ -7,6 +7,7 @@ import { FleetwireError, invariant } from '@fleetwire/kernel';
 import { ServerCredentials, type ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import { createServer, type Server } from 'nice-grpc';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
+import { CALL_KEY, noteCall } from './answer-flow.ts';
 import type { BoundService } from './bind.ts';
 import { DEADLINE_KEY } from './deadline-clock.ts';
 import { type RpcLog, type ServerPolicy, singleHandler, streamHandler } from './enter.ts';
@@ -101,10 +102,10 @@ function serverOptions(options: RpcServerOptions): object {
 }
 
 /**
- * grpc-js keeps the deadline to itself: this puts it where the handler's wrapper can read it. The call is not wrapped in a
+ * grpc-js keeps the deadline and the stream to itself: this puts them where the handler's wrapper finds them. The call is not wrapped in a
  * ServerInterceptingCall, which would pass on each event of each call by several closures.
  */
-const tellDeadline: ServerInterceptor = (_method, call) => {
+const tellDeadline: ServerInterceptor = (method, call) => {
   const start = call.start.bind(call);
   call.start = (listener) => {
     const forward = listener.onReceiveMetadata;
@@ -113,6 +114,7 @@ const tellDeadline: ServerInterceptor = (_method, call) => {
       const at = deadline instanceof Date ? deadline.getTime() : deadline;
       metadata.remove(DEADLINE_KEY);
       if (Number.isFinite(at)) metadata.set(DEADLINE_KEY, String(at));
+      if (method.responseStream) metadata.set(CALL_KEY, noteCall(call));
       forward.call(listener, metadata);
     };
     start(listener);

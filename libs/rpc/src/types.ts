@@ -1,5 +1,7 @@
 /** What a handler and a client look like for a service definition that ts-proto generated. */
 
+import type { AnswerFlow } from './answer-flow.ts';
+
 /** A message type as ts-proto writes it. */
 export interface Codec {
   // biome-ignore lint/suspicious/noExplicitAny: the shape of generated code, whatever the message
@@ -45,6 +47,11 @@ export interface RpcContext<C = unknown> {
   readonly signal: AbortSignal;
   /** Aborts when this server begins to close: a handler of a long stream should end it. */
   readonly draining: AbortSignal;
+  /**
+   * Of a stream: what its client leaves unread, which stays in memory, and how to end it then at once. The client then sees
+   * RESOURCE_EXHAUSTED without details.
+   */
+  readonly answers: AnswerFlow;
   readonly peer: string;
   /** A text of the request's metadata; empty when it is not there. */
   metadata(name: string): string;

@@ -15,13 +15,31 @@ export function wireDefinition(definition: RpcDefinition): CompatServiceDefiniti
       requestStream,
       responseStream,
       requestSerialize: serializer(requestType),
-      requestDeserialize: (bytes) => requestType.decode(bytes),
+      requestDeserialize: reader(requestType),
       responseSerialize: serializer(responseType),
       responseDeserialize: (bytes) => responseType.decode(bytes),
       options,
     };
   }
   return methods;
+}
+
+/** Takes the place of a request that cannot be read: grpc-js would answer INTERNAL, as if the fault were here. */
+export class Unreadable {
+  readonly why: string;
+  constructor(thrown: unknown) {
+    this.why = thrown instanceof Error ? thrown.message : String(thrown);
+  }
+}
+
+function reader(type: Codec): (bytes: Uint8Array) => unknown {
+  return (bytes) => {
+    try {
+      return type.decode(bytes);
+    } catch (thrown) {
+      return new Unreadable(thrown);
+    }
+  };
 }
 
 /** What is left out of a message has its default. */

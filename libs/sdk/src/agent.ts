@@ -105,6 +105,14 @@ export class Agent {
   }
 
   /**
+   * Receipts that the node did not keep until this client had come back for them; those of a time in which the node was
+   * started anew are not counted.
+   */
+  get receiptsMissed(): number {
+    return this.#feed.missed;
+  }
+
+  /**
    * Resolves when the message is on the node's disk; waits while too much is under way. Sends of one client keep their
    * order. Rejects with the node's refusal, such as `resource_exhausted` with retryAfterMs, or when the client ends.
    */

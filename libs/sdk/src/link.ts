@@ -139,7 +139,7 @@ export class Link {
 
   #hello(): AttachHello {
     const { inbox, settings, window, receipts, redeliver } = this.#parts;
-    const { profile, takeOver, queue } = this.#parts;
+    const { profile, takeOver, queue, feed } = this.#parts;
     const first = this.welcome === undefined;
     const resume = first && !redeliver ? undefined : inbox.resume();
     return {
@@ -148,6 +148,7 @@ export class Link {
       resume,
       resuming: true,
       receipts,
+      receiptsAfter: feed.cursor,
       profile,
       takeOver,
       localId: this.welcome?.localId ?? '',
@@ -163,6 +164,7 @@ export class Link {
     else if (response.receipts !== undefined) feed.push(response.receipts.receipts);
     else if (response.welcome !== undefined) this.#begin(response.welcome);
     else if (response.goodbye !== undefined) end(response.goodbye);
+    if (response.receiptMark !== undefined) feed.mark(response.receiptMark);
   }
 
   #begin(welcome: AttachWelcome): void {

@@ -107,6 +107,14 @@ export const nodeSection = defineSection('node', {
     'How long an agent that has moved away is remembered, for mail that comes late',
   ),
   sessions: count(4096).describe('Sessions of agents at the same time'),
+  slow_ms: ms(30_000, 3_600_000).describe(
+    'How long a session may leave unread what is there for it, until it is cut off; its mail waits',
+  ),
+  receipts_kept: count(8192).describe(
+    'Receipts of one agent that are kept for its session, also for the next one',
+  ),
+  receipts_kept_all: count(65_536).describe('The same of all agents together; about 1 KiB each'),
+  receipts_keep_ms: ms(600_000).describe('How long they are kept on when the agent has no session'),
   hello_ms: ms(10_000, 60_000).describe('How long a session may take to say who it is'),
   agents: count(4096, LIMITS.rosterAgents).describe('Agents of this node'),
   roster_retry_ms: ms(60_000).describe(

@@ -19,6 +19,7 @@ import { Mailbox } from './mail/mailbox.ts';
 import { Pressure } from './mail/pressure.ts';
 import { Progress } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
+import { ReceiptLogs } from './mail/receipt-logs.ts';
 import { Ticker } from './mail/ticker.ts';
 import { NOTHING_KNOWN, type OrgKnowledge, Ways } from './mail/ways.ts';
 import { Arrivals } from './moving/arrivals.ts';
@@ -82,6 +83,11 @@ export function createEngine(parts: EngineParts) {
   });
   const bounds = { messages: config.progress_messages, waits: config.waits };
   const progress = new Progress(identity.node, bounds, (agent) => book.byId(agent)?.num);
+  const receiptLogs = new ReceiptLogs(progress, {
+    each: config.receipts_kept,
+    all: config.receipts_kept_all,
+    keepMs: config.receipts_keep_ms,
+  });
   const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
     publish: (row) => outgoings.current.receipts(row),
     own: (receipts) => {
@@ -169,6 +175,7 @@ export function createEngine(parts: EngineParts) {
     book,
     turns,
     progress,
+    receiptLogs,
     custody,
     pressure,
     arrivals,

@@ -241,6 +241,7 @@ async function wireNode(context: Context, dir: string, identity: NodeIdentity, u
       inbox: engine.custody.depth,
       policies: policies.access?.version ?? 0,
       sessions: attach.open,
+      sessions_cut_off: attach.cutOff,
     }),
   };
 }

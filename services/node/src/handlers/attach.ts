@@ -13,10 +13,12 @@ import { FullNow } from '../domain/full-now.ts';
 import { checkQueue } from '../domain/queue-settings.ts';
 import type { Engine } from '../engine.ts';
 import { Outflow } from '../mail/outflow.ts';
+import { feedReceipts } from '../mail/receipt-session.ts';
 import { StreamSession } from '../mail/stream-session.ts';
 import { closing } from '../store/turns.ts';
 import type { Callers, NodeContext } from './callers.ts';
 import { helloOf, protocolFault, tooManySessions } from './session-start.ts';
+import { SlowSessions } from './slow-sessions.ts';
 
 export interface AttachParts {
   readonly engine: Engine;
@@ -38,13 +40,20 @@ export class AttachHandler {
   /** Sessions that have not said hello yet, or whose agent is being looked up. */
   #arriving = 0;
   #sessions = 0;
+  readonly #slow: SlowSessions;
 
   constructor(parts: AttachParts) {
     this.#parts = parts;
+    this.#slow = new SlowSessions(parts.engine.config.slow_ms);
   }
 
   get open(): number {
     return this.#open.size;
+  }
+
+  /** Sessions that were cut off because their clients did not read. */
+  get cutOff(): number {
+    return this.#slow.cutOff;
   }
 
   async *attach(
@@ -58,6 +67,14 @@ export class AttachHandler {
     const call = new SessionCall(this.#parts, agent, hello, outflow, ++this.#sessions, runsTheNode);
     const over = () => outflow.end();
     const drain = () => call.close();
+    const unwatch = this.#slow.watch({
+      get taken() {
+        return outflow.taken;
+      },
+      unread: () => context.answers.unsentBytes() + (outflow.heldUp ? 1 : 0),
+      cut: () => call.cut(),
+      breakOff: () => context.answers.breakOff(),
+    });
     context.signal.addEventListener('abort', over, { once: true });
     context.draining.addEventListener('abort', drain, { once: true });
     try {
@@ -68,6 +85,7 @@ export class AttachHandler {
       yield* outflow.responses();
       if (call.fault !== undefined) throw call.fault;
     } finally {
+      unwatch();
       context.signal.removeEventListener('abort', over);
       context.draining.removeEventListener('abort', drain);
       this.#open.delete(outflow);
@@ -168,7 +186,7 @@ class SessionCall {
   }
 
   async begin(): Promise<void> {
-    const { turns, progress, identity } = this.#parts.engine;
+    const { turns, receiptLogs, identity } = this.#parts.engine;
     const { id: agent, name, localId } = this.#agent;
     const welcome = {
       agent,
@@ -182,10 +200,8 @@ class SessionCall {
       turns.after(() => this.#outflow.push({ welcome }));
       this.#session.begin();
     });
-    if (!this.#hello.receipts) return;
-    this.#unlisten = progress.listen(this.#agent.num, (receipts) => {
-      this.#outflow.push({ receipts: { receipts: [...receipts] } });
-    });
+    if (this.#hello.receipts && !this.#outflow.ended)
+      this.#unlisten = feedReceipts(receiptLogs, this.#agent.num, this.#hello, this.#outflow);
   }
 
   /** Reads requests until the client ends its side or the session is over. */
@@ -203,6 +219,13 @@ class SessionCall {
   close(): void {
     const error = closing();
     this.#session.goodbye(error.reason, error.message);
+  }
+
+  /** The client does not read. Its stream may stay for a while: its mail waits for the next session from now on. */
+  cut(): void {
+    const { slow_ms: ms } = this.#parts.engine.config;
+    this.#session.cut('SUBSCRIBER_SLOW', `nothing was read for ${ms} ms; connect again to go on`);
+    void this.end();
   }
 
   async end(): Promise<void> {

@@ -97,10 +97,23 @@ export class StreamSession implements Taker {
     if (deliveries.length > 0) this.#parts.outflow.push({ deliver: { deliveries } });
   }
 
-  /** Inside a turn. What was not delivered by this session cannot be acknowledged by it. */
+  /** Inside a turn. What was not delivered by this session cannot be acknowledged by it; a second time changes nothing. */
   acknowledge(ack: DeliveryAck): void {
     if (this.agent.taker !== this) return;
+    const unknown = unknownIn(ack, this.#highest);
+    if (unknown.length > 0) this.#parts.turns.after(() => this.#tellUnknown(unknown));
     this.#parts.custody.end(this.agent.queue.named(ack, this.#highest), confirmed());
+  }
+
+  #tellUnknown(sequences: number[]): void {
+    const highest = this.#highest;
+    const message = `nothing was sent in this session as ${sequences.join(', ')}; the highest is ${highest}`;
+    this.#parts.outflow.push({ ackUnknown: { reason: 'ACK_UNKNOWN', message, sequences, highest } });
+  }
+
+  /** Its client does not read: what waits to be sent is dropped, and its mail is kept for its next session. */
+  cut(reason: string, message: string): void {
+    this.#parts.outflow.cut({ goodbye: { reason, message } });
   }
 
   goodbye(reason: string, message: string): void {
@@ -123,6 +136,18 @@ export class StreamSession implements Taker {
     for (const [delivery, seq] of agent.unproven)
       if (delivery <= resume.upTo || also.has(delivery)) custody.prove(agent, delivery, seq);
   }
+}
+
+const UNKNOWN_TOLD = 16;
+
+/** What was certainly never sent, at most UNKNOWN_TOLD of it. */
+function unknownIn({ upTo, also }: DeliveryAck, highest: number): number[] {
+  const unknown = upTo > highest ? [upTo] : [];
+  for (const sequence of also) {
+    if (unknown.length === UNKNOWN_TOLD) break;
+    if (sequence === 0 || sequence > highest) unknown.push(sequence);
+  }
+  return unknown;
 }
 
 export function deliveryOf(entry: Pick<Entry, 'seq' | 'delivery'>, envelope: Envelope): Delivery {

@@ -53,7 +53,22 @@ export interface AttachHello {
   /** Of the welcome of an earlier session: the same agent, whatever it is called by now. Where it is gone, the name counts. */
   localId: string;
   /** Not set: as before, or as the node is configured. */
-  queue: QueueSettings | undefined;
+  queue:
+    | QueueSettings
+    | undefined;
+  /**
+   * With `receipts`: the cursor of the last ReceiptMark that the client had, so that what was said since comes first. Not set:
+   * from now on.
+   */
+  receiptsAfter?: ReceiptCursor | undefined;
+}
+
+/** A place in what the node tells one agent about the messages that it sends. */
+export interface ReceiptCursor {
+  /** Which count this is: a node counts anew after a restart, and where nobody has listened for long. */
+  log: string;
+  /** Grows by one with each receipt. */
+  seq: number;
 }
 
 /** How much may wait for one agent on its node, and what becomes of what does not fit. */
@@ -103,8 +118,38 @@ export interface AttachResponse {
   receipts?:
     | ReceiptBatch
     | undefined;
-  /** The session ends: another one of this agent has taken over, or the node is closing. */
+  /**
+   * The session ends: another one of this agent has taken over (SUPERSEDED), the client does not read (SUBSCRIBER_SLOW), the
+   * agent lives elsewhere (AGENT_MOVED) or is gone (AGENT_REMOVED), or the node is closing.
+   */
   goodbye?: AttachGoodbye | undefined;
+  ackUnknown?:
+    | AckUnknown
+    | undefined;
+  /** Beside receipts; alone at the start of a session that asks for them. */
+  receiptMark?: ReceiptMark | undefined;
+}
+
+/** The client has all receipts up to here. */
+export interface ReceiptMark {
+  cursor:
+    | ReceiptCursor
+    | undefined;
+  /** So many before them are not kept any more; the history has what became of the messages. */
+  missed: number;
+  /** What the client named in `receipts_after` is not known any more: some may be missing, nobody knows how many. */
+  restarted: boolean;
+}
+
+/** An acknowledgement named what was never sent in this session. Nothing came of that; what else it named counts. */
+export interface AckUnknown {
+  /** ACK_UNKNOWN. */
+  reason: string;
+  message: string;
+  /** At most 16 of them. */
+  sequences: number[];
+  /** The highest that was sent in this session; 0: none. */
+  highest: number;
 }
 
 export interface AttachWelcome {
@@ -459,6 +504,7 @@ function createBaseAttachHello(): AttachHello {
     takeOver: false,
     localId: "",
     queue: undefined,
+    receiptsAfter: undefined,
   };
 }
 
@@ -490,6 +536,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     }
     if (message.queue !== undefined) {
       QueueSettings.encode(message.queue, writer.uint32(74).fork()).join();
+    }
+    if (message.receiptsAfter !== undefined) {
+      ReceiptCursor.encode(message.receiptsAfter, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -579,6 +628,14 @@ export const AttachHello: MessageFns<AttachHello> = {
             message.queue = QueueSettings.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.receiptsAfter = ReceiptCursor.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -610,6 +667,11 @@ export const AttachHello: MessageFns<AttachHello> = {
         ? globalThis.String(object.local_id)
         : "",
       queue: isSet(object.queue) ? QueueSettings.fromJSON(object.queue) : undefined,
+      receiptsAfter: isSet(object.receiptsAfter)
+        ? ReceiptCursor.fromJSON(object.receiptsAfter)
+        : isSet(object.receipts_after)
+        ? ReceiptCursor.fromJSON(object.receipts_after)
+        : undefined,
     };
   },
 
@@ -642,6 +704,9 @@ export const AttachHello: MessageFns<AttachHello> = {
     if (message.queue !== undefined) {
       obj.queue = QueueSettings.toJSON(message.queue);
     }
+    if (message.receiptsAfter !== undefined) {
+      obj.receiptsAfter = ReceiptCursor.toJSON(message.receiptsAfter);
+    }
     return obj;
   },
 
@@ -665,6 +730,94 @@ export const AttachHello: MessageFns<AttachHello> = {
     message.queue = (object.queue !== undefined && object.queue !== null)
       ? QueueSettings.fromPartial(object.queue)
       : undefined;
+    message.receiptsAfter = (object.receiptsAfter !== undefined && object.receiptsAfter !== null)
+      ? ReceiptCursor.fromPartial(object.receiptsAfter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReceiptCursor(): ReceiptCursor {
+  return { log: "", seq: 0 };
+}
+
+export const ReceiptCursor: MessageFns<ReceiptCursor> = {
+  encode(message: ReceiptCursor, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.log !== "") {
+      writer.uint32(10).string(message.log);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(16).uint64(message.seq);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReceiptCursor {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReceiptCursor();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.log = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReceiptCursor {
+    return {
+      log: isSet(object.log) ? globalThis.String(object.log) : "",
+      seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+    };
+  },
+
+  toJSON(message: ReceiptCursor): unknown {
+    const obj: any = {};
+    if (message.log !== "") {
+      obj.log = message.log;
+    }
+    if (message.seq !== 0) {
+      obj.seq = Math.round(message.seq);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReceiptCursor>): ReceiptCursor {
+    return ReceiptCursor.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReceiptCursor>): ReceiptCursor {
+    const message = createBaseReceiptCursor();
+    message.log = object.log ?? "";
+    message.seq = object.seq ?? 0;
     return message;
   },
 };
@@ -1190,6 +1343,8 @@ function createBaseAttachResponse(): AttachResponse {
     deliver: undefined,
     receipts: undefined,
     goodbye: undefined,
+    ackUnknown: undefined,
+    receiptMark: undefined,
   };
 }
 
@@ -1212,6 +1367,12 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.goodbye !== undefined) {
       AttachGoodbye.encode(message.goodbye, writer.uint32(50).fork()).join();
+    }
+    if (message.ackUnknown !== undefined) {
+      AckUnknown.encode(message.ackUnknown, writer.uint32(66).fork()).join();
+    }
+    if (message.receiptMark !== undefined) {
+      ReceiptMark.encode(message.receiptMark, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1277,6 +1438,22 @@ export const AttachResponse: MessageFns<AttachResponse> = {
             message.goodbye = AttachGoodbye.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.ackUnknown = AckUnknown.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.receiptMark = ReceiptMark.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1297,6 +1474,16 @@ export const AttachResponse: MessageFns<AttachResponse> = {
       deliver: isSet(object.deliver) ? DeliveryBatch.fromJSON(object.deliver) : undefined,
       receipts: isSet(object.receipts) ? ReceiptBatch.fromJSON(object.receipts) : undefined,
       goodbye: isSet(object.goodbye) ? AttachGoodbye.fromJSON(object.goodbye) : undefined,
+      ackUnknown: isSet(object.ackUnknown)
+        ? AckUnknown.fromJSON(object.ackUnknown)
+        : isSet(object.ack_unknown)
+        ? AckUnknown.fromJSON(object.ack_unknown)
+        : undefined,
+      receiptMark: isSet(object.receiptMark)
+        ? ReceiptMark.fromJSON(object.receiptMark)
+        : isSet(object.receipt_mark)
+        ? ReceiptMark.fromJSON(object.receipt_mark)
+        : undefined,
     };
   },
 
@@ -1319,6 +1506,12 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.goodbye !== undefined) {
       obj.goodbye = AttachGoodbye.toJSON(message.goodbye);
+    }
+    if (message.ackUnknown !== undefined) {
+      obj.ackUnknown = AckUnknown.toJSON(message.ackUnknown);
+    }
+    if (message.receiptMark !== undefined) {
+      obj.receiptMark = ReceiptMark.toJSON(message.receiptMark);
     }
     return obj;
   },
@@ -1346,6 +1539,248 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     message.goodbye = (object.goodbye !== undefined && object.goodbye !== null)
       ? AttachGoodbye.fromPartial(object.goodbye)
       : undefined;
+    message.ackUnknown = (object.ackUnknown !== undefined && object.ackUnknown !== null)
+      ? AckUnknown.fromPartial(object.ackUnknown)
+      : undefined;
+    message.receiptMark = (object.receiptMark !== undefined && object.receiptMark !== null)
+      ? ReceiptMark.fromPartial(object.receiptMark)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReceiptMark(): ReceiptMark {
+  return { cursor: undefined, missed: 0, restarted: false };
+}
+
+export const ReceiptMark: MessageFns<ReceiptMark> = {
+  encode(message: ReceiptMark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cursor !== undefined) {
+      ReceiptCursor.encode(message.cursor, writer.uint32(10).fork()).join();
+    }
+    if (message.missed !== 0) {
+      writer.uint32(16).uint64(message.missed);
+    }
+    if (message.restarted !== false) {
+      writer.uint32(24).bool(message.restarted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReceiptMark {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReceiptMark();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cursor = ReceiptCursor.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.missed = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.restarted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReceiptMark {
+    return {
+      cursor: isSet(object.cursor) ? ReceiptCursor.fromJSON(object.cursor) : undefined,
+      missed: isSet(object.missed) ? globalThis.Number(object.missed) : 0,
+      restarted: isSet(object.restarted) ? globalThis.Boolean(object.restarted) : false,
+    };
+  },
+
+  toJSON(message: ReceiptMark): unknown {
+    const obj: any = {};
+    if (message.cursor !== undefined) {
+      obj.cursor = ReceiptCursor.toJSON(message.cursor);
+    }
+    if (message.missed !== 0) {
+      obj.missed = Math.round(message.missed);
+    }
+    if (message.restarted !== false) {
+      obj.restarted = message.restarted;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReceiptMark>): ReceiptMark {
+    return ReceiptMark.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReceiptMark>): ReceiptMark {
+    const message = createBaseReceiptMark();
+    message.cursor = (object.cursor !== undefined && object.cursor !== null)
+      ? ReceiptCursor.fromPartial(object.cursor)
+      : undefined;
+    message.missed = object.missed ?? 0;
+    message.restarted = object.restarted ?? false;
+    return message;
+  },
+};
+
+function createBaseAckUnknown(): AckUnknown {
+  return { reason: "", message: "", sequences: [], highest: 0 };
+}
+
+export const AckUnknown: MessageFns<AckUnknown> = {
+  encode(message: AckUnknown, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.sequences.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.sequences) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.highest !== 0) {
+      writer.uint32(32).uint64(message.highest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AckUnknown {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAckUnknown();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.sequences.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.sequences.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.highest = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AckUnknown {
+    return {
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      sequences: globalThis.Array.isArray(object?.sequences)
+        ? object.sequences.map((e: any) => globalThis.Number(e))
+        : [],
+      highest: isSet(object.highest) ? globalThis.Number(object.highest) : 0,
+    };
+  },
+
+  toJSON(message: AckUnknown): unknown {
+    const obj: any = {};
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.sequences?.length) {
+      obj.sequences = message.sequences.map((e) => Math.round(e));
+    }
+    if (message.highest !== 0) {
+      obj.highest = Math.round(message.highest);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AckUnknown>): AckUnknown {
+    return AckUnknown.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AckUnknown>): AckUnknown {
+    const message = createBaseAckUnknown();
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.sequences = object.sequences?.map((e) => e) || [];
+    message.highest = object.highest ?? 0;
     return message;
   },
 };

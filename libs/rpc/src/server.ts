@@ -102,8 +102,8 @@ function serverOptions(options: RpcServerOptions): object {
 }
 
 /**
- * grpc-js keeps the deadline and the stream to itself: this puts them where the handler's wrapper finds them. The call is not wrapped in a
- * ServerInterceptingCall, which would pass on each event of each call by several closures.
+ * grpc-js keeps the deadline and the stream to itself: this puts them where the handler's wrapper finds them. The call is not
+ * wrapped in a ServerInterceptingCall, which would pass on each event of each call by several closures.
  */
 const tellDeadline: ServerInterceptor = (method, call) => {
   const start = call.start.bind(call);

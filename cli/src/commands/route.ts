@@ -1,11 +1,11 @@
 /** route explain: where a message would go, and why, by the decision that routes it; nothing is sent. */
 
+import { kindOfReason } from '@fleetwire/contract';
 import type { ExplainResponse } from '@fleetwire/gen/router';
 import { checkName, FleetwireError, parseAddress } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import type { CommandContext } from '../command-context.ts';
-import { kindOfReason } from '../end-kinds.ts';
 import { FailedResult, table, visible } from '../output.ts';
 
 export function addRouteCommands(program: Command, action: Action): void {

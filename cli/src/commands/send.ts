@@ -1,6 +1,6 @@
 /** send: a message on its way, and with --wait its end. */
 
-import { LIMITS } from '@fleetwire/contract';
+import { kindOfReason, LIMITS } from '@fleetwire/contract';
 import { Priority, type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
@@ -8,7 +8,6 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { oneOf, wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
-import { kindOfReason } from '../end-kinds.ts';
 import { FailedResult, visible } from '../output.ts';
 import { proofField, stageName } from '../trace-document.ts';
 

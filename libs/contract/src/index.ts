@@ -1,4 +1,5 @@
 /** What all parts agree on: subjects, streams, consumers, buckets, headers, limits, errors. Data, no input or output. */
+export * from './end-kinds.ts';
 export * from './errors.ts';
 export * from './headers.ts';
 export * from './limits.ts';

@@ -53,6 +53,8 @@ export const DEFAULT_SIZING: StreamSizing = {
 /** Upper end of `ttl_ms`, and how much longer than it the inbox keeps a message so that the sweep, not the stream, ends it. */
 export const TTL_CAP_MS = 3_600_000;
 export const TTL_DEFAULT_MS = 300_000;
+/** How long somebody may wait for an answer, at most: much longer than the question may wait to be taken. */
+export const ANSWER_CAP_MS = 86_400_000;
 const INBOX_AGE_NS = (TTL_CAP_MS / 1000 + 3600) * SECOND_NS;
 
 export function streamSpecs(sizing: StreamSizing = DEFAULT_SIZING): readonly StreamSpec[] {

@@ -2,15 +2,16 @@
 
 import type { Receipt } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
-import { FleetwireError, newMessageId } from '@fleetwire/kernel';
+import { FleetwireError } from '@fleetwire/kernel';
 import { Asks } from './asks.ts';
 import { Inbox } from './inbox.ts';
 import { type KnownAgent, knownAgents } from './known-agents.ts';
 import { SDK_LIMITS } from './limits.ts';
 import { Link, type LinkParts } from './link.ts';
 import type { Message } from './message.ts';
-import { outgoingOf } from './outgoing.ts';
+import { answerTime, outgoingOf } from './outgoing.ts';
 import type { PriorityName } from './priority.ts';
+import { Questions } from './questions.ts';
 import { ReceiptFeed } from './receipt-feed.ts';
 import { SendQueue, type Settle } from './send-queue.ts';
 import type { Answerable } from './typed-messages.ts';
@@ -26,6 +27,11 @@ export interface SendOptions {
   readonly ttlMs?: number | undefined;
   /** W3C trace context; that of the moment when left out. */
   readonly traceparent?: string | undefined;
+  /**
+   * Ends the call: it rejects with `cancelled` SEND_CANCELLED, and details.sent says "no", or "maybe" when the node may have
+   * accepted it. Of ask(): takes the question back.
+   */
+  readonly signal?: AbortSignal | undefined;
   /** Which of this agent's messages for one recipient go first; `normal` when left out. Order is kept within one level. */
   readonly priority?: PriorityName | undefined;
 }
@@ -42,23 +48,34 @@ export interface SendResult {
 }
 
 export interface AskOptions extends SendOptions {
-  /** How long to wait for the answer; default 60,000. */
+  /** How long to wait for the answer; default 60,000, at most 86,400,000. The question itself waits no longer either. */
   readonly timeoutMs?: number | undefined;
+}
+
+export interface MessagesOptions {
+  /** False: only ack() acknowledges. Default true. */
+  readonly autoAck?: boolean | undefined;
+  /** Ends the loop; what was not shown yet stays for the next one. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class Agent {
   readonly #inbox = new Inbox();
   readonly #sends = new SendQueue();
   readonly #feed = new ReceiptFeed();
-  readonly #asks = new Asks();
+  readonly #asks = new Asks(this.#sends);
+  readonly #questions = new Questions();
   readonly #link: Link;
   #closed: Promise<void> = Promise.resolve();
   #ended = false;
+  #endedBy: FleetwireError | undefined;
 
   /** Use connect(). */
-  constructor(parts: Omit<LinkParts, 'inbox' | 'sends' | 'feed'>) {
+  constructor(parts: Omit<LinkParts, 'inbox' | 'sends' | 'feed' | 'asks' | 'questions'>) {
     this.#inbox.intercept = (delivery) => this.#asks.take(delivery);
-    this.#link = new Link({ ...parts, inbox: this.#inbox, sends: this.#sends, feed: this.#feed });
+    this.#inbox.asked = (delivery) => this.#questions.asked(delivery);
+    const own = { inbox: this.#inbox, sends: this.#sends, feed: this.#feed };
+    this.#link = new Link({ ...parts, ...own, asks: this.#asks, questions: this.#questions });
   }
 
   /** Resolves when the node has answered for the first time. */
@@ -99,6 +116,10 @@ export class Agent {
   get connected(): boolean {
     return this.#link.connected;
   }
+  /** What ended the client, such as AGENT_REMOVED; undefined: it has not ended, or by close(). */
+  get endedBy(): FleetwireError | undefined {
+    return this.#endedBy;
+  }
   /** Receipts that were dropped because receipts() was not read. */
   get receiptsDropped(): number {
     return this.#feed.dropped;
@@ -120,7 +141,8 @@ export class Agent {
     return new Promise((resolve, reject) => {
       const outgoing = outgoingOf(to, body, options);
       const settle: Settle = (error) => (error === undefined ? resolve({ id: outgoing.id }) : reject(error));
-      this.#sends.add(outgoing, settle);
+      if (options.signal === undefined) this.#sends.add(outgoing, settle);
+      else abortable(this.#sends, outgoing, options.signal, settle);
     });
   }
 
@@ -154,30 +176,34 @@ export class Agent {
 
   /**
    * The agent's mail, each message once while this client lives. A message is acknowledged when the next one is asked
-   * for, or by its ack(); with `autoAck: false` only so. Leaving the loop acknowledges nothing. Ends with close();
-   * throws what else ends the client.
+   * for, or by its ack(); with `autoAck: false` only so. Leaving the loop acknowledges nothing. Ends once `signal` aborts, with
+   * close(), and when the agent was removed (`endedBy` tells); throws what else ends the client.
    */
-  async *messages(options: { readonly autoAck?: boolean } = {}): AsyncGenerator<Message, void> {
-    const { autoAck = true } = options;
+  async *messages(options: MessagesOptions = {}): AsyncGenerator<Message, void> {
+    const { autoAck = true, signal } = options;
     for (;;) {
-      const message = await this.#inbox.next();
+      const message = await this.#inbox.next(signal);
       if (message === undefined) return;
       yield message;
       if (autoAck) message.ack();
     }
   }
 
-  /** Sends and waits for the answer: the first message that replies to this one. It does not show up in messages(). */
+  /**
+   * Sends and waits for the answer: the first message that replies to this one, also of many. It does not show up in messages().
+   * Rejects early, with the reason, when nobody gets the question. When the time is over (`deadline_exceeded` ASK_TIMEOUT) or
+   * `signal` aborts (`cancelled` ASK_CANCELLED), the question is taken back wherever it is: one that waits is withdrawn, and who
+   * is at work on the answer is told by `message.signal`. An answer that comes all the same is a message as any.
+   */
   async ask(to: string, body: string | Uint8Array, options: AskOptions = {}): Promise<Message> {
-    const id = options.id ?? newMessageId();
-    const answer = this.#asks.wait(id, to, options.timeoutMs ?? SDK_LIMITS.askMs);
-    this.send(to, body, { ...options, id }).catch((error) => this.#asks.fail(id, error));
-    return answer;
+    const timeoutMs = answerTime(options.timeoutMs ?? SDK_LIMITS.askMs);
+    return this.#asks.ask(outgoingOf(to, body, options, timeoutMs), { timeoutMs, signal: options.signal });
   }
 
   /** Answers a message, in its conversation; in a terminal typedMessage() gives what to answer. */
   reply(message: Answerable, body: string | Uint8Array, options: SendOptions = {}): Promise<{ id: string }> {
     const { correlationId, id: replyTo } = message;
+    this.#questions.answered(replyTo);
     return this.send(message.from, body, { correlationId, replyTo, ...options });
   }
 
@@ -210,12 +236,36 @@ export class Agent {
 
   #end(error: FleetwireError | undefined): void {
     this.#ended = true;
+    this.#endedBy = error;
     const closed = error ?? new FleetwireError('cancelled', 'AGENT_CLOSED', 'the client was closed');
     this.#sends.fail(closed);
     this.#asks.end(closed);
-    this.#inbox.end(error);
+    // Whoever stopped the agent meant its program to end, which is no fault of the program's.
+    this.#inbox.end(error?.reason === 'AGENT_REMOVED' ? undefined : error);
     this.#feed.end();
   }
+}
+
+function abortable(sends: SendQueue, outgoing: Outgoing, signal: AbortSignal, settle: Settle): void {
+  if (signal.aborted) {
+    settle(sendCancelled(outgoing, 'no', signal));
+    return;
+  }
+  const abort = () => settle(sendCancelled(outgoing, sends.withdraw(outgoing) ? 'no' : 'maybe', signal));
+  signal.addEventListener('abort', abort, { once: true });
+  sends.add(outgoing, (error) => {
+    signal.removeEventListener('abort', abort);
+    settle(error);
+  });
+}
+
+function sendCancelled({ id, to }: Outgoing, sent: 'no' | 'maybe', signal: AbortSignal): FleetwireError {
+  const how = sent === 'no' ? 'it was not sent' : 'it may have been accepted';
+  return new FleetwireError('cancelled', 'SEND_CANCELLED', `the send to ${to} was given up; ${how}`, {
+    help: 'Send it again with the same id: it has its effect once.',
+    details: { message_id: id, sent },
+    cause: signal.reason,
+  });
 }
 
 /** One message of many that cannot be sent is no reason to leave the others unanswered. */

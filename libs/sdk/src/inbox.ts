@@ -3,6 +3,7 @@
 import type { Delivery, DeliveryAck } from '@fleetwire/gen/node';
 import { Deque, type FleetwireError } from '@fleetwire/kernel';
 import { Message } from './message.ts';
+import type { Question } from './questions.ts';
 
 interface Reader {
   resolve(message: Message | undefined): void;
@@ -14,6 +15,8 @@ export class Inbox {
   onWork: () => void = () => {};
   /** Takes a delivery away from the readers, such as the answer to a question. */
   intercept: (delivery: Delivery) => boolean = () => false;
+  /** Told of each delivery that is shown. */
+  asked: (delivery: Delivery) => Question | undefined = () => undefined;
   /** Bounded by the window: the node sends no more than that unacknowledged. */
   readonly #buffer = new Deque<Message>();
   #readers: Reader[] = [];
@@ -44,7 +47,7 @@ export class Inbox {
         if (life === this.#life) this.#acknowledge(sequence);
       };
       if (this.intercept(delivery)) ack();
-      else this.#show(new Message(delivery, ack));
+      else this.#show(new Message(delivery, ack, this.asked(delivery)));
     }
   }
 
@@ -54,13 +57,35 @@ export class Inbox {
     else reader.resolve(message);
   }
 
-  /** The next message; undefined after the end. Rejects with what ended the client, unless that was close(). */
-  next(): Promise<Message | undefined> {
+  /** The next message; undefined after the end, or once `signal` aborts. Rejects with what ended the client, if told that. */
+  next(signal?: AbortSignal): Promise<Message | undefined> {
+    if (signal?.aborted) return Promise.resolve(undefined);
     const message = this.#buffer.shift();
     if (message !== undefined) return Promise.resolve(message);
     if (this.#ended !== undefined)
       return this.#ended.error === undefined ? Promise.resolve(undefined) : Promise.reject(this.#ended.error);
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+    return new Promise((resolve, reject) => this.#wait({ resolve, reject }, signal));
+  }
+
+  /** A reader that goes away takes no message along. */
+  #wait({ resolve, reject }: Reader, signal: AbortSignal | undefined): void {
+    const leave = () => {
+      this.#readers = this.#readers.filter((one) => one !== reader);
+      resolve(undefined);
+    };
+    const over = () => signal?.removeEventListener('abort', leave);
+    const reader: Reader = {
+      resolve: (message) => {
+        over();
+        resolve(message);
+      },
+      reject: (error) => {
+        over();
+        reject(error);
+      },
+    };
+    signal?.addEventListener('abort', leave, { once: true });
+    this.#readers.push(reader);
   }
 
   #acknowledge(sequence: number): void {

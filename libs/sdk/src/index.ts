@@ -5,6 +5,7 @@ export { FleetwireError } from '@fleetwire/kernel';
 export type {
   Agent,
   AskOptions,
+  MessagesOptions,
   OutgoingMessage,
   SendOptions,
   SendResult,

@@ -1,6 +1,7 @@
 /** Keeps an agent attached to its node: one session after the other, each going on where the last one ended. */
 
 import { ERROR_TABLE } from '@fleetwire/contract';
+import type { Receipt } from '@fleetwire/gen/message';
 import type {
   AttachGoodbye,
   AttachHello,
@@ -12,8 +13,10 @@ import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import type { AgentProfile } from '@fleetwire/gen/registry';
 import { asFleetwireError, backoffMs, FleetwireError, invariant, pause } from '@fleetwire/kernel';
 import { createRpcClient, type RpcClient } from '@fleetwire/rpc';
+import type { Asks } from './asks.ts';
 import type { Inbox } from './inbox.ts';
 import { SDK_LIMITS } from './limits.ts';
+import type { Questions } from './questions.ts';
 import type { ReceiptFeed } from './receipt-feed.ts';
 import { Requests } from './requests.ts';
 import type { SendQueue } from './send-queue.ts';
@@ -34,6 +37,8 @@ export interface LinkParts {
   readonly inbox: Inbox;
   readonly sends: SendQueue;
   readonly feed: ReceiptFeed;
+  readonly asks: Asks;
+  readonly questions: Questions;
 }
 
 /** Goodbyes that coming back would undo, by the reason of the error: what the author of the agent may do. */
@@ -157,14 +162,22 @@ export class Link {
   }
 
   #take(response: AttachResponse): void {
-    const { inbox, sends, feed } = this.#parts;
+    const { inbox, sends, feed, questions } = this.#parts;
     if (response.deliver !== undefined) inbox.receive(response.deliver.deliveries);
     else if (response.accepted !== undefined) sends.accepted(response.accepted.accepted);
     else if (response.refused !== undefined) sends.refused(response.refused);
-    else if (response.receipts !== undefined) feed.push(response.receipts.receipts);
+    else if (response.receipts !== undefined) this.#receipts(response.receipts.receipts);
+    else if (response.cancelled !== undefined) questions.cancelled(response.cancelled.ids);
     else if (response.welcome !== undefined) this.#begin(response.welcome);
     else if (response.goodbye !== undefined) end(response.goodbye);
     if (response.receiptMark !== undefined) feed.mark(response.receiptMark);
+  }
+
+  /** Without `receipts` they are about questions alone. */
+  #receipts(receipts: readonly Receipt[]): void {
+    const { asks, feed } = this.#parts;
+    if (this.#parts.receipts) feed.push(receipts);
+    asks.heard(receipts);
   }
 
   #begin(welcome: AttachWelcome): void {

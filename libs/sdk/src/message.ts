@@ -2,6 +2,7 @@
 
 import type { Delivery } from '@fleetwire/gen/node';
 import { type PriorityName, priorityName } from './priority.ts';
+import type { Question } from './questions.ts';
 
 export class Message {
   readonly id: string;
@@ -23,8 +24,10 @@ export class Message {
   readonly acceptedAtUs: number;
   readonly priority: PriorityName;
   readonly #ack: () => void;
+  readonly #question: Question | undefined;
+  #never: AbortController | undefined;
 
-  constructor(delivery: Delivery, ack: () => void) {
+  constructor(delivery: Delivery, ack: () => void, question?: Question) {
     this.id = delivery.id;
     this.from = delivery.fromName;
     this.fromAgent = delivery.fromAgent;
@@ -37,11 +40,27 @@ export class Message {
     this.acceptedAtUs = delivery.acceptedAtUs;
     this.priority = priorityName(delivery.priority);
     this.#ack = ack;
+    this.#question = question;
   }
 
   /** The body as UTF-8 text. */
   get text(): string {
     return decoder.decode(this.body);
+  }
+
+  /** Until when its sender waits for an answer, by this machine's clock; undefined: it does not ask. */
+  get deadline(): Date | undefined {
+    return this.#question?.deadline;
+  }
+
+  /**
+   * Aborts when nobody waits for an answer any more: its sender has taken the question back (ASK_CANCELLED), or the deadline has
+   * passed (ASK_TIMEOUT). Of a message that asks nothing it never does. It does not know of an answer by another client.
+   */
+  get signal(): AbortSignal {
+    if (this.#question !== undefined) return this.#question.signal;
+    this.#never ??= new AbortController();
+    return this.#never.signal;
   }
 
   /** Confirms the message to its sender; a second call does nothing. */

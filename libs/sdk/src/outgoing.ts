@@ -1,6 +1,6 @@
 /** A message as the application gave it, checked and made ready for the node: what it cannot carry is refused at once. */
 
-import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
+import { ANSWER_CAP_MS, LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId } from '@fleetwire/kernel';
 import { currentTraceparent } from '@fleetwire/telemetry';
@@ -10,7 +10,12 @@ import { priorityOf } from './priority.ts';
 const encoder = new TextEncoder();
 
 /** Throws `invalid_argument` INVALID_MESSAGE, INVALID_TTL or BODY_TOO_LARGE. Callers need not have checked any type. */
-export function outgoingOf(to: string, body: string | Uint8Array, o: SendOptions): Outgoing {
+export function outgoingOf(
+  to: string,
+  body: string | Uint8Array,
+  o: SendOptions,
+  answerWithinMs = 0,
+): Outgoing {
   return {
     ref: 0,
     id: text('id', o.id ?? newMessageId(), LIMITS.addressChars),
@@ -22,6 +27,8 @@ export function outgoingOf(to: string, body: string | Uint8Array, o: SendOptions
     ttlMs: ttl(o.ttlMs ?? 0),
     traceparent: text('traceparent', o.traceparent ?? currentTraceparent(), LIMITS.addressChars),
     priority: priorityOf(o.priority),
+    answerWithinMs,
+    cancels: '',
   };
 }
 
@@ -51,6 +58,17 @@ function ttl(ttlMs: unknown): number {
     help: `Use whole milliseconds up to ${TTL_CAP_MS}; 0 or none means ${TTL_DEFAULT_MS}.`,
     details: { field: 'ttlMs' },
   });
+}
+
+/** How long an answer is waited for. Throws `invalid_argument` INVALID_MESSAGE. */
+export function answerTime(timeoutMs: unknown): number {
+  const ms = timeoutMs as number;
+  if (Number.isInteger(ms) && ms > 0 && ms <= ANSWER_CAP_MS) return ms;
+  throw invalid(
+    'timeoutMs',
+    `is no time to wait: ${String(timeoutMs)}`,
+    `Use whole milliseconds up to ${ANSWER_CAP_MS}.`,
+  );
 }
 
 function invalid(field: string, fault: string, help: string): FleetwireError {

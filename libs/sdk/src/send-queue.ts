@@ -9,6 +9,10 @@ export type Settle = (error: FleetwireError | undefined) => void;
 interface Pending {
   readonly outgoing: Outgoing;
   readonly settle: Settle;
+  /** In this session or an earlier one. */
+  sent: boolean;
+  /** A reference that is still in some queue is to be passed over. */
+  settled: boolean;
 }
 
 /** What a message counts for besides its body. */
@@ -18,8 +22,9 @@ export class SendQueue {
   /** Called when there is something to send. */
   onWork: () => void = () => {};
   readonly #unsent = new Deque<Pending>();
-  /** By the session's refs, in order. */
-  #unanswered = new Map<number, Pending>();
+  /** In the order of the session's refs, which count on by one; the head is always one that waits for its answer. */
+  readonly #unanswered = new Deque<Pending>();
+  /** Of the last one that was sent. */
   #ref = 0;
   #count = 0;
   #bytes = 0;
@@ -38,7 +43,7 @@ export class SendQueue {
 
   /** `settle` is called once. False: there is no room now; a caller with more to send awaits room() first. */
   add(outgoing: Outgoing, settle: Settle): boolean {
-    const pending = { outgoing, settle };
+    const pending = { outgoing, settle, sent: false, settled: false };
     if (this.#failed !== undefined) settle(this.#failed);
     else if (this.#waiting.length === 0 && this.#hasRoom()) {
       this.#admit(pending);
@@ -76,7 +81,8 @@ export class SendQueue {
       if (frame.length > 0 && bytes > SDK_LIMITS.frameBytes) break;
       this.#unsent.shift();
       pending.outgoing.ref = ++this.#ref;
-      this.#unanswered.set(this.#ref, pending);
+      pending.sent = true;
+      this.#unanswered.push(pending);
       frame.push(pending.outgoing);
     }
     return frame;
@@ -86,19 +92,19 @@ export class SendQueue {
   restart(): void {
     this.#endUnencodable();
     const unsent = this.#unsent.takeAll();
-    for (const pending of [...this.#unanswered.values(), ...unsent]) this.#unsent.push(pending);
-    this.#unanswered = new Map();
+    for (const pending of [...this.#takeUnanswered(), ...unsent]) this.#unsent.push(pending);
     this.#ref = 0;
     this.#fill();
   }
 
   /** What cannot be encoded has ended the session before, and would end each one that follows. */
   #endUnencodable(): void {
-    for (const [ref, { outgoing }] of this.#unanswered) {
+    for (const pending of this.#takeUnanswered()) {
       try {
-        Outgoing.encode(outgoing);
+        Outgoing.encode(pending.outgoing);
+        this.#unanswered.push(pending);
       } catch (cause) {
-        this.#settle(ref, unencodable(cause));
+        this.#end(pending, unencodable(cause));
       }
     }
   }
@@ -122,8 +128,7 @@ export class SendQueue {
   /** Nothing is sent any more: all that waits ends with `error`. */
   fail(error: FleetwireError): void {
     this.#failed = error;
-    const left = [...this.#unanswered.values(), ...this.#unsent.takeAll(), ...this.#waiting.takeAll()];
-    this.#unanswered = new Map();
+    const left = [...this.#takeUnanswered(), ...this.#unsent.takeAll(), ...this.#waiting.takeAll()];
     this.#count = 0;
     this.#bytes = 0;
     this.#letGo();
@@ -131,9 +136,32 @@ export class SendQueue {
   }
 
   #settle(ref: number, error: FleetwireError | undefined): void {
-    const pending = this.#unanswered.get(ref);
-    if (pending === undefined) return;
-    this.#unanswered.delete(ref);
+    const pending = this.#unanswered.at(ref - 1 - this.#ref + this.#unanswered.length);
+    if (pending === undefined || pending.settled) return;
+    this.#end(pending, error);
+    while (this.#unanswered.at(0)?.settled) this.#unanswered.shift();
+  }
+
+  /** Takes one back that was not sent yet: it ends without being settled. False: it may have been sent. */
+  withdraw(outgoing: Outgoing): boolean {
+    const is = (pending: Pending) => pending.outgoing === outgoing && !pending.sent;
+    if (this.#waiting.take(is).length > 0) {
+      if (this.#waiting.length === 0) this.#letGo();
+      return true;
+    }
+    if (this.#unsent.take(is).length === 0) return false;
+    this.#count--;
+    this.#bytes -= outgoing.body.length + HEAD_BYTES;
+    this.#fill();
+    return true;
+  }
+
+  #takeUnanswered(): Pending[] {
+    return this.#unanswered.takeAll().filter(({ settled }) => !settled);
+  }
+
+  #end(pending: Pending, error: FleetwireError | undefined): void {
+    pending.settled = true;
     this.#count--;
     this.#bytes -= pending.outgoing.body.length + HEAD_BYTES;
     pending.settle(error);

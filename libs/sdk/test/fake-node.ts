@@ -48,6 +48,8 @@ export class FakeNode {
   /** Instead of one that is made of the name. */
   agentId: string | undefined;
   goodbye: string | undefined;
+  /** Said to whoever is attached, once each. */
+  readonly say: AttachResponse[] = [];
   directory: (pageToken: string) => Partial<DirectoryResponse> = () => ({});
   #ids = new Set<string>();
   #boxes = new Map<string, Box>();
@@ -134,6 +136,8 @@ export class FakeNode {
       traceparent: '',
       acceptedAtUs: 0,
       priority: 0,
+      answerByUs: message.answerWithinMs ? 1 : 0,
+      answerLeftMs: message.answerWithinMs ?? 0,
       ...message,
     });
     box.wake();
@@ -194,7 +198,9 @@ export class FakeNode {
         return;
       }
       const batch = nextBatch(box, hello!.window);
-      if (batch.length > 0) {
+      const said = this.say.shift();
+      if (said !== undefined) yield said;
+      else if (batch.length > 0) {
         box.sent = batch.at(-1)!.sequence;
         box.attempted = Math.max(box.attempted, box.sent);
         yield { deliver: { deliveries: batch } };

@@ -18,6 +18,8 @@ const message = (id: string, ttlMs = 0): Outgoing => ({
   ttlMs,
   traceparent: '',
   priority: 0,
+  answerWithinMs: 0,
+  cancels: '',
 });
 
 describe('send queue', () => {

@@ -12,7 +12,9 @@ import { RecipientFlows } from './domain/recipient-flow.ts';
 import type { NodeIdentity } from './hub/identity-file.ts';
 import type { NodeClock } from './hub/node-clock.ts';
 import { Acceptance } from './mail/acceptance.ts';
+import { AskWatch } from './mail/ask-watch.ts';
 import { Backpressure } from './mail/backpressure.ts';
+import { Cancels } from './mail/cancels.ts';
 import { Custody } from './mail/custody.ts';
 import { LetterDesk } from './mail/letter-desk.ts';
 import { Mailbox } from './mail/mailbox.ts';
@@ -88,10 +90,12 @@ export function createEngine(parts: EngineParts) {
     all: config.receipts_kept_all,
     keepMs: config.receipts_keep_ms,
   });
+  const asks = new AskWatch({ node: identity.node, clock, progress });
   const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
     publish: (row) => outgoings.current.receipts(row),
     own: (receipts) => {
       progress.absorb(receipts);
+      asks.own(receipts);
       backpressure.own(receipts);
     },
   });
@@ -157,13 +161,15 @@ export function createEngine(parts: EngineParts) {
     outbox,
     table: tables.outbox,
     custody,
+    cancels: new Cancels({ clock, outbox, table: tables.outbox, desk }),
+    asks,
     turns,
     publish,
     historySkipped: onceIn(60_000, () =>
       log.warn('too many local messages wait for history; some are left out'),
     ),
   });
-  const mailbox = new Mailbox(custody, turns);
+  const mailbox = new Mailbox(custody, turns, clock);
   return {
     config,
     identity,
@@ -176,6 +182,7 @@ export function createEngine(parts: EngineParts) {
     turns,
     progress,
     receiptLogs,
+    asks,
     custody,
     pressure,
     arrivals,

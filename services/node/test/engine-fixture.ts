@@ -101,6 +101,8 @@ export function outgoing(to: string, text = 'hello', more: Partial<Outgoing> = {
     ttlMs: 0,
     traceparent: '',
     priority: 0,
+    answerWithinMs: 0,
+    cancels: '',
   };
   return { ...empty, to, body, ...more };
 }
@@ -128,6 +130,8 @@ export function entryFor(agent: string, clock: TestClock, more: Partial<Envelope
     priority: 0,
     localServed: false,
     attempt: 0,
+    cancels: '',
+    answerWithinMs: 0,
     ...more,
   }).finish();
   const times = { ingressAtUs: nowUs, ingressSeq: 1, routedAtUs: nowUs, deadlineUs: nowUs + 300_000_000 };

@@ -85,7 +85,14 @@ describe('mail for a busy recipient', () => {
     } as Envelope;
     const times = { ingressAtUs: 1, routedAtUs: 1, router: 'r', deadlineUs: Number.MAX_SAFE_INTEGER };
     await test.engine.turns.run(() => {
-      const empty = { body: new Uint8Array(), to: 'bob', correlationId: '', acceptedAtUs: 1, attempt: 0 };
+      const empty = {
+        body: new Uint8Array(),
+        to: 'bob',
+        correlationId: '',
+        acceptedAtUs: 1,
+        attempt: 0,
+        cancels: '',
+      };
       const arrival = { ...times, history: true };
       test.engine.custody.hold(bob, { ...envelope, ...empty } as Envelope, new Uint8Array(9), arrival);
     });

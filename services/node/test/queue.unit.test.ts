@@ -10,7 +10,7 @@ import { describe, it } from 'mocha';
 import { AgentQueue, type Entry } from '../src/domain/queue.ts';
 
 function entry(seq: number, deadlineUs = 1): Entry {
-  const state = { deliveredAtUs: 0, announced: false, unconfirmed: false, ended: false };
+  const state = { deliveredAtUs: 0, announced: false, unconfirmed: false, cancelled: false, ended: false };
   const times = { heldAtUs: 0, ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history: true };
   return {
     seq,

@@ -225,6 +225,8 @@ describe('bytes', () => {
       priority: fc.constantFrom(0, 1, 2, 3, 4),
       localServed: fc.boolean(),
       attempt: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+      cancels: text,
+      answerWithinMs: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     });
     fc.assert(
       fc.property(any, (over) => {

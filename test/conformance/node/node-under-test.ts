@@ -118,7 +118,14 @@ export class NodeUnderTest implements AsyncDisposable {
       contentType: '',
       correlationId: '',
     };
-    const rest = { replyTo: '', ttlMs: 0, traceparent: '', priority: 0 as const };
+    const rest = {
+      replyTo: '',
+      ttlMs: 0,
+      traceparent: '',
+      priority: 0 as const,
+      answerWithinMs: 0,
+      cancels: '',
+    };
     const sent = await (await this.door()).send({ from, message: { ...message, ...rest } }, this.auth);
     return sent.id;
   }
@@ -126,7 +133,7 @@ export class NodeUnderTest implements AsyncDisposable {
   /** Takes what waits for an agent. */
   async read(agent: string): Promise<string[]> {
     const { deliveries } = await (await this.door()).readInbox(
-      { agent, limit: 500, waitMs: 0, peek: false },
+      { agent, limit: 500, waitMs: 0, peek: false, replyTo: '' },
       this.auth,
     );
     return deliveries.map(({ body }) => Buffer.from(body).toString());

@@ -15,6 +15,8 @@ export interface Taker {
   hasRoom(agent: HostedAgent, entry: Entry): boolean;
   /** After the commit that records the attempt; in order. */
   deliver(entries: readonly Entry[]): void;
+  /** After a commit: nobody waits for an answer to these any more. Left out by those who cannot be told. */
+  cancelled?(ids: readonly string[]): void;
 }
 
 /** Why the registry does not take an agent, which goes on on this node all the same. */
@@ -27,6 +29,7 @@ export interface RosterRefusal {
 }
 
 const UNPROVEN_MAX = 10_000;
+const CANCELLED_MAX = 1024;
 
 export class HostedAgent {
   readonly num: number;
@@ -53,6 +56,8 @@ export class HostedAgent {
   roomMade: (() => void) | undefined;
   /** Sequences, by delivery, of messages that ended unconfirmed and may still be proved; the newest UNPROVEN_MAX. */
   readonly unproven = new Map<number, number>();
+  /** Ids of messages that were taken back after its session had them. */
+  readonly cancelled = new Set<string>();
   /** Monotonic milliseconds until which its session of before the node's start is expected to return. */
   expectedUntilMs = 0;
   /** Where it stands between two nodes. */
@@ -91,6 +96,12 @@ export class HostedAgent {
   useQueue(settings: QueueSettings): void {
     this.spec = { ...this.spec, queue: settings };
     this.queue.bounds = boundsOf(settings, this.#configured);
+  }
+
+  /** What was taken back from it, for a session that comes back; the newest CANCELLED_MAX. */
+  addCancelled(id: string): void {
+    this.cancelled.add(id);
+    keepNewest(this.cancelled, CANCELLED_MAX);
   }
 
   addUnproven(delivery: number, seq: number): void {

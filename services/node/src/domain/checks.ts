@@ -1,6 +1,6 @@
 /** What a message must be like to be accepted; each fault has its reason. */
 
-import { LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
+import { ANSWER_CAP_MS, LIMITS, TTL_CAP_MS, TTL_DEFAULT_MS } from '@fleetwire/contract';
 import { Priority } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
 import { type Address, FleetwireError, isMessageId, parseAddress } from '@fleetwire/kernel';
@@ -42,6 +42,10 @@ export function checkOutgoing(message: Outgoing): Address {
       help: `Use at most ${TTL_CAP_MS} ms, or none for ${TTL_DEFAULT_MS} ms.`,
     });
   }
+  if (message.answerWithinMs > ANSWER_CAP_MS) {
+    throw badField('answer_within_ms', `is above ${ANSWER_CAP_MS}`);
+  }
+  if (message.cancels !== '') checkCancel(message);
   checkText('content_type', message.contentType, LIMITS.contentTypeChars);
   checkText('correlation_id', message.correlationId, LIMITS.addressChars);
   if (message.to.length > LIMITS.addressChars) throw badField('to', 'is too long');
@@ -49,9 +53,17 @@ export function checkOutgoing(message: Outgoing): Address {
   return parseAddress(message.to);
 }
 
-/** Milliseconds a message may wait, with the default filled in. */
-export function ttlOf(message: Pick<Outgoing, 'ttlMs'>): number {
-  return message.ttlMs === 0 ? TTL_DEFAULT_MS : message.ttlMs;
+/** Milliseconds a message may wait, with the default filled in: a question no longer than its sender waits for an answer. */
+export function ttlOf({ ttlMs, answerWithinMs }: Pick<Outgoing, 'ttlMs' | 'answerWithinMs'>): number {
+  if (ttlMs !== 0) return ttlMs;
+  return answerWithinMs === 0 ? TTL_DEFAULT_MS : Math.min(answerWithinMs, TTL_CAP_MS);
+}
+
+function checkCancel({ id, cancels, body, answerWithinMs }: Outgoing): void {
+  if (!isMessageId(cancels) || cancels === id) throw badField('cancels', 'is no id of another message');
+  if (body.length > 0) throw badField('body', 'of what takes another message back is empty');
+  if (answerWithinMs > 0)
+    throw badField('answer_within_ms', 'goes with no message that takes another one back');
 }
 
 function checkText(field: string, text: string, limit: number): void {

@@ -53,6 +53,10 @@ export class HeldLane {
     return this.#take(() => true);
   }
 
+  withdraw(id: string): WaitingRow | undefined {
+    return this.#take((row) => row.id === id)[0];
+  }
+
   /** Takes out what waits beyond its deadline. */
   takeExpired(nowUs: number): WaitingRow[] {
     if (nowUs < this.#earliestUs) return [];

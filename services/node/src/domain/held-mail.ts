@@ -124,6 +124,18 @@ export class HeldMail {
     return expired;
   }
 
+  /** Takes one out that waits; undefined: none of this id does. */
+  withdraw(id: string): WaitingRow | undefined {
+    for (const [lane, held] of this.#lanes) {
+      const row = held.withdraw(id);
+      if (row === undefined) continue;
+      if (held.length === 0) this.#ready.delete(lane);
+      this.#out(row);
+      return row;
+    }
+    return undefined;
+  }
+
   /** For whom mail waits; `depth`: of the whole outbox. */
   told(depth: number): HeldBack[] {
     const told: HeldBack[] = [];

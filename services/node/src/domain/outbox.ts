@@ -156,6 +156,22 @@ export class Outbox {
     return expired;
   }
 
+  /** Takes out a message that waits, unless it is a copy for history; undefined: it is on its way, or gone. */
+  withdraw(id: string): WaitingRow | undefined {
+    const row = this.#held.withdraw(id) ?? this.#withdrawFree(id);
+    if (row !== undefined) this.#forget(row);
+    return row;
+  }
+
+  #withdrawFree(id: string): WaitingRow | undefined {
+    for (const level of [0, 1, 2, 3] as const) {
+      const [row] = this.#free[level].take((one) => one.id === id && !one.local);
+      if (this.#free[level].length === 0) this.#waiting &= ~(1 << level);
+      if (row !== undefined) return row;
+    }
+    return undefined;
+  }
+
   #changed(lanes: readonly string[]): boolean {
     if (lanes.length === 0) return false;
     for (const lane of lanes) {

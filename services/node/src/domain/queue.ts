@@ -21,6 +21,8 @@ export interface Entry extends InboxMeta {
   announced: boolean;
   /** The sender has been told that there is no proof yet. */
   unconfirmed: boolean;
+  /** Its sender has taken it back after it was attempted. */
+  cancelled: boolean;
   /** Ended; a reference that is still in some queue is to be passed over. */
   ended: boolean;
 }
@@ -33,7 +35,14 @@ export function newEntry(
   envelope: Envelope | undefined,
 ): Entry {
   const { seq, level, heldAtUs, ingressAtUs, routedAtUs, router, deadlineUs, history } = meta;
-  const state = { delivery: 0, deliveredAtUs: 0, announced: false, unconfirmed: false, ended: false };
+  const state = {
+    delivery: 0,
+    deliveredAtUs: 0,
+    announced: false,
+    unconfirmed: false,
+    cancelled: false,
+    ended: false,
+  };
   return {
     seq,
     level,
@@ -210,6 +219,13 @@ export class AgentQueue {
       this.#bytes -= entry.size;
     }
     if (others.size > 0) this.waiting.take((entry) => others.has(entry));
+  }
+
+  /** Takes out one that waits, wherever it stands; undefined: it does not wait. */
+  withdraw(seq: number): Entry | undefined {
+    const [entry] = this.waiting.take((one) => one.seq === seq);
+    if (entry !== undefined) this.#bytes -= entry.size;
+    return entry;
   }
 
   /** Takes out what waits beyond its deadline. */

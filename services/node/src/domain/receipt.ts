@@ -40,6 +40,18 @@ export const returned = (reason: string, detail: string): Outcome => ({
   detail,
 });
 
+export const SESSION_LOST = unconfirmed(
+  'SESSION_LOST',
+  'the session ended before the agent had acknowledged it',
+);
+export const AGENT_REMOVED = returned('AGENT_REMOVED', 'the agent was removed');
+export const CANCELLED = returned('CANCELLED', 'its sender took it back while it waited');
+/** Of what was to take back a message that its sender never sent to this agent. */
+export const NOTHING_TO_CANCEL = returned(
+  'NOTHING_TO_CANCEL',
+  'no message of its sender with that id has come to this agent',
+);
+
 /** Ended to make room for what came after it. */
 export const overflowed = (detail: string): Outcome => ({
   stage: Stage.DEAD,
@@ -54,6 +66,15 @@ export interface Recipient {
 }
 
 type Times = Pick<Entry, 'heldAtUs' | 'ingressAtUs' | 'routedAtUs' | 'router' | 'deliveredAtUs'>;
+
+/** Of what never left its sender's node. */
+export const NOT_ON_ITS_WAY: Times = {
+  heldAtUs: 0,
+  ingressAtUs: 0,
+  routedAtUs: 0,
+  router: '',
+  deliveredAtUs: 0,
+};
 
 /** This node's receipt about `envelope`, for one recipient, as it is published: see `completeReceipt`. */
 export function buildReceipt(

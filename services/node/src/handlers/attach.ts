@@ -186,7 +186,7 @@ class SessionCall {
   }
 
   async begin(): Promise<void> {
-    const { turns, receiptLogs, identity } = this.#parts.engine;
+    const { turns, receiptLogs, asks, identity } = this.#parts.engine;
     const { id: agent, name, localId } = this.#agent;
     const welcome = {
       agent,
@@ -200,8 +200,13 @@ class SessionCall {
       turns.after(() => this.#outflow.push({ welcome }));
       this.#session.begin();
     });
-    if (this.#hello.receipts && !this.#outflow.ended)
+    if (this.#outflow.ended) return;
+    if (this.#hello.receipts)
       this.#unlisten = feedReceipts(receiptLogs, this.#agent.num, this.#hello, this.#outflow);
+    else
+      this.#unlisten = asks.follow(this.#agent.num, (receipts) => {
+        this.#outflow.push({ receipts: { receipts: [...receipts] } });
+      });
   }
 
   /** Reads requests until the client ends its side or the session is over. */

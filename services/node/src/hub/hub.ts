@@ -54,7 +54,7 @@ const FLUSH_MS = 2000;
 export function createHub(parts: HubParts): Hub {
   const { dir, engine, door, registration, tokens, departures, directory, policies, log, keys, self } = parts;
   const { identity, clock, config, tables, turns, outbox, progress, book, custody, arrivals } = engine;
-  const { backpressure, pressure } = engine;
+  const { backpressure, pressure, asks } = engine;
   const { org, node } = identity;
   let intake: Intake | undefined;
   const ids = dedupeIds(tables.agents.secret());
@@ -148,6 +148,7 @@ export function createHub(parts: HubParts): Hub {
     },
     receipts: (publisher, encoded) => {
       progress.hear(publisher, encoded);
+      asks.hear(publisher, encoded);
       backpressure.receipts(encoded);
     },
     pressure: (signal) => {

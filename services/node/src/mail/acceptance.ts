@@ -14,6 +14,8 @@ import type { Outbox } from '../domain/outbox.ts';
 import { laneOf, waitingRow } from '../domain/outbox-row.ts';
 import type { OutboxTable, SentRow } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
+import type { AskWatch } from './ask-watch.ts';
+import { type Cancels, TOOK_BACK } from './cancels.ts';
 import type { Custody } from './custody.ts';
 import type { Progress } from './progress.ts';
 import type { Way, Ways } from './ways.ts';
@@ -28,6 +30,8 @@ export interface AcceptanceParts {
   readonly table: OutboxTable;
   readonly custody: Custody;
   readonly progress: Pick<Progress, 'served'>;
+  readonly cancels: Pick<Cancels, 'withdraws' | 'settle'>;
+  readonly asks: Pick<AskWatch, 'asked'>;
   readonly turns: Turns;
   /** There is something for the broker. */
   publish(): void;
@@ -61,14 +65,16 @@ export class Acceptance {
       if (before !== undefined) return again(agent, before, digest);
     }
     const level = priorityLevelOf(message.priority);
-    const way = ways.of(agent, address, level);
+    const way = this.#parts.cancels.withdraws(agent, message, address)
+      ? TOOK_BACK
+      : ways.of(agent, address, level);
     const size = message.body.length + LIMITS.addressChars;
     if (!way.stays) {
       const refusal = outbox.refusal(agent.num, size, laneOf(address), clock.monotonicMs());
       if (refusal !== undefined) throw refusal;
     }
     // Last, since what is refused counts for nothing.
-    ways.spend(agent);
+    if (way !== TOOK_BACK) ways.spend(agent);
     const envelope = this.#envelope(agent, message, way);
     const encoded = encode(Envelope, envelope);
     const { id, correlationId, traceparent, acceptedAtUs } = envelope;
@@ -80,6 +86,8 @@ export class Acceptance {
       outbox.push(waitingRow({ ...row, seq }, address, envelope));
       turns.after(this.#parts.publish);
     } else this.#parts.historySkipped();
+    if (way === TOOK_BACK) this.#parts.cancels.settle(envelope, published);
+    if (message.answerWithinMs > 0) this.#parts.asks.asked(agent.num, envelope);
     if (way.served) this.#parts.progress.served(id, way.here.length, way.stays);
     for (const local of way.here) this.#holdLocal(local, envelope, encoded, published);
     for (const behind of way.behind) behind.fence.sent(agent.id, id, level);
@@ -121,6 +129,8 @@ export class Acceptance {
       priority: message.priority,
       localServed: way.served,
       attempt: 0,
+      cancels: message.cancels,
+      answerWithinMs: message.answerWithinMs,
     };
   }
 }

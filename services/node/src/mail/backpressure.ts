@@ -6,7 +6,7 @@ import type { Clock } from '@fleetwire/kernel';
 import type { Outbox } from '../domain/outbox.ts';
 import { seqRuns } from '../domain/outbox-pack.ts';
 import type { Busy, Ready } from '../domain/peer-signal.ts';
-import { buildReceipt, expired } from '../domain/receipt.ts';
+import { buildReceipt, expired, NOT_ON_ITS_WAY } from '../domain/receipt.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';
 import { receiptsIn } from './progress.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
@@ -19,9 +19,6 @@ export interface BackpressureParts {
   /** There may be something for the broker. */
   publish(): void;
 }
-
-/** It never left this node. */
-const NOT_ON_ITS_WAY = { heldAtUs: 0, ingressAtUs: 0, routedAtUs: 0, router: '', deliveredAtUs: 0 };
 
 export class Backpressure {
   readonly #parts: BackpressureParts;

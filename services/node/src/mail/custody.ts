@@ -7,13 +7,15 @@ import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import { type Entry, newEntry } from '../domain/queue.ts';
 import {
+  AGENT_REMOVED,
   buildReceipt,
+  CANCELLED,
   expired,
   type Outcome,
   overflowed,
   type Recipient,
   returned,
-  unconfirmed,
+  SESSION_LOST,
   upgraded,
 } from '../domain/receipt.ts';
 import type { AgentTable } from '../store/agent-table.ts';
@@ -23,6 +25,7 @@ import type { Turns } from '../store/turns.ts';
 import type { LetterDesk } from './letter-desk.ts';
 import type { Pressure } from './pressure.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
+import { takeBack } from './take-back.ts';
 
 export interface CustodyParts {
   readonly clock: Clock;
@@ -40,12 +43,6 @@ export interface CustodyParts {
   /** Told of each message taken in, for the announcement that it is held. */
   taken(entry: Entry): void;
 }
-
-export const SESSION_LOST = unconfirmed(
-  'SESSION_LOST',
-  'the session ended before the agent had acknowledged it',
-);
-export const AGENT_REMOVED = returned('AGENT_REMOVED', 'the agent was removed');
 
 export type Held = 'held' | 'repeated' | 'ended';
 type Arrival = Omit<InboxMeta, 'seq' | 'heldAtUs' | 'level'>;
@@ -113,6 +110,11 @@ export class Custody {
     if (seq === undefined) return 'repeated';
     const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
+    // Of an agent that moves away it follows what it takes back.
+    if (envelope.cancels !== '' && agent.moving.leavingEpoch === 0) {
+      const outcome = takeBack(agent, envelope, this.#parts, (entry) => this.#end(entry, CANCELLED));
+      return this.#refuse(agent, envelope, meta, outcome);
+    }
     const fits = coming === 'moved' || agent.queue.hasRoom(encoded.length);
     if (!fits && !this.#makeRoom(agent, encoded.length, meta.level)) {
       const detail = `${agent.queue.depth} messages wait for ${agent.name}`;
@@ -251,6 +253,7 @@ export class Custody {
 
   /** A message that certainly did not reach the program waits again. Durable: it may then be attempted once more. */
   putBack(entry: Entry): void {
+    if (entry.cancelled) this.end([entry], CANCELLED);
     if (entry.ended) return;
     const agent = entry.agent;
     const { delivery, seq, level } = entry;

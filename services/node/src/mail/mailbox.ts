@@ -2,7 +2,7 @@
 
 import type { Envelope } from '@fleetwire/gen/message';
 import type { Delivery, ReadInboxResponse } from '@fleetwire/gen/node';
-import { FleetwireError } from '@fleetwire/kernel';
+import { type Clock, FleetwireError } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Entry } from '../domain/queue.ts';
 import { confirmed } from '../domain/receipt.ts';
@@ -35,10 +35,12 @@ export class Mailbox {
   readonly #custody: Custody;
   readonly #turns: Turns;
   readonly #reserved = new Reserved();
+  readonly #clock: Pick<Clock, 'nowUs'>;
 
-  constructor(custody: Custody, turns: Turns) {
+  constructor(custody: Custody, turns: Turns, clock: Pick<Clock, 'nowUs'>) {
     this.#custody = custody;
     this.#turns = turns;
+    this.#clock = clock;
   }
 
   async read(agent: HostedAgent, options: ReadOptions, signal: AbortSignal): Promise<ReadInboxResponse> {
@@ -96,7 +98,7 @@ export class Mailbox {
   }
 
   #deliveryOf(entry: Entry): Delivery {
-    return deliveryOf(entry, this.#custody.envelopeOf(entry));
+    return deliveryOf(entry, this.#custody.envelopeOf(entry), this.#clock.nowUs());
   }
 
   /** Those that come next and are no other reader's, as many as fit into one answer; with `replyTo` of those that answer it. */

@@ -17,6 +17,8 @@ const EMPTY: Outgoing = {
   ttlMs: 0,
   traceparent: '',
   priority: 0,
+  answerWithinMs: 0,
+  cancels: '',
 };
 
 export async function sendOnce(

@@ -60,7 +60,10 @@ export class StreamSession implements Taker {
       turns.after(() => before.goodbye('SUPERSEDED', 'another session of this agent has taken over'));
     }
     if (hello.resuming && hello.resume !== undefined) this.#resume(hello.resume);
-    else custody.endLostSession(agent);
+    else {
+      custody.endLostSession(agent);
+      agent.cancelled.clear();
+    }
     if (agent.resuming !== hello.resuming) {
       agent.resuming = hello.resuming;
       agents.setResuming(agent.num, hello.resuming);
@@ -69,6 +72,7 @@ export class StreamSession implements Taker {
     custody.touch(agent);
     const again = [...agent.queue.attempted.values()];
     if (again.length > 0) turns.after(() => this.deliver(again));
+    if (agent.cancelled.size > 0) turns.after(() => this.cancelled([...agent.cancelled]));
   }
 
   hasRoom(agent: HostedAgent, entry: Entry): boolean {
@@ -91,7 +95,7 @@ export class StreamSession implements Taker {
         deliveries = [];
         bytes = 0;
       }
-      deliveries.push(deliveryOf(entry, envelope));
+      deliveries.push(deliveryOf(entry, envelope, nowUs));
       bytes += entry.size;
     }
     if (deliveries.length > 0) this.#parts.outflow.push({ deliver: { deliveries } });
@@ -114,6 +118,10 @@ export class StreamSession implements Taker {
   /** Its client does not read: what waits to be sent is dropped, and its mail is kept for its next session. */
   cut(reason: string, message: string): void {
     this.#parts.outflow.cut({ goodbye: { reason, message } });
+  }
+
+  cancelled(ids: readonly string[]): void {
+    this.#parts.outflow.push({ cancelled: { ids: [...ids] } });
   }
 
   goodbye(reason: string, message: string): void {
@@ -150,9 +158,25 @@ function unknownIn({ upTo, also }: DeliveryAck, highest: number): number[] {
   return unknown;
 }
 
-export function deliveryOf(entry: Pick<Entry, 'seq' | 'delivery'>, envelope: Envelope): Delivery {
+/** `nowUs`: broker time. */
+export function deliveryOf(
+  entry: Pick<Entry, 'seq' | 'delivery' | 'ingressAtUs'>,
+  envelope: Envelope,
+  nowUs: number,
+): Delivery {
   const { id, fromAgent, fromName, to, body, contentType } = envelope;
   const { correlationId, replyTo, traceparent, acceptedAtUs, priority } = envelope;
   const head = { sequence: entry.delivery || entry.seq, id, fromAgent, fromName, to, body, contentType };
-  return { ...head, correlationId, replyTo, traceparent, acceptedAtUs, priority };
+  const answer = answerTimes(envelope, entry.ingressAtUs, nowUs);
+  return { ...head, correlationId, replyTo, traceparent, acceptedAtUs, priority, ...answer };
 }
+
+/** Counted from where the broker accepted it; what never left this node, from its acceptance here. */
+function answerTimes({ answerWithinMs, acceptedAtUs }: Envelope, ingressAtUs: number, nowUs: number) {
+  if (answerWithinMs === 0) return NO_ANSWER;
+  const answerByUs = (ingressAtUs || acceptedAtUs) + answerWithinMs * 1000;
+  const leftMs = Math.ceil((answerByUs - nowUs) / 1000);
+  return { answerByUs, answerLeftMs: Math.min(answerWithinMs, Math.max(0, leftMs)) };
+}
+
+const NO_ANSWER = { answerByUs: 0, answerLeftMs: 0 } as const;

@@ -5,11 +5,12 @@ import { type Clock, Deque } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Entry } from '../domain/queue.ts';
+import { SESSION_LOST } from '../domain/receipt.ts';
 import type { InboxTable } from '../store/inbox-table.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 import type { Backpressure } from './backpressure.ts';
-import { type Custody, SESSION_LOST } from './custody.ts';
+import type { Custody } from './custody.ts';
 import { StreamSession } from './stream-session.ts';
 
 export interface TickerParts {

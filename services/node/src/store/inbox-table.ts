@@ -51,6 +51,7 @@ export class InboxTable {
   readonly #seen: StatementSync;
   readonly #forgetEarlier: StatementSync;
   readonly #seenAgain: StatementSync;
+  readonly #seqOf: StatementSync;
   readonly #insert: StatementSync;
   readonly #envelope: StatementSync;
   readonly #setDelivery: StatementSync;
@@ -77,6 +78,7 @@ export class InboxTable {
     this.#seenAgain = db.prepare(
       'INSERT OR IGNORE INTO seen (id, agent, sender, at_us, attempt) VALUES (?, ?, ?, ?, ?)',
     );
+    this.#seqOf = db.prepare('SELECT seq FROM seen WHERE id = ? AND agent = ? AND sender = ?');
     this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)');
     this.#envelope = db.prepare('SELECT envelope FROM inbox WHERE agent = ? AND seq = ?');
     this.#setDelivery = db.prepare('UPDATE inbox SET delivery = ? WHERE agent = ? AND seq = ?');
@@ -124,6 +126,11 @@ export class InboxTable {
   #seeAgain({ id, fromAgent, attempt }: Message, agent: number, atUs: number) {
     this.#forgetEarlier.run(id, agent, fromAgent, attempt);
     return this.#seenAgain.run(id, agent, fromAgent, atUs, attempt);
+  }
+
+  /** The sequence of what `sender` has sent to this agent under that id; undefined: nothing, or it is forgotten. */
+  seqOf(id: string, agent: number, sender: string): number | undefined {
+    return (this.#seqOf.get(id, agent, sender) as { seq: number } | undefined)?.seq;
   }
 
   insert(agent: number, meta: InboxMeta, envelope: Uint8Array): void {

@@ -208,6 +208,13 @@ export interface Envelope {
    * in again when its attempt is a later one.
    */
   attempt: number;
+  /**
+   * Takes back the message of this id, which its sender has sent to the same address before. It has no body and is no mail:
+   * the recipient's node acts on it. Empty: an ordinary message.
+   */
+  cancels: string;
+  /** How long its sender waits for an answer, in milliseconds, counted as ttl_ms is; 0: it does not ask. */
+  answerWithinMs: number;
 }
 
 /** What a node publishes to ingress: encoded envelopes, in the order in which they were accepted. */
@@ -549,6 +556,8 @@ function createBaseEnvelope(): Envelope {
     priority: 0,
     localServed: false,
     attempt: 0,
+    cancels: "",
+    answerWithinMs: 0,
   };
 }
 
@@ -607,6 +616,12 @@ export const Envelope: MessageFns<Envelope> = {
     }
     if (message.attempt !== 0) {
       writer.uint32(144).uint32(message.attempt);
+    }
+    if (message.cancels !== "") {
+      writer.uint32(154).string(message.cancels);
+    }
+    if (message.answerWithinMs !== 0) {
+      writer.uint32(160).uint32(message.answerWithinMs);
     }
     return writer;
   },
@@ -768,6 +783,22 @@ export const Envelope: MessageFns<Envelope> = {
             message.attempt = reader.uint32();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.cancels = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.answerWithinMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -840,6 +871,12 @@ export const Envelope: MessageFns<Envelope> = {
         ? globalThis.Boolean(object.local_served)
         : false,
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      cancels: isSet(object.cancels) ? globalThis.String(object.cancels) : "",
+      answerWithinMs: isSet(object.answerWithinMs)
+        ? globalThis.Number(object.answerWithinMs)
+        : isSet(object.answer_within_ms)
+        ? globalThis.Number(object.answer_within_ms)
+        : 0,
     };
   },
 
@@ -899,6 +936,12 @@ export const Envelope: MessageFns<Envelope> = {
     if (message.attempt !== 0) {
       obj.attempt = Math.round(message.attempt);
     }
+    if (message.cancels !== "") {
+      obj.cancels = message.cancels;
+    }
+    if (message.answerWithinMs !== 0) {
+      obj.answerWithinMs = Math.round(message.answerWithinMs);
+    }
     return obj;
   },
 
@@ -925,6 +968,8 @@ export const Envelope: MessageFns<Envelope> = {
     message.priority = object.priority ?? 0;
     message.localServed = object.localServed ?? false;
     message.attempt = object.attempt ?? 0;
+    message.cancels = object.cancels ?? "";
+    message.answerWithinMs = object.answerWithinMs ?? 0;
     return message;
   },
 };

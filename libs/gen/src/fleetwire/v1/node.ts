@@ -97,10 +97,14 @@ export interface Outgoing {
   contentType: string;
   correlationId: string;
   replyTo: string;
-  /** 0 means 300000; at most 3600000. */
+  /** 0 means 300000, or answer_within_ms where that is set; at most 3600000. */
   ttlMs: number;
   traceparent: string;
   priority: Priority;
+  /** As in Envelope; at most 86400000. The session is told what becomes of the message, also without `receipts`. */
+  answerWithinMs: number;
+  /** As in Envelope: with the address and the priority of the message that it takes back, and without a body. */
+  cancels: string;
 }
 
 export interface DeliveryAck {
@@ -125,6 +129,10 @@ export interface AttachResponse {
   goodbye?: AttachGoodbye | undefined;
   ackUnknown?:
     | AckUnknown
+    | undefined;
+  /** Senders have taken back what this agent was given: nobody waits for an answer any more. */
+  cancelled?:
+    | Cancelled
     | undefined;
   /** Beside receipts; alone at the start of a session that asks for them. */
   receiptMark?: ReceiptMark | undefined;
@@ -200,6 +208,15 @@ export interface Delivery {
   traceparent: string;
   acceptedAtUs: number;
   priority: Priority;
+  /** Until when its sender waits for an answer, microseconds since the Unix epoch, in broker time; 0: it does not ask. */
+  answerByUs: number;
+  /** How much was left of that when this was handed over, in milliseconds: no clock needs to agree with the broker's. */
+  answerLeftMs: number;
+}
+
+export interface Cancelled {
+  /** Ids of messages; they may be told more than once. */
+  ids: string[];
 }
 
 export interface AttachGoodbye {
@@ -1004,6 +1021,8 @@ function createBaseOutgoing(): Outgoing {
     ttlMs: 0,
     traceparent: "",
     priority: 0,
+    answerWithinMs: 0,
+    cancels: "",
   };
 }
 
@@ -1038,6 +1057,12 @@ export const Outgoing: MessageFns<Outgoing> = {
     }
     if (message.priority !== 0) {
       writer.uint32(80).int32(message.priority);
+    }
+    if (message.answerWithinMs !== 0) {
+      writer.uint32(88).uint32(message.answerWithinMs);
+    }
+    if (message.cancels !== "") {
+      writer.uint32(98).string(message.cancels);
     }
     return writer;
   },
@@ -1135,6 +1160,22 @@ export const Outgoing: MessageFns<Outgoing> = {
             message.priority = reader.int32() as any;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.answerWithinMs = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.cancels = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1175,6 +1216,12 @@ export const Outgoing: MessageFns<Outgoing> = {
         : 0,
       traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
       priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
+      answerWithinMs: isSet(object.answerWithinMs)
+        ? globalThis.Number(object.answerWithinMs)
+        : isSet(object.answer_within_ms)
+        ? globalThis.Number(object.answer_within_ms)
+        : 0,
+      cancels: isSet(object.cancels) ? globalThis.String(object.cancels) : "",
     };
   },
 
@@ -1210,6 +1257,12 @@ export const Outgoing: MessageFns<Outgoing> = {
     if (message.priority !== 0) {
       obj.priority = priorityToJSON(message.priority);
     }
+    if (message.answerWithinMs !== 0) {
+      obj.answerWithinMs = Math.round(message.answerWithinMs);
+    }
+    if (message.cancels !== "") {
+      obj.cancels = message.cancels;
+    }
     return obj;
   },
 
@@ -1228,6 +1281,8 @@ export const Outgoing: MessageFns<Outgoing> = {
     message.ttlMs = object.ttlMs ?? 0;
     message.traceparent = object.traceparent ?? "";
     message.priority = object.priority ?? 0;
+    message.answerWithinMs = object.answerWithinMs ?? 0;
+    message.cancels = object.cancels ?? "";
     return message;
   },
 };
@@ -1344,6 +1399,7 @@ function createBaseAttachResponse(): AttachResponse {
     receipts: undefined,
     goodbye: undefined,
     ackUnknown: undefined,
+    cancelled: undefined,
     receiptMark: undefined,
   };
 }
@@ -1370,6 +1426,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.ackUnknown !== undefined) {
       AckUnknown.encode(message.ackUnknown, writer.uint32(66).fork()).join();
+    }
+    if (message.cancelled !== undefined) {
+      Cancelled.encode(message.cancelled, writer.uint32(74).fork()).join();
     }
     if (message.receiptMark !== undefined) {
       ReceiptMark.encode(message.receiptMark, writer.uint32(58).fork()).join();
@@ -1446,6 +1505,14 @@ export const AttachResponse: MessageFns<AttachResponse> = {
             message.ackUnknown = AckUnknown.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.cancelled = Cancelled.decode(reader, reader.uint32());
+            continue;
+          }
           case 7: {
             if (tag !== 58) {
               break;
@@ -1479,6 +1546,7 @@ export const AttachResponse: MessageFns<AttachResponse> = {
         : isSet(object.ack_unknown)
         ? AckUnknown.fromJSON(object.ack_unknown)
         : undefined,
+      cancelled: isSet(object.cancelled) ? Cancelled.fromJSON(object.cancelled) : undefined,
       receiptMark: isSet(object.receiptMark)
         ? ReceiptMark.fromJSON(object.receiptMark)
         : isSet(object.receipt_mark)
@@ -1509,6 +1577,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.ackUnknown !== undefined) {
       obj.ackUnknown = AckUnknown.toJSON(message.ackUnknown);
+    }
+    if (message.cancelled !== undefined) {
+      obj.cancelled = Cancelled.toJSON(message.cancelled);
     }
     if (message.receiptMark !== undefined) {
       obj.receiptMark = ReceiptMark.toJSON(message.receiptMark);
@@ -1541,6 +1612,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
       : undefined;
     message.ackUnknown = (object.ackUnknown !== undefined && object.ackUnknown !== null)
       ? AckUnknown.fromPartial(object.ackUnknown)
+      : undefined;
+    message.cancelled = (object.cancelled !== undefined && object.cancelled !== null)
+      ? Cancelled.fromPartial(object.cancelled)
       : undefined;
     message.receiptMark = (object.receiptMark !== undefined && object.receiptMark !== null)
       ? ReceiptMark.fromPartial(object.receiptMark)
@@ -2336,6 +2410,8 @@ function createBaseDelivery(): Delivery {
     traceparent: "",
     acceptedAtUs: 0,
     priority: 0,
+    answerByUs: 0,
+    answerLeftMs: 0,
   };
 }
 
@@ -2376,6 +2452,12 @@ export const Delivery: MessageFns<Delivery> = {
     }
     if (message.priority !== 0) {
       writer.uint32(96).int32(message.priority);
+    }
+    if (message.answerByUs !== 0) {
+      writer.uint32(104).int64(message.answerByUs);
+    }
+    if (message.answerLeftMs !== 0) {
+      writer.uint32(112).uint32(message.answerLeftMs);
     }
     return writer;
   },
@@ -2489,6 +2571,22 @@ export const Delivery: MessageFns<Delivery> = {
             message.priority = reader.int32() as any;
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.answerByUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.answerLeftMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2539,6 +2637,16 @@ export const Delivery: MessageFns<Delivery> = {
         ? globalThis.Number(object.accepted_at_us)
         : 0,
       priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
+      answerByUs: isSet(object.answerByUs)
+        ? globalThis.Number(object.answerByUs)
+        : isSet(object.answer_by_us)
+        ? globalThis.Number(object.answer_by_us)
+        : 0,
+      answerLeftMs: isSet(object.answerLeftMs)
+        ? globalThis.Number(object.answerLeftMs)
+        : isSet(object.answer_left_ms)
+        ? globalThis.Number(object.answer_left_ms)
+        : 0,
     };
   },
 
@@ -2580,6 +2688,12 @@ export const Delivery: MessageFns<Delivery> = {
     if (message.priority !== 0) {
       obj.priority = priorityToJSON(message.priority);
     }
+    if (message.answerByUs !== 0) {
+      obj.answerByUs = Math.round(message.answerByUs);
+    }
+    if (message.answerLeftMs !== 0) {
+      obj.answerLeftMs = Math.round(message.answerLeftMs);
+    }
     return obj;
   },
 
@@ -2600,6 +2714,75 @@ export const Delivery: MessageFns<Delivery> = {
     message.traceparent = object.traceparent ?? "";
     message.acceptedAtUs = object.acceptedAtUs ?? 0;
     message.priority = object.priority ?? 0;
+    message.answerByUs = object.answerByUs ?? 0;
+    message.answerLeftMs = object.answerLeftMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseCancelled(): Cancelled {
+  return { ids: [] };
+}
+
+export const Cancelled: MessageFns<Cancelled> = {
+  encode(message: Cancelled, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ids) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Cancelled {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelled();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ids.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Cancelled {
+    return { ids: globalThis.Array.isArray(object?.ids) ? object.ids.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: Cancelled): unknown {
+    const obj: any = {};
+    if (message.ids?.length) {
+      obj.ids = message.ids;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Cancelled>): Cancelled {
+    return Cancelled.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Cancelled>): Cancelled {
+    const message = createBaseCancelled();
+    message.ids = object.ids?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,4 +1,4 @@
-/** What kind of error an end without delivery is, for exit codes. */
+/** What kind of error the end of a message without delivery is: for exit codes, and for who waits for an answer. */
 
 import type { ErrorKind } from '@fleetwire/kernel';
 
@@ -14,6 +14,8 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
   INVALID_ADDRESS: 'invalid_argument',
   MESSAGE_DENIED: 'permission_denied',
   TTL_EXPIRED: 'deadline_exceeded',
+  CANCELLED: 'cancelled',
+  RATE_LIMITED: 'resource_exhausted',
   INBOX_FULL: 'resource_exhausted',
   QUEUE_FULL: 'resource_exhausted',
 };

@@ -26,6 +26,7 @@ export function orgDocument(org: Org): object {
     billing_status: org.billingStatus,
     members: org.members,
     sso_enabled: org.settings?.ssoEnabled ?? false,
+    history: org.settings?.history ?? '',
     created_at: isoOrNull(org.createdAtMs),
     deleted_at: isoOrNull(org.deletedAtMs),
     version: org.version,

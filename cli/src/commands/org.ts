@@ -14,6 +14,8 @@ import { orgDocument } from '../org-documents.ts';
 import { minute, table, visible } from '../output.ts';
 import { checkFreeContext, prepareAccess, saveAccess } from '../saved-access.ts';
 
+const HISTORY_MODES = ['full', 'metadata', 'off'];
+
 /** For commands that the fabric's operator may use on any org. */
 export const ORG_OPTION = ['--org <slug>', "as the fabric's operator: this org, by its slug or id"] as const;
 
@@ -45,6 +47,15 @@ export function addOrgCommands(program: Command, action: Action): void {
     .option('--slug <slug>')
     .option('--sso <on|off>', 'single sign-on, where the plan has it', either('--sso', 'on', 'off'))
     .action(action(update));
+  org
+    .command('history')
+    .description('what is kept of messages that are sent from now on; without a mode: what is kept')
+    .argument(
+      '[mode]',
+      'full, metadata (all but bodies) or off (only what became of them)',
+      oneOf('mode', HISTORY_MODES),
+    )
+    .action(action(history));
   org
     .command('transfer')
     .description('make another member the owner; you stay as an admin')
@@ -91,10 +102,28 @@ function orgLines(org: Org): string[] {
     ['plan', org.billingStatus === 'none' ? org.plan : `${org.plan} (billing: ${org.billingStatus})`],
     ['members', String(org.members)],
     ['single sign-on', org.settings?.ssoEnabled === true ? 'on' : 'off'],
+    ['history', HISTORY_LINES[org.settings?.history ?? ''] ?? 'unknown'],
     ['created', minute(org.createdAtMs)],
     ...(org.deletedAtMs === 0 ? [] : [['deleted', minute(org.deletedAtMs)] as [string, string]]),
   ];
   return [visible(org.name), ...rows.map(([name, value]) => `  ${name.padEnd(15)} ${visible(value)}`)];
+}
+
+/** What is kept of messages, in words. */
+const HISTORY_LINES: Readonly<Record<string, string>> = {
+  full: 'full: messages with their bodies',
+  metadata: 'metadata: messages without their bodies',
+  off: 'off: only what became of messages',
+};
+
+/** Without a mode it shows; with one it holds for what is sent from now on. */
+async function history(context: CommandContext, _options: object, mode: string | undefined): Promise<void> {
+  const { door } = await context.orgDoor();
+  const { org: found } = await door.getOrg({});
+  const org =
+    mode === undefined ? found! : (await door.updateOrg({ version: found!.version, history: mode })).org!;
+  const kept = org.settings?.history ?? '';
+  context.output.result({ history: kept }, () => HISTORY_LINES[kept] ?? visible(kept));
 }
 
 interface CreateOptions {

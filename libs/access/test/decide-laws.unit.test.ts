@@ -85,6 +85,7 @@ const state: fc.Arbitrary<OrgState> = fc.record({
   deletion: fc.constant(0),
   clearing: fc.constant(false),
   departed: fc.constant([]),
+  history: fc.constant('full'),
 });
 
 const question: fc.Arbitrary<Question> = fc

@@ -16,6 +16,7 @@ export function org(of: Partial<OrgState> = {}): OrgState {
     deletion: 0,
     departed: [],
     clearing: false,
+    history: 'full',
     ...of,
   };
 }

@@ -26,13 +26,28 @@ export type IdType = keyof typeof ID_PREFIXES;
 
 /** 26 characters, lowercase, sortable by time (milliseconds); 80 random bits. */
 export function newMessageId(clock: Clock = systemClock, random: Random = systemRandom): string {
-  let time = nowMs(clock);
+  return messageIdTime(nowMs(clock)) + base32(random.bytes(10));
+}
+
+/** What message ids made in this millisecond begin with: in the order of their bytes no earlier id is above it. */
+export function messageIdTime(ms: number): string {
+  let time = Math.min(Math.max(0, Math.floor(ms)), ID_TIME_MAX);
   let head = '';
   for (let i = 0; i < 10; i++) {
     head = ALPHABET[time % 32] + head;
     time = Math.floor(time / 32);
   }
-  return head + base32(random.bytes(10));
+  return head;
+}
+/** 48 bits. */
+const ID_TIME_MAX = 2 ** 48 - 1;
+
+/** The millisecond that a message id says it was made in; undefined for what is no message id. */
+export function timeOfMessageId(id: string): number | undefined {
+  if (!isMessageId(id)) return undefined;
+  let ms = 0;
+  for (let i = 0; i < 10; i++) ms = ms * 32 + ALPHABET.indexOf(id[i]!);
+  return ms;
 }
 
 /** W3C Trace Context (https://www.w3.org/TR/trace-context/); ids that are all zeros are none. */

@@ -3,6 +3,7 @@ export type { InferEntity, RequiredEntityData } from '@mikro-orm/core';
 export { defineEntity, p } from '@mikro-orm/core';
 export { Migration } from '@mikro-orm/migrations';
 export type { EntityManager } from '@mikro-orm/postgresql';
+export type { Statement } from './copy.ts';
 export type { CopyColumn } from './copy-format.ts';
 export type { MigrationEntry } from './migrate.ts';
 export { keptSecret, SecretEntity } from './secrets.ts';

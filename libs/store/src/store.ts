@@ -6,7 +6,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import type { EntityManager, Options } from '@mikro-orm/postgresql';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { CompiledQuery } from 'kysely';
-import { copyRows } from './copy.ts';
+import { copyRows, type Statement } from './copy.ts';
 import type { CopyColumn } from './copy-format.ts';
 import { type MigrationEntry, migrate, unhurried } from './migrate.ts';
 import { type ClientPool, guardPool } from './pool-guard.ts';
@@ -50,8 +50,16 @@ export interface Store {
   run<T>(work: (em: EntityManager) => Promise<T>): Promise<T>;
   /** One statement with $1.. parameters, outside any transaction. int8 comes as number, timestamptz as text, bytea as Buffer. */
   query<T extends object>(sql: string, params?: readonly unknown[]): Promise<T[]>;
-  /** Inserts rows in bulk, all or nothing, and much cheaper than a statement could; the table is of the own schema. */
-  copy<Row>(table: string, columns: readonly CopyColumn<Row>[], rows: readonly Row[]): Promise<void>;
+  /**
+   * Inserts rows in bulk, all or nothing, and much cheaper than a statement could; the table is of the own schema. What
+   * `also` has is done behind them in the same transaction.
+   */
+  copy<Row>(
+    table: string,
+    columns: readonly CopyColumn<Row>[],
+    rows: readonly Row[],
+    also?: readonly Statement[],
+  ): Promise<void>;
   /** All or nothing; when `work` rejects, everything is undone and the same error comes out. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /** SQL that would bring the tables in line with the entities; empty when they agree. For tests of migrations. */
@@ -130,7 +138,7 @@ function storeOn(orm: MikroORM, pool: ClientPool): Store {
     fork: () => orm.em.fork(),
     run: (work) => translated(() => work(orm.em.fork())),
     query: (sql, params) => translated(() => rawQuery(orm.em.getConnection().getClient(), sql, params)),
-    copy: (table, columns, rows) => translated(() => copyRows(pool, table, columns, rows)),
+    copy: (table, columns, rows, also) => translated(() => copyRows(pool, table, columns, rows, also)),
     transaction: (work) =>
       translated(() =>
         orm.em.fork().transactional((em) => {

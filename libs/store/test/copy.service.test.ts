@@ -96,6 +96,20 @@ describe('a bulk insert', function () {
     assert.deepEqual(await store.query('select count(*) from rows'), [{ count: 5 }]);
   });
 
+  it('takes statements into its transaction: all of it or nothing, and connections stay usable', async () => {
+    const set = (id: string) => ({ sql: 'update rows set small = 9 where id = $1', params: [id] });
+    await store.copy('rows', COLUMNS, [rowOf('one'), rowOf('two')], [set('one'), set('two')]);
+    const smalls = () => store.query<{ small: number }>('select small from rows order by id');
+    assert.deepEqual(await smalls(), [{ small: 9 }, { small: 9 }]);
+    const wrong = { sql: 'update rows set small = 100000', params: [] };
+    for (let round = 0; round < 3; round++) {
+      await assert.rejects(store.copy('rows', COLUMNS, [rowOf('three')], [set('three'), wrong]));
+      await assert.rejects(store.copy('rows', COLUMNS, [rowOf('four'), rowOf('one')], [set('two')]));
+    }
+    await store.copy('rows', COLUMNS, [rowOf('three')]);
+    assert.deepEqual(await smalls(), [{ small: 9 }, { small: 1 }, { small: 9 }]);
+  });
+
   it('refuses a number that a column cannot hold, before anything is sent', async () => {
     for (const bad of [{ large: 2 ** 53 }, { large: Number.NaN }, { small: 40_000 }])
       await assert.rejects(store.copy('rows', COLUMNS, [{ ...rowOf('bad'), ...bad }]), RangeError);

@@ -29,6 +29,9 @@ export const deliveryConfig = defineSection('delivery', {
   page_bytes: whole(1, 7_000_000, 4_194_304).describe(
     'Bytes of messages on one page, unless a single one has more',
   ),
+  list_ids: whole(1000, 10_000_000, 50_000).describe(
+    'Messages that one call of ListMessages looks at: with filters that keep most of them out its page ends early',
+  ),
   sweep_interval_ms: whole(10, 600_000, 5000).describe('Milliseconds between two runs of the sweep'),
   sweep_read_max: whole(1, 100_000, 2000).describe(
     'Waiting messages (packs) that one run of the sweep reads',

@@ -10,11 +10,13 @@ import {
   LEASES_BUCKET,
 } from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
+import { nowMs } from '@fleetwire/kernel';
 import { bindService } from '@fleetwire/rpc';
 import type { RunningService, RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
 import { keptSecret } from '@fleetwire/store';
 import { deliveryConfig } from './config.ts';
+import { type HistoryModes, historyMode } from './domain/history-mode.ts';
 import { deadLetterSource } from './handlers/dead-letters.ts';
 import { historySource } from './handlers/history.ts';
 import { inboxStream } from './handlers/inbox-stream.ts';
@@ -28,6 +30,8 @@ import { SweepTask } from './handlers/sweep-task.ts';
 import { measureIngest } from './metrics.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
+import { makePartitions, partitionStarts } from './store/partitions.ts';
+import { searchedUntilUs } from './store/words-queue.ts';
 
 const config = { delivery: deliveryConfig } satisfies Sections;
 type Context = ServiceContext<typeof config>;
@@ -42,16 +46,27 @@ export const delivery = defineService({
     buckets: [LEASES_BUCKET],
   },
   wire: async (context: Context) => {
+    const { store, clock } = context;
+    // Before anything is written: what falls between partitions has to be moved later.
+    await makePartitions(store, nowMs(clock), context.config.delivery.history_days);
     const overflow = overflowReport(context);
     const loops = ingestLoops(context, overflow);
     const sweep = await sweepTask(context);
-    const { recipients_max, recipients_listed, page_bytes } = context.config.delivery;
+    const { recipients_max, recipients_listed, page_bytes, list_ids } = context.config.delivery;
     const limits = {
       recipientsMax: recipients_max,
       recipientsListed: recipients_listed,
       pageBytes: page_bytes,
+      walkedMax: list_ids,
     };
-    const handlers = messageHandlers(context.store, limits);
+    const handlers = messageHandlers({
+      store,
+      clock,
+      limits,
+      modes: modesOf(context),
+      starts: partitionStarts(store, clock),
+      searchedUntilUs: () => searchedUntilUs(store, clock),
+    });
     return {
       rpc: [bindService(DeliveryServiceDefinition, handlers)],
       components: [overflow, ...loops, sweep],
@@ -64,6 +79,11 @@ export const delivery = defineService({
     };
   },
 });
+
+/** Of an org of which nothing is known yet everything is kept. */
+function modesOf({ orgs }: Context): HistoryModes {
+  return (org) => historyMode(orgs.get(org)?.state.history);
+}
 
 /** Runs delivery in this process; resolves when it serves. */
 export function start(options: RunOptions<typeof config> = {}): Promise<RunningService> {
@@ -85,7 +105,7 @@ function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<nev
   const desk = createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }));
   const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
   const loops = [
-    loop(historySource(store)),
+    loop(historySource(store, modesOf(context))),
     loop(receiptSource(store, (ended) => overflow.stored(ended))),
     loop(deadLetterSource(store)),
   ];

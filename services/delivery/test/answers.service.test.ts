@@ -9,13 +9,14 @@ import { deadSubject, nodeDeadSubject, receiptSubject } from '@fleetwire/contrac
 import type { Envelope, Receipt } from '@fleetwire/gen/message';
 import { DeadLetter, Envelope as EnvelopeCodec, Stage } from '@fleetwire/gen/message';
 import type { Caller } from '@fleetwire/identity';
-import { FleetwireError, newId, newMessageId } from '@fleetwire/kernel';
+import { FleetwireError, newId, newMessageId, systemClock } from '@fleetwire/kernel';
 import type { RpcContext } from '@fleetwire/rpc';
 import type { Store } from '@fleetwire/store';
 import { openStore } from '@fleetwire/store';
 import type { TestPostgres } from '@fleetwire/testkit';
 import { startTestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
+import type { HistoryMode } from '../src/domain/history-mode.ts';
 import { deadLetterSource } from '../src/handlers/dead-letters.ts';
 import { historySource } from '../src/handlers/history.ts';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
@@ -24,10 +25,12 @@ import type { Ended } from '../src/handlers/overflow-report.ts';
 import { receiptSource } from '../src/handlers/receipts.ts';
 import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
+import { partitionStarts } from '../src/store/partitions.ts';
 import { deleteOlderThan } from '../src/store/retention.ts';
+import { searchedUntilUs } from '../src/store/words-queue.ts';
 import * as sample from './sample-traffic.ts';
 
-const LIMITS = { recipientsMax: 100, recipientsListed: 5, pageBytes: 1_000_000 };
+const LIMITS = { recipientsMax: 100, recipientsListed: 5, pageBytes: 1_000_000, walkedMax: 50_000 };
 
 describe('delivery answers', function () {
   this.timeout(60_000);
@@ -35,12 +38,20 @@ describe('delivery answers', function () {
   let store: Store;
   let answers: ReturnType<typeof messageHandlers>;
   let sequence = 0;
+  const mode: HistoryMode = 'full';
 
   before(async () => {
     postgres = await startTestPostgres();
     const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 3 };
     store = await openStore({ ...options, applicationName: 'answers' });
-    answers = messageHandlers(store, LIMITS);
+    answers = messageHandlers({
+      store,
+      clock: systemClock,
+      limits: LIMITS,
+      modes: () => mode,
+      starts: partitionStarts(store, systemClock),
+      searchedUntilUs: () => searchedUntilUs(store, systemClock),
+    });
   });
 
   after(async () => {
@@ -82,7 +93,8 @@ describe('delivery answers', function () {
 
   const list = (more: object, org = sample.ORG) => {
     const all = { pageSize: 0, pageToken: '', correlationId: '', fromAgent: '', recipient: '' };
-    return answers.listMessages({ ...all, ...more }, as(org));
+    const rest = { to: '', stage: Stage.UNSPECIFIED, fromMs: 0, untilMs: 0, text: '' };
+    return answers.listMessages({ ...all, ...rest, ...more }, as(org));
   };
 
   const reason = (wanted: string) => (error: unknown) =>
@@ -296,7 +308,8 @@ describe('delivery answers', function () {
       seen.push(...(page.messages ?? []).map((m) => m.id ?? ''));
       pageToken = page.nextPageToken ?? '';
     } while (pageToken !== '');
-    assert.deepEqual(seen, messages.map((m) => m.id).reverse());
+    const ids = messages.map((m) => m.id);
+    assert.deepEqual(seen, ids.sort().reverse());
     await assert.rejects(list({ pageToken: 'nonsense' }), reason('INVALID_PAGE_TOKEN'));
   });
 

@@ -17,14 +17,24 @@ import { after, before, describe, it } from 'mocha';
 import { settlementOf } from '../src/domain/settlement.ts';
 import { combineSettlements } from '../src/handlers/receipts.ts';
 import { entities } from '../src/store/entities.ts';
-import type { MessageFilter, MessageRow } from '../src/store/message-table.ts';
-import { findMessage, listMessages, saveMessages } from '../src/store/message-table.ts';
+import { listMessages, type MessageFilter } from '../src/store/message-list.ts';
+import type { MessageRow } from '../src/store/message-table.ts';
+import { findMessage, saveMessages } from '../src/store/message-table.ts';
 import { migrations } from '../src/store/migrations.ts';
 import type { SettlementRow } from '../src/store/settlement-table.ts';
 import { findSettlements, saveSettlements } from '../src/store/settlement-table.ts';
 import { envelope, receiptFor } from './sample-traffic.ts';
 
-const ALL: MessageFilter = { correlationId: '', fromAgent: '', recipient: '', after: undefined };
+const ALL: MessageFilter = {
+  correlationId: '',
+  fromAgent: '',
+  recipient: '',
+  to: '',
+  stage: 0,
+  from: '',
+  below: '',
+  words: '',
+};
 const MiB = 1024 * 1024;
 
 describe('delivery store', function () {
@@ -60,8 +70,12 @@ describe('delivery store', function () {
     const { id, acceptedAtUs, fromAgent, to, correlationId } = envelope();
     const bytes = new Uint8Array([1, 2, 3]);
     const row = { org, id, acceptedAtUs, ingressAtUs: 5, fromAgent, to, correlationId, envelope: bytes };
-    return { ...row, ...more };
+    const rest = { deadlineUs: 6, leftOutBytes: -1, usedBytes: 3, searched: false };
+    return { ...row, ...rest, ...more };
   }
+
+  const list = (org: string, filter: Partial<MessageFilter>, rows: number, bytes: number) =>
+    listMessages(store, org, { ...ALL, ...filter }, [], Date.now(), { rows, bytes, walked: 10_000 });
 
   it('the entities and the migrations agree', async () => {
     assert.equal(await store.drift(), '');
@@ -171,7 +185,7 @@ describe('delivery store', function () {
     });
     await store.transaction((tx) => saveSettlements(tx, [rowOf(org, receipt)]));
     assert.equal((await findMessage(store, org, row.id))?.id, row.id);
-    const found = await listMessages(store, org, { ...ALL, correlationId: row.correlationId }, 10, MiB);
+    const found = await list(org, { correlationId: row.correlationId }, 10, MiB);
     assert.deepEqual(
       found.rows.map((r) => r.id),
       [row.id],
@@ -197,9 +211,10 @@ describe('delivery store', function () {
       messageRow(org, { acceptedAtUs: 1000 + Math.floor(i / 3), envelope: new Uint8Array(100) }),
     );
     await saveMessages(store, rows);
-    const expected = [...rows]
-      .sort((a, b) => b.acceptedAtUs - a.acceptedAtUs || (a.id < b.id ? 1 : -1))
-      .map((row) => row.id);
+    const expected = rows
+      .map((row) => row.id)
+      .sort()
+      .reverse();
     for (const [limit, bytes] of [
       [4, MiB],
       [23, MiB],
@@ -207,14 +222,12 @@ describe('delivery store', function () {
       [10, 1],
     ] as const) {
       const seen: string[] = [];
-      let position: MessageFilter['after'];
-      for (let more = true; more; ) {
-        const page = await listMessages(store, org, { ...ALL, after: position }, limit, bytes);
+      for (let below: string | undefined = ''; below !== undefined; ) {
+        const page = await list(org, { below }, limit, bytes);
         assert.ok(page.rows.length > 0 && page.rows.length <= limit);
         assert.ok(page.rows.length === 1 || page.rows.length * 100 < bytes + 100);
         seen.push(...page.rows.map((row) => row.id));
-        position = page.rows.at(-1);
-        more = page.more;
+        below = page.next;
       }
       assert.deepEqual(seen, expected);
     }
@@ -231,7 +244,7 @@ describe('delivery store', function () {
     const receipt = receiptFor(envelope({ org, id: rows[2]!.id }), Stage.CONFIRMED, { recipient: 'a_9' });
     await store.transaction((tx) => saveSettlements(tx, [rowOf(org, receipt)]));
     const ids = async (filter: Partial<MessageFilter>) =>
-      (await listMessages(store, org, { ...ALL, ...filter }, 10, MiB)).rows.map((row) => row.id).sort();
+      (await list(org, filter, 10, MiB)).rows.map((row) => row.id).sort();
     const pick = (...which: number[]) => which.map((i) => rows[i]!.id).sort();
     assert.deepEqual(await ids({ correlationId: 'c1' }), pick(0, 1));
     assert.deepEqual(await ids({ fromAgent: 'a_1' }), pick(0, 2));

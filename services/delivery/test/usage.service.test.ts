@@ -36,7 +36,8 @@ const MIDNIGHT_US = 1_789_948_800_000_000;
 
 function message(org: string, ingressAtUs: number, bytes = 100): MessageRow {
   const about = { fromAgent: 'a', to: 'b', correlationId: 'c', acceptedAtUs: 1 };
-  return { org, id: newMessageId(), ingressAtUs, envelope: new Uint8Array(bytes), ...about };
+  const rest = { deadlineUs: 2, leftOutBytes: -1, usedBytes: bytes, searched: true };
+  return { org, id: newMessageId(), ingressAtUs, envelope: new Uint8Array(bytes), ...about, ...rest };
 }
 
 describe('usage as the database counts it', function () {
@@ -103,7 +104,7 @@ describe('usage as the database counts it', function () {
       const mine = rows.filter((row) => row.org === org);
       const expected = [0, 1].map((offset) => {
         const those = mine.filter((row) => row.ingressAtUs === MIDNIGHT_US + offset * DAY_US);
-        const bytes = those.reduce((sum, row) => sum + row.envelope.length, 0);
+        const bytes = those.reduce((sum, row) => sum + row.usedBytes, 0);
         return { day: `2026-09-${21 + offset}`, messages: those.length, bytes };
       });
       assert.deepEqual(await usageOf(org), expected);

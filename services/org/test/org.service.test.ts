@@ -45,7 +45,7 @@ describe('org', function () {
         version: 1,
         deletedAtMs: 0,
         billingStatus: 'none',
-        settings: { ssoEnabled: false },
+        settings: { ssoEnabled: false, history: 'full' },
       },
     );
     const admin = await world.as(two, world.firstKey);
@@ -70,15 +70,27 @@ describe('org', function () {
       name: 'After',
       slug: 'after',
       settings: { ssoEnabled: true },
+      history: 'metadata',
     });
     assert.deepEqual(
       [org!.name, org!.slug, org!.version, org!.settings],
-      ['After', 'after', 2, { ssoEnabled: true }],
+      ['After', 'after', 2, { ssoEnabled: true, history: 'metadata' }],
     );
     await eventually(async () => (await world.published(id))?.slug === 'after');
+    assert.equal((await world.published(id))?.history, 'metadata');
     // What is left out stays, and the old slug is free.
     const { org: kept } = await boss.client.updateOrg({ version: 2, name: 'Kept' });
-    assert.deepEqual([kept!.slug, kept!.settings], ['after', { ssoEnabled: true }]);
+    assert.deepEqual([kept!.slug, kept!.settings], ['after', { ssoEnabled: true, history: 'metadata' }]);
+    const audited = await boss.client.listAudit({});
+    const details = audited.entries
+      .filter((entry) => entry.action === 'org.update')
+      .map((entry) => entry.details);
+    assert.deepEqual(
+      details.map((detail) => detail['history'] ?? ''),
+      ['', 'metadata'],
+    );
+    const odd = boss.client.updateOrg({ version: 3, history: 'some' });
+    assert.equal(await reasonOf(odd), 'INVALID_HISTORY');
     assert.equal(await reasonOf(boss.client.createOrg({ name: 'x', slug: 'before' })), 'none');
   });
 

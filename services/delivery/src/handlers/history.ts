@@ -6,9 +6,16 @@ import { Envelope, IngressPack } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isKeyText } from '../domain/column-text.ts';
+import {
+  type HistoryMode,
+  type HistoryModes,
+  isTextType,
+  KEEP_ALL,
+  withoutBody,
+} from '../domain/history-mode.ts';
 import { compareText } from '../domain/hops.ts';
 import type { MessageRow } from '../store/message-table.ts';
-import { saveMessages } from '../store/message-table.ts';
+import { NOTHING_LEFT_OUT, saveMessages } from '../store/message-table.ts';
 import { PlainFirst } from '../store/plain-first.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
 import type { Rejected } from './reject-desk.ts';
@@ -18,25 +25,27 @@ export interface HistoryRow extends MessageRow {
   readonly part: number;
 }
 
-export function historySource(store: Store): IngestSource<HistoryRow> {
+/** `modes`: what of each org's messages is kept. */
+export function historySource(store: Store, modes: HistoryModes = KEEP_ALL): IngestSource<HistoryRow> {
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_HISTORY,
-    read: readHistory,
+    read: (message) => readHistory(message, modes),
     combine: (rows) => rows.sort((a, b) => compareText(a.id, b.id) || compareText(a.org, b.org)),
     save: (rows) => (rows.length > 0 ? saveMessages(store, rows, first) : Promise.resolve()),
     refuse: (row, why) => ({
-      ...rejection(row.message, row.part, row.envelope, 'HISTORY_REFUSED', why),
+      ...rejection(row.message, row.part, row.envelope ?? NOTHING, 'HISTORY_REFUSED', why),
       keep: true,
     }),
   };
 }
 
 /** What cannot be read is counted only: the router, which reads the same stream, keeps it as a dead letter. */
-export function readHistory(message: PulledMessage): Intake<HistoryRow> {
+export function readHistory(message: PulledMessage, modes: HistoryModes = KEEP_ALL): Intake<HistoryRow> {
   const subject = ingressSubject.parse(message.subject);
   if (subject === undefined)
     return { rows: [], rejected: [rejection(message, 0, message.data, 'NOT_INGRESS', '')] };
+  const mode = modes(subject.org);
   const rows: HistoryRow[] = [];
   const rejected: Rejected[] = [];
   let parts: readonly Uint8Array[];
@@ -46,7 +55,7 @@ export function readHistory(message: PulledMessage): Intake<HistoryRow> {
     return { rows, rejected: [rejection(message, 0, message.data, 'PACK_UNDECODABLE', causeChain(error))] };
   }
   for (const [part, bytes] of parts.entries()) {
-    const row = readEnvelope(message, part, bytes, subject.org);
+    const row = readEnvelope(message, part, bytes, subject.org, mode);
     if ('reason' in row) rejected.push(row);
     else rows.push(row);
   }
@@ -58,6 +67,7 @@ function readEnvelope(
   part: number,
   bytes: Uint8Array,
   org: string,
+  mode: HistoryMode,
 ): HistoryRow | Rejected {
   let envelope: Envelope;
   try {
@@ -72,13 +82,31 @@ function readEnvelope(
     id: envelope.id,
     acceptedAtUs: envelope.acceptedAtUs,
     ingressAtUs: message.storedAtUs,
+    deadlineUs: message.storedAtUs + envelope.ttlMs * 1000,
     fromAgent: envelope.fromAgent,
     to: envelope.to,
     correlationId: envelope.correlationId,
-    envelope: bytes,
+    ...kept(envelope, bytes, mode),
+    usedBytes: bytes.length,
     message,
     part,
   };
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** What of it goes into the table. */
+function kept(
+  envelope: Envelope,
+  bytes: Uint8Array,
+  mode: HistoryMode,
+): Pick<MessageRow, 'envelope' | 'leftOutBytes' | 'searched'> {
+  if (mode === 'off') return { envelope: undefined, leftOutBytes: NOTHING_LEFT_OUT, searched: false };
+  const { body, contentType } = envelope;
+  if (mode === 'metadata')
+    return { envelope: withoutBody(envelope), leftOutBytes: body.length, searched: false };
+  const searched = body.length > 0 && isTextType(contentType);
+  return { envelope: bytes, leftOutBytes: NOTHING_LEFT_OUT, searched };
 }
 
 function rejection(

@@ -2,10 +2,11 @@
 
 import type { Broker, DedupeIds, Lease } from '@fleetwire/broker';
 import type { Clock } from '@fleetwire/kernel';
-import { causeChain, pause } from '@fleetwire/kernel';
+import { causeChain, nowMs, pause } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { SweepPlan } from '../domain/sweep-plan.ts';
+import { dropPartitions, makePartitions } from '../store/partitions.ts';
 import { deleteOlderThan } from '../store/retention.ts';
 import { deleteUsageBefore } from '../store/usage-table.ts';
 import type { InboxStream, SweepLimits } from './sweep.ts';
@@ -44,7 +45,18 @@ const DELETES_MAX = 200;
 
 export class SweepTask {
   readonly name = 'sweep';
-  readonly stats = { runs: 0, read: 0, expired: 0, deleted: 0, watched: 0, told: 0, leading: false };
+  readonly stats = {
+    runs: 0,
+    read: 0,
+    expired: 0,
+    deleted: 0,
+    /** Partitions made, ahead of their time, and dropped, after it: of each table. */
+    partitions: 0,
+    dropped: 0,
+    watched: 0,
+    told: 0,
+    leading: false,
+  };
   readonly #o: SweepTaskOptions;
   readonly #stopping = new AbortController();
   #plan: SweepPlan;
@@ -121,7 +133,16 @@ export class SweepTask {
 
   async #retain(): Promise<void> {
     const { store, clock, limits } = this.#o;
-    if (limits.historyDays === 0 || !this.#isDue(this.#retainedAtMs, limits.retentionIntervalMs)) return;
+    if (!this.#isDue(this.#retainedAtMs, limits.retentionIntervalMs)) return;
+    const now = nowMs(clock);
+    this.stats.partitions += await makePartitions(store, now, limits.historyDays);
+    if (limits.historyDays > 0) await this.#expire(now);
+    this.#retainedAtMs = clock.monotonicMs();
+  }
+
+  async #expire(now: number): Promise<void> {
+    const { store, clock, limits } = this.#o;
+    this.stats.dropped += await dropPartitions(store, now, limits.historyDays);
     const beforeUs = clock.nowUs() - limits.historyDays * DAY_US;
     for (let i = 0; i < DELETES_MAX && this.#mayGoOn(); i++) {
       const deleted = await deleteOlderThan(store, beforeUs, limits.retentionRows);
@@ -129,7 +150,6 @@ export class SweepTask {
       if (deleted < limits.retentionRows) break;
     }
     if (this.#mayGoOn()) await deleteUsageBefore(store, beforeUs, limits.retentionRows);
-    this.#retainedAtMs = clock.monotonicMs();
   }
 
   #isDue(lastAtMs: number | undefined, everyMs: number): boolean {

@@ -2,25 +2,39 @@
 
 import { defineEntity, p, SecretEntity } from '@fleetwire/store';
 
-/** One accepted message; what is searched for is a column, the rest is in the envelope as it came. */
+/** Keys are compared by their bytes. */
+const key = () => p.text().collation('C');
+
+/**
+ * One accepted message; what is searched for is a column, the rest is in the envelope as it came. In partitions by id, as
+ * `settlements` and `message_words` are: `store/partitions.ts`.
+ */
 export const MessageEntity = defineEntity({
   name: 'Message',
   tableName: 'messages',
   indexes: [
-    { name: 'messages_by_time', properties: ['org', 'acceptedAtUs', 'id'] },
-    { name: 'messages_by_sender', properties: ['org', 'fromAgent', 'acceptedAtUs'] },
-    { name: 'messages_by_correlation', properties: ['org', 'correlationId'], where: 'correlation_id <> id' },
-    { name: 'messages_by_age', properties: ['ingressAtUs'], type: 'brin' },
+    { name: 'messages_by_sender', properties: ['org', 'fromAgent', 'id'] },
+    {
+      name: 'messages_by_correlation',
+      properties: ['org', 'correlationId', 'id'],
+      where: 'correlation_id <> id',
+    },
+    { name: 'messages_by_deadline', properties: ['deadlineUs'] },
   ],
   properties: {
-    org: p.text().primary(),
-    id: p.text().primary(),
+    org: key().primary(),
+    id: key().primary(),
     acceptedAtUs: p.bigint('number').fieldName('accepted_at_us'),
     ingressAtUs: p.bigint('number').fieldName('ingress_at_us'),
-    fromAgent: p.text().fieldName('from_agent'),
+    fromAgent: key().fieldName('from_agent'),
     toAddress: p.text().fieldName('to_address'),
-    correlationId: p.text().fieldName('correlation_id'),
+    correlationId: key().fieldName('correlation_id'),
+    /** Without the body where the org keeps metadata only. */
     envelope: p.blob(),
+    /** After which it is no longer delivered, broker time; 0: written by a version that did not say. */
+    deadlineUs: p.bigint('number').fieldName('deadline_us'),
+    /** Of the body that the envelope lacks; -1: it lacks nothing. */
+    leftOutBytes: p.bigint('number').fieldName('left_out_bytes'),
   },
 });
 
@@ -30,12 +44,12 @@ export const SettlementEntity = defineEntity({
   tableName: 'settlements',
   indexes: [
     { name: 'settlements_by_recipient', properties: ['org', 'recipient', 'messageId'] },
-    { name: 'settlements_by_age', properties: ['storedAtUs'], type: 'brin' },
+    { name: 'settlements_by_fault', properties: ['org', 'stage', 'messageId'], where: 'stage > 5' },
   ],
   properties: {
-    org: p.text().primary(),
-    messageId: p.text().primary().fieldName('message_id'),
-    recipient: p.text().primary(),
+    org: key().primary(),
+    messageId: key().primary().fieldName('message_id'),
+    recipient: key().primary(),
     stage: p.smallint(),
     final: p.boolean(),
     deliveredEnds: p.boolean().fieldName('delivered_ends'),
@@ -44,6 +58,33 @@ export const SettlementEntity = defineEntity({
     publishers: p.text(),
     storedAtUs: p.bigint('number').fieldName('stored_at_us'),
     receipt: p.blob(),
+  },
+});
+
+/** What a message is found by; written some time after the message. */
+export const MessageWordsEntity = defineEntity({
+  name: 'MessageWords',
+  tableName: 'message_words',
+  indexes: [{ name: 'message_words_by_word', properties: ['words'], type: 'gin' }],
+  properties: {
+    org: key().primary(),
+    id: key().primary(),
+    words: p.string().columnType('tsvector'),
+  },
+});
+
+/** Messages whose words are not written yet, some hundred of them in a row. */
+export const WordsQueueEntity = defineEntity({
+  name: 'WordsQueue',
+  tableName: 'words_queue',
+  properties: {
+    seq: p.bigint('number').primary().autoincrement(),
+    /** The first and the last moment at which the broker accepted one of them. */
+    fromUs: p.bigint('number').fieldName('from_us'),
+    untilUs: p.bigint('number').fieldName('until_us'),
+    messages: p.integer(),
+    /** Lines of an org and its ids, parted by blanks. */
+    ids: p.text(),
   },
 });
 
@@ -63,7 +104,7 @@ export const DeadLetterEntity = defineEntity({
   },
 });
 
-/** What an org used on one UTC day of the broker's; a trigger adds to it what is inserted into `messages`. */
+/** What an org used on one UTC day of the broker's; whoever inserts into `messages` adds to it. */
 export const UsageDayEntity = defineEntity({
   name: 'UsageDay',
   tableName: 'usage_days',
@@ -78,4 +119,12 @@ export const UsageDayEntity = defineEntity({
   },
 });
 
-export const entities = [MessageEntity, SettlementEntity, DeadLetterEntity, UsageDayEntity, SecretEntity];
+export const entities = [
+  MessageEntity,
+  SettlementEntity,
+  MessageWordsEntity,
+  WordsQueueEntity,
+  DeadLetterEntity,
+  UsageDayEntity,
+  SecretEntity,
+];

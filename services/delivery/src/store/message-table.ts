@@ -1,25 +1,38 @@
-/** History: writes accepted messages in bulk, reads one or a page of them, always within one org. */
+/** History: writes accepted messages in bulk and reads one, always within one org; lists are in message-list.ts. */
 
-import type { CopyColumn, Store } from '@fleetwire/store';
+import type { CopyColumn, Statement, Store, StoreTransaction } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
-import type { PagePosition } from '../domain/page-token.ts';
 import { columnArrays } from './array-literal.ts';
 import { PlainFirst } from './plain-first.ts';
+import { accountStatement, usageOf } from './usage-table.ts';
+import { queueRows } from './words-queue.ts';
 
 export interface MessageRow {
   readonly org: string;
   readonly id: string;
   readonly acceptedAtUs: number;
   readonly ingressAtUs: number;
+  /** After which it is no longer delivered, broker time. */
+  readonly deadlineUs: number;
   readonly fromAgent: string;
   readonly to: string;
   readonly correlationId: string;
-  /** The encoded Envelope, byte for byte. */
-  readonly envelope: Uint8Array;
+  /** The encoded Envelope as it is kept: byte for byte, or without the body. Undefined: of this org nothing is kept. */
+  readonly envelope: Uint8Array | undefined;
+  /** Bytes of the body that it lacks; NOTHING_LEFT_OUT: it lacks nothing. */
+  readonly leftOutBytes: number;
+  /** Of the envelope as it came: what the org has used. */
+  readonly usedBytes: number;
+  /** Has a text that it is to be found by. */
+  readonly searched: boolean;
 }
 
+export const NOTHING_LEFT_OUT = -1;
+
+type KeptRow = MessageRow & { readonly envelope: Uint8Array };
+
 /** In the order of CAREFUL's parameters. */
-const COLUMNS: readonly CopyColumn<MessageRow>[] = [
+const COLUMNS: readonly CopyColumn<KeptRow>[] = [
   { name: 'org', type: 'text', value: (row) => row.org },
   { name: 'id', type: 'text', value: (row) => row.id },
   { name: 'accepted_at_us', type: 'int8', value: (row) => row.acceptedAtUs },
@@ -28,25 +41,57 @@ const COLUMNS: readonly CopyColumn<MessageRow>[] = [
   { name: 'to_address', type: 'text', value: (row) => columnText(row.to) },
   { name: 'correlation_id', type: 'text', value: (row) => columnText(row.correlationId) },
   { name: 'envelope', type: 'bytea', value: (row) => row.envelope },
+  { name: 'deadline_us', type: 'int8', value: (row) => row.deadlineUs },
+  { name: 'left_out_bytes', type: 'int8', value: (row) => row.leftOutBytes },
 ];
 
 const CAREFUL = `
-  insert into messages
-    (org, id, accepted_at_us, ingress_at_us, from_agent, to_address, correlation_id, envelope)
+  insert into messages (org, id, accepted_at_us, ingress_at_us, from_agent, to_address, correlation_id, envelope,
+    deadline_us, left_out_bytes)
   select r.org, r.id, r.accepted, r.ingress, r.sender, r.target, r.correlation,
-    substring($8::bytea from r.start for r.size)
+    substring($8::bytea from r.start for r.size), r.deadline, r.left_out
   from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-    $9::int[], $10::int[]) as r (org, id, accepted, ingress, sender, target, correlation, start, size)
-  on conflict do nothing`;
+    $9::int[], $10::int[], $11::bigint[], $12::bigint[])
+    as r (org, id, accepted, ingress, sender, target, correlation, start, size, deadline, left_out)
+  on conflict do nothing
+  returning org, id`;
 
-/** All or nothing; a message that is there already stays as it is. */
+/**
+ * All or nothing, with what the rows add to usage and to what waits to be searchable; a message that is there already
+ * stays as it is and adds nothing. Of an org that keeps nothing a repeat cannot be told and counts again.
+ */
 export async function saveMessages(
   store: Store,
   rows: readonly MessageRow[],
   first = new PlainFirst(),
 ): Promise<void> {
-  const careful = async () => void (await store.query(CAREFUL, columnArrays(COLUMNS, rows)));
-  await first.run(() => store.copy('messages', COLUMNS, rows), careful);
+  const kept = rows.filter((row): row is KeptRow => row.envelope !== undefined);
+  if (kept.length === 0) return store.transaction((tx) => run(tx, accountOf(rows)));
+  const careful = () => store.transaction((tx) => insertCarefully(tx, rows, kept));
+  await first.run(() => store.copy('messages', COLUMNS, kept, [accountOf(rows)]), careful);
+}
+
+async function insertCarefully(
+  tx: StoreTransaction,
+  rows: readonly MessageRow[],
+  kept: readonly KeptRow[],
+): Promise<void> {
+  const inserted = await tx.query<{ org: string; id: string }>(CAREFUL, columnArrays(COLUMNS, kept));
+  const keys = new Set(inserted.map(({ org, id }) => `${org} ${id}`));
+  const fresh = rows.filter((row) => row.envelope === undefined || keys.delete(`${row.org} ${row.id}`));
+  if (fresh.length > 0) await run(tx, accountOf(fresh));
+}
+
+/** What goes with rows that are new, as one statement. */
+function accountOf(rows: readonly MessageRow[]): Statement {
+  const queued = rows
+    .filter((row) => row.searched)
+    .map(({ org, id, ingressAtUs, usedBytes: bytes }) => ({ org, id, ingressAtUs, bytes }));
+  return accountStatement(usageOf(rows), queueRows(queued));
+}
+
+async function run(tx: StoreTransaction, { sql, params }: Statement): Promise<void> {
+  await tx.query(sql, params);
 }
 
 /** A message as it is read back. */
@@ -55,60 +100,14 @@ export interface StoredMessage {
   readonly acceptedAtUs: number;
   readonly ingressAtUs: number;
   readonly envelope: Uint8Array;
+  readonly leftOutBytes: number;
 }
 
-const READ = `id, accepted_at_us as "acceptedAtUs", ingress_at_us as "ingressAtUs", envelope`;
+export const READ = `id, accepted_at_us as "acceptedAtUs", ingress_at_us as "ingressAtUs", envelope,
+  left_out_bytes as "leftOutBytes"`;
 
 export async function findMessage(store: Store, org: string, id: string): Promise<StoredMessage | undefined> {
   const sql = `select ${READ} from messages where org = $1 and id = $2`;
   const [row] = await store.query<StoredMessage>(sql, [org, columnText(id)]);
   return row;
-}
-
-export interface MessageFilter {
-  /** Each is left out when empty. */
-  readonly correlationId: string;
-  readonly fromAgent: string;
-  readonly recipient: string;
-  /** Only what comes behind it. */
-  readonly after: PagePosition | undefined;
-}
-
-export interface MessagePage {
-  readonly rows: readonly StoredMessage[];
-  /** There are more behind the last row. */
-  readonly more: boolean;
-}
-
-/** Newest first: at most `limit` messages, and no more than `bytesMax` of envelopes unless the first alone has more. */
-export async function listMessages(
-  store: Store,
-  org: string,
-  filter: MessageFilter,
-  limit: number,
-  bytesMax: number,
-): Promise<MessagePage> {
-  const params: unknown[] = [org];
-  const where = ['m.org = $1'];
-  const param = (value: unknown) => `$${params.push(value)}`;
-  if (filter.correlationId !== '') {
-    const correlation = param(columnText(filter.correlationId));
-    // The message that began it by the primary key, the others by the partial index.
-    where.push(`(m.id = ${correlation} and m.correlation_id = m.id
-      or m.correlation_id = ${correlation} and m.correlation_id <> m.id)`);
-  }
-  if (filter.fromAgent !== '') where.push(`m.from_agent = ${param(columnText(filter.fromAgent))}`);
-  if (filter.recipient !== '')
-    where.push(`exists (select from settlements s where s.org = m.org and s.message_id = m.id
-      and s.recipient = ${param(columnText(filter.recipient))})`);
-  if (filter.after !== undefined)
-    where.push(`(m.accepted_at_us, m.id) < (${param(filter.after.acceptedAtUs)}, ${param(filter.after.id)})`);
-  const order = 'order by accepted_at_us desc, id desc';
-  const page = `select m.* from messages m where ${where.join(' and ')} ${order} limit ${param(limit + 1)}`;
-  const summed = `select *, sum(octet_length(envelope)) over (${order}) - octet_length(envelope) as before
-    from (${page}) page`;
-  const sql = `select ${READ}, (select count(*)::int from (${page}) all_of_page) as "found"
-    from (${summed}) s where before < ${param(bytesMax)} ${order} limit ${param(limit)}`;
-  const rows = await store.query<StoredMessage & { found: number }>(sql, params);
-  return { rows, more: (rows[0]?.found ?? 0) > rows.length };
 }

@@ -2,6 +2,7 @@
 
 import type { MigrationEntry } from '@fleetwire/store';
 import { Migration } from '@fleetwire/store';
+import { Partitions } from './migration-005.ts';
 
 class InitialTables extends Migration {
   override up(): void {
@@ -109,4 +110,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0002-partial-correlation', class: PartialCorrelation },
   { name: '0003-usage-days', class: UsageDays },
   { name: '0004-secrets', class: Secrets },
+  { name: '0005-partitions', class: Partitions },
 ];

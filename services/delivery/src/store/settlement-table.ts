@@ -60,7 +60,8 @@ const UPDATE = `
     reason = r.reason, at_us = r.at_us, publishers = r.publishers,
     receipt = substring($10::bytea from r.start for r.size)
   from ${UNNEST}
-  where s.org = r.org and s.message_id = r.message_id and s.recipient = r.recipient`;
+  where s.org = r.org and s.message_id = r.message_id and s.recipient = r.recipient
+    and s.message_id between $14 and $15`;
 
 /** Rows that this very transaction has inserted need no merge: xmin tells them from the ones that were there. */
 const LOCK_EARLIER = `
@@ -68,7 +69,7 @@ const LOCK_EARLIER = `
   from unnest($1::text[], $2::text[], $3::text[]) with ordinality
     as k (org, message_id, recipient, position)
   join settlements s on s.org = k.org and s.message_id = k.message_id and s.recipient = k.recipient
-  where s.xmin <> pg_current_xact_id()::xid
+  where s.xmin <> pg_current_xact_id()::xid and s.message_id between $4 and $5
   order by k.position
   for update of s`;
 
@@ -86,7 +87,9 @@ export async function saveSettlements(tx: StoreTransaction, rows: readonly Settl
   if (rows.length === 0) return;
   const [inserted] = await tx.query<{ count: number }>(INSERT, columnArrays(COLUMNS, rows));
   if (inserted!.count === rows.length) return;
-  const keys = columnArrays(KEY, rows);
+  // In order, so the first and the last are the bounds.
+  const bounds = [rows[0]!.messageId, rows.at(-1)!.messageId];
+  const keys = [...columnArrays(KEY, rows), ...bounds];
   const earlier = await tx.query<KeptSettlement & { position: number }>(LOCK_EARLIER, keys);
   const changed: SettlementRow[] = [];
   for (const kept of earlier) {
@@ -95,7 +98,7 @@ export async function saveSettlements(tx: StoreTransaction, rows: readonly Settl
     const merged = mergeSettlements(before, row.settlement);
     if (!isSame(before, merged)) changed.push({ ...row, settlement: merged, encoded: undefined });
   }
-  if (changed.length > 0) await tx.query(UPDATE, columnArrays(COLUMNS, changed));
+  if (changed.length > 0) await tx.query(UPDATE, [...columnArrays(COLUMNS, changed), ...bounds]);
 }
 
 /** For rows that are most likely all new: fails with a unique violation, and writes nothing, when one is not. */
@@ -135,6 +138,17 @@ function isSame(before: Settlement, after: Settlement): boolean {
   return keys.every((key) => before.about[key] === after.about[key]);
 }
 
+/** The least and the greatest: by them the planner leaves out the partitions in which none can be. */
+function boundsOf(messageIds: readonly string[]): [string, string] {
+  let least = messageIds[0] ?? '';
+  let greatest = least;
+  for (const id of messageIds) {
+    if (id < least) least = id;
+    if (id > greatest) greatest = id;
+  }
+  return [columnText(least), columnText(greatest)];
+}
+
 export interface StoredSettlement {
   readonly messageId: string;
   readonly recipient: string;
@@ -152,12 +166,12 @@ export async function findSettlements(
     select k.id as "messageId", s.recipient, s.delivered_ends as "deliveredEnds", s.publishers, s.receipt
     from unnest($2::text[]) as k (id)
     cross join lateral (select * from settlements
-      where org = $1 and message_id = k.id order by recipient limit $3) s`;
-  const ids = textArray(messageIds, columnText);
+      where org = $1 and message_id = k.id and message_id between $4 and $5 order by recipient limit $3) s`;
   const rows = await store.query<KeptSettlement & { messageId: string; recipient: string }>(sql, [
     org,
-    ids,
+    textArray(messageIds, columnText),
     limitEach,
+    ...boundsOf(messageIds),
   ]);
   return rows.map((row) => ({
     messageId: row.messageId,

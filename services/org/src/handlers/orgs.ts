@@ -11,7 +11,7 @@ import type {
   UpdateOrgRequest,
   UpdateOrgResponse,
 } from '@fleetwire/gen/org';
-import { FleetwireError, lineViolation } from '@fleetwire/kernel';
+import { FleetwireError, lineViolation, printable } from '@fleetwire/kernel';
 import { cutPage, readPage } from '@fleetwire/rpc';
 import { checkSlug, slugTaken } from '../domain/slugs.ts';
 import { refuseViolations, TEXT_LIMITS } from '../domain/texts.ts';
@@ -52,11 +52,12 @@ export async function updateOrg(
   request: UpdateOrgRequest,
   call: Call,
 ): Promise<UpdateOrgResponse> {
-  const { name, slug, settings } = request;
+  const { name, slug, settings, history } = request;
   refuseViolations('INVALID_ORG_NAME', [
     name === undefined ? undefined : lineViolation('name', name, TEXT_LIMITS.nameChars),
   ]);
   if (slug !== undefined) checkSlug(slug);
+  if (history !== undefined && !HISTORY_MODES.has(history)) throw unknownHistory(history);
   const work = async (act: Act) => {
     const { query, org } = act;
     checkVersion(request.version, org.version);
@@ -65,10 +66,10 @@ export async function updateOrg(
       throw planLacks(org.plan, 'single sign-on');
     if (slug !== undefined && slug !== org.slug) await lockSlugs(query);
     await query(
-      `update orgs set name = $2, slug = $3, sso_enabled = $4, version = version + 1 where id = $1`,
-      [org.id, name ?? org.name, slug ?? org.slug, sso],
+      `update orgs set name = $2, slug = $3, sso_enabled = $4, history = $5, version = version + 1 where id = $1`,
+      [org.id, name ?? org.name, slug ?? org.slug, sso, history ?? org.history],
     );
-    act.about(org.id, { ...(name === undefined ? {} : { name }), ...(slug === undefined ? {} : { slug }) });
+    act.about(org.id, given({ name, slug, history }));
     await act.tell('org_updated', org.id);
     return { org: await shownOrg(query, org.id) };
   };
@@ -76,6 +77,22 @@ export async function updateOrg(
     'orgs_slug_unique',
     () => slugTaken(slug!, undefined),
     () => change(parts, 'updateOrg', call, request.org, work),
+  );
+}
+
+/** What may be kept of messages. */
+const HISTORY_MODES: ReadonlySet<string> = new Set(['full', 'metadata', 'off']);
+
+function unknownHistory(history: string): FleetwireError {
+  const shown = printable(history);
+  return new FleetwireError('invalid_argument', 'INVALID_HISTORY', `history cannot be kept as "${shown}"`, {
+    help: 'Give full, metadata (all but bodies) or off (only what became of messages).',
+  });
+}
+
+function given(values: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
 }
 

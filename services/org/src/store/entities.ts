@@ -19,6 +19,8 @@ export const Org = defineEntity({
     /** Instead of the plan's; -1 stands for no limit. */
     limits: p.json<Partial<Limits>>().columnType('jsonb').strictNullable(),
     ssoEnabled: p.boolean(),
+    /** What delivery keeps of its messages: full, metadata or off. */
+    history: text(),
     /** active, deleting or deleted. */
     status: text(),
     /** The step of the deletion that is due; null unless deleting. */

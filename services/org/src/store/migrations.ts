@@ -55,8 +55,17 @@ class FollowMachines extends Migration {
   }
 }
 
+/** What there is keeps everything, as before. */
+class History extends Migration {
+  override up(): void {
+    this.addSql(`alter table orgs add column history text not null default 'full'`);
+    this.addSql('alter table orgs alter column history drop default');
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '001-create-tables', class: CreateTables },
   { name: '002-tenants', class: Tenants },
   { name: '003-follow-machines', class: FollowMachines },
+  { name: '004-history', class: History },
 ];

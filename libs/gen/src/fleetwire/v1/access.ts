@@ -36,6 +36,8 @@ export interface OrgState {
   clearing: boolean;
   /** Who is no member any more: what they had brought in until then is shut out. The newest 1000. */
   departed: Departure[];
+  /** What is kept of messages: full (or empty), metadata (all but the body), off (only what became of them). */
+  history: string;
 }
 
 export interface Departure {
@@ -141,6 +143,7 @@ function createBaseOrgState(): OrgState {
     deletion: 0,
     clearing: false,
     departed: [],
+    history: "",
   };
 }
 
@@ -181,6 +184,9 @@ export const OrgState: MessageFns<OrgState> = {
     }
     for (const v of message.departed) {
       Departure.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.history !== "") {
+      writer.uint32(114).string(message.history);
     }
     return writer;
   },
@@ -294,6 +300,14 @@ export const OrgState: MessageFns<OrgState> = {
             message.departed.push(Departure.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.history = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -326,6 +340,7 @@ export const OrgState: MessageFns<OrgState> = {
       departed: globalThis.Array.isArray(object?.departed)
         ? object.departed.map((e: any) => Departure.fromJSON(e))
         : [],
+      history: isSet(object.history) ? globalThis.String(object.history) : "",
     };
   },
 
@@ -367,6 +382,9 @@ export const OrgState: MessageFns<OrgState> = {
     if (message.departed?.length) {
       obj.departed = message.departed.map((e) => Departure.toJSON(e));
     }
+    if (message.history !== "") {
+      obj.history = message.history;
+    }
     return obj;
   },
 
@@ -389,6 +407,7 @@ export const OrgState: MessageFns<OrgState> = {
     message.deletion = object.deletion ?? 0;
     message.clearing = object.clearing ?? false;
     message.departed = object.departed?.map((e) => Departure.fromPartial(e)) || [];
+    message.history = object.history ?? "";
     return message;
   },
 };

@@ -48,6 +48,13 @@ export interface Message {
    * and while it is not known.
    */
   fanOut: number;
+  /**
+   * Why there is no body: PENDING (its history has not arrived), METADATA (its org keeps none), OFF (its org keeps no messages;
+   * what stands here is from receipts). Empty: there is one, as it was sent.
+   */
+  bodyMissing: string;
+  /** Of the body as it was sent, where that is known. */
+  bodyBytes: number;
 }
 
 export interface GetMessageRequest {
@@ -89,11 +96,24 @@ export interface ListMessagesRequest {
   correlationId: string;
   fromAgent: string;
   recipient: string;
+  /** The address as the sender wrote it. */
+  to: string;
+  /** With `recipient`: what became of it for that one; else for any. */
+  stage: Stage;
+  /** By the time in the message's id, milliseconds since the Unix epoch: from the first on, up to but without the second. */
+  fromMs: number;
+  untilMs: number;
+  /** Words that it has, all of them; "a phrase", -not, or. 500 characters at most. */
+  text: string;
 }
 
 export interface ListMessagesResponse {
+  /** May be fewer than asked for, or none, while there are more: as far as a bounded search came. */
   messages: Message[];
+  /** Empty: there are no more. */
   nextPageToken: string;
+  /** With `text`: messages that the broker accepted before this moment are searchable, microseconds since the Unix epoch. */
+  searchedUntilUs: number;
 }
 
 function createBaseSettlement(): Settlement {
@@ -311,6 +331,8 @@ function createBaseMessage(): Message {
     body: new Uint8Array(0),
     settlements: [],
     fanOut: 0,
+    bodyMissing: "",
+    bodyBytes: 0,
   };
 }
 
@@ -360,6 +382,12 @@ export const Message: MessageFns<Message> = {
     }
     if (message.fanOut !== 0) {
       writer.uint32(120).uint32(message.fanOut);
+    }
+    if (message.bodyMissing !== "") {
+      writer.uint32(130).string(message.bodyMissing);
+    }
+    if (message.bodyBytes !== 0) {
+      writer.uint32(136).uint32(message.bodyBytes);
     }
     return writer;
   },
@@ -497,6 +525,22 @@ export const Message: MessageFns<Message> = {
             message.fanOut = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.bodyMissing = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.bodyBytes = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -564,6 +608,16 @@ export const Message: MessageFns<Message> = {
         : isSet(object.fan_out)
         ? globalThis.Number(object.fan_out)
         : 0,
+      bodyMissing: isSet(object.bodyMissing)
+        ? globalThis.String(object.bodyMissing)
+        : isSet(object.body_missing)
+        ? globalThis.String(object.body_missing)
+        : "",
+      bodyBytes: isSet(object.bodyBytes)
+        ? globalThis.Number(object.bodyBytes)
+        : isSet(object.body_bytes)
+        ? globalThis.Number(object.body_bytes)
+        : 0,
     };
   },
 
@@ -614,6 +668,12 @@ export const Message: MessageFns<Message> = {
     if (message.fanOut !== 0) {
       obj.fanOut = Math.round(message.fanOut);
     }
+    if (message.bodyMissing !== "") {
+      obj.bodyMissing = message.bodyMissing;
+    }
+    if (message.bodyBytes !== 0) {
+      obj.bodyBytes = Math.round(message.bodyBytes);
+    }
     return obj;
   },
 
@@ -637,6 +697,8 @@ export const Message: MessageFns<Message> = {
     message.body = object.body ?? new Uint8Array(0);
     message.settlements = object.settlements?.map((e) => Settlement.fromPartial(e)) || [];
     message.fanOut = object.fanOut ?? 0;
+    message.bodyMissing = object.bodyMissing ?? "";
+    message.bodyBytes = object.bodyBytes ?? 0;
     return message;
   },
 };
@@ -1089,7 +1151,18 @@ export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
 };
 
 function createBaseListMessagesRequest(): ListMessagesRequest {
-  return { pageSize: 0, pageToken: "", correlationId: "", fromAgent: "", recipient: "" };
+  return {
+    pageSize: 0,
+    pageToken: "",
+    correlationId: "",
+    fromAgent: "",
+    recipient: "",
+    to: "",
+    stage: 0,
+    fromMs: 0,
+    untilMs: 0,
+    text: "",
+  };
 }
 
 export const ListMessagesRequest: MessageFns<ListMessagesRequest> = {
@@ -1108,6 +1181,21 @@ export const ListMessagesRequest: MessageFns<ListMessagesRequest> = {
     }
     if (message.recipient !== "") {
       writer.uint32(42).string(message.recipient);
+    }
+    if (message.to !== "") {
+      writer.uint32(50).string(message.to);
+    }
+    if (message.stage !== 0) {
+      writer.uint32(56).int32(message.stage);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(64).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(72).int64(message.untilMs);
+    }
+    if (message.text !== "") {
+      writer.uint32(82).string(message.text);
     }
     return writer;
   },
@@ -1165,6 +1253,46 @@ export const ListMessagesRequest: MessageFns<ListMessagesRequest> = {
             message.recipient = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.stage = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1200,6 +1328,19 @@ export const ListMessagesRequest: MessageFns<ListMessagesRequest> = {
         ? globalThis.String(object.from_agent)
         : "",
       recipient: isSet(object.recipient) ? globalThis.String(object.recipient) : "",
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+      stage: isSet(object.stage) ? stageFromJSON(object.stage) : 0,
+      fromMs: isSet(object.fromMs)
+        ? globalThis.Number(object.fromMs)
+        : isSet(object.from_ms)
+        ? globalThis.Number(object.from_ms)
+        : 0,
+      untilMs: isSet(object.untilMs)
+        ? globalThis.Number(object.untilMs)
+        : isSet(object.until_ms)
+        ? globalThis.Number(object.until_ms)
+        : 0,
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
     };
   },
 
@@ -1220,6 +1361,21 @@ export const ListMessagesRequest: MessageFns<ListMessagesRequest> = {
     if (message.recipient !== "") {
       obj.recipient = message.recipient;
     }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.stage !== 0) {
+      obj.stage = stageToJSON(message.stage);
+    }
+    if (message.fromMs !== 0) {
+      obj.fromMs = Math.round(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      obj.untilMs = Math.round(message.untilMs);
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
     return obj;
   },
 
@@ -1233,12 +1389,17 @@ export const ListMessagesRequest: MessageFns<ListMessagesRequest> = {
     message.correlationId = object.correlationId ?? "";
     message.fromAgent = object.fromAgent ?? "";
     message.recipient = object.recipient ?? "";
+    message.to = object.to ?? "";
+    message.stage = object.stage ?? 0;
+    message.fromMs = object.fromMs ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    message.text = object.text ?? "";
     return message;
   },
 };
 
 function createBaseListMessagesResponse(): ListMessagesResponse {
-  return { messages: [], nextPageToken: "" };
+  return { messages: [], nextPageToken: "", searchedUntilUs: 0 };
 }
 
 export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
@@ -1248,6 +1409,9 @@ export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
     }
     if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.searchedUntilUs !== 0) {
+      writer.uint32(24).int64(message.searchedUntilUs);
     }
     return writer;
   },
@@ -1281,6 +1445,14 @@ export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
             message.nextPageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.searchedUntilUs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1301,6 +1473,11 @@ export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
+      searchedUntilUs: isSet(object.searchedUntilUs)
+        ? globalThis.Number(object.searchedUntilUs)
+        : isSet(object.searched_until_us)
+        ? globalThis.Number(object.searched_until_us)
+        : 0,
     };
   },
 
@@ -1312,6 +1489,9 @@ export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
+    if (message.searchedUntilUs !== 0) {
+      obj.searchedUntilUs = Math.round(message.searchedUntilUs);
+    }
     return obj;
   },
 
@@ -1322,6 +1502,7 @@ export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
     const message = createBaseListMessagesResponse();
     message.messages = object.messages?.map((e) => Message.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
+    message.searchedUntilUs = object.searchedUntilUs ?? 0;
     return message;
   },
 };
@@ -1348,7 +1529,7 @@ export const DeliveryServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Newest first. */
+    /** Newest first, by the time in their ids. */
     listMessages: {
       name: "ListMessages",
       requestType: ListMessagesRequest as typeof ListMessagesRequest,
@@ -1370,7 +1551,7 @@ export interface DeliveryServiceImplementation<CallContextExt = {}> {
     request: TraceMessageRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<TraceMessageResponse>>;
-  /** Newest first. */
+  /** Newest first, by the time in their ids. */
   listMessages(
     request: ListMessagesRequest,
     context: CallContext & CallContextExt,
@@ -1387,7 +1568,7 @@ export interface DeliveryServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<TraceMessageRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<TraceMessageResponse>;
-  /** Newest first. */
+  /** Newest first, by the time in their ids. */
   listMessages(
     request: DeepPartial<ListMessagesRequest>,
     options?: CallOptions & CallOptionsExt,

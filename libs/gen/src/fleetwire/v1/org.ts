@@ -56,6 +56,11 @@ export interface Org {
 
 export interface OrgSettings {
   ssoEnabled: boolean;
+  /**
+   * What is kept of messages: full, metadata (all but the body), off (only what became of them). UpdateOrg changes it by
+   * its own field, for what comes from then on.
+   */
+  history: string;
 }
 
 export interface CreateOrgRequest {
@@ -102,7 +107,11 @@ export interface UpdateOrgRequest {
   version: number;
   name?: string | undefined;
   slug?: string | undefined;
-  settings: OrgSettings | undefined;
+  settings:
+    | OrgSettings
+    | undefined;
+  /** As in OrgSettings, where it only shows. */
+  history?: string | undefined;
 }
 
 export interface UpdateOrgResponse {
@@ -1363,13 +1372,16 @@ export const Org: MessageFns<Org> = {
 };
 
 function createBaseOrgSettings(): OrgSettings {
-  return { ssoEnabled: false };
+  return { ssoEnabled: false, history: "" };
 }
 
 export const OrgSettings: MessageFns<OrgSettings> = {
   encode(message: OrgSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.ssoEnabled !== false) {
       writer.uint32(8).bool(message.ssoEnabled);
+    }
+    if (message.history !== "") {
+      writer.uint32(18).string(message.history);
     }
     return writer;
   },
@@ -1395,6 +1407,14 @@ export const OrgSettings: MessageFns<OrgSettings> = {
             message.ssoEnabled = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.history = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1414,6 +1434,7 @@ export const OrgSettings: MessageFns<OrgSettings> = {
         : isSet(object.sso_enabled)
         ? globalThis.Boolean(object.sso_enabled)
         : false,
+      history: isSet(object.history) ? globalThis.String(object.history) : "",
     };
   },
 
@@ -1421,6 +1442,9 @@ export const OrgSettings: MessageFns<OrgSettings> = {
     const obj: any = {};
     if (message.ssoEnabled !== false) {
       obj.ssoEnabled = message.ssoEnabled;
+    }
+    if (message.history !== "") {
+      obj.history = message.history;
     }
     return obj;
   },
@@ -1431,6 +1455,7 @@ export const OrgSettings: MessageFns<OrgSettings> = {
   fromPartial(object: DeepPartial<OrgSettings>): OrgSettings {
     const message = createBaseOrgSettings();
     message.ssoEnabled = object.ssoEnabled ?? false;
+    message.history = object.history ?? "";
     return message;
   },
 };
@@ -1994,7 +2019,7 @@ export const ListOrgsResponse: MessageFns<ListOrgsResponse> = {
 };
 
 function createBaseUpdateOrgRequest(): UpdateOrgRequest {
-  return { org: "", version: 0, name: undefined, slug: undefined, settings: undefined };
+  return { org: "", version: 0, name: undefined, slug: undefined, settings: undefined, history: undefined };
 }
 
 export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
@@ -2013,6 +2038,9 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
     }
     if (message.settings !== undefined) {
       OrgSettings.encode(message.settings, writer.uint32(42).fork()).join();
+    }
+    if (message.history !== undefined) {
+      writer.uint32(50).string(message.history);
     }
     return writer;
   },
@@ -2070,6 +2098,14 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
             message.settings = OrgSettings.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.history = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2089,6 +2125,7 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
       name: isSet(object.name) ? globalThis.String(object.name) : undefined,
       slug: isSet(object.slug) ? globalThis.String(object.slug) : undefined,
       settings: isSet(object.settings) ? OrgSettings.fromJSON(object.settings) : undefined,
+      history: isSet(object.history) ? globalThis.String(object.history) : undefined,
     };
   },
 
@@ -2109,6 +2146,9 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
     if (message.settings !== undefined) {
       obj.settings = OrgSettings.toJSON(message.settings);
     }
+    if (message.history !== undefined) {
+      obj.history = message.history;
+    }
     return obj;
   },
 
@@ -2124,6 +2164,7 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
     message.settings = (object.settings !== undefined && object.settings !== null)
       ? OrgSettings.fromPartial(object.settings)
       : undefined;
+    message.history = object.history ?? undefined;
     return message;
   },
 };

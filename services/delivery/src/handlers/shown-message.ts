@@ -1,0 +1,66 @@
+/** A message as callers see it: of history, or, while that has not arrived or is not kept, of its receipts. */
+
+import type { Message } from '@fleetwire/gen/delivery';
+import { Envelope, Stage } from '@fleetwire/gen/message';
+import type { HistoryMode } from '../domain/history-mode.ts';
+import { isCount } from '../domain/settlement.ts';
+import { NOTHING_LEFT_OUT, type StoredMessage } from '../store/message-table.ts';
+import type { StoredSettlement } from '../store/settlement-table.ts';
+
+export function fromHistory(row: StoredMessage, settlements: readonly StoredSettlement[]): Message {
+  const envelope = Envelope.decode(row.envelope);
+  const kept = row.leftOutBytes === NOTHING_LEFT_OUT;
+  const bodyBytes = kept ? envelope.body.length : row.leftOutBytes;
+  return { ...envelope, ...ends(settlements), bodyMissing: kept ? '' : 'METADATA', bodyBytes };
+}
+
+/** What receipts say of the message, without its body. `mode`: of its org, now. */
+export function fromReceipts(
+  org: string,
+  id: string,
+  settlements: readonly StoredSettlement[],
+  mode: HistoryMode,
+): Message {
+  const { to, fromAgent, correlationId, traceparent } = settlements[0]!.settlement.about;
+  const accepted = settlements.flatMap((s) => s.settlement.hops).find((hop) => hop.stage === Stage.ACCEPTED);
+  return {
+    id,
+    org,
+    fromAgent,
+    fromName: '',
+    fromNode: accepted?.instance ?? '',
+    to,
+    correlationId,
+    replyTo: '',
+    traceparent,
+    acceptedAtUs: accepted?.atUs ?? 0,
+    ttlMs: 0,
+    contentType: '',
+    body: new Uint8Array(0),
+    bodyMissing: mode === 'off' ? 'OFF' : 'PENDING',
+    bodyBytes: 0,
+    ...ends(settlements),
+  };
+}
+
+/** What became of it for each recipient; what says only how many there are is no settlement. */
+function ends(all: readonly StoredSettlement[]): Pick<Message, 'settlements' | 'fanOut'> {
+  const count = all.find((s) => isCount(s.recipient, s.settlement));
+  const settlements = all.filter((s) => s !== count).map(shown);
+  return { settlements, fanOut: count?.settlement.about.fanOut ?? 0 };
+}
+
+function shown({ recipient, settlement }: StoredSettlement): Message['settlements'][number] {
+  const { stage, final, reason, detail, atUs, about } = settlement;
+  const proof = stage === Stage.CONFIRMED ? settlement.proof : undefined;
+  return {
+    recipient,
+    recipientName: about.recipientName,
+    stage,
+    final,
+    reason,
+    detail,
+    updatedAtUs: atUs,
+    proof,
+  };
+}

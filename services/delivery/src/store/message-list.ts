@@ -1,0 +1,180 @@
+/**
+ * Lists of history, newest first. One index leads: it gives ids in order, a bounded number at a time; the messages of these
+ * are read by their key, and what other filters are left is asked of them there. So no statement depends on a planner's
+ * guess, and none is long.
+ */
+
+import type { Stage } from '@fleetwire/gen/message';
+import { messageIdTime } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import { columnText } from '../domain/column-text.ts';
+import { ABOVE_ALL, type IdWindow, idWindows } from '../domain/id-windows.ts';
+import { READ, type StoredMessage } from './message-table.ts';
+import { WordSearch } from './word-search.ts';
+
+/** Each is left out when empty, or 0. */
+export interface MessageFilter {
+  readonly correlationId: string;
+  readonly fromAgent: string;
+  readonly recipient: string;
+  readonly to: string;
+  readonly stage: Stage | 0;
+  /** Ids from this one on, and below that one. */
+  readonly from: string;
+  readonly below: string;
+  /** As `wordQuery` gives it. */
+  readonly words: string;
+}
+
+export interface PageBounds {
+  readonly rows: number;
+  /** Of envelopes, unless the first alone has more. */
+  readonly bytes: number;
+  /** Ids that one call may look at. */
+  readonly walked: number;
+}
+
+export interface MessagePage {
+  readonly rows: readonly StoredMessage[];
+  /** The next page has what is below this id; undefined: there is no more. */
+  readonly next: string | undefined;
+}
+
+/** The next ids of a window in order. */
+export interface LeadIds {
+  readonly ids: readonly string[];
+  /** All that is above or equal has been seen; undefined: the window is done. */
+  readonly next: string | undefined;
+  readonly walked: number;
+}
+
+export type Lead = (window: IdWindow, limit: number) => Promise<LeadIds>;
+
+/** First number of ids when filters are left that may keep most of them out, and the greatest. */
+const FILTERED_FIRST = 256;
+const FILTERED_MAX = 4096;
+
+/**
+ * A page, or less of one when `walked` ids have been looked at. `starts`: where partitions begin; it only makes the reading
+ * quick, so it may be some time old.
+ */
+export async function listMessages(
+  store: Store,
+  org: string,
+  filter: MessageFilter,
+  starts: readonly string[],
+  nowMs: number,
+  bounds: PageBounds,
+): Promise<MessagePage> {
+  const { lead, left } = leadOf(store, org, filter);
+  const range = { from: filter.from, below: filter.below === '' ? ABOVE_ALL : filter.below };
+  const rows: StoredMessage[] = [];
+  let bytes = bounds.bytes;
+  let walked = 0;
+  let size = FILTERED_FIRST;
+  for (const window of idWindows(starts, messageIdTime(nowMs + 1), range))
+    for (let below: string | undefined = window.below; below !== undefined; ) {
+      if (walked >= bounds.walked || bytes <= 0) return { rows, next: below };
+      const wanted = bounds.rows + 1 - rows.length;
+      const found: LeadIds = await lead({ from: window.from, below }, left ? Math.max(size, wanted) : wanted);
+      const read = await readPage(store, org, found.ids, left ? filter : ALL, wanted, bytes);
+      for (const row of read.rows) {
+        if (rows.length === bounds.rows) return { rows, next: rows.at(-1)!.id };
+        rows.push(row);
+        bytes -= row.envelope.length;
+      }
+      if (read.cut) return { rows, next: rows.at(-1)!.id };
+      walked += found.walked;
+      size = Math.min(FILTERED_MAX, size * 2);
+      below = found.next;
+    }
+  return { rows, next: undefined };
+}
+
+interface Leading {
+  readonly lead: Lead;
+  /** There are filters that the lead does not know of. */
+  readonly left: boolean;
+}
+
+function leadOf(store: Store, org: string, filter: MessageFilter): Leading {
+  const { words, correlationId, stage, recipient, fromAgent, to } = filter;
+  const given = [words, correlationId, stage, recipient, fromAgent, to].filter((f) => f !== '' && f !== 0);
+  const others = given.length > 1;
+  const index = (sql: string, ...keys: unknown[]): Lead => indexLead(store, sql, [org, ...keys]);
+  if (words !== '') {
+    const search = new WordSearch(store, org, words);
+    return { lead: (window, limit) => search.next(window, limit), left: others };
+  }
+  if (correlationId !== '') return { lead: index(THREAD, columnText(correlationId)), left: others };
+  if (stage > LAST_GOOD_STAGE) return { lead: index(FAULTS, stage), left: others };
+  if (recipient !== '') return { lead: index(TO_RECIPIENT, columnText(recipient)), left: others };
+  if (fromAgent !== '') return { lead: index(FROM_AGENT, columnText(fromAgent)), left: others };
+  return { lead: index(EVERY), left: given.length > 0 };
+}
+
+/** Beyond CONFIRMED are the ends that are none of the good ones: the index of faults has these. */
+const LAST_GOOD_STAGE = 5;
+
+/** $1 is the org, then the key, then the window and how many. */
+type LeadSql = string;
+
+const EVERY: LeadSql = `select id from messages
+  where org = $1 and id >= $2 and id < $3 order by id desc limit $4`;
+const FROM_AGENT: LeadSql = `select id from messages
+  where org = $1 and from_agent = $2 and id >= $3 and id < $4 order by id desc limit $5`;
+const TO_RECIPIENT: LeadSql = `select message_id as id from settlements
+  where org = $1 and recipient = $2 and message_id >= $3 and message_id < $4 order by message_id desc limit $5`;
+const FAULTS: LeadSql = `select message_id as id from settlements
+  where org = $1 and stage = $2 and stage > 5 and message_id >= $3 and message_id < $4 order by message_id desc limit $5`;
+/** The message that began it is found by the primary key, the others by the partial index. */
+const THREAD: LeadSql = `select id from (
+    (select id from messages where org = $1 and correlation_id = $2 and correlation_id <> id
+      and id >= $3 and id < $4 order by id desc limit $5)
+    union all
+    select id from messages where org = $1 and id = $2 and correlation_id = $2 and id >= $3 and id < $4) thread
+  order by id desc limit $5`;
+
+function indexLead(store: Store, sql: LeadSql, keys: readonly unknown[]): Lead {
+  return async ({ from, below }, limit) => {
+    const rows = await store.query<{ id: string }>(sql, [...keys, from, below, limit]);
+    const ids = [...new Set(rows.map(({ id }) => id))];
+    return { ids, next: rows.length < limit ? undefined : ids.at(-1), walked: rows.length };
+  };
+}
+
+const ALL = { correlationId: '', fromAgent: '', recipient: '', to: '', stage: 0 } as const;
+
+/** `cut`: there were more, left out for their number or their bytes. */
+async function readPage(
+  store: Store,
+  org: string,
+  ids: readonly string[],
+  filter: Pick<MessageFilter, keyof typeof ALL>,
+  limit: number,
+  bytesMax: number,
+): Promise<{ readonly rows: readonly StoredMessage[]; readonly cut: boolean }> {
+  if (ids.length === 0) return { rows: [], cut: false };
+  // The bounds let the planner leave out the other partitions.
+  const params: unknown[] = [org, ids, ids.at(-1), ids[0]];
+  const where = ['m.org = $1', 'm.id = any($2::text[])', 'm.id >= $3', 'm.id <= $4'];
+  const param = (value: unknown) => `$${params.push(value)}`;
+  if (filter.correlationId !== '')
+    where.push(`m.correlation_id = ${param(columnText(filter.correlationId))}`);
+  if (filter.fromAgent !== '') where.push(`m.from_agent = ${param(columnText(filter.fromAgent))}`);
+  if (filter.to !== '') where.push(`m.to_address = ${param(columnText(filter.to))}`);
+  const settled: string[] = [];
+  if (filter.recipient !== '') settled.push(`s.recipient = ${param(columnText(filter.recipient))}`);
+  if (filter.stage !== 0) settled.push(`s.stage = ${param(filter.stage)}`);
+  if (settled.length > 0)
+    where.push(`exists (select from settlements s where s.org = m.org and s.message_id = m.id
+      and s.message_id >= $3 and s.message_id <= $4 and ${settled.join(' and ')})`);
+  const sql = `
+    select ${READ}, found from (
+      select m.*, count(*) over ()::int as found,
+        sum(octet_length(envelope)) over (order by id desc) - octet_length(envelope) as before
+      from messages m where ${where.join(' and ')} order by id desc limit ${param(limit)}) page
+    where before < ${param(bytesMax)} order by id desc`;
+  const rows = await store.query<StoredMessage & { found: number }>(sql, params);
+  return { rows, cut: rows.length < (rows[0]?.found ?? 0) };
+}

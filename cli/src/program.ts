@@ -4,6 +4,7 @@ import { FleetwireError, nearestNames, printable } from '@fleetwire/kernel';
 import { Command, CommanderError } from 'commander';
 import { type Action, action as ambientAction } from './action.ts';
 import { addAgentCommands } from './commands/agent.ts';
+import { addAskCommand } from './commands/ask.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addBootstrapCommand } from './commands/bootstrap.ts';
 import { addChannelCommands } from './commands/channel.ts';
@@ -46,6 +47,7 @@ export function buildProgram(action: Action = ambientAction): Command {
   addChannelCommands(program, action);
   addWhoCommand(program, action);
   addSendCommand(program, action);
+  addAskCommand(program, action);
   addMessageCommands(program, action);
   addRouteCommands(program, action);
   addOrgCommands(program, action);

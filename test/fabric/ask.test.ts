@@ -2,6 +2,11 @@
 // Method: all services and two nodes as processes of their own; clients of the SDK; history is asked what became of everything.
 
 import { strict as assert } from 'node:assert';
+import { spawn } from 'node:child_process';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '@fleetwire/config';
 import { Stage } from '@fleetwire/gen/message';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { newMessageId } from '@fleetwire/kernel';
@@ -11,16 +16,20 @@ import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type NodePart, type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
 
+const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+
 describe('questions across processes', function () {
   this.timeout(120_000);
   let fabric: SeparateFabric;
   let near: NodePart;
   let far: NodePart;
+  let env: Record<string, string>;
   const agents: Agent[] = [];
 
   before(async () => {
     fabric = await startSeparateFabric({ nodes: ['near', 'far'] });
     [near, far] = [fabric.nodes['near']!, fabric.nodes['far']!];
+    env = await homeOf(fabric);
   });
   after(() => fabric[Symbol.asyncDispose]());
   afterEach(async () => {
@@ -131,4 +140,91 @@ describe('questions across processes', function () {
     await eventually(() => ofAlice.some((message) => message.text === 'too late'), { timeoutMs: 20_000 });
     assert.equal(ofDave.length, 2);
   });
+
+  /** `fleetwire ask` in the name of a mailbox on the near node. */
+  function asking(...args: string[]) {
+    const child = spawn(process.execPath, [CLI, 'ask', ...args, '--from', 'desk'], {
+      env: childEnvironment(env),
+    });
+    const said = { out: '', err: '' };
+    child.stdout.on('data', (data) => (said.out += data));
+    child.stderr.on('data', (data) => (said.err += data));
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { said, ended, interrupt: () => child.kill('SIGINT') };
+  }
+
+  describe('by the command line', () => {
+    let ofErin: Message[];
+    before(async () => {
+      await withDoor(near, (door) => door.runAgent({ name: 'desk', adapter: 'mailbox' }));
+    });
+
+    async function erin(): Promise<Agent> {
+      const agent = await attach(far, 'erin');
+      ofErin = collect(agent);
+      return agent;
+    }
+
+    it('print the answer, and leave other mail where it is', async () => {
+      const agent = await erin();
+      await agent.send('desk', 'something else');
+      const asked = asking('erin', 'is it done?', '--timeout', '60s');
+      const question = await eventually(() => ofErin[0], { timeoutMs: 30_000 });
+      await eventually(() => /by erin, waiting for an answer/.test(asked.said.err), { timeoutMs: 20_000 });
+      await agent.reply(question, 'it is\ndone');
+      assert.equal(await asked.ended, 0);
+      assert.equal(asked.said.out, 'it is\ndone\n');
+      const { deliveries } = await withDoor(near, (door) => door.readInbox({ agent: 'desk' }));
+      assert.deepEqual(
+        deliveries.map((delivery) => Buffer.from(delivery.body).toString()),
+        ['something else'],
+      );
+      const json = asking('erin', 'as a document', '--json');
+      await agent.reply(await eventually(() => ofErin[1], { timeoutMs: 30_000 }), 'yes');
+      assert.equal(await json.ended, 0);
+      const { id, answer } = JSON.parse(json.said.out);
+      assert.deepEqual([answer.from, answer.body, answer.reply_to], ['erin', 'yes', id]);
+    });
+
+    it('are taken back across nodes by Ctrl-C, and when the time is over', async () => {
+      await erin();
+      const given = asking('erin', 'never mind', '--json');
+      const first = await eventually(() => ofErin[0], { timeoutMs: 30_000 });
+      given.interrupt();
+      assert.equal(await given.ended, 75);
+      assert.equal(JSON.parse(given.said.out).error.reason, 'ASK_CANCELLED');
+      await eventually(() => first.signal.aborted, { timeoutMs: 20_000 });
+      const late = asking('erin', 'in a second', '--timeout', '1s', '--json');
+      assert.equal(await late.ended, 75);
+      assert.equal(JSON.parse(late.said.out).error.reason, 'ASK_TIMEOUT');
+    });
+
+    it('end at once when nobody gets them', async () => {
+      const asked = asking('nobody-at-all', 'why?', '--json');
+      assert.equal(await asked.ended, 68);
+      assert.equal(JSON.parse(asked.said.out).error.reason, 'UNKNOWN_AGENT');
+      await attach(near, 'frank');
+      const elsewhere = spawn(process.execPath, [CLI, 'ask', 'bob', 'x', '--from', 'frank'], {
+        env: childEnvironment(env),
+        stdio: 'ignore',
+      });
+      assert.equal(
+        await new Promise((resolve) => elsewhere.once('close', resolve)),
+        78,
+        'its mail goes to a session',
+      );
+    });
+  });
 });
+
+/** Where the command line finds the fabric, and the nodes of this machine. */
+async function homeOf({ folder, addresses }: SeparateFabric): Promise<Record<string, string>> {
+  const home = join(folder, 'home');
+  await mkdir(join(home, 'config', 'contexts'), { recursive: true });
+  const api_key_file = join(folder, 'keys', 'first-api-key');
+  const context = { version: 1, name: 'local', org: '', endpoints: addresses, api_key_file };
+  await writeFile(join(home, 'config', 'contexts', 'local.json'), JSON.stringify(context));
+  await mkdir(join(home, 'data'));
+  await symlink(join(folder, 'nodes'), join(home, 'data', 'nodes'));
+  return { FLEETWIRE_HOME: home };
+}

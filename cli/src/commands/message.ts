@@ -42,7 +42,7 @@ async function inbox(
   );
 }
 
-function deliveryDocument(delivery: Delivery): object {
+export function deliveryDocument(delivery: Delivery): object {
   return {
     id: delivery.id,
     from: delivery.fromName,

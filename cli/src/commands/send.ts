@@ -11,7 +11,7 @@ import { ANSWER_MS, type CommandContext } from '../command-context.ts';
 import { FailedResult, visible } from '../output.ts';
 import { proofField, stageName } from '../trace-document.ts';
 
-const PRIORITIES: Readonly<Record<string, Priority>> = {
+export const PRIORITIES: Readonly<Record<string, Priority>> = {
   low: Priority.LOW,
   normal: Priority.NORMAL,
   high: Priority.HIGH,
@@ -62,9 +62,7 @@ async function send(
   words: readonly string[],
 ): Promise<void> {
   parseAddress(to);
-  const body = words.length > 0 ? Buffer.from(words.join(' ')) : await readBody(process.stdin);
-  if (body.length > LIMITS.bodyBytes) throw bodyTooLarge();
-  if (body.length === 0) throw emptyMessage();
+  const body = await bodyOf(words);
   const { node, agent } = await context.acting(options.from, options.node);
   const { newTraceparent, traceIdOf } = await import('@fleetwire/telemetry');
   const sent = await node.send({
@@ -91,6 +89,14 @@ async function send(
   const failure = waited && failureOf(sent.id, waited, options.wait!);
   if (failure !== undefined) throw new FailedResult(failure, document, lines);
   context.output.result(document, () => lines);
+}
+
+/** What was typed behind the name, else all of standard input. Throws BODY_TOO_LARGE or EMPTY_MESSAGE. */
+export async function bodyOf(words: readonly string[]): Promise<Buffer> {
+  const body = words.length > 0 ? Buffer.from(words.join(' ')) : await readBody(process.stdin);
+  if (body.length > LIMITS.bodyBytes) throw bodyTooLarge();
+  if (body.length === 0) throw emptyMessage();
+  return body;
 }
 
 /** All of a stream, which must end within the limit of a body. Throws BODY_TOO_LARGE. */

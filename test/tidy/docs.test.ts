@@ -13,6 +13,7 @@ import {
   keyFindings,
   linkFindings,
   pathFindings,
+  snippetFindings,
   targetFindings,
 } from './documents.ts';
 import type { SourceFile } from './source-tree.ts';
@@ -53,6 +54,11 @@ describe('documents', () => {
   it('name targets of the Makefile', () => none(targetFindings(all, read('Makefile'))));
   it('name commands and options of the command line', () => none(commandFindings(all, program)));
   it('name keys of the configuration', () => none(keyFindings(all, read('docs/reference/config.md'))));
+  it('show examples as they are, all of them', () => {
+    none(snippetFindings(all, (path) => (existsSync(path) ? read(path) : '')));
+    const readme = read('libs/sdk/README.md');
+    none(readdirSync('libs/sdk/examples').filter((file) => !readme.includes(`libs/sdk/examples/${file}`)));
+  });
   it('list every decision', () => {
     const files = readdirSync('docs/adr').filter((file) => /^\d{4}-.*\.md$/.test(file));
     assert.ok(files.length > 0);
@@ -79,6 +85,15 @@ describe('the rules for documents', () => {
     assert.equal(pathFindings(document('`libs/gone.ts` `libs/*/x.ts` libs/prose.ts'), () => false).length, 1);
     const life = document('`node/gone.ts`', 'docs/life-of-a-message.md');
     assert.deepEqual(pathFindings(life, (path) => path !== 'services/node/src/gone.ts').length, 1);
+  });
+  it('find an example that differs', () => {
+    const shown = (code: string) => document(`\`\`\`ts\n// x.ts\n${code}\n\`\`\`\n`);
+    const file = 'import y;\n\nconst x = 1;\nrun(x);\n';
+    assert.equal(snippetFindings(shown('const x = 2;'), () => file).length, 1);
+    assert.deepEqual(
+      snippetFindings(shown('const x = 1;\nrun(x);'), () => file),
+      [],
+    );
   });
   it('find a target that is none', () => {
     const makefile = 'up: setup ## Start\n';

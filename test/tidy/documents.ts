@@ -49,6 +49,15 @@ export function linkFindings(documents: readonly SourceFile[], exists: (path: st
   return findings;
 }
 
+/** Code for TypeScript that says whose it is (`// libs/sdk/examples/x.ts`), and is not that file's word for word. */
+export function snippetFindings(documents: readonly SourceFile[], read: (path: string) => string): string[] {
+  const findings: string[] = [];
+  for (const { path, text } of documents)
+    for (const [, from, code] of text.matchAll(/^```ts\n\/\/ (\S+\.ts)\n([\s\S]*?)^```/gm))
+      if (!read(from!).includes(code!)) findings.push(`${path}: not what ${from} has`);
+  return findings;
+}
+
 /** `make` with a target that the Makefile does not have. */
 export function targetFindings(documents: readonly SourceFile[], makefile: string): string[] {
   const targets = new Set([...makefile.matchAll(/^([a-z][a-z-]*):/gm)].map(([, target]) => target));

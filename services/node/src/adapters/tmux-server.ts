@@ -51,6 +51,7 @@ export function socketPath(folder: string): string {
 
 export interface PaneStatus {
   readonly agent: string;
+  readonly pid: number;
   readonly dead: boolean;
   readonly exitCode: number | undefined;
   /** The terminal is closed, but how the program ended is not known yet. */
@@ -68,7 +69,10 @@ export type Command = readonly string[];
 export class TmuxServer {
   readonly socket: string;
   readonly binary: string;
-  readonly #watched = new Map<string, { readonly watcher: Watcher; patience: number }>();
+  readonly #watched = new Map<
+    string,
+    { readonly pid: number; readonly watcher: Watcher; patience: number }
+  >();
   #timer: NodeJS.Timeout | undefined;
   #starting: Promise<unknown> = Promise.resolve();
 
@@ -99,9 +103,9 @@ export class TmuxServer {
     return next;
   }
 
-  /** Calls `watcher` once, when the pane's program has ended; with undefined when pane or server are gone. */
-  watch(pane: string, watcher: Watcher): void {
-    this.#watched.set(pane, { watcher, patience: TMUX_LIMITS.endingLooks });
+  /** Calls `watcher` once, when the pane's program has ended; with undefined when the pane has another one or is gone. */
+  watch(pane: string, pid: number, watcher: Watcher): void {
+    this.#watched.set(pane, { pid, watcher, patience: TMUX_LIMITS.endingLooks });
     this.#timer ??= this.#lookLater();
   }
 
@@ -129,7 +133,8 @@ export class TmuxServer {
     if (panes !== undefined)
       for (const [pane, entry] of watched) {
         if (this.#watched.get(pane) !== entry) continue;
-        const status = panes.get(pane);
+        const there = panes.get(pane);
+        const status = there?.pid === entry.pid ? there : undefined;
         if (status !== undefined && !status.dead) continue;
         if (status?.ending && entry.patience-- > 0) {
           // tmux 3.3 now and then misses that its child has ended, until another one does.
@@ -144,7 +149,8 @@ export class TmuxServer {
 
   /** All panes of this server; none when it does not run. */
   async panes(): Promise<ReadonlyMap<string, PaneStatus>> {
-    const format = '#{pane_id} #{pane_dead} [#{pane_dead_status}#{?pane_dead_signal,S,}] #{@fleetwire_agent}';
+    const format =
+      '#{pane_id} #{pane_pid} #{pane_dead} [#{pane_dead_status}#{?pane_dead_signal,S,}] #{@fleetwire_agent}';
     const panes = new Map<string, PaneStatus>();
     let out: string;
     try {
@@ -154,12 +160,13 @@ export class TmuxServer {
       throw error;
     }
     for (const line of out.split('\n')) {
-      const match = /^(%\d+) ([01]) \[(\d*)(S?)\] ?(.*)$/.exec(line);
+      const match = /^(%\d+) (\d+) ([01]) \[(\d*)(S?)\] ?(.*)$/.exec(line);
       if (match === null) continue;
-      const exitCode = match[3] === '' ? undefined : Number(match[3]);
-      const dead = match[2] === '1';
-      const ending = dead && exitCode === undefined && match[4] === '';
-      panes.set(match[1]!, { dead, exitCode, ending, agent: match[5]! });
+      const [, id, pid, deadFlag, status, signal, agent] = match as unknown as string[];
+      const exitCode = status === '' ? undefined : Number(status);
+      const dead = deadFlag === '1';
+      const ending = dead && exitCode === undefined && signal === '';
+      panes.set(id!, { pid: Number(pid), dead, exitCode, ending, agent: agent! });
     }
     return panes;
   }

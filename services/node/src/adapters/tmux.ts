@@ -17,7 +17,14 @@ import {
   stopPane,
   typingInto,
 } from './tmux-pane.ts';
-import { type BeforeEnter, placesOf, rememberBefore, type Standing, standing } from './tmux-screen.ts';
+import {
+  type BeforeEnter,
+  placesOf,
+  rememberBefore,
+  type Screen,
+  type Standing,
+  standing,
+} from './tmux-screen.ts';
 import { type Command, socketPath, type TmuxServer, tmuxServer } from './tmux-server.ts';
 import { cutByBytes, markerPattern, type PanePart, type ReadingMode, renderForPane } from './tmux-text.ts';
 import { CANONICAL_LINE_BYTES, TtyReader, type TtyState } from './tmux-tty.ts';
@@ -25,6 +32,8 @@ import { CANONICAL_LINE_BYTES, TtyReader, type TtyState } from './tmux-tty.ts';
 const LIMITS = {
   /** Bytes pasted at a time. */
   pasteBytes: 16 * 1024,
+  /** Bytes of one row of a narrow pane. */
+  rowBytes: 40,
   /** How long a paste may take to show before Enter is pressed all the same: a busy program shows nothing. */
   showMs: 500,
   showPollMs: 20,
@@ -50,6 +59,8 @@ interface Typed {
   readonly before: BeforeEnter | undefined;
   /** Parts of the whole message. */
   readonly parts: number;
+  /** At most so many of the pane. */
+  readonly rows: number;
   /** How often its marker stood in the pane before. */
   readonly shownBefore: number;
 }
@@ -97,7 +108,7 @@ class TmuxAdapter implements Adapter {
     this.#news = new PaneNews(this.#server, id);
     const place = `${id} on ${this.#server.socket}`;
     this.#state = { state: 'running', pid, pane: place };
-    this.#server.watch(id, (status) => {
+    this.#server.watch(id, pid, (status) => {
       const { exitCode } = status ?? {};
       this.#state = { state: 'exited', pane: place, ...(exitCode === undefined ? {} : { exitCode }) };
       for (const listener of this.#listeners) listener(this.#state);
@@ -112,13 +123,13 @@ class TmuxAdapter implements Adapter {
 
   async #inject(message: InjectedMessage): Promise<void> {
     const { pane } = this.#running();
-    const view = await this.#look(HISTORY.observe);
+    const view = await this.#look(this.#history(HISTORY.observe));
     if (view.screen === undefined) throw paneGone(pane);
     const tty = await this.#tty();
     this.#refuseUnsubmitted(view, tty);
     const mode = readingMode(tty);
     const parts = renderForPane(message, mode);
-    const shownBefore = placesOf(view.screen, markerPattern(message.marker)).length;
+    const shownBefore = await this.#shown(view.screen, message.marker);
     const { marker, id, fromName, correlationId } = message;
     this.#messages.write(JSON.stringify({ marker, id, from: fromName, correlation_id: correlationId }));
     this.#messages.close();
@@ -139,18 +150,19 @@ class TmuxAdapter implements Adapter {
     whole: Pick<Typed, 'parts' | 'shownBefore'>,
   ): Promise<void> {
     const target = ['-t', this.#running().pane.id];
-    const buffer = `fleetwire-${this.#spec.agent}`;
     const chunks = part.body === '' ? [] : cutByBytes(part.body, LIMITS.pasteBytes);
     const enter = [['send-keys', ...target, 'Enter']];
     // The head is typed, not pasted: interfaces that fold long pastes still show it.
     let commands: string[][] = [['send-keys', ...target, '-l', '--', part.header]];
     const lines = (part.header + part.body).split('\n');
-    const typed = { ...whole, id: message.id, lines, before: undefined };
+    const rows = lines.reduce(
+      (sum, line) => sum + 1 + Math.floor(Buffer.byteLength(line) / LIMITS.rowBytes),
+      0,
+    );
+    const typed = { ...whole, id: message.id, lines, rows, before: undefined };
     this.#typed = typed;
     for (const chunk of chunks) {
-      const load = ['load-buffer', '-b', buffer, '-'];
-      const paste = ['paste-buffer', '-b', buffer, '-p', '-d', '-r', ...target];
-      await this.#run([load, ...commands, paste], chunk);
+      await this.#run(commands, chunk);
       commands = [];
     }
     if (mode.kind === 'line') return this.#run([...commands, ...enter]);
@@ -159,9 +171,14 @@ class TmuxAdapter implements Adapter {
     await this.#run(enter);
   }
 
-  async #run(commands: readonly Command[], input = ''): Promise<void> {
+  /** Commands, then a paste. tmux waits for what it is to paste, and anything may happen meanwhile: it looks after that. */
+  async #run(commands: readonly Command[], paste = ''): Promise<void> {
     const { server, pane } = this.#running();
-    await server.run([...typingInto(this.#spec.agent, pane), ...commands], { input });
+    const buffer = ['-b', `fleetwire-${this.#spec.agent}`];
+    const load = ['load-buffer', ...buffer, '-'];
+    const into = ['paste-buffer', ...buffer, '-p', '-d', '-r', '-t', pane.id];
+    const typing = [...typingInto(this.#spec.agent, pane), ...commands];
+    await server.run(paste === '' ? typing : [load, ...typing, into], { input: paste });
     this.#begun = true;
   }
 
@@ -170,7 +187,7 @@ class TmuxAdapter implements Adapter {
     const deadline = performance.now() + LIMITS.showMs;
     const pattern = markerPattern(marker);
     for (;;) {
-      const { screen } = await this.#look(0);
+      const { screen } = await this.#look(this.#history(0));
       if (screen === undefined) return undefined;
       const before = rememberBefore(screen, pattern);
       if (before !== undefined || performance.now() >= deadline) return before;
@@ -227,8 +244,11 @@ class TmuxAdapter implements Adapter {
     }
   }
 
+  /** What was read just now may not show yet: one look alone takes nothing for swallowed. */
   async recover(message: InjectedMessage): Promise<Proof> {
-    return this.#judge(message, HISTORY.recover);
+    const proof = await this.#judge(message, HISTORY.recover);
+    if (proof.kind === 'confirmed' || proof.reason === 'PANE_GONE') return proof;
+    return { ...proof, pending: proof.pending ?? this.#found };
   }
 
   /** One look. The screen comes first: what it shows was in the terminal before the count of unread bytes was asked. */
@@ -245,8 +265,7 @@ class TmuxAdapter implements Adapter {
     if (this.#pane === undefined) return undefined;
     const typed = this.#typed?.id === message.id ? this.#typed : undefined;
     const shownBefore = typed?.shownBefore ?? 0;
-    // What was counted before it was typed was counted that far up.
-    const { screen } = await this.#look(shownBefore > 0 ? HISTORY.observe : history);
+    const { screen } = await this.#look(shownBefore > 0 ? HISTORY.recover : this.#history(history));
     if (screen === undefined) return undefined;
     const tty = await this.#tty();
     const found = standing(screen, {
@@ -269,6 +288,19 @@ class TmuxAdapter implements Adapter {
     if (this.#server === undefined || this.#pane === undefined || this.#state.state === 'exited')
       throw new FleetwireError('unavailable', 'PANE_GONE', `${this.#spec.name} does not run`);
     return { server: this.#server, pane: this.#pane };
+  }
+
+  /** Rows of history to look at: a long text has moved its head up, where the program shows all of it. */
+  #history(least: number): number {
+    return Math.min(HISTORY.recover, Math.max(least, this.#typed?.rows ?? 0));
+  }
+
+  /** How often the marker of a message that was not typed yet stands in the pane, however far up. */
+  async #shown(screen: Screen, marker: string): Promise<number> {
+    const pattern = markerPattern(marker);
+    if (placesOf(screen, pattern).length === 0) return 0;
+    const all = (await this.#look(HISTORY.recover)).screen;
+    return all === undefined ? 0 : placesOf(all, pattern).length;
   }
 
   #look(history: number): Promise<PaneView> {

@@ -1,7 +1,7 @@
 /** What the registry answers, as documents with stable fields and as views. Moments are ISO 8601, null where there is none. */
 
 import type { Agent, Channel, Node } from '@fleetwire/gen/registry';
-import { ago, counted, isoOrNull, table } from './output.ts';
+import { ago, counted, isoOrNull, table, visible } from './output.ts';
 import type { View } from './watch.ts';
 
 export function agentDocument(agent: Agent): object {
@@ -22,12 +22,21 @@ export function agentDocument(agent: Agent): object {
     group: profile?.group ?? '',
     movable: profile?.movable ?? false,
     moving: agent.moving,
+    // Null: it runs, or its node has started none.
+    program_ended: programEnd(agent) ?? null,
     registered_at: isoOrNull(agent.registeredAtMs),
     last_seen_at: isoOrNull(agent.lastSeenAtMs),
   };
 }
 
-const agentState = (agent: Agent) => (agent.moving ? `${agent.status}, moving` : agent.status);
+/** How the program ended that the agent's node has started; undefined: it runs, or it is none of that node's. */
+const programEnd = (agent: Agent): string | undefined => agent.profile?.location?.details['ended'];
+
+function agentState(agent: Agent): string {
+  const end = programEnd(agent);
+  const program = end === undefined ? '' : `, program ended (${visible(end)})`;
+  return `${agent.status}${agent.moving ? ', moving' : ''}${program}`;
+}
 
 const NO_AGENTS = 'no agents yet; start one with: fleetwire agent run NAME -- COMMAND';
 

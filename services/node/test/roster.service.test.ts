@@ -98,7 +98,8 @@ describe('roster of a node', function () {
     await eventually(() => known('prog')!.profile?.location?.kind === 'process');
     assert.deepEqual(known('prog')!.profile?.location, process_);
     process.kill(agent!.pid, 'SIGKILL');
-    await eventually(() => known('prog')!.profile?.location?.kind === '');
+    await eventually(() => known('prog')!.profile?.location?.details['ended'] === 'ended');
+    assert.equal((await local('prog'))!.state, 'exited');
   });
 
   it('keeps the mail and the program of an agent that the registry had forgotten', async () => {

@@ -3,7 +3,6 @@
 import { dirname, join } from 'node:path';
 import { FleetwireError, messageMarker, pause } from '@fleetwire/kernel';
 import { BoundedLog } from './bounded-log.ts';
-import { evidenceOf } from './harmless.ts';
 import type { Adapter, AdapterFactory, AdapterSpec, InjectedMessage, ProgramState, Proof } from './port.ts';
 import { PaneNews } from './tmux-news.ts';
 import {
@@ -17,17 +16,11 @@ import {
   stopPane,
   typingInto,
 } from './tmux-pane.ts';
-import {
-  type BeforeEnter,
-  placesOf,
-  rememberBefore,
-  type Screen,
-  type Standing,
-  standing,
-} from './tmux-screen.ts';
+import { type BeforeEnter, placesOf, rememberBefore, type Screen, standing } from './tmux-screen.ts';
 import { type Command, socketPath, type TmuxServer, tmuxServer } from './tmux-server.ts';
 import { cutByBytes, markerPattern, type PanePart, type ReadingMode, renderForPane } from './tmux-text.ts';
-import { CANONICAL_LINE_BYTES, TtyReader, type TtyState } from './tmux-tty.ts';
+import { TtyReader, type TtyState } from './tmux-tty.ts';
+import { pending, readingMode, unproven, verdict } from './tmux-verdict.ts';
 
 const LIMITS = {
   /** Bytes pasted at a time. */
@@ -333,35 +326,6 @@ class TmuxAdapter implements Adapter {
     const { pane } = this.#state;
     this.#state = { state: 'exited', ...(pane === undefined ? {} : { pane }) };
   }
-}
-
-const unproven = (reason: string, detail: string): Proof => ({ kind: 'unproven', reason, detail });
-const pending = (reason: string, detail: string): Proof => ({
-  kind: 'unproven',
-  reason,
-  detail,
-  pending: true,
-});
-
-/** Where it cannot be told who edits lines, one line is right for every program. */
-function readingMode(tty: TtyState | undefined): ReadingMode {
-  if (tty !== undefined && !tty.canonical) return { kind: 'raw' };
-  return { kind: 'line', lineBytes: CANONICAL_LINE_BYTES };
-}
-
-/** What was read and does not show was swallowed: the program reads, and there is nothing to wait for. */
-function verdict(found: Standing, tty: TtyState | undefined): Proof {
-  const unread = tty === undefined ? '' : `; ${tty.unread} bytes typed and not read`;
-  if (found.where === 'absent') {
-    const detail = `the marker does not show in the pane${unread}`;
-    return tty?.unread === 0 ? unproven('NOT_TAKEN_UP', detail) : pending('NOT_TAKEN_UP', detail);
-  }
-  const line = evidenceOf(found.line);
-  const confirmed = (evidence: string): Proof => ({ kind: 'confirmed', evidence, matched: line });
-  if (found.where === 'input') return pending('NOT_SUBMITTED', `still in the input line: ${line}`);
-  if (tty === undefined) return confirmed(evidenceOf(`(by the screen alone) ${found.line}`));
-  if (tty.unread > 0) return pending('NOT_TAKEN_UP', `the program is not reading${unread}: ${line}`);
-  return confirmed(line);
 }
 
 function paneGone(pane: Pane): FleetwireError {

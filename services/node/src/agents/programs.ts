@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Location } from '@fleetwire/gen/registry';
 import { asFleetwireError, type Clock, FleetwireError } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
-import type { Adapter, AdapterFactory, ProgramOutgoing } from '../adapters/port.ts';
+import type { Adapter, AdapterFactory, ProgramOutgoing, ProgramState } from '../adapters/port.ts';
 import type { Entry } from '../domain/queue.ts';
 import type { Custody } from '../mail/custody.ts';
 import { ProgramRunner } from '../mail/program-runner.ts';
@@ -22,7 +22,8 @@ import type { Registration } from './registration.ts';
 export type ProgramKind = 'tmux' | 'stdio' | 'mailbox';
 type Introduction = Pick<Newcomer, 'profile' | 'takeOver'>;
 
-const NOWHERE: Location = { kind: '', details: {} };
+/** Whoever looks for the agent sees that nobody will answer there, and how that came. */
+const ended = (how: string): Location => ({ kind: 'process', details: { ended: how } });
 
 export interface ProgramsParts {
   readonly dir: string;
@@ -66,7 +67,7 @@ export class Programs {
       if (agent.adapter !== 'tmux' && agent.adapter !== 'stdio') continue;
       await this.#start(agent).catch((error) => {
         this.#parts.log.warn({ err: asFleetwireError(error), agent: agent.name }, 'program not started');
-        this.#parts.registration.located(agent, NOWHERE);
+        this.#parts.registration.located(agent, ended('not started'));
       });
     }
   }
@@ -161,7 +162,7 @@ export class Programs {
     const adapter = this.#adapter(agent, log);
     adapter.onExit((state) => {
       log.info({ exitCode: state.exitCode }, 'program has ended');
-      if (this.#runners.get(agent.num)?.adapter === adapter) registration.located(agent, NOWHERE);
+      if (this.#runners.get(agent.num)?.adapter === adapter) registration.located(agent, ended(endOf(state)));
     });
     await adapter.start();
     const fabric = { clock, custody, turns, log, injected };
@@ -203,3 +204,6 @@ export class Programs {
     });
   }
 }
+
+const endOf = ({ exitCode }: ProgramState): string =>
+  exitCode === undefined ? 'ended' : `exit code ${exitCode}`;

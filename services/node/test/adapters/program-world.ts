@@ -114,7 +114,8 @@ export class ProgramWorld implements World {
       if (typeof note !== 'string' || this.#mode === 'json') taken.push(note);
       else {
         const [head, , part] = HEAD.exec(note) ?? [''];
-        if (part !== undefined && part !== '1') taken.push(`${taken.pop()}${note.slice(head.length)}`);
+        if (part !== undefined && part !== '1')
+          taken.push(`${String(taken.pop())}${note.slice(head.length)}`);
         else taken.push(note.slice(head.length));
       }
     }

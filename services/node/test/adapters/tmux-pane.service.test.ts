@@ -65,7 +65,7 @@ describe('a pane of tmux', function () {
       await open(mode);
       let reading = true;
       const reader = (async () => {
-        for (; reading; await pause(15)) tmux('copy-mode', '-t', paneOf('bob'));
+        for (; reading; await pause(3)) tmux('copy-mode', '-t', paneOf('bob'));
       })();
       const bodies = Array.from({ length: 8 }, (_, i) => `number ${i}`);
       const ids = await world.send('bob', ...bodies);
@@ -260,6 +260,7 @@ describe('a pane of tmux', function () {
     await eventually(() => clients() !== '');
     await news.wait(0, 200, never);
     const waited = news.wait(0, 60_000, never);
+    await pause(50);
     show(paneOf('bob'), 'something');
     await waited;
     assert.equal(size(), before);

@@ -177,7 +177,7 @@ export interface ToolList {
 export interface Location {
   /** process, container or cloud; empty: not known. */
   kind: string;
-  /** Process: pid. Container: id and host. Cloud: region and instance. */
+  /** Process: pid; or ended, how that came, once it runs no more. Container: id and host. Cloud: region and instance. */
   details: { [key: string]: string };
 }
 

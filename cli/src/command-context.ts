@@ -138,6 +138,13 @@ export class CommandContext {
     return this.#open(running.find((node) => node.name === HUB_NODE) ?? running[0]!);
   }
 
+  /** Of the org in use, those of this machine that run; none is no error. */
+  async runningNodes(): Promise<{ readonly name: string; readonly node: NodeClient }[]> {
+    if (this.#ownNode !== undefined) return [];
+    const nodes = await (await this.#nodes()).running().catch(() => []);
+    return nodes.map((found) => ({ name: found.name, node: this.#open(found) }));
+  }
+
   /** The same, on a machine without a hub: nodes join at `hub`, with the token when they have not joined before. */
   joiningAt(hub: string, joinToken: string | undefined): CommandContext {
     this.#namedHub = true;

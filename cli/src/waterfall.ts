@@ -1,7 +1,7 @@
 /** A message's hops as a waterfall for the terminal. */
 
 import type { TraceMessageResponse } from '@fleetwire/gen/delivery';
-import type { Proof } from '@fleetwire/gen/message';
+import type { Hop, Proof } from '@fleetwire/gen/message';
 import { printable } from '@fleetwire/kernel';
 import { visible } from './output.ts';
 import { stageName } from './trace-document.ts';
@@ -19,33 +19,52 @@ export function waterfall(trace: TraceMessageResponse): string[] {
     `trace   ${trace.traceId}  conversation ${printable(message.correlationId)}`,
     '',
   ];
-  const times = trace.hops.map(({ hop }) => hop!.atUs);
-  const start = Math.min(...times);
-  const whole = Math.max(1, Math.max(...times) - start);
+  const reached = reachedTimes(trace);
+  const start = Math.min(...reached);
+  const whole = Math.max(1, Math.max(...reached) - start);
   const names = new Map(message.settlements.map((s) => [s.recipient, s.recipientName || s.recipient]));
   const several = new Set(trace.hops.map(({ recipient }) => recipient).filter((id) => id !== '')).size > 1;
   let shown = '';
-  for (const { sequence, recipient, hop, sincePreviousUs, proof } of trace.hops) {
+  let attempt = 0;
+  for (const [
+    i,
+    { sequence, recipient, hop, sincePreviousUs, clockBehindUs, proof },
+  ] of trace.hops.entries()) {
     if (several && recipient !== shown) lines.push(`    to ${printable(names.get(recipient) ?? recipient)}`);
+    if (hop!.attempt !== attempt && hop!.attempt > 0) lines.push(`    attempt ${hop!.attempt}`);
     shown = recipient;
-    const from = Math.round(((hop!.atUs - sincePreviousUs - start) / whole) * BAR_CHARS);
-    const to = Math.round(((hop!.atUs - start) / whole) * BAR_CHARS);
+    attempt = hop!.attempt;
+    const from = Math.round(((reached[i]! - sincePreviousUs - start) / whole) * BAR_CHARS);
+    const to = Math.round(((reached[i]! - start) / whole) * BAR_CHARS);
     const bar = (' '.repeat(Math.max(0, from)) + '='.repeat(Math.max(0, to - from))).slice(0, BAR_CHARS);
     const stage = stageName(hop!.stage);
-    const where = `${hop!.service} ${hop!.instance}`;
     const why = [hop!.reason, hop!.detail]
       .filter((text) => text !== '')
       .map(visible)
       .join(': ');
-    lines.push(
-      `${String(sequence).padStart(2)}  ${stage.padEnd(11)} ${printable(where).padEnd(28)} ` +
-        `${`+${(sincePreviousUs / 1000).toFixed(2)} ms`.padStart(12)}  |${`${bar}o`.padEnd(BAR_CHARS + 1)}| ${why}`.trimEnd(),
-    );
+    const clock = clockBehindUs === 0 ? '' : `(its clock says ${milliseconds(clockBehindUs)} earlier)`;
+    const took = `${clockBehindUs === 0 ? '+' : '~'}${milliseconds(sincePreviousUs)}`.padStart(12);
+    const head = `${String(sequence).padStart(2)}  ${stage.padEnd(11)} ${printable(placeOf(trace, hop!)).padEnd(28)}`;
+    const words = [why, clock].filter((text) => text !== '').join(' ');
+    lines.push(`${head} ${took}  |${`${bar}o`.padEnd(BAR_CHARS + 1)}| ${words}`.trimEnd());
     if (proof !== undefined) lines.push(`    ${proofLine(proof, hop!.detail)}`);
   }
   if (trace.hops.length === 0) lines.push('no hop is recorded yet');
   return lines;
 }
+
+/** By when each hop had been reached, whatever its own clock says: never before those that it followed. */
+function reachedTimes({ hops }: TraceMessageResponse): number[] {
+  return hops.map(({ hop, clockBehindUs }) => hop!.atUs + clockBehindUs);
+}
+
+/** A node by its name, where that is known. */
+function placeOf({ nodeNames }: TraceMessageResponse, { service, instance }: Hop): string {
+  const name = service === 'node' ? nodeNames[instance] : undefined;
+  return `${service} ${name ?? instance}`;
+}
+
+const milliseconds = (us: number) => `${(us / 1000).toFixed(2)} ms`;
 
 /** The line itself only where the hop does not show it already. */
 function proofLine({ source, place, matched, injectedAtUs, detectedAtUs }: Proof, shown: string): string {

@@ -1,12 +1,10 @@
-/** inbox, trace: messages that came in, and what became of one. */
+/** inbox: messages that came in. */
 
 import type { Delivery } from '@fleetwire/gen/node';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
-import { traceDocument } from '../trace-document.ts';
-import { waterfall } from '../waterfall.ts';
 
 export function addMessageCommands(program: Command, action: Action): void {
   program
@@ -18,11 +16,6 @@ export function addMessageCommands(program: Command, action: Action): void {
     .option('--wait <seconds>', 'wait this long for a first message', wholeNumber('--wait', 0, 60), 0)
     .option('--limit <n>', 'this many at most', wholeNumber('--limit', 1, 500), 50)
     .action(action(inbox));
-  program
-    .command('trace')
-    .description('show every hop of a message, with times and reasons')
-    .argument('<id>', 'the id that send printed')
-    .action(action(trace));
 }
 
 async function inbox(
@@ -60,10 +53,4 @@ function deliveryLine(delivery: Delivery): string {
   const at = new Date(delivery.acceptedAtUs / 1000).toISOString().slice(11, 19);
   const text = new TextDecoder().decode(delivery.body);
   return `${at}  ${delivery.fromName}: ${text.replace(/[^\P{C}\n\t]/gu, '\uFFFD')}\n          ${delivery.id}`;
-}
-
-async function trace(context: CommandContext, _options: object, id: string): Promise<void> {
-  const hub = await context.hub();
-  const found = await hub.delivery.traceMessage({ id });
-  context.output.result(traceDocument(found), () => waterfall(found));
 }

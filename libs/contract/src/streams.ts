@@ -184,14 +184,15 @@ export const DELIVERY_HISTORY = deliveryConsumer('INGRESS', 'delivery-history', 
 export const DELIVERY_RECEIPTS = deliveryConsumer('RECEIPTS', 'delivery-receipts', filters.allReceipts);
 export const DELIVERY_DEAD = deliveryConsumer('DEAD', 'delivery-dead', filters.allDead);
 
-/** What org reads of the events: totals for metering, and denials for the audit. */
+/** What org reads of the events: totals for metering; for the audit, denials and what admins did elsewhere. */
 export const ORG_USAGE = eventConsumer('org-usage', filters.eventsNamed(EVENT_NAMES.usage));
+export const ORG_ACTED = eventConsumer('org-acted', filters.eventsNamed(EVENT_NAMES.acted));
 export const ORG_DENIED = eventConsumer('org-denied', filters.eventsNamed(EVENT_NAMES.denied));
 
 /** The consumers that bootstrap creates, before anybody publishes. */
 export function bootstrapConsumers(partitions: number): readonly ConsumerSpec[] {
   const routers = Array.from({ length: partitions }, (_, p) => routerConsumer(p, 0));
-  return [...routers, DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD, ORG_USAGE, ORG_DENIED];
+  return [...routers, DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD, ORG_USAGE, ORG_DENIED, ORG_ACTED];
 }
 
 export interface BucketSpec {

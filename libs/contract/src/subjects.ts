@@ -183,6 +183,7 @@ export const liveSubject = subjectType<LiveSubject>('live', ['org', 'agent'], {
 export const EVENT_NAMES = {
   usage: 'usage',
   denied: 'denied',
+  acted: 'acted',
   tokensRevoked: 'tokens_revoked',
   overflow: 'overflow',
 } as const;

@@ -8,6 +8,7 @@ import {
   filters,
   LEASE_KEYS,
   LEASES_BUCKET,
+  ORG_ACTED,
   ORG_DENIED,
   ORG_USAGE,
   ORGS_BUCKET,
@@ -64,7 +65,7 @@ const OWN: Readonly<Record<string, UserRights>> = {
     publish: [
       filters.allEventsOf('org'),
       ...infoOf('EVENTS'),
-      ...pullsOf(ORG_USAGE, ORG_DENIED),
+      ...pullsOf(ORG_USAGE, ORG_DENIED, ORG_ACTED),
       ...readsOf(ORGS_BUCKET),
       writesOf(ORGS_BUCKET, '*'),
     ],

@@ -32,6 +32,9 @@ export const deliveryConfig = defineSection('delivery', {
   list_ids: whole(1000, 10_000_000, 50_000).describe(
     'Messages that one call of ListMessages looks at: with filters that keep most of them out its page ends early',
   ),
+  letters_interval_ms: whole(10, 600_000, 5000).describe(
+    'Milliseconds between two looks for replays of dead letters that were recorded and could not be made',
+  ),
   sweep_interval_ms: whole(10, 600_000, 5000).describe('Milliseconds between two runs of the sweep'),
   sweep_read_max: whole(1, 100_000, 2000).describe(
     'Waiting messages (packs) that one run of the sweep reads',

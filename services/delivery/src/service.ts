@@ -8,6 +8,7 @@ import {
   DELIVERY_RECEIPTS,
   LEASE_KEYS,
   LEASES_BUCKET,
+  ROUTES_BUCKET,
 } from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
 import { nowMs } from '@fleetwire/kernel';
@@ -17,15 +18,20 @@ import { defineService, runService } from '@fleetwire/runtime';
 import { keptSecret } from '@fleetwire/store';
 import { deliveryConfig } from './config.ts';
 import { type HistoryModes, historyMode } from './domain/history-mode.ts';
+import { conversationHandlers } from './handlers/conversation-rpc.ts';
 import { deadLetterSource } from './handlers/dead-letters.ts';
 import { historySource } from './handlers/history.ts';
 import { inboxStream } from './handlers/inbox-stream.ts';
 import type { IngestLimits, IngestSource } from './handlers/ingest-loop.ts';
 import { IngestLoop } from './handlers/ingest-loop.ts';
+import type { LetterActsParts } from './handlers/letter-acts.ts';
+import { letterHandlers } from './handlers/letter-rpc.ts';
+import { LetterTask } from './handlers/letter-task.ts';
 import { messageHandlers } from './handlers/message-rpc.ts';
 import { OverflowReport } from './handlers/overflow-report.ts';
 import { receiptSource } from './handlers/receipts.ts';
 import { createRejectDesk } from './handlers/reject-desk.ts';
+import { rosterOf } from './handlers/roster.ts';
 import { SweepTask } from './handlers/sweep-task.ts';
 import { measureIngest } from './metrics.ts';
 import { entities } from './store/entities.ts';
@@ -43,7 +49,7 @@ export const delivery = defineService({
   broker: {
     streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
     consumers: [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD],
-    buckets: [LEASES_BUCKET],
+    buckets: [LEASES_BUCKET, ROUTES_BUCKET],
   },
   wire: async (context: Context) => {
     const { store, clock } = context;
@@ -59,22 +65,26 @@ export const delivery = defineService({
       pageBytes: page_bytes,
       walkedMax: list_ids,
     };
-    const handlers = messageHandlers({
+    const { roster, letters, task } = await letterParts(context);
+    const messages = messageHandlers({
       store,
       clock,
       limits,
       modes: modesOf(context),
+      roster,
       starts: partitionStarts(store, clock),
       searchedUntilUs: () => searchedUntilUs(store, clock),
     });
+    const handlers = { ...messages, ...conversationHandlers(store, limits), ...letterHandlers(letters) };
     return {
       rpc: [bindService(DeliveryServiceDefinition, handlers)],
-      components: [overflow, ...loops, sweep],
+      components: [overflow, ...loops, sweep, task],
       health: () => ({
         ingest: Object.fromEntries(
           loops.map((loop) => [loop.name, { ...loop.stats, waiting: loop.waiting }]),
         ),
         sweep: sweep.stats,
+        letters: task.stats,
       }),
     };
   },
@@ -107,7 +117,7 @@ function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<nev
   const loops = [
     loop(historySource(store, modesOf(context))),
     loop(receiptSource(store, (ended) => overflow.stored(ended))),
-    loop(deadLetterSource(store)),
+    loop(deadLetterSource(store, modesOf(context))),
   ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
   return loops as unknown as IngestLoop<never>[];
@@ -116,6 +126,22 @@ function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<nev
 function overflowReport({ broker, clock, log, config: all }: Context): OverflowReport {
   const publish: Broker['store'] = (subject, payload, options) => broker.store(subject, payload, options);
   return new OverflowReport({ publish, clock, log, intervalMs: all.delivery.overflow_interval_ms });
+}
+
+/** A call leaves its replays to the task only when it ends in the middle. */
+const LEAVE_MS = 10_000;
+
+async function letterParts(context: Context) {
+  const { broker, store, clock, instance, log, fabric, config: all } = context;
+  const { page_bytes: bytesMax, letters_interval_ms: intervalMs } = all.delivery;
+  const publish: Broker['store'] = (subject, payload, options) => broker.store(subject, payload, options);
+  const ids = dedupeIds(await keptSecret(store, 'replay ids'));
+  const desk = { store, publish, ids, instance, partitions: fabric.partitions };
+  const audit = { store, publish, ids };
+  const roster = rosterOf(await broker.bucket(ROUTES_BUCKET));
+  const task = new LetterTask({ desk, audit, clock, log, intervalMs, leaveMs: LEAVE_MS });
+  const letters: LetterActsParts = { store, clock, roster, desk, audit, bytesMax };
+  return { roster, letters, task };
 }
 
 async function sweepTask(context: Context): Promise<SweepTask> {

@@ -49,6 +49,7 @@ describe('delivery answers', function () {
       clock: systemClock,
       limits: LIMITS,
       modes: () => mode,
+      roster: { nodeNames: () => Promise.resolve({}) },
       starts: partitionStarts(store, systemClock),
       searchedUntilUs: () => searchedUntilUs(store, systemClock),
     });

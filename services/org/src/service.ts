@@ -1,7 +1,7 @@
 /** The wiring of the org service: tenants, people, keys, policies, plans, audit. */
 
 import { keysFolder } from '@fleetwire/config';
-import { ORG_DENIED, ORG_USAGE, ORGS_BUCKET } from '@fleetwire/contract';
+import { ORG_ACTED, ORG_DENIED, ORG_USAGE, ORGS_BUCKET } from '@fleetwire/contract';
 import { hashSecret, loadFirstApiKey, publishedKeys } from '@fleetwire/identity';
 import { FleetwireError, newId } from '@fleetwire/kernel';
 import {
@@ -55,7 +55,7 @@ export const org = defineService({
   name: 'org',
   config,
   store: { entities, migrations },
-  broker: { streams: ['EVENTS'], consumers: [ORG_USAGE, ORG_DENIED], buckets: [ORGS_BUCKET] },
+  broker: { streams: ['EVENTS'], consumers: [ORG_USAGE, ORG_DENIED, ORG_ACTED], buckets: [ORGS_BUCKET] },
   async wire(context) {
     await seed(context);
     const wired = await wireOrg(context);
@@ -175,7 +175,9 @@ async function wireOrg(context: Context): Promise<Wired> {
     clock,
     graceMs: context.config.lifecycle.grace_ms,
   });
-  const heard = [ORG_USAGE, ORG_DENIED].map((spec) => new HeardEvents({ store, broker, log }, spec));
+  const heard = [ORG_USAGE, ORG_DENIED, ORG_ACTED].map(
+    (spec) => new HeardEvents({ store, broker, log }, spec),
+  );
   return { parts, listener, components: [relay, upkeep, mail, deletions, sweeps, ...heard, listener] };
 }
 

@@ -174,6 +174,13 @@ function decide(
   return { stage, final, reason, detail, atUs, hops, deliveredEnds, publishers, about, proof: shownBy };
 }
 
+/** As if there had been this attempt only; undefined: nothing is known of it. */
+export function attemptSettlement(settlement: Settlement, attempt: number): Settlement | undefined {
+  const { deliveredEnds, publishers, about, proof } = settlement;
+  const hops = settlement.hops.filter((hop) => hop.attempt === attempt && isKnownStage(hop.stage));
+  return hops.length === 0 ? undefined : decide(hops, deliveredEnds, publishers, about, proof);
+}
+
 /** The latest of which a stage is known: it decides, whatever became of those before it. */
 export function attemptOf(hops: readonly Hop[]): number {
   return hops.reduce((latest, hop) => (isKnownStage(hop.stage) ? Math.max(latest, hop.attempt) : latest), 0);

@@ -23,22 +23,24 @@ export interface RecipientWay {
 
 /**
  * The acceptance comes once, for no recipient in particular; then the way to each recipient, in the order of the
- * ids. The time since the hop before is never negative: clocks may be a little apart.
+ * ids. The time since the hop before is never negative: where clocks are a little apart, it says by how much.
  */
 export function assembleTrace(acceptance: Acceptance | undefined, ways: readonly RecipientWay[]): TraceHop[] {
   const accept = acceptHop(acceptance, ways);
   const trace: TraceHop[] = [];
-  const add = (recipient: string, hop: Hop, before: Hop | undefined, proof?: Proof) => {
-    const sincePreviousUs = before === undefined ? 0 : Math.max(0, hop.atUs - before.atUs);
-    trace.push({ sequence: trace.length + 1, recipient, hop, sincePreviousUs, proof });
+  const add = (recipient: string, hop: Hop, before: number | undefined, proof?: Proof) => {
+    const elapsedUs = before === undefined ? 0 : hop.atUs - before;
+    const [sincePreviousUs, clockBehindUs] = elapsedUs < 0 ? [0, -elapsedUs] : [elapsedUs, 0];
+    trace.push({ sequence: trace.length + 1, recipient, hop, sincePreviousUs, clockBehindUs, proof });
   };
   if (accept !== undefined) add('', accept, undefined);
   for (const way of [...ways].sort((a, b) => compareText(a.recipient, b.recipient))) {
-    let before = accept;
+    // The latest time so far: what a clock that is behind says does not make the next step longer.
+    let reachedUs = accept?.atUs;
     for (const hop of way.hops) {
-      if (hop.stage === Stage.ACCEPTED) continue;
-      add(way.recipient, hop, before, hop.stage === Stage.CONFIRMED ? way.proof : undefined);
-      before = hop;
+      if (hop.stage === Stage.ACCEPTED && hop.attempt === 0) continue;
+      add(way.recipient, hop, reachedUs, hop.stage === Stage.CONFIRMED ? way.proof : undefined);
+      reachedUs = Math.max(reachedUs ?? hop.atUs, hop.atUs);
     }
   }
   return trace;
@@ -55,7 +57,9 @@ function acceptHop(acceptance: Acceptance | undefined, ways: readonly RecipientW
       detail: ingressDetail(acceptance),
       attempt: 0,
     };
-  const told = ways.flatMap((way) => way.hops.filter((hop) => hop.stage === Stage.ACCEPTED));
+  const told = ways.flatMap((way) =>
+    way.hops.filter((hop) => hop.stage === Stage.ACCEPTED && hop.attempt === 0),
+  );
   return told.sort(compareHops)[0];
 }
 

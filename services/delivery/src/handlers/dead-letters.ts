@@ -2,10 +2,12 @@
 
 import type { PulledMessage } from '@fleetwire/broker';
 import { DELIVERY_DEAD, deadSubject, nodeDeadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { encode } from '@fleetwire/gen/encode';
 import { DeadLetter, Envelope, Stage } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isKeyText } from '../domain/column-text.ts';
+import { type HistoryMode, type HistoryModes, KEEP_ALL, withoutBody } from '../domain/history-mode.ts';
 import { settlementOf } from '../domain/settlement.ts';
 import type { DeadLetterRow } from '../store/dead-letter-table.ts';
 import { saveDeadLetters } from '../store/dead-letter-table.ts';
@@ -21,10 +23,11 @@ export interface LetterRow extends DeadLetterRow {
   readonly message: PulledMessage;
 }
 
-export function deadLetterSource(store: Store): IngestSource<LetterRow> {
+/** `modes`: of which orgs bodies are kept. */
+export function deadLetterSource(store: Store, modes: HistoryModes = KEEP_ALL): IngestSource<LetterRow> {
   return {
     consumer: DELIVERY_DEAD,
-    read: readDeadLetter,
+    read: (message) => readDeadLetter(message, modes),
     combine: (rows) => rows.sort((a, b) => a.sequence - b.sequence),
     save: (rows) =>
       store.transaction(async (tx) => {
@@ -35,7 +38,7 @@ export function deadLetterSource(store: Store): IngestSource<LetterRow> {
   };
 }
 
-export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
+export function readDeadLetter(message: PulledMessage, modes: HistoryModes = KEEP_ALL): Intake<LetterRow> {
   const subject = authorOf(message.subject);
   if (subject === undefined) return { rows: [], rejected: [rejection(message, 'NOT_A_DEAD_LETTER', '')] };
   try {
@@ -49,7 +52,10 @@ export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
       agent,
       messageId: envelope !== undefined && envelope.org === org ? envelope.id : '',
       reason: letter.reason,
-      letter: message.data,
+      detail: letter.detail,
+      author: node,
+      ...saidBy(envelope?.org === org ? envelope : undefined),
+      ...kept(letter, envelope, modes(org), message.data),
       settled:
         envelope === undefined
           ? undefined
@@ -60,6 +66,25 @@ export function readDeadLetter(message: PulledMessage): Intake<LetterRow> {
   } catch (error) {
     return { rows: [], rejected: [rejection(message, 'DEAD_LETTER_UNDECODABLE', causeChain(error))] };
   }
+}
+
+/** As it came, or without what was in the body; of what cannot be decoded nobody knows where that is. */
+function kept(
+  letter: DeadLetter,
+  envelope: Envelope | undefined,
+  mode: HistoryMode,
+  whole: Uint8Array,
+): Pick<DeadLetterRow, 'bodyKept' | 'letter'> {
+  const bytes = envelope === undefined ? letter.envelope : envelope.body;
+  if (mode === 'full' || bytes.length === 0) return { bodyKept: true, letter: whole };
+  const left = envelope === undefined ? new Uint8Array(0) : withoutBody(envelope);
+  return { bodyKept: false, letter: encode(DeadLetter, { ...letter, envelope: left }) };
+}
+
+/** What the envelope says, where it is of the org and could be decoded. */
+function saidBy(envelope: Envelope | undefined) {
+  const { attempt = 0, fromAgent = '', fromName = '', to = '' } = envelope ?? {};
+  return { attempt, fromAgent, fromName, to };
 }
 
 interface Author {

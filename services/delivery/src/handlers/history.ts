@@ -1,7 +1,7 @@
 /** History from ingress: every accepted message becomes a row, local ones as well. */
 
 import type { PulledMessage } from '@fleetwire/broker';
-import { DELIVERY_HISTORY, ingressSubject } from '@fleetwire/contract';
+import { DELIVERY_HISTORY, type IngressSubject, ingressSubject, REPLAYS } from '@fleetwire/contract';
 import { Envelope, IngressPack } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
@@ -45,6 +45,8 @@ export function readHistory(message: PulledMessage, modes: HistoryModes = KEEP_A
   const subject = ingressSubject.parse(message.subject);
   if (subject === undefined)
     return { rows: [], rejected: [rejection(message, 0, message.data, 'NOT_INGRESS', '')] };
+  // History has had it when it was sent first.
+  if (subject.node === REPLAYS) return { rows: [], rejected: [] };
   const mode = modes(subject.org);
   const rows: HistoryRow[] = [];
   const rejected: Rejected[] = [];
@@ -55,7 +57,7 @@ export function readHistory(message: PulledMessage, modes: HistoryModes = KEEP_A
     return { rows, rejected: [rejection(message, 0, message.data, 'PACK_UNDECODABLE', causeChain(error))] };
   }
   for (const [part, bytes] of parts.entries()) {
-    const row = readEnvelope(message, part, bytes, subject.org, mode);
+    const row = readEnvelope(message, part, bytes, subject, mode);
     if ('reason' in row) rejected.push(row);
     else rows.push(row);
   }
@@ -66,7 +68,7 @@ function readEnvelope(
   message: PulledMessage,
   part: number,
   bytes: Uint8Array,
-  org: string,
+  { org, node }: IngressSubject,
   mode: HistoryMode,
 ): HistoryRow | Rejected {
   let envelope: Envelope;
@@ -76,6 +78,8 @@ function readEnvelope(
     return rejection(message, part, bytes, 'ENVELOPE_UNDECODABLE', causeChain(error));
   }
   if (envelope.org !== org) return rejection(message, part, bytes, 'ENVELOPE_OF_ANOTHER_ORG', '');
+  // The router keeps it, as a forgery: what history says of a sender is true.
+  if (envelope.fromNode !== node) return rejection(message, part, bytes, 'ENVELOPE_OF_ANOTHER_NODE', '');
   if (!isKeyText(envelope.id)) return rejection(message, part, bytes, 'ENVELOPE_WITHOUT_ID', '');
   return {
     org,

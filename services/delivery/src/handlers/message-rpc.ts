@@ -18,7 +18,9 @@ import type { StoredMessage } from '../store/message-table.ts';
 import { findMessage } from '../store/message-table.ts';
 import type { StoredSettlement } from '../store/settlement-table.ts';
 import { findSettlements } from '../store/settlement-table.ts';
+import { orgOf } from './callers.ts';
 import { type ListLimits, type ListParts, listPage } from './list-messages.ts';
+import type { Roster } from './roster.ts';
 import { fromHistory, fromReceipts } from './shown-message.ts';
 
 export interface AnswerLimits extends ListLimits {
@@ -29,16 +31,22 @@ export interface AnswerLimits extends ListLimits {
 export interface AnswerParts extends ListParts {
   readonly limits: AnswerLimits;
   readonly modes: HistoryModes;
+  readonly roster: Pick<Roster, 'nodeNames'>;
 }
 
-export function messageHandlers(parts: AnswerParts): RpcHandlers<DeliveryServiceDefinition, Caller> {
+type Handlers = RpcHandlers<DeliveryServiceDefinition, Caller>;
+
+export function messageHandlers(
+  parts: AnswerParts,
+): Pick<Handlers, 'getMessage' | 'traceMessage' | 'listMessages'> {
   return {
     getMessage: async ({ id }: GetMessageRequest, context: RpcContext<Caller>) => {
       const { message } = await load(parts, orgOf(context), id);
       return { message };
     },
     traceMessage: async ({ id }: TraceMessageRequest, context: RpcContext<Caller>) => {
-      const found = await load(parts, orgOf(context), id);
+      const org = orgOf(context);
+      const found = await load(parts, org, id);
       const { message, row, settlements } = found;
       const { fromNode: node, acceptedAtUs } = message;
       const acceptance = row && { node, acceptedAtUs, ingressAtUs: row.ingressAtUs };
@@ -48,20 +56,13 @@ export function messageHandlers(parts: AnswerParts): RpcHandlers<DeliveryService
         proof,
       }));
       const traceId = isTraceparent(message.traceparent) ? traceIdOf(message.traceparent) : '';
-      return { message, traceId, hops: assembleTrace(acceptance, ways) };
+      const hops = assembleTrace(acceptance, ways);
+      const nodes = hops.flatMap(({ hop }) => (hop?.service === 'node' ? [hop.instance] : []));
+      return { message, traceId, hops, nodeNames: await parts.roster.nodeNames(org, nodes) };
     },
     listMessages: (request: ListMessagesRequest, context: RpcContext<Caller>) =>
       listPage(parts, orgOf(context), request),
   };
-}
-
-/** Every token of a user or node names an org; a service has none of its own. */
-function orgOf(context: RpcContext<Caller>): string {
-  const org = context.caller?.org ?? '';
-  if (org !== '') return org;
-  throw new FleetwireError('permission_denied', 'ORG_REQUIRED', 'history is read on behalf of an org', {
-    help: 'Call with the token of a user or of a node.',
-  });
 }
 
 interface Loaded {

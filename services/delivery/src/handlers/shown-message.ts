@@ -3,7 +3,7 @@
 import type { Message } from '@fleetwire/gen/delivery';
 import { Envelope, Stage } from '@fleetwire/gen/message';
 import type { HistoryMode } from '../domain/history-mode.ts';
-import { isCount } from '../domain/settlement.ts';
+import { attemptOf, isCount } from '../domain/settlement.ts';
 import { NOTHING_LEFT_OUT, type StoredMessage } from '../store/message-table.ts';
 import type { StoredSettlement } from '../store/settlement-table.ts';
 
@@ -46,11 +46,20 @@ export function fromReceipts(
 /** What became of it for each recipient; what says only how many there are is no settlement. */
 function ends(all: readonly StoredSettlement[]): Pick<Message, 'settlements' | 'fanOut'> {
   const count = all.find((s) => isCount(s.recipient, s.settlement));
-  const settlements = all.filter((s) => s !== count).map(shown);
+  const settlements = all.filter((s) => s !== count && !isSuperseded(s, all)).map(shown);
   return { settlements, fanOut: count?.settlement.about.fanOut ?? 0 };
 }
 
-function shown({ recipient, settlement }: StoredSettlement): Message['settlements'][number] {
+/** It led to nobody at first, and a replay of it led to somebody. */
+function isSuperseded(
+  { recipient, settlement }: StoredSettlement,
+  all: readonly StoredSettlement[],
+): boolean {
+  const attempt = recipient === '' ? attemptOf(settlement.hops) : 0;
+  return attempt > 0 && all.some((s) => s.recipient !== '' && attemptOf(s.settlement.hops) >= attempt);
+}
+
+export function shown({ recipient, settlement }: StoredSettlement): Message['settlements'][number] {
   const { stage, final, reason, detail, atUs, about } = settlement;
   const proof = stage === Stage.CONFIRMED ? settlement.proof : undefined;
   return {
@@ -61,6 +70,7 @@ function shown({ recipient, settlement }: StoredSettlement): Message['settlement
     reason,
     detail,
     updatedAtUs: atUs,
+    attempt: attemptOf(settlement.hops),
     proof,
   };
 }

@@ -92,7 +92,10 @@ export const WordsQueueEntity = defineEntity({
 export const DeadLetterEntity = defineEntity({
   name: 'DeadLetter',
   tableName: 'dead_letters',
-  indexes: [{ name: 'dead_letters_by_message', properties: ['org', 'messageId'] }],
+  indexes: [
+    { name: 'dead_letters_by_message', properties: ['org', 'messageId'] },
+    { name: 'dead_letters_by_time', properties: ['org', 'storedAtUs', 'sequence'] },
+  ],
   properties: {
     storedAtUs: p.bigint('number').primary().fieldName('stored_at_us'),
     sequence: p.bigint('number').primary(),
@@ -101,6 +104,58 @@ export const DeadLetterEntity = defineEntity({
     messageId: p.text().fieldName('message_id'),
     reason: p.text(),
     letter: p.blob(),
+    detail: p.text().default(''),
+    attempt: p.bigint('number').default(0),
+    author: p.text().default('_unknown'),
+    fromAgent: p.text().fieldName('from_agent').default(''),
+    fromName: p.text().fieldName('from_name').default(''),
+    toAddress: p.text().fieldName('to_address').default(''),
+    bodyKept: p.boolean().fieldName('body_kept').default(true),
+    /** A LetterState. */
+    state: p.smallint().default(1),
+    decidedBy: p.text().fieldName('decided_by').default(''),
+    decidedAtUs: p.bigint('number').fieldName('decided_at_us').default(0),
+    /** Of the request that decided. */
+    requestId: p.text().fieldName('request_id').default(''),
+  },
+});
+
+/** One attempt to send a dead letter again, recorded before it is made. */
+export const ReplayEntity = defineEntity({
+  name: 'Replay',
+  tableName: 'replays',
+  indexes: [{ name: 'replays_unpublished', properties: ['decidedAtUs'], where: 'not published' }],
+  properties: {
+    org: p.text().primary(),
+    messageId: p.text().primary().fieldName('message_id'),
+    recipient: p.text().primary(),
+    attempt: p.bigint('number').primary(),
+    /** Of the letter. */
+    storedAtUs: p.bigint('number').fieldName('stored_at_us'),
+    sequence: p.bigint('number'),
+    requestId: p.text().fieldName('request_id'),
+    decidedBy: p.text().fieldName('decided_by'),
+    decidedAtUs: p.bigint('number').fieldName('decided_at_us'),
+    published: p.boolean(),
+  },
+});
+
+/** One request to replay or drop dead letters, in as many calls as it takes. */
+export const LetterRequestEntity = defineEntity({
+  name: 'LetterRequest',
+  tableName: 'letter_requests',
+  indexes: [{ name: 'letter_requests_untold', properties: ['doneAtUs'], where: 'told < done' }],
+  properties: {
+    org: p.text().primary(),
+    requestId: p.text().primary().fieldName('request_id'),
+    action: p.text(),
+    decidedBy: p.text().fieldName('decided_by'),
+    selection: p.text(),
+    begunAtUs: p.bigint('number').fieldName('begun_at_us'),
+    done: p.bigint('number').default(0),
+    /** `done` as the audit was last told. */
+    told: p.bigint('number').default(0),
+    doneAtUs: p.bigint('number').fieldName('done_at_us').default(0),
   },
 });
 
@@ -125,6 +180,8 @@ export const entities = [
   MessageWordsEntity,
   WordsQueueEntity,
   DeadLetterEntity,
+  ReplayEntity,
+  LetterRequestEntity,
   UsageDayEntity,
   SecretEntity,
 ];

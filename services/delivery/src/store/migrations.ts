@@ -3,6 +3,7 @@
 import type { MigrationEntry } from '@fleetwire/store';
 import { Migration } from '@fleetwire/store';
 import { Partitions } from './migration-005.ts';
+import { LetterDecisions } from './migration-006.ts';
 
 class InitialTables extends Migration {
   override up(): void {
@@ -111,4 +112,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0003-usage-days', class: UsageDays },
   { name: '0004-secrets', class: Secrets },
   { name: '0005-partitions', class: Partitions },
+  { name: '0006-letter-decisions', class: LetterDecisions },
 ];

@@ -10,6 +10,8 @@ const ROWS = [
   { table: 'messages', key: 'id', time: 'ingress_at_us' },
   { table: 'settlements', key: 'message_id', time: 'stored_at_us' },
   { table: 'dead_letters', key: '', time: 'stored_at_us' },
+  { table: 'replays', key: '', time: 'decided_at_us' },
+  { table: 'letter_requests', key: '', time: 'begun_at_us' },
 ] as const;
 
 /** Deletes at most `limit` rows of each table; gives how many there were in the fullest of them. */

@@ -1,4 +1,4 @@
-/** What other services tell org: totals for metering, and denials for the audit. */
+/** What other services tell org: totals for metering; for the audit, denials and what admins did there. */
 
 import type { Broker, PullSession } from '@fleetwire/broker';
 import type { ConsumerSpec } from '@fleetwire/contract';
@@ -19,7 +19,7 @@ export interface HeardParts {
   readonly log: Logger;
 }
 
-/** A component for one of the two consumers; replicas share its work. */
+/** A component for one of the consumers; replicas share its work. */
 export class HeardEvents {
   readonly name: string;
   readonly #parts: HeardParts;
@@ -95,12 +95,14 @@ export class HeardEvents {
   /** Once for each event, though it may come again. */
   async #audit(event: Event): Promise<void> {
     const { action = 'policy', reason = '', ...details } = event.details;
+    // A denial is the service's, of what an agent tried; an act is that of the user whom the service had before it.
+    const [kind, decision] = event.name === EVENT_NAMES.acted ? ['user', 'allowed'] : ['service', 'denied'];
     await this.#parts.store.transaction(async ({ query }) => {
       // Two replicas may hear of it at once; the second one waits here, and then finds the first one's entry.
       await query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [event.id]);
       await query(
         `insert into audit (org, at_ms, actor_kind, actor, action, target, decision, reason, peer, details)
-         select $1, $2, 'service', $3, $4, $5, 'denied', $6, $7, $8
+         select $1, $2, $10, $3, $4, $5, $11, $6, $7, $8
          where exists (select from orgs where id = $1)
            and not exists (select from audit where org = $1 and at_ms = $2 and details ->> 'event' = $9)`,
         [
@@ -113,6 +115,8 @@ export class HeardEvents {
           event.service,
           JSON.stringify({ ...details, event: event.id }),
           event.id,
+          kind,
+          decision,
         ],
       );
     });

@@ -15,6 +15,58 @@ export const protobufFileName = "fleetwire/v1/delivery.proto";
 
 /** History, receipts and traces. */
 
+export const LetterState = {
+  /** UNSPECIFIED - Any, in a filter. */
+  UNSPECIFIED: 0,
+  /** OPEN - Nobody has decided what becomes of it. */
+  OPEN: 1,
+  REPLAYED: 2,
+  DROPPED: 3,
+} as const;
+
+export type LetterState = typeof LetterState[keyof typeof LetterState];
+
+export namespace LetterState {
+  export type UNSPECIFIED = typeof LetterState.UNSPECIFIED;
+  export type OPEN = typeof LetterState.OPEN;
+  export type REPLAYED = typeof LetterState.REPLAYED;
+  export type DROPPED = typeof LetterState.DROPPED;
+}
+
+export function letterStateFromJSON(object: any): LetterState {
+  switch (object) {
+    case 0:
+    case "LETTER_STATE_UNSPECIFIED":
+      return LetterState.UNSPECIFIED;
+    case 1:
+    case "LETTER_STATE_OPEN":
+      return LetterState.OPEN;
+    case 2:
+    case "LETTER_STATE_REPLAYED":
+      return LetterState.REPLAYED;
+    case 3:
+    case "LETTER_STATE_DROPPED":
+      return LetterState.DROPPED;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum LetterState");
+  }
+}
+
+export function letterStateToJSON(object: LetterState): string {
+  switch (object) {
+    case LetterState.UNSPECIFIED:
+      return "LETTER_STATE_UNSPECIFIED";
+    case LetterState.OPEN:
+      return "LETTER_STATE_OPEN";
+    case LetterState.REPLAYED:
+      return "LETTER_STATE_REPLAYED";
+    case LetterState.DROPPED:
+      return "LETTER_STATE_DROPPED";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum LetterState");
+  }
+}
+
 /** What became of a message for one recipient. */
 export interface Settlement {
   recipient: string;
@@ -25,7 +77,11 @@ export interface Settlement {
   detail: string;
   updatedAtUs: number;
   /** What showed that the recipient's program has it; not of every confirmed message. */
-  proof: Proof | undefined;
+  proof:
+    | Proof
+    | undefined;
+  /** Of the message, see Envelope. */
+  attempt: number;
 }
 
 export interface Message {
@@ -76,16 +132,189 @@ export interface TraceHop {
   hop:
     | Hop
     | undefined;
-  /** Microseconds since the hop before; 0 for the first. */
+  /** Microseconds since the hop before; 0 for the first, and where clock_behind_us says more. */
   sincePreviousUs: number;
   /** Of the hop that confirms: what showed it. */
-  proof: Proof | undefined;
+  proof:
+    | Proof
+    | undefined;
+  /** By how much its time is before that of a hop that came before it: clocks are a little apart. */
+  clockBehindUs: number;
 }
 
 export interface TraceMessageResponse {
   message: Message | undefined;
   traceId: string;
   hops: TraceHop[];
+  /** Names of the nodes in the hops, by id, as far as they are known. */
+  nodeNames: { [key: string]: string };
+}
+
+export interface TraceMessageResponse_NodeNamesEntry {
+  key: string;
+  value: string;
+}
+
+export interface TraceConversationRequest {
+  /** A correlation id, or the id of any message of the conversation. */
+  id: string;
+  /** 0 means 200; at most 1000. */
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ConversationMessage {
+  /** Without its body. */
+  message:
+    | Message
+    | undefined;
+  /** The first characters of its body, where that is text and kept. */
+  text: string;
+  /** There is more of it. */
+  cut: boolean;
+}
+
+export interface TraceConversationResponse {
+  correlationId: string;
+  messages: ConversationMessage[];
+  nextPageToken: string;
+}
+
+/** One message that could not be delivered to one recipient, or to nobody. */
+export interface LetterSummary {
+  id: string;
+  /** When the broker had it, microseconds since the Unix epoch, in broker time. */
+  storedAtUs: number;
+  /** Empty where the envelope could not be decoded; so is all that it says. */
+  messageId: string;
+  fromAgent: string;
+  fromName: string;
+  /** The address as the sender wrote it. */
+  to: string;
+  /** Agent id; empty: it led to nobody. */
+  recipient: string;
+  reason: string;
+  detail: string;
+  /** The attempt that died. */
+  attempt: number;
+  state: LetterState;
+  /** Who replayed or dropped it, a user's id, and when; empty and 0 of an open one. */
+  decidedBy: string;
+  decidedAtUs: number;
+}
+
+/** Each is left out when empty or 0. */
+export interface LetterFilter {
+  reason: string;
+  /** Id of the agent that it was for, or the address as written. */
+  recipient: string;
+  /** Id or name of the agent that sent it. */
+  sender: string;
+  messageId: string;
+  /** Stored at this time or later, and before that one, microseconds since the Unix epoch. */
+  fromUs: number;
+  untilUs: number;
+  /** Replays and drops take open ones, whatever it says. */
+  state: LetterState;
+}
+
+export interface ListDeadLettersRequest {
+  filter:
+    | LetterFilter
+    | undefined;
+  /** 0 means 50; at most 500. */
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListDeadLettersResponse {
+  letters: LetterSummary[];
+  nextPageToken: string;
+}
+
+export interface GetDeadLetterRequest {
+  id: string;
+}
+
+/** What became of one attempt to replay it. */
+export interface LetterReplay {
+  attempt: number;
+  replayedBy: string;
+  replayedAtUs: number;
+  /** For each recipient that it reached so far. */
+  settlements: Settlement[];
+  /** Ids of the letters that this attempt ended in. */
+  letters: string[];
+}
+
+export interface GetDeadLetterResponse {
+  letter:
+    | LetterSummary
+    | undefined;
+  /** What the envelope says; without settlements. Missing where it could not be decoded. */
+  message:
+    | Message
+    | undefined;
+  /** False: the letter was kept without the body, so it cannot be replayed. */
+  bodyKept: boolean;
+  /** Of an envelope that could not be decoded, its first bytes as they came. */
+  undecoded: Uint8Array;
+  /** Where it stood when it died; empty and 0 where its node has kept it. */
+  subject: string;
+  streamSeq: number;
+  hops: Hop[];
+  /** Of the message for this recipient, oldest first: also those of letters before and after this one. */
+  replays: LetterReplay[];
+}
+
+export interface LetterOutcome {
+  id: string;
+  messageId: string;
+  /** Of a replay: the attempt that it is. */
+  attempt: number;
+  /** Why nothing was done with this one; empty: it was. */
+  reason: string;
+  detail: string;
+}
+
+export interface ReplayDeadLettersRequest {
+  /** At most 500; or else a filter. */
+  ids: string[];
+  filter:
+    | LetterFilter
+    | undefined;
+  /** 16 to 64 letters, digits, - or _. The same request repeated goes on where it was, and replays nothing twice. */
+  requestId: string;
+  /** Only says how many there are. */
+  dryRun: boolean;
+  /** So many letters in this call; 0 means 100; at most 500. */
+  limit: number;
+  /** Of the answer before; empty: from the first. */
+  continuation: string;
+}
+
+export interface ReplayDeadLettersResponse {
+  letters: LetterOutcome[];
+  /** Empty: that was all. */
+  continuation: string;
+  /** Of a dry run: how many the ids or the filter mean; at most 100,000. */
+  matched: number;
+}
+
+export interface DropDeadLettersRequest {
+  /** As in ReplayDeadLettersRequest. */
+  ids: string[];
+  filter: LetterFilter | undefined;
+  requestId: string;
+  dryRun: boolean;
+  limit: number;
+  continuation: string;
+}
+
+export interface DropDeadLettersResponse {
+  letters: LetterOutcome[];
+  continuation: string;
+  matched: number;
 }
 
 export interface ListMessagesRequest {
@@ -126,6 +355,7 @@ function createBaseSettlement(): Settlement {
     detail: "",
     updatedAtUs: 0,
     proof: undefined,
+    attempt: 0,
   };
 }
 
@@ -154,6 +384,9 @@ export const Settlement: MessageFns<Settlement> = {
     }
     if (message.proof !== undefined) {
       Proof.encode(message.proof, writer.uint32(66).fork()).join();
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(72).uint32(message.attempt);
     }
     return writer;
   },
@@ -235,6 +468,14 @@ export const Settlement: MessageFns<Settlement> = {
             message.proof = Proof.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -265,6 +506,7 @@ export const Settlement: MessageFns<Settlement> = {
         ? globalThis.Number(object.updated_at_us)
         : 0,
       proof: isSet(object.proof) ? Proof.fromJSON(object.proof) : undefined,
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
     };
   },
 
@@ -294,6 +536,9 @@ export const Settlement: MessageFns<Settlement> = {
     if (message.proof !== undefined) {
       obj.proof = Proof.toJSON(message.proof);
     }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
     return obj;
   },
 
@@ -310,6 +555,7 @@ export const Settlement: MessageFns<Settlement> = {
     message.detail = object.detail ?? "";
     message.updatedAtUs = object.updatedAtUs ?? 0;
     message.proof = (object.proof !== undefined && object.proof !== null) ? Proof.fromPartial(object.proof) : undefined;
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };
@@ -907,7 +1153,7 @@ export const TraceMessageRequest: MessageFns<TraceMessageRequest> = {
 };
 
 function createBaseTraceHop(): TraceHop {
-  return { sequence: 0, recipient: "", hop: undefined, sincePreviousUs: 0, proof: undefined };
+  return { sequence: 0, recipient: "", hop: undefined, sincePreviousUs: 0, proof: undefined, clockBehindUs: 0 };
 }
 
 export const TraceHop: MessageFns<TraceHop> = {
@@ -926,6 +1172,9 @@ export const TraceHop: MessageFns<TraceHop> = {
     }
     if (message.proof !== undefined) {
       Proof.encode(message.proof, writer.uint32(42).fork()).join();
+    }
+    if (message.clockBehindUs !== 0) {
+      writer.uint32(48).int64(message.clockBehindUs);
     }
     return writer;
   },
@@ -983,6 +1232,14 @@ export const TraceHop: MessageFns<TraceHop> = {
             message.proof = Proof.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.clockBehindUs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1006,6 +1263,11 @@ export const TraceHop: MessageFns<TraceHop> = {
         ? globalThis.Number(object.since_previous_us)
         : 0,
       proof: isSet(object.proof) ? Proof.fromJSON(object.proof) : undefined,
+      clockBehindUs: isSet(object.clockBehindUs)
+        ? globalThis.Number(object.clockBehindUs)
+        : isSet(object.clock_behind_us)
+        ? globalThis.Number(object.clock_behind_us)
+        : 0,
     };
   },
 
@@ -1026,6 +1288,9 @@ export const TraceHop: MessageFns<TraceHop> = {
     if (message.proof !== undefined) {
       obj.proof = Proof.toJSON(message.proof);
     }
+    if (message.clockBehindUs !== 0) {
+      obj.clockBehindUs = Math.round(message.clockBehindUs);
+    }
     return obj;
   },
 
@@ -1039,12 +1304,13 @@ export const TraceHop: MessageFns<TraceHop> = {
     message.hop = (object.hop !== undefined && object.hop !== null) ? Hop.fromPartial(object.hop) : undefined;
     message.sincePreviousUs = object.sincePreviousUs ?? 0;
     message.proof = (object.proof !== undefined && object.proof !== null) ? Proof.fromPartial(object.proof) : undefined;
+    message.clockBehindUs = object.clockBehindUs ?? 0;
     return message;
   },
 };
 
 function createBaseTraceMessageResponse(): TraceMessageResponse {
-  return { message: undefined, traceId: "", hops: [] };
+  return { message: undefined, traceId: "", hops: [], nodeNames: {} };
 }
 
 export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
@@ -1058,6 +1324,9 @@ export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
     for (const v of message.hops) {
       TraceHop.encode(v!, writer.uint32(26).fork()).join();
     }
+    globalThis.Object.entries(message.nodeNames).forEach(([key, value]: [string, string]) => {
+      TraceMessageResponse_NodeNamesEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
     return writer;
   },
 
@@ -1098,6 +1367,17 @@ export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
             message.hops.push(TraceHop.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = TraceMessageResponse_NodeNamesEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.nodeNames[entry4.key] = entry4.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1119,6 +1399,33 @@ export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
         ? globalThis.String(object.trace_id)
         : "",
       hops: globalThis.Array.isArray(object?.hops) ? object.hops.map((e: any) => TraceHop.fromJSON(e)) : [],
+      nodeNames: isObject(object.nodeNames)
+        ? (globalThis.Object.entries(object.nodeNames) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.node_names)
+        ? (globalThis.Object.entries(object.node_names) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -1133,6 +1440,15 @@ export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
     if (message.hops?.length) {
       obj.hops = message.hops.map((e) => TraceHop.toJSON(e));
     }
+    if (message.nodeNames) {
+      const entries = globalThis.Object.entries(message.nodeNames) as [string, string][];
+      if (entries.length > 0) {
+        obj.nodeNames = {};
+        entries.forEach(([k, v]) => {
+          obj.nodeNames[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -1146,6 +1462,2178 @@ export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
       : undefined;
     message.traceId = object.traceId ?? "";
     message.hops = object.hops?.map((e) => TraceHop.fromPartial(e)) || [];
+    message.nodeNames = (globalThis.Object.entries(object.nodeNames ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseTraceMessageResponse_NodeNamesEntry(): TraceMessageResponse_NodeNamesEntry {
+  return { key: "", value: "" };
+}
+
+export const TraceMessageResponse_NodeNamesEntry: MessageFns<TraceMessageResponse_NodeNamesEntry> = {
+  encode(message: TraceMessageResponse_NodeNamesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceMessageResponse_NodeNamesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceMessageResponse_NodeNamesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceMessageResponse_NodeNamesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: TraceMessageResponse_NodeNamesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TraceMessageResponse_NodeNamesEntry>): TraceMessageResponse_NodeNamesEntry {
+    return TraceMessageResponse_NodeNamesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceMessageResponse_NodeNamesEntry>): TraceMessageResponse_NodeNamesEntry {
+    const message = createBaseTraceMessageResponse_NodeNamesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseTraceConversationRequest(): TraceConversationRequest {
+  return { id: "", pageSize: 0, pageToken: "" };
+}
+
+export const TraceConversationRequest: MessageFns<TraceConversationRequest> = {
+  encode(message: TraceConversationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceConversationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceConversationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceConversationRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: TraceConversationRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TraceConversationRequest>): TraceConversationRequest {
+    return TraceConversationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceConversationRequest>): TraceConversationRequest {
+    const message = createBaseTraceConversationRequest();
+    message.id = object.id ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseConversationMessage(): ConversationMessage {
+  return { message: undefined, text: "", cut: false };
+}
+
+export const ConversationMessage: MessageFns<ConversationMessage> = {
+  encode(message: ConversationMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.message !== undefined) {
+      Message.encode(message.message, writer.uint32(10).fork()).join();
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    if (message.cut !== false) {
+      writer.uint32(24).bool(message.cut);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConversationMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConversationMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.message = Message.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cut = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConversationMessage {
+    return {
+      message: isSet(object.message) ? Message.fromJSON(object.message) : undefined,
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      cut: isSet(object.cut) ? globalThis.Boolean(object.cut) : false,
+    };
+  },
+
+  toJSON(message: ConversationMessage): unknown {
+    const obj: any = {};
+    if (message.message !== undefined) {
+      obj.message = Message.toJSON(message.message);
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.cut !== false) {
+      obj.cut = message.cut;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConversationMessage>): ConversationMessage {
+    return ConversationMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConversationMessage>): ConversationMessage {
+    const message = createBaseConversationMessage();
+    message.message = (object.message !== undefined && object.message !== null)
+      ? Message.fromPartial(object.message)
+      : undefined;
+    message.text = object.text ?? "";
+    message.cut = object.cut ?? false;
+    return message;
+  },
+};
+
+function createBaseTraceConversationResponse(): TraceConversationResponse {
+  return { correlationId: "", messages: [], nextPageToken: "" };
+}
+
+export const TraceConversationResponse: MessageFns<TraceConversationResponse> = {
+  encode(message: TraceConversationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.correlationId !== "") {
+      writer.uint32(10).string(message.correlationId);
+    }
+    for (const v of message.messages) {
+      ConversationMessage.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceConversationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceConversationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.correlationId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messages.push(ConversationMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceConversationResponse {
+    return {
+      correlationId: isSet(object.correlationId)
+        ? globalThis.String(object.correlationId)
+        : isSet(object.correlation_id)
+        ? globalThis.String(object.correlation_id)
+        : "",
+      messages: globalThis.Array.isArray(object?.messages)
+        ? object.messages.map((e: any) => ConversationMessage.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: TraceConversationResponse): unknown {
+    const obj: any = {};
+    if (message.correlationId !== "") {
+      obj.correlationId = message.correlationId;
+    }
+    if (message.messages?.length) {
+      obj.messages = message.messages.map((e) => ConversationMessage.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TraceConversationResponse>): TraceConversationResponse {
+    return TraceConversationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceConversationResponse>): TraceConversationResponse {
+    const message = createBaseTraceConversationResponse();
+    message.correlationId = object.correlationId ?? "";
+    message.messages = object.messages?.map((e) => ConversationMessage.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseLetterSummary(): LetterSummary {
+  return {
+    id: "",
+    storedAtUs: 0,
+    messageId: "",
+    fromAgent: "",
+    fromName: "",
+    to: "",
+    recipient: "",
+    reason: "",
+    detail: "",
+    attempt: 0,
+    state: 0,
+    decidedBy: "",
+    decidedAtUs: 0,
+  };
+}
+
+export const LetterSummary: MessageFns<LetterSummary> = {
+  encode(message: LetterSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.storedAtUs !== 0) {
+      writer.uint32(16).int64(message.storedAtUs);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(26).string(message.messageId);
+    }
+    if (message.fromAgent !== "") {
+      writer.uint32(34).string(message.fromAgent);
+    }
+    if (message.fromName !== "") {
+      writer.uint32(42).string(message.fromName);
+    }
+    if (message.to !== "") {
+      writer.uint32(50).string(message.to);
+    }
+    if (message.recipient !== "") {
+      writer.uint32(58).string(message.recipient);
+    }
+    if (message.reason !== "") {
+      writer.uint32(66).string(message.reason);
+    }
+    if (message.detail !== "") {
+      writer.uint32(74).string(message.detail);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(80).uint32(message.attempt);
+    }
+    if (message.state !== 0) {
+      writer.uint32(88).int32(message.state);
+    }
+    if (message.decidedBy !== "") {
+      writer.uint32(98).string(message.decidedBy);
+    }
+    if (message.decidedAtUs !== 0) {
+      writer.uint32(104).int64(message.decidedAtUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.storedAtUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fromAgent = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.fromName = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.recipient = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.decidedBy = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.decidedAtUs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LetterSummary {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      storedAtUs: isSet(object.storedAtUs)
+        ? globalThis.Number(object.storedAtUs)
+        : isSet(object.stored_at_us)
+        ? globalThis.Number(object.stored_at_us)
+        : 0,
+      messageId: isSet(object.messageId)
+        ? globalThis.String(object.messageId)
+        : isSet(object.message_id)
+        ? globalThis.String(object.message_id)
+        : "",
+      fromAgent: isSet(object.fromAgent)
+        ? globalThis.String(object.fromAgent)
+        : isSet(object.from_agent)
+        ? globalThis.String(object.from_agent)
+        : "",
+      fromName: isSet(object.fromName)
+        ? globalThis.String(object.fromName)
+        : isSet(object.from_name)
+        ? globalThis.String(object.from_name)
+        : "",
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+      recipient: isSet(object.recipient) ? globalThis.String(object.recipient) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      state: isSet(object.state) ? letterStateFromJSON(object.state) : 0,
+      decidedBy: isSet(object.decidedBy)
+        ? globalThis.String(object.decidedBy)
+        : isSet(object.decided_by)
+        ? globalThis.String(object.decided_by)
+        : "",
+      decidedAtUs: isSet(object.decidedAtUs)
+        ? globalThis.Number(object.decidedAtUs)
+        : isSet(object.decided_at_us)
+        ? globalThis.Number(object.decided_at_us)
+        : 0,
+    };
+  },
+
+  toJSON(message: LetterSummary): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.storedAtUs !== 0) {
+      obj.storedAtUs = Math.round(message.storedAtUs);
+    }
+    if (message.messageId !== "") {
+      obj.messageId = message.messageId;
+    }
+    if (message.fromAgent !== "") {
+      obj.fromAgent = message.fromAgent;
+    }
+    if (message.fromName !== "") {
+      obj.fromName = message.fromName;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.recipient !== "") {
+      obj.recipient = message.recipient;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.state !== 0) {
+      obj.state = letterStateToJSON(message.state);
+    }
+    if (message.decidedBy !== "") {
+      obj.decidedBy = message.decidedBy;
+    }
+    if (message.decidedAtUs !== 0) {
+      obj.decidedAtUs = Math.round(message.decidedAtUs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LetterSummary>): LetterSummary {
+    return LetterSummary.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LetterSummary>): LetterSummary {
+    const message = createBaseLetterSummary();
+    message.id = object.id ?? "";
+    message.storedAtUs = object.storedAtUs ?? 0;
+    message.messageId = object.messageId ?? "";
+    message.fromAgent = object.fromAgent ?? "";
+    message.fromName = object.fromName ?? "";
+    message.to = object.to ?? "";
+    message.recipient = object.recipient ?? "";
+    message.reason = object.reason ?? "";
+    message.detail = object.detail ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.state = object.state ?? 0;
+    message.decidedBy = object.decidedBy ?? "";
+    message.decidedAtUs = object.decidedAtUs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLetterFilter(): LetterFilter {
+  return { reason: "", recipient: "", sender: "", messageId: "", fromUs: 0, untilUs: 0, state: 0 };
+}
+
+export const LetterFilter: MessageFns<LetterFilter> = {
+  encode(message: LetterFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.recipient !== "") {
+      writer.uint32(18).string(message.recipient);
+    }
+    if (message.sender !== "") {
+      writer.uint32(26).string(message.sender);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(34).string(message.messageId);
+    }
+    if (message.fromUs !== 0) {
+      writer.uint32(40).int64(message.fromUs);
+    }
+    if (message.untilUs !== 0) {
+      writer.uint32(48).int64(message.untilUs);
+    }
+    if (message.state !== 0) {
+      writer.uint32(56).int32(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.recipient = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sender = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.untilUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LetterFilter {
+    return {
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      recipient: isSet(object.recipient) ? globalThis.String(object.recipient) : "",
+      sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
+      messageId: isSet(object.messageId)
+        ? globalThis.String(object.messageId)
+        : isSet(object.message_id)
+        ? globalThis.String(object.message_id)
+        : "",
+      fromUs: isSet(object.fromUs)
+        ? globalThis.Number(object.fromUs)
+        : isSet(object.from_us)
+        ? globalThis.Number(object.from_us)
+        : 0,
+      untilUs: isSet(object.untilUs)
+        ? globalThis.Number(object.untilUs)
+        : isSet(object.until_us)
+        ? globalThis.Number(object.until_us)
+        : 0,
+      state: isSet(object.state) ? letterStateFromJSON(object.state) : 0,
+    };
+  },
+
+  toJSON(message: LetterFilter): unknown {
+    const obj: any = {};
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.recipient !== "") {
+      obj.recipient = message.recipient;
+    }
+    if (message.sender !== "") {
+      obj.sender = message.sender;
+    }
+    if (message.messageId !== "") {
+      obj.messageId = message.messageId;
+    }
+    if (message.fromUs !== 0) {
+      obj.fromUs = Math.round(message.fromUs);
+    }
+    if (message.untilUs !== 0) {
+      obj.untilUs = Math.round(message.untilUs);
+    }
+    if (message.state !== 0) {
+      obj.state = letterStateToJSON(message.state);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LetterFilter>): LetterFilter {
+    return LetterFilter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LetterFilter>): LetterFilter {
+    const message = createBaseLetterFilter();
+    message.reason = object.reason ?? "";
+    message.recipient = object.recipient ?? "";
+    message.sender = object.sender ?? "";
+    message.messageId = object.messageId ?? "";
+    message.fromUs = object.fromUs ?? 0;
+    message.untilUs = object.untilUs ?? 0;
+    message.state = object.state ?? 0;
+    return message;
+  },
+};
+
+function createBaseListDeadLettersRequest(): ListDeadLettersRequest {
+  return { filter: undefined, pageSize: 0, pageToken: "" };
+}
+
+export const ListDeadLettersRequest: MessageFns<ListDeadLettersRequest> = {
+  encode(message: ListDeadLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      LetterFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDeadLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDeadLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = LetterFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDeadLettersRequest {
+    return {
+      filter: isSet(object.filter) ? LetterFilter.fromJSON(object.filter) : undefined,
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListDeadLettersRequest): unknown {
+    const obj: any = {};
+    if (message.filter !== undefined) {
+      obj.filter = LetterFilter.toJSON(message.filter);
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDeadLettersRequest>): ListDeadLettersRequest {
+    return ListDeadLettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDeadLettersRequest>): ListDeadLettersRequest {
+    const message = createBaseListDeadLettersRequest();
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? LetterFilter.fromPartial(object.filter)
+      : undefined;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListDeadLettersResponse(): ListDeadLettersResponse {
+  return { letters: [], nextPageToken: "" };
+}
+
+export const ListDeadLettersResponse: MessageFns<ListDeadLettersResponse> = {
+  encode(message: ListDeadLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.letters) {
+      LetterSummary.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDeadLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDeadLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letters.push(LetterSummary.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDeadLettersResponse {
+    return {
+      letters: globalThis.Array.isArray(object?.letters)
+        ? object.letters.map((e: any) => LetterSummary.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListDeadLettersResponse): unknown {
+    const obj: any = {};
+    if (message.letters?.length) {
+      obj.letters = message.letters.map((e) => LetterSummary.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDeadLettersResponse>): ListDeadLettersResponse {
+    return ListDeadLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDeadLettersResponse>): ListDeadLettersResponse {
+    const message = createBaseListDeadLettersResponse();
+    message.letters = object.letters?.map((e) => LetterSummary.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseGetDeadLetterRequest(): GetDeadLetterRequest {
+  return { id: "" };
+}
+
+export const GetDeadLetterRequest: MessageFns<GetDeadLetterRequest> = {
+  encode(message: GetDeadLetterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDeadLetterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDeadLetterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetDeadLetterRequest {
+    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+  },
+
+  toJSON(message: GetDeadLetterRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetDeadLetterRequest>): GetDeadLetterRequest {
+    return GetDeadLetterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetDeadLetterRequest>): GetDeadLetterRequest {
+    const message = createBaseGetDeadLetterRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseLetterReplay(): LetterReplay {
+  return { attempt: 0, replayedBy: "", replayedAtUs: 0, settlements: [], letters: [] };
+}
+
+export const LetterReplay: MessageFns<LetterReplay> = {
+  encode(message: LetterReplay, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attempt !== 0) {
+      writer.uint32(8).uint32(message.attempt);
+    }
+    if (message.replayedBy !== "") {
+      writer.uint32(18).string(message.replayedBy);
+    }
+    if (message.replayedAtUs !== 0) {
+      writer.uint32(24).int64(message.replayedAtUs);
+    }
+    for (const v of message.settlements) {
+      Settlement.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.letters) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterReplay {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterReplay();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.replayedBy = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replayedAtUs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.settlements.push(Settlement.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.letters.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LetterReplay {
+    return {
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      replayedBy: isSet(object.replayedBy)
+        ? globalThis.String(object.replayedBy)
+        : isSet(object.replayed_by)
+        ? globalThis.String(object.replayed_by)
+        : "",
+      replayedAtUs: isSet(object.replayedAtUs)
+        ? globalThis.Number(object.replayedAtUs)
+        : isSet(object.replayed_at_us)
+        ? globalThis.Number(object.replayed_at_us)
+        : 0,
+      settlements: globalThis.Array.isArray(object?.settlements)
+        ? object.settlements.map((e: any) => Settlement.fromJSON(e))
+        : [],
+      letters: globalThis.Array.isArray(object?.letters) ? object.letters.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: LetterReplay): unknown {
+    const obj: any = {};
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.replayedBy !== "") {
+      obj.replayedBy = message.replayedBy;
+    }
+    if (message.replayedAtUs !== 0) {
+      obj.replayedAtUs = Math.round(message.replayedAtUs);
+    }
+    if (message.settlements?.length) {
+      obj.settlements = message.settlements.map((e) => Settlement.toJSON(e));
+    }
+    if (message.letters?.length) {
+      obj.letters = message.letters;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LetterReplay>): LetterReplay {
+    return LetterReplay.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LetterReplay>): LetterReplay {
+    const message = createBaseLetterReplay();
+    message.attempt = object.attempt ?? 0;
+    message.replayedBy = object.replayedBy ?? "";
+    message.replayedAtUs = object.replayedAtUs ?? 0;
+    message.settlements = object.settlements?.map((e) => Settlement.fromPartial(e)) || [];
+    message.letters = object.letters?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseGetDeadLetterResponse(): GetDeadLetterResponse {
+  return {
+    letter: undefined,
+    message: undefined,
+    bodyKept: false,
+    undecoded: new Uint8Array(0),
+    subject: "",
+    streamSeq: 0,
+    hops: [],
+    replays: [],
+  };
+}
+
+export const GetDeadLetterResponse: MessageFns<GetDeadLetterResponse> = {
+  encode(message: GetDeadLetterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.letter !== undefined) {
+      LetterSummary.encode(message.letter, writer.uint32(10).fork()).join();
+    }
+    if (message.message !== undefined) {
+      Message.encode(message.message, writer.uint32(18).fork()).join();
+    }
+    if (message.bodyKept !== false) {
+      writer.uint32(24).bool(message.bodyKept);
+    }
+    if (message.undecoded.length !== 0) {
+      writer.uint32(34).bytes(message.undecoded);
+    }
+    if (message.subject !== "") {
+      writer.uint32(42).string(message.subject);
+    }
+    if (message.streamSeq !== 0) {
+      writer.uint32(48).uint64(message.streamSeq);
+    }
+    for (const v of message.hops) {
+      Hop.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.replays) {
+      LetterReplay.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDeadLetterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDeadLetterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letter = LetterSummary.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = Message.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bodyKept = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.undecoded = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.streamSeq = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.hops.push(Hop.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.replays.push(LetterReplay.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetDeadLetterResponse {
+    return {
+      letter: isSet(object.letter) ? LetterSummary.fromJSON(object.letter) : undefined,
+      message: isSet(object.message) ? Message.fromJSON(object.message) : undefined,
+      bodyKept: isSet(object.bodyKept)
+        ? globalThis.Boolean(object.bodyKept)
+        : isSet(object.body_kept)
+        ? globalThis.Boolean(object.body_kept)
+        : false,
+      undecoded: isSet(object.undecoded) ? bytesFromBase64(object.undecoded) : new Uint8Array(0),
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      streamSeq: isSet(object.streamSeq)
+        ? globalThis.Number(object.streamSeq)
+        : isSet(object.stream_seq)
+        ? globalThis.Number(object.stream_seq)
+        : 0,
+      hops: globalThis.Array.isArray(object?.hops)
+        ? object.hops.map((e: any) => Hop.fromJSON(e))
+        : [],
+      replays: globalThis.Array.isArray(object?.replays)
+        ? object.replays.map((e: any) => LetterReplay.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: GetDeadLetterResponse): unknown {
+    const obj: any = {};
+    if (message.letter !== undefined) {
+      obj.letter = LetterSummary.toJSON(message.letter);
+    }
+    if (message.message !== undefined) {
+      obj.message = Message.toJSON(message.message);
+    }
+    if (message.bodyKept !== false) {
+      obj.bodyKept = message.bodyKept;
+    }
+    if (message.undecoded.length !== 0) {
+      obj.undecoded = base64FromBytes(message.undecoded);
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.streamSeq !== 0) {
+      obj.streamSeq = Math.round(message.streamSeq);
+    }
+    if (message.hops?.length) {
+      obj.hops = message.hops.map((e) => Hop.toJSON(e));
+    }
+    if (message.replays?.length) {
+      obj.replays = message.replays.map((e) => LetterReplay.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetDeadLetterResponse>): GetDeadLetterResponse {
+    return GetDeadLetterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetDeadLetterResponse>): GetDeadLetterResponse {
+    const message = createBaseGetDeadLetterResponse();
+    message.letter = (object.letter !== undefined && object.letter !== null)
+      ? LetterSummary.fromPartial(object.letter)
+      : undefined;
+    message.message = (object.message !== undefined && object.message !== null)
+      ? Message.fromPartial(object.message)
+      : undefined;
+    message.bodyKept = object.bodyKept ?? false;
+    message.undecoded = object.undecoded ?? new Uint8Array(0);
+    message.subject = object.subject ?? "";
+    message.streamSeq = object.streamSeq ?? 0;
+    message.hops = object.hops?.map((e) => Hop.fromPartial(e)) || [];
+    message.replays = object.replays?.map((e) => LetterReplay.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLetterOutcome(): LetterOutcome {
+  return { id: "", messageId: "", attempt: 0, reason: "", detail: "" };
+}
+
+export const LetterOutcome: MessageFns<LetterOutcome> = {
+  encode(message: LetterOutcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(18).string(message.messageId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(24).uint32(message.attempt);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.detail !== "") {
+      writer.uint32(42).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterOutcome {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterOutcome();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LetterOutcome {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      messageId: isSet(object.messageId)
+        ? globalThis.String(object.messageId)
+        : isSet(object.message_id)
+        ? globalThis.String(object.message_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+    };
+  },
+
+  toJSON(message: LetterOutcome): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.messageId !== "") {
+      obj.messageId = message.messageId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LetterOutcome>): LetterOutcome {
+    return LetterOutcome.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LetterOutcome>): LetterOutcome {
+    const message = createBaseLetterOutcome();
+    message.id = object.id ?? "";
+    message.messageId = object.messageId ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.reason = object.reason ?? "";
+    message.detail = object.detail ?? "";
+    return message;
+  },
+};
+
+function createBaseReplayDeadLettersRequest(): ReplayDeadLettersRequest {
+  return { ids: [], filter: undefined, requestId: "", dryRun: false, limit: 0, continuation: "" };
+}
+
+export const ReplayDeadLettersRequest: MessageFns<ReplayDeadLettersRequest> = {
+  encode(message: ReplayDeadLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ids) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.filter !== undefined) {
+      LetterFilter.encode(message.filter, writer.uint32(18).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    if (message.continuation !== "") {
+      writer.uint32(50).string(message.continuation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplayDeadLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplayDeadLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ids.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.filter = LetterFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.continuation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplayDeadLettersRequest {
+    return {
+      ids: globalThis.Array.isArray(object?.ids) ? object.ids.map((e: any) => globalThis.String(e)) : [],
+      filter: isSet(object.filter) ? LetterFilter.fromJSON(object.filter) : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      continuation: isSet(object.continuation) ? globalThis.String(object.continuation) : "",
+    };
+  },
+
+  toJSON(message: ReplayDeadLettersRequest): unknown {
+    const obj: any = {};
+    if (message.ids?.length) {
+      obj.ids = message.ids;
+    }
+    if (message.filter !== undefined) {
+      obj.filter = LetterFilter.toJSON(message.filter);
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.continuation !== "") {
+      obj.continuation = message.continuation;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplayDeadLettersRequest>): ReplayDeadLettersRequest {
+    return ReplayDeadLettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplayDeadLettersRequest>): ReplayDeadLettersRequest {
+    const message = createBaseReplayDeadLettersRequest();
+    message.ids = object.ids?.map((e) => e) || [];
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? LetterFilter.fromPartial(object.filter)
+      : undefined;
+    message.requestId = object.requestId ?? "";
+    message.dryRun = object.dryRun ?? false;
+    message.limit = object.limit ?? 0;
+    message.continuation = object.continuation ?? "";
+    return message;
+  },
+};
+
+function createBaseReplayDeadLettersResponse(): ReplayDeadLettersResponse {
+  return { letters: [], continuation: "", matched: 0 };
+}
+
+export const ReplayDeadLettersResponse: MessageFns<ReplayDeadLettersResponse> = {
+  encode(message: ReplayDeadLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.letters) {
+      LetterOutcome.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.continuation !== "") {
+      writer.uint32(18).string(message.continuation);
+    }
+    if (message.matched !== 0) {
+      writer.uint32(24).uint32(message.matched);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplayDeadLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplayDeadLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letters.push(LetterOutcome.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.continuation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.matched = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplayDeadLettersResponse {
+    return {
+      letters: globalThis.Array.isArray(object?.letters)
+        ? object.letters.map((e: any) => LetterOutcome.fromJSON(e))
+        : [],
+      continuation: isSet(object.continuation) ? globalThis.String(object.continuation) : "",
+      matched: isSet(object.matched) ? globalThis.Number(object.matched) : 0,
+    };
+  },
+
+  toJSON(message: ReplayDeadLettersResponse): unknown {
+    const obj: any = {};
+    if (message.letters?.length) {
+      obj.letters = message.letters.map((e) => LetterOutcome.toJSON(e));
+    }
+    if (message.continuation !== "") {
+      obj.continuation = message.continuation;
+    }
+    if (message.matched !== 0) {
+      obj.matched = Math.round(message.matched);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplayDeadLettersResponse>): ReplayDeadLettersResponse {
+    return ReplayDeadLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplayDeadLettersResponse>): ReplayDeadLettersResponse {
+    const message = createBaseReplayDeadLettersResponse();
+    message.letters = object.letters?.map((e) => LetterOutcome.fromPartial(e)) || [];
+    message.continuation = object.continuation ?? "";
+    message.matched = object.matched ?? 0;
+    return message;
+  },
+};
+
+function createBaseDropDeadLettersRequest(): DropDeadLettersRequest {
+  return { ids: [], filter: undefined, requestId: "", dryRun: false, limit: 0, continuation: "" };
+}
+
+export const DropDeadLettersRequest: MessageFns<DropDeadLettersRequest> = {
+  encode(message: DropDeadLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ids) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.filter !== undefined) {
+      LetterFilter.encode(message.filter, writer.uint32(18).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    if (message.continuation !== "") {
+      writer.uint32(50).string(message.continuation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DropDeadLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDropDeadLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ids.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.filter = LetterFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.continuation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DropDeadLettersRequest {
+    return {
+      ids: globalThis.Array.isArray(object?.ids) ? object.ids.map((e: any) => globalThis.String(e)) : [],
+      filter: isSet(object.filter) ? LetterFilter.fromJSON(object.filter) : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      continuation: isSet(object.continuation) ? globalThis.String(object.continuation) : "",
+    };
+  },
+
+  toJSON(message: DropDeadLettersRequest): unknown {
+    const obj: any = {};
+    if (message.ids?.length) {
+      obj.ids = message.ids;
+    }
+    if (message.filter !== undefined) {
+      obj.filter = LetterFilter.toJSON(message.filter);
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.continuation !== "") {
+      obj.continuation = message.continuation;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DropDeadLettersRequest>): DropDeadLettersRequest {
+    return DropDeadLettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DropDeadLettersRequest>): DropDeadLettersRequest {
+    const message = createBaseDropDeadLettersRequest();
+    message.ids = object.ids?.map((e) => e) || [];
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? LetterFilter.fromPartial(object.filter)
+      : undefined;
+    message.requestId = object.requestId ?? "";
+    message.dryRun = object.dryRun ?? false;
+    message.limit = object.limit ?? 0;
+    message.continuation = object.continuation ?? "";
+    return message;
+  },
+};
+
+function createBaseDropDeadLettersResponse(): DropDeadLettersResponse {
+  return { letters: [], continuation: "", matched: 0 };
+}
+
+export const DropDeadLettersResponse: MessageFns<DropDeadLettersResponse> = {
+  encode(message: DropDeadLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.letters) {
+      LetterOutcome.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.continuation !== "") {
+      writer.uint32(18).string(message.continuation);
+    }
+    if (message.matched !== 0) {
+      writer.uint32(24).uint32(message.matched);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DropDeadLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDropDeadLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letters.push(LetterOutcome.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.continuation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.matched = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DropDeadLettersResponse {
+    return {
+      letters: globalThis.Array.isArray(object?.letters)
+        ? object.letters.map((e: any) => LetterOutcome.fromJSON(e))
+        : [],
+      continuation: isSet(object.continuation) ? globalThis.String(object.continuation) : "",
+      matched: isSet(object.matched) ? globalThis.Number(object.matched) : 0,
+    };
+  },
+
+  toJSON(message: DropDeadLettersResponse): unknown {
+    const obj: any = {};
+    if (message.letters?.length) {
+      obj.letters = message.letters.map((e) => LetterOutcome.toJSON(e));
+    }
+    if (message.continuation !== "") {
+      obj.continuation = message.continuation;
+    }
+    if (message.matched !== 0) {
+      obj.matched = Math.round(message.matched);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DropDeadLettersResponse>): DropDeadLettersResponse {
+    return DropDeadLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DropDeadLettersResponse>): DropDeadLettersResponse {
+    const message = createBaseDropDeadLettersResponse();
+    message.letters = object.letters?.map((e) => LetterOutcome.fromPartial(e)) || [];
+    message.continuation = object.continuation ?? "";
+    message.matched = object.matched ?? 0;
     return message;
   },
 };
@@ -1538,6 +4026,50 @@ export const DeliveryServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The messages of one conversation, oldest first; reply_to makes a tree of them. */
+    traceConversation: {
+      name: "TraceConversation",
+      requestType: TraceConversationRequest as typeof TraceConversationRequest,
+      requestStream: false,
+      responseType: TraceConversationResponse as typeof TraceConversationResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Newest first. */
+    listDeadLetters: {
+      name: "ListDeadLetters",
+      requestType: ListDeadLettersRequest as typeof ListDeadLettersRequest,
+      requestStream: false,
+      responseType: ListDeadLettersResponse as typeof ListDeadLettersResponse,
+      responseStream: false,
+      options: {},
+    },
+    getDeadLetter: {
+      name: "GetDeadLetter",
+      requestType: GetDeadLetterRequest as typeof GetDeadLetterRequest,
+      requestStream: false,
+      responseType: GetDeadLetterResponse as typeof GetDeadLetterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** For admins. Sends messages again, in the names of their senders, under their ids, each as its next attempt; the oldest first. */
+    replayDeadLetters: {
+      name: "ReplayDeadLetters",
+      requestType: ReplayDeadLettersRequest as typeof ReplayDeadLettersRequest,
+      requestStream: false,
+      responseType: ReplayDeadLettersResponse as typeof ReplayDeadLettersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** For admins. They are kept with history, and are not replayed any more. */
+    dropDeadLetters: {
+      name: "DropDeadLetters",
+      requestType: DropDeadLettersRequest as typeof DropDeadLettersRequest,
+      requestStream: false,
+      responseType: DropDeadLettersResponse as typeof DropDeadLettersResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -1556,6 +4088,30 @@ export interface DeliveryServiceImplementation<CallContextExt = {}> {
     request: ListMessagesRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ListMessagesResponse>>;
+  /** The messages of one conversation, oldest first; reply_to makes a tree of them. */
+  traceConversation(
+    request: TraceConversationRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<TraceConversationResponse>>;
+  /** Newest first. */
+  listDeadLetters(
+    request: ListDeadLettersRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListDeadLettersResponse>>;
+  getDeadLetter(
+    request: GetDeadLetterRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<GetDeadLetterResponse>>;
+  /** For admins. Sends messages again, in the names of their senders, under their ids, each as its next attempt; the oldest first. */
+  replayDeadLetters(
+    request: ReplayDeadLettersRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ReplayDeadLettersResponse>>;
+  /** For admins. They are kept with history, and are not replayed any more. */
+  dropDeadLetters(
+    request: DropDeadLettersRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<DropDeadLettersResponse>>;
 }
 
 export interface DeliveryServiceClient<CallOptionsExt = {}> {
@@ -1573,6 +4129,30 @@ export interface DeliveryServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<ListMessagesRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ListMessagesResponse>;
+  /** The messages of one conversation, oldest first; reply_to makes a tree of them. */
+  traceConversation(
+    request: DeepPartial<TraceConversationRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<TraceConversationResponse>;
+  /** Newest first. */
+  listDeadLetters(
+    request: DeepPartial<ListDeadLettersRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListDeadLettersResponse>;
+  getDeadLetter(
+    request: DeepPartial<GetDeadLetterRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<GetDeadLetterResponse>;
+  /** For admins. Sends messages again, in the names of their senders, under their ids, each as its next attempt; the oldest first. */
+  replayDeadLetters(
+    request: DeepPartial<ReplayDeadLettersRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ReplayDeadLettersResponse>;
+  /** For admins. They are kept with history, and are not replayed any more. */
+  dropDeadLetters(
+    request: DeepPartial<DropDeadLettersRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<DropDeadLettersResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {
@@ -1617,6 +4197,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -8,7 +8,7 @@ import { type Context, checkContextName, DEFAULT_CONTEXT, loadContext } from './
 import { fabricProcess, hasFabric } from './fabric/fabric-record.ts';
 import { hostOf } from './hosting-node.ts';
 import { connectHub, connectOrg, type Hub, type OrgClient } from './hub.ts';
-import { connectNode, HUB_NODE, type NodeClient, OPERATOR } from './local-nodes.ts';
+import { connectNode, HUB_NODE, type LocalNode, type NodeClient, OPERATOR } from './local-nodes.ts';
 import { helpWithoutHub } from './node-machine.ts';
 import { NodesOfOrg } from './nodes-of-org.ts';
 import { operatorToken } from './operator.ts';
@@ -130,6 +130,16 @@ export class CommandContext {
     return this.#open(await (await this.#nodes()).find(name));
   }
 
+  /** The named node of this machine; else all that run, the default one first. As `NodesOfOrg.find`. */
+  async localNodes(name: string | undefined): Promise<readonly LocalNode[]> {
+    const nodes = await this.#nodes();
+    if (name !== undefined) return [await nodes.find(name)];
+    const running = await nodes.running();
+    if (running.length === 1) return running;
+    const first = await nodes.find(undefined);
+    return [first, ...running.filter((node) => node.name !== first.name)];
+  }
+
   /** A node of this machine that can say what it knows of the org; within an agent's program the agent's own. */
   async anyNode(): Promise<NodeClient> {
     const own = this.#ownNode;
@@ -177,14 +187,7 @@ export class CommandContext {
   async acting(from: string | undefined, nodeName: string | undefined): Promise<Acting> {
     const own = this.#ownNode;
     if (own !== undefined) {
-      const { agent } = this.config.ambient;
-      if (from !== undefined && (agent === undefined || foldName(from) !== foldName(agent)))
-        throw new FleetwireError(
-          'permission_denied',
-          'NOT_THIS_AGENT',
-          `this program is ${agent ?? 'another agent'}, not ${printable(from)}`,
-          { help: 'Leave the name out: an agent acts in its own name.' },
-        );
+      this.checkOwnName(from);
       return { node: this.#open(own), agent: '' };
     }
     if (from !== undefined && foldName(from) !== OPERATOR)
@@ -192,6 +195,18 @@ export class CommandContext {
     const nodes = await this.#nodes();
     const node = await (nodeName === undefined ? nodes.hub() : nodes.find(nodeName));
     return { node: this.#open(node), agent: OPERATOR };
+  }
+
+  /** Within an agent's program: throws permission_denied NOT_THIS_AGENT for the name of another one. */
+  checkOwnName(name: string | undefined): void {
+    const { agent } = this.config.ambient;
+    if (name === undefined || (agent !== undefined && foldName(name) === foldName(agent))) return;
+    throw new FleetwireError(
+      'permission_denied',
+      'NOT_THIS_AGENT',
+      `this program is ${agent ?? 'another agent'}, not ${printable(name)}`,
+      { help: 'Leave the name out: an agent acts in its own name.' },
+    );
   }
 
   async #nodeHosting(agent: string, nodeName: string | undefined): Promise<NodeClient> {

@@ -15,6 +15,7 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addFabricCommands } from './commands/fabric.ts';
 import { addInviteCommands } from './commands/invite.ts';
 import { addKeyCommands } from './commands/key.ts';
+import { addMcpCommand } from './commands/mcp.ts';
 import { addMemberCommands } from './commands/member.ts';
 import { addMessageCommands } from './commands/message.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -54,6 +55,7 @@ export function buildProgram(action: Action = ambientAction): Command {
   addTraceCommand(program, action);
   addDeadCommands(program, action);
   addRouteCommands(program, action);
+  addMcpCommand(program, action);
   addOrgCommands(program, action);
   addMemberCommands(program, action);
   addInviteCommands(program, action);

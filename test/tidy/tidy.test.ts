@@ -81,6 +81,8 @@ describe('the rules themselves', () => {
         .length,
       1,
     );
+    const mcp = `import { McpServer } from '@modelcontextprotocol/server';`;
+    assert.equal(doorFindings([file('libs/sdk/src/x.ts', mcp), file('cli/src/mcp/x.ts', mcp)]).length, 1);
     assert.equal(doorFindings([file('services/org/src/x.ts', `const home = process.env.HOME;`)]).length, 1);
   });
   it('find a dependency that is not declared, and one that is not used', () => {

@@ -23,6 +23,9 @@ describe('a mailbox', () => {
     const reading = refusalOf(() => engine.mailbox.read(bob, options, ending.signal));
     bob.taker = new TestTaker(0);
     const held = hold(test, bob, entryFor(bob.id, test.clock));
+    const holding = { ...options, waitMs: 0, peek: true, holdMs: 1 };
+    const other = await refusalOf(() => engine.mailbox.read(bob, holding, never));
+    assert.equal(other.reason, 'MAIL_GOES_ELSEWHERE', 'who holds means to take');
     ending.abort();
     const [refusal, what] = await Promise.all([reading, held]);
     assert.equal(refusal.reason, 'MAIL_GOES_ELSEWHERE');

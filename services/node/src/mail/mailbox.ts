@@ -45,7 +45,8 @@ export class Mailbox {
 
   async read(agent: HostedAgent, options: ReadOptions, signal: AbortSignal): Promise<ReadInboxResponse> {
     if (options.confirm.length > 0) return this.#turns.run(() => this.#confirm(agent, options.confirm));
-    const refusal = options.peek ? undefined : whoTakes(agent);
+    const looksOnly = options.peek && options.holdMs === 0;
+    const refusal = looksOnly ? undefined : whoTakes(agent);
     if (refusal !== undefined) throw refusal;
     await this.#arrival(agent, options, signal);
     const limit = Math.min(options.limit || LIMIT_DEFAULT, LIMIT_MAX);
@@ -56,15 +57,16 @@ export class Mailbox {
     return answer;
   }
 
-  /** Until there is something to read, or the time is over. */
+  /** Until there is something to read, or the time is over. An answer is kept for who waits for it from the first moment on. */
   async #arrival(agent: HostedAgent, { waitMs, replyTo }: ReadOptions, signal: AbortSignal): Promise<void> {
     const until = performance.now() + Math.min(waitMs, WAIT_MAX_MS);
     if (replyTo !== '') this.#reserved.await(agent, replyTo, until);
     while (this.#fitting(agent, replyTo, 1).length === 0) {
       const leftMs = until - performance.now();
-      if (leftMs <= 0 || signal.aborted) return;
+      if (leftMs <= 0 || signal.aborted) break;
       await agent.queue.arrival(leftMs, signal);
     }
+    if (replyTo !== '') this.#reserved.await(agent, replyTo, performance.now());
   }
 
   #look(agent: HostedAgent, { replyTo, holdMs }: ReadOptions, limit: number): ReadInboxResponse {

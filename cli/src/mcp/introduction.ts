@@ -1,0 +1,91 @@
+/** How an agent gets to its node: by the token that its program was given, or as an agent of this machine. */
+
+import { readFile } from 'node:fs/promises';
+import type { AgentProfile } from '@fleetwire/gen/registry';
+import { asFleetwireError, checkName, FleetwireError, foldName } from '@fleetwire/kernel';
+import type { CommandContext } from '../command-context.ts';
+import { connectNode, type LocalNode, type NodeClient } from '../local-nodes.ts';
+import type { Introduced } from './agent-door.ts';
+import { MCP_LIMITS } from './limits.ts';
+
+const CALL = { deadlineMs: MCP_LIMITS.callMs } as const;
+
+/** By the agent's own token. Rejects unauthenticated TOKEN_INVALID, unavailable PEER_UNREACHABLE. */
+export function byToken(address: () => Promise<string>, token: string): () => Promise<Introduced> {
+  return async () => {
+    const at = await address();
+    return using(connectNode({ address: at, adminToken: token }), async (node) => {
+      const { agent: id, name } = await node.agentToken({}, CALL);
+      return { address: at, token, id, name };
+    });
+  };
+}
+
+export interface Named {
+  readonly name: string;
+  /** Of a node of this machine; undefined: wherever on it the agent lives, else the default one. */
+  readonly node: string | undefined;
+  /** What a new agent says of itself. */
+  readonly profile: AgentProfile | undefined;
+}
+
+/** By its name: a mailbox, registered when it is new. Throws INVALID_NAME; rejects FABRIC_DOWN and what else keeps it away. */
+export function byName(context: CommandContext, { name, node, profile }: Named): () => Promise<Introduced> {
+  checkName(name, 'agent');
+  return async () => {
+    const nodes = await context.localNodes(node);
+    const host = (await hostingNode(nodes, name)) ?? nodes[0]!;
+    return using(connectNode(host), async (client) => {
+      if (!(await isHere(client, name)))
+        await client.runAgent(
+          { name, adapter: 'mailbox', ...(profile === undefined ? {} : { profile }) },
+          CALL,
+        );
+      const told = await client.agentToken({ name }, CALL);
+      return { address: host.address, token: told.token, id: told.agent, name: told.name };
+    });
+  };
+}
+
+/** Rejects with the fault of a node that could not say: the agent may live there. */
+async function hostingNode(nodes: readonly LocalNode[], name: string): Promise<LocalNode | undefined> {
+  let fault: FleetwireError | undefined;
+  for (const node of nodes) {
+    const here = await using(connectNode(node), (client) => isHere(client, name)).catch((error) => {
+      fault ??= asFleetwireError(error);
+      return false;
+    });
+    if (here) return node;
+  }
+  if (fault !== undefined) throw fault;
+  return undefined;
+}
+
+async function isHere(client: NodeClient, name: string): Promise<boolean> {
+  const { agents } = await client.listLocalAgents({}, CALL);
+  return agents.some((agent) => foldName(agent.name) === foldName(name));
+}
+
+async function using<T>(client: NodeClient, work: (client: NodeClient) => Promise<T>): Promise<T> {
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** Where the node of a program answers: what it wrote at its last start, else as the program was told. */
+export async function ownAddress(context: CommandContext): Promise<string> {
+  const { node_address: told, node_file: file } = context.config.ambient;
+  const text = file === undefined ? '' : await readFile(file, 'utf8').catch(() => '');
+  try {
+    const { address } = JSON.parse(text) as { address?: unknown };
+    if (typeof address === 'string' && address !== '') return address;
+  } catch {
+    // Being written, or gone: the address of the start still serves.
+  }
+  if (told !== undefined) return told;
+  throw new FleetwireError('failed_precondition', 'NODE_ADDRESS_MISSING', 'no address of a node is known', {
+    help: 'Set FLEETWIRE_NODE_ADDRESS beside FLEETWIRE_AGENT_TOKEN.',
+  });
+}

@@ -50,4 +50,27 @@ describe('send queue', () => {
     ]);
     assert.equal(queue.size, 0);
   });
+
+  it('takes back what was never sent, and nothing that a node may have', () => {
+    const queue = new SendQueue();
+    const ended: string[] = [];
+    const [sent, unsent] = [message('sent'), message('unsent')];
+    for (const one of [sent, unsent]) queue.add(one, () => ended.push(one.id));
+    queue.take();
+    const late = message('late');
+    queue.add(late, () => ended.push('late'));
+    assert.deepEqual([queue.withdraw(sent), queue.withdraw(late), queue.size], [false, true, 2]);
+    queue.restart();
+    assert.equal(queue.withdraw(sent), false);
+    assert.deepEqual(
+      queue.take().map(({ id }) => id),
+      ['sent', 'unsent'],
+    );
+    queue.accepted([
+      { ref: 2, id: 'unsent' },
+      { ref: 1, id: 'sent' },
+      { ref: 1, id: 'sent' },
+    ]);
+    assert.deepEqual([ended, queue.size], [['unsent', 'sent'], 0]);
+  });
 });

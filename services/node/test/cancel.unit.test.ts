@@ -217,6 +217,18 @@ describe('taking a message back', () => {
     ]);
   });
 
+  it('to many is told to all of them, since some may have the message already', async () => {
+    const { id } = await send('*', { answerWithinMs: 1000 });
+    assert.equal(bob.queue.depth, 1);
+    const cancel = await send('*', { cancels: id });
+    assert.equal(bob.queue.depth, 0);
+    const rows = test.engine.outbox.nextPack()!.rows.map((row) => [row.id, row.local]);
+    assert.deepEqual(rows, [
+      [id, false],
+      [cancel.id, false],
+    ]);
+  });
+
   it('is mail to nobody: a mailbox does not show it', async () => {
     const box = await addAgent(test.engine, 'box', 'mailbox');
     const { id } = await send('box', { answerWithinMs: 1000 });

@@ -1,4 +1,4 @@
-/** How long a message takes to a subscriber, and a question to its answer: SDK to SDK, beside the same on the bare nats-server. */
+/** How long a message takes to a subscriber, and a question to its answer: SDK to SDK, and on the bare nats-server. */
 
 import { COLLECTOR_FLAGS } from '@fleetwire/runtime';
 import type { BenchFabric, BenchNode } from '../fabric.ts';

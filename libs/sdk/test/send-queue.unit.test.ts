@@ -68,7 +68,7 @@ describe('send queue', () => {
     );
     queue.accepted([
       { ref: 2, id: 'unsent' },
-      { ref: 1, id: 'sent' },
+      { ref: 2, id: 'unsent' },
       { ref: 1, id: 'sent' },
     ]);
     assert.deepEqual([ended, queue.size], [['unsent', 'sent'], 0]);

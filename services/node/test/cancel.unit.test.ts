@@ -169,6 +169,17 @@ describe('taking a message back', () => {
     assert.equal(await comes(cancel), 'held');
     assert.equal(bob.queue.depth, 2);
     assert.deepEqual(ends(), []);
+    // Where the agent comes back before that was handed over, it acts here.
+    const moved = { agent: bob.id, name: 'bob', adapter: 'stream' };
+    await test.engine.turns.run(() => {
+      test.engine.book.markLeaving(bob);
+      test.engine.arrivals.announced({ ...moved, epoch: 8, end: false });
+    });
+    assert.equal(bob.moving.leavingEpoch, 0);
+    assert.deepEqual(ends(), [
+      [idOf(asked), Stage.RETURNED, 'CANCELLED'],
+      [idOf(cancel), Stage.CONFIRMED, ''],
+    ]);
   });
 
   it('withdraws what has not left its own node, for the hub or for a busy recipient; history hears of both', async () => {

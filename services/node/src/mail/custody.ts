@@ -56,6 +56,7 @@ export class Custody {
   /** Those of whose queues something has gone that somebody waits for. */
   #roomy = new Set<HostedAgent>();
   #depth = 0;
+  readonly #withdrawn = (entry: Entry) => this.#end(entry, CANCELLED);
 
   constructor(parts: CustodyParts) {
     this.#parts = parts;
@@ -111,10 +112,8 @@ export class Custody {
     const meta = { ...arrival, seq, heldAtUs: nowUs, level: priorityLevelOf(envelope.priority) };
     if (arrival.deadlineUs <= nowUs) return this.#refuse(agent, envelope, meta, expired());
     // Of an agent that moves away it follows what it takes back.
-    if (envelope.cancels !== '' && agent.moving.leavingEpoch === 0) {
-      const outcome = takeBack(agent, envelope, this.#parts, (entry) => this.#end(entry, CANCELLED));
-      return this.#refuse(agent, envelope, meta, outcome);
-    }
+    if (envelope.cancels !== '' && agent.moving.leavingEpoch === 0)
+      return this.#refuse(agent, envelope, meta, takeBack(agent, envelope, this.#parts, this.#withdrawn));
     const fits = coming === 'moved' || agent.queue.hasRoom(encoded.length);
     if (!fits && !this.#makeRoom(agent, encoded.length, meta.level)) {
       const detail = `${agent.queue.depth} messages wait for ${agent.name}`;
@@ -128,6 +127,14 @@ export class Custody {
     if (!agent.busy) this.#parts.pressure.filled(agent);
     this.#parts.taken(entry);
     return 'held';
+  }
+
+  /** What came to take mail back while the agent was leaving acts now that it stays: no program is to see it. */
+  actOnCancels(agent: HostedAgent): void {
+    const cancels = [...agent.queue.waiting].filter((entry) => this.envelopeOf(entry).cancels !== '');
+    for (const entry of cancels)
+      if (agent.queue.withdraw(entry.seq) === entry)
+        this.#end(entry, takeBack(agent, this.envelopeOf(entry), this.#parts, this.#withdrawn));
   }
 
   /** All that was held back is in the queue behind what came first, as far as it has room; `all`: however much it is. */

@@ -87,6 +87,7 @@ export class Arrivals {
     agent.tokenEpoch++;
     book.takeBack(agent);
     this.#set(agent, { leavingEpoch: 0, marked: false, leftAtUs: 0 });
+    this.#parts.custody.actOnCancels(agent);
     return agent;
   }
 

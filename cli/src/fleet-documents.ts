@@ -32,11 +32,15 @@ export function agentDocument(agent: Agent): object {
 /** How the program ended that the agent's node has started; undefined: it runs, or it is none of that node's. */
 const programEnd = (agent: Agent): string | undefined => agent.profile?.location?.details['ended'];
 
-function agentState(agent: Agent): string {
+/** Besides its status; nobody will answer for an agent whose program has ended. */
+export function agentRemarks(agent: Agent): string[] {
   const end = programEnd(agent);
-  const program = end === undefined ? '' : `, program ended (${visible(end)})`;
-  return `${agent.status}${agent.moving ? ', moving' : ''}${program}`;
+  return [agent.moving ? 'moving' : '', end === undefined ? '' : `program ended: ${visible(end)}`].filter(
+    (remark) => remark !== '',
+  );
 }
+
+const agentState = (agent: Agent) => [agent.status, ...agentRemarks(agent)].join(', ');
 
 const NO_AGENTS = 'no agents yet; start one with: fleetwire agent run NAME -- COMMAND';
 

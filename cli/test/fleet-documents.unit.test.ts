@@ -12,7 +12,7 @@ describe('the list of agents', () => {
 
   it('says of an agent whose program has ended that it has, and how', () => {
     const { lines, document } = agentsView([agent({ ended: 'exit code 127' })]);
-    assert.match(lines[1]!, /^bob +online, program ended \(exit code 127\) /);
+    assert.match(lines[1]!, /^bob +online, program ended: exit code 127 /);
     assert.match(JSON.stringify(document), /"program_ended":"exit code 127"/);
     const running = agentsView([agent({ pid: '77' })]);
     assert.match(running.lines[1]!, /^bob +online +/);

@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { type CommandContext, notAnswering } from '../command-context.ts';
 import { allAgents, allNodes, checkAgent } from '../fleet.ts';
-import { agentDocument } from '../fleet-documents.ts';
+import { agentDocument, agentRemarks } from '../fleet-documents.ts';
 import type { Hub } from '../hub.ts';
 import { type Kind, pick } from '../lookup.ts';
 import { ago, isoOrNull } from '../output.ts';
@@ -139,8 +139,7 @@ function inDirectory(told: DirectoryResponse): Known {
 }
 
 const line = (agent: Agent) => {
-  const state = [agent.status === 'online' ? '' : agent.status, agent.moving ? 'moving' : ''];
-  const said = state.filter((each) => each !== '').join(', ');
+  const said = [...(agent.status === 'online' ? [] : [agent.status]), ...agentRemarks(agent)].join(', ');
   return `${agent.name}@${agent.nodeName}${said === '' ? '' : ` (${said})`}`;
 };
 

@@ -31,7 +31,7 @@ const LIMITS = {
   showMs: 500,
   showPollMs: 20,
   /** Looks come when something has shown, not closer together than the first of the two, and after the second anyway. */
-  look: { minMs: 5, maxMs: 50 },
+  look: { minMs: 10, maxMs: 50 },
   /** A program that is busy for long is looked at less often: a look costs three processes. */
   slowLook: { minMs: 100, maxMs: 150 },
   slowAfterMs: 1000,

@@ -81,6 +81,25 @@ describe('a captured screen', () => {
     const both = ['[fleetwire abcdefgh 2/2] bob: b', ''];
     assert.equal(standing(screenOf(both, 1), wanted([], true)).where, 'beyond');
   });
+  it('counts only what was not there before the message was typed', () => {
+    const rows = [`log: ${head}`, 'more', ''];
+    assert.equal(standing(screenOf(rows, 2), { ...wanted([], true), shownBefore: 1 }).where, 'absent');
+    const again = [...rows.slice(0, 2), head, ''];
+    assert.equal(standing(screenOf(again, 3), { ...wanted([], true), shownBefore: 1 }).where, 'beyond');
+  });
+  it('takes nothing for submitted that still stands in the input of a program that edits it, whatever it left behind', () => {
+    const redrawn = screenOf([`> ${head}`, 'some news', `> ${head}`], 2);
+    assert.equal(standing(redrawn, wanted([head])).where, 'input');
+    assert.equal(standing(redrawn, wanted([head], true)).where, 'beyond', 'the kernel leaves no copies');
+  });
+  it('finds a marker that a program has broken over two rows, at a space or anywhere', () => {
+    for (const rows of [
+      ['│ [fleetwire │', '│ abcdefgh] bob: hi │', '> '],
+      ['| [fleetwire abc |', '| defgh] bob: hi |', '> '],
+    ])
+      assert.equal(standing(screenOf(rows, 2), wanted([head])).where, 'beyond', rows[0]);
+    assert.equal(standing(screenOf(['[fleetwire', 'xbcdefgh]', ''], 2), wanted([])).where, 'absent');
+  });
   it('takes several typed lines above the cursor for input until something else shows', () => {
     const typed = [head, 'second', ''];
     assert.equal(standing(screenOf([`> ${head}`, '  second', ''], 2), wanted(typed)).where, 'input');

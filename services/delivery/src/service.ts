@@ -136,7 +136,7 @@ async function letterParts(context: Context) {
   const { page_bytes: bytesMax, letters_interval_ms: intervalMs } = all.delivery;
   const publish: Broker['store'] = (subject, payload, options) => broker.store(subject, payload, options);
   const ids = dedupeIds(await keptSecret(store, 'replay ids'));
-  const desk = { store, publish, ids, instance, partitions: fabric.partitions };
+  const desk = { store, clock, publish, ids, instance, partitions: fabric.partitions };
   const audit = { store, publish, ids };
   const roster = rosterOf(await broker.bucket(ROUTES_BUCKET));
   const task = new LetterTask({ desk, audit, clock, log, intervalMs, leaveMs: LEAVE_MS });

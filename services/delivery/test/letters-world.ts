@@ -67,7 +67,7 @@ export function lettersWorld() {
       return Promise.resolve({ duplicate: false } as never);
     };
     const ids = dedupeIds(new Uint8Array(32));
-    const desk = { store, publish, ids, instance: 'delivery-1', partitions: 8 };
+    const desk = { store, clock: systemClock, publish, ids, instance: 'delivery-1', partitions: 8 };
     const audit = { store, publish, ids };
     const roster = {
       agents: (_: string, wanted: Iterable<string>) =>

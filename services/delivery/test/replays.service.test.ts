@@ -97,6 +97,44 @@ describe('replays of dead letters', function () {
     assert.deepEqual(w.audited(), [[ADMIN, 'dead.replay', '3', 'all']]);
   });
 
+  it('that came back to their senders are replayed again by their ids, once for each request', async () => {
+    const message = w.envelope();
+    await w.buried(message);
+    const [letter] = await w.list();
+    const ids = [letter!.id!];
+    await w.replay({ ids });
+    const returned = (attempt: number) =>
+      w.ingest(
+        receiptSource(w.store),
+        `fw.v1.receipt.${w.org}.${sample.NODE_A}.router`,
+        sample.receiptBatch([
+          sample.receiptFor(message, Stage.RETURNED, {
+            recipient: '',
+            attempt,
+            hops: [sample.hop(Stage.RETURNED, 'router-1', 9, { reason: 'RATE_LIMITED', attempt })],
+          }),
+        ]),
+      );
+    assert.equal((await w.replay({ ids })).letters![0]!.reason, 'LETTER_REPLAYED', 'it is under way');
+    await returned(1);
+    const once = w.request({ ids });
+    for (let i = 0; i < 2; i++) {
+      const [done] = (await w.letters.replayDeadLetters(once, w.as())).letters!;
+      assert.deepEqual([done!.reason, done!.attempt], ['', 2]);
+      await returned(2);
+    }
+    assert.deepEqual(
+      w.sentAgain().map(({ attempt }) => attempt),
+      [1, 2],
+    );
+    assert.equal((await w.replay({ filter: LetterFilter.fromPartial({}) })).letters!.length, 0);
+    const { replays } = await w.letters.getDeadLetter({ id: ids[0]! }, w.as([]));
+    assert.deepEqual(
+      replays!.map((r) => [r.attempt, r.settlements!.map((s) => [s.stage, s.reason])]),
+      [1, 2].map((attempt) => [attempt, [[Stage.RETURNED, 'RATE_LIMITED']]]),
+    );
+  });
+
   it('two calls at once replay each letter once', async () => {
     for (let i = 0; i < 20; i++) await w.buried(w.envelope());
     const filter = LetterFilter.fromPartial({});

@@ -8,6 +8,8 @@ import { isMessageId } from '@fleetwire/kernel';
 /** What is kept of a letter that matters here. */
 export interface ReplayCandidate {
   readonly org: string;
+  /** Empty where the envelope could not be decoded. */
+  readonly messageId: string;
   /** Agent id; empty: it led to nobody. */
   readonly recipient: string;
   readonly state: LetterState;
@@ -20,6 +22,8 @@ export interface ReplayCandidate {
 }
 
 export interface ReplayFacts {
+  /** The latest attempt at its message, where that has come back to the sender or expired: no other letter tells of it. */
+  cameBack(candidate: ReplayCandidate): number | undefined;
   /** False for agents that the org does not have any more. */
   isAgent(id: string): boolean;
   /** The message as history has it, by its id; undefined: not there, or without its body. */
@@ -46,7 +50,8 @@ export function planReplay(candidate: ReplayCandidate, facts: ReplayFacts): Repl
   const messageId = envelope?.id ?? '';
   const refuse = (reason: string, detail: string) => ({ kind: 'refuse', messageId, reason, detail }) as const;
   if (state === LetterState.DROPPED) return refuse('LETTER_DROPPED', 'it was dropped');
-  if (state === LetterState.REPLAYED)
+  const last = state === LetterState.REPLAYED ? facts.cameBack(candidate) : attempt;
+  if (last === undefined)
     return refuse(
       'LETTER_REPLAYED',
       'it was replayed; should that have failed, there is a letter of its own',
@@ -56,11 +61,11 @@ export function planReplay(candidate: ReplayCandidate, facts: ReplayFacts): Repl
   if (!bodyKept) return refuse('LETTER_WITHOUT_BODY', 'the settings of the org keep no bodies');
   if (!isGenuine(candidate, letter, envelope, facts))
     return refuse('LETTER_UNTRUSTED', 'nobody but the letter says that this sender has sent it');
-  if (attempt >= ATTEMPTS_MAX) return refuse('ATTEMPTS_EXHAUSTED', `there were ${attempt} replays of it`);
+  if (last >= ATTEMPTS_MAX) return refuse('ATTEMPTS_EXHAUSTED', `there were ${last} replays of it`);
   if (!facts.isAgent(envelope.fromAgent)) return refuse('SENDER_REMOVED', 'its sender is not there any more');
   if (recipient !== '' && !facts.isAgent(recipient))
     return refuse('RECIPIENT_REMOVED', 'the agent that it was for is not there any more');
-  return { kind: 'replay', messageId, attempt: attempt + 1 };
+  return { kind: 'replay', messageId, attempt: last + 1 };
 }
 
 /**

@@ -181,6 +181,22 @@ export function attemptSettlement(settlement: Settlement, attempt: number): Sett
   return hops.length === 0 ? undefined : decide(hops, deliveredEnds, publishers, about, proof);
 }
 
+/**
+ * The latest attempt, where all that it led to has come back or expired; undefined: not so. `settlements`: of one message, with
+ * the recipient's id, which is empty of who was not found.
+ */
+export function attemptThatCameBack(
+  settlements: readonly { readonly recipient: string; readonly settlement: Settlement }[],
+): number | undefined {
+  const attempts = settlements.map(({ settlement }) => attemptOf(settlement.hops));
+  const latest = Math.max(0, ...attempts);
+  const all = settlements.filter((_, i) => attempts[i] === latest);
+  const found = all.filter(({ recipient }) => recipient !== '');
+  const ends = found.length > 0 ? found : all;
+  const back = ends.every(({ settlement: { stage } }) => stage === Stage.RETURNED || stage === Stage.EXPIRED);
+  return latest > 0 && back ? latest : undefined;
+}
+
 /** The latest of which a stage is known: it decides, whatever became of those before it. */
 export function attemptOf(hops: readonly Hop[]): number {
   return hops.reduce((latest, hop) => (isKnownStage(hop.stage) ? Math.max(latest, hop.attempt) : latest), 0);

@@ -19,7 +19,8 @@ import {
   readLetterId,
   readLetterToken,
 } from '../domain/letter-id.ts';
-import { openLetter, planReplay, type ReplayFacts } from '../domain/replay-plan.ts';
+import { openLetter, planReplay, type ReplayCandidate, type ReplayFacts } from '../domain/replay-plan.ts';
+import { attemptThatCameBack } from '../domain/settlement.ts';
 import {
   ANY_LETTER,
   countLetters,
@@ -39,7 +40,9 @@ import {
   type LetterRequest,
   type ReplayRow,
   recordReplays,
+  replayedBy,
 } from '../store/replay-table.ts';
+import { findSettlements } from '../store/settlement-table.ts';
 import { adminOf } from './callers.ts';
 import { type LetterAuditParts, tellAudit } from './letter-audit.ts';
 import { publishReplays, type ReplayDeskParts } from './replay-desk.ts';
@@ -60,6 +63,9 @@ const LIMITS = { initial: 100, max: 500 } as const;
 /** Counted for a dry run. */
 export const MATCHED_MAX = 100_000;
 const REQUEST_ID = /^[0-9A-Za-z_-]{16,64}$/;
+
+/** Of one message, looked at for what became of its last replay. */
+const RECIPIENTS_MAX = 1000;
 
 type ActRequest = ReplayDeadLettersRequest | DropDeadLettersRequest;
 
@@ -212,7 +218,7 @@ async function replay(
   letters: readonly StoredLetter[],
 ): Promise<LetterOutcome[]> {
   const { store, clock } = parts;
-  const facts = await factsOf(parts, org, letters);
+  const facts = await factsOf(parts, org, letters, requestId);
   const decisions = letters.map((letter) => ({ letter, decision: planReplay({ org, ...letter }, facts) }));
   const decidedAtUs = clock.nowUs();
   const rows = decisions.flatMap(({ letter, decision }): ReplayRow[] => {
@@ -224,11 +230,13 @@ async function replay(
     ];
   });
   await store.transaction((tx) => recordReplays(tx, rows, LetterState.REPLAYED));
-  const done = new Set((await decidedBy(store, requestId, letters)).map(letterId));
+  const done = new Map(
+    (await replayedBy(store, requestId, letters)).map((row) => [letterId(row), row.attempt]),
+  );
   return decisions.map(({ letter, decision }) => {
     const { messageId } = decision;
-    if (done.has(letterId(letter)))
-      return { ...refused(letter, messageId, '', ''), attempt: letter.attempt + 1 };
+    const attempt = done.get(letterId(letter));
+    if (attempt !== undefined) return { ...refused(letter, messageId, '', ''), attempt };
     if (decision.kind === 'refuse') return refused(letter, messageId, decision.reason, decision.detail);
     return refused(letter, messageId, 'LETTER_REPLAYED', 'it was replayed, or dropped, a moment ago');
   });
@@ -255,17 +263,29 @@ async function factsOf(
   { store, roster }: LetterActsParts,
   org: string,
   letters: readonly StoredLetter[],
+  requestId: string,
 ): Promise<ReplayFacts> {
   const senders = letters.flatMap(({ letter }) => openLetter(org, letter).envelope?.fromAgent ?? []);
   const recipients = letters.flatMap(({ recipient }) => (recipient === '' ? [] : [recipient]));
   const agents = await roster.agents(org, [...senders, ...recipients]);
   const isAgent = (id: string) => agents.has(id);
+  const again = letters
+    .filter(({ state }) => state === LetterState.REPLAYED)
+    .map(({ messageId }) => messageId);
+  const ends = Map.groupBy(await findSettlements(store, org, again, RECIPIENTS_MAX), (end) => end.messageId);
+  const own = new Set(
+    letters.filter((letter) => letter.requestId === requestId).map(({ messageId }) => messageId),
+  );
+  const cameBack = ({ messageId, recipient }: ReplayCandidate) => {
+    const of = (ends.get(messageId) ?? []).filter((end) => recipient === '' || end.recipient === recipient);
+    return own.has(messageId) ? undefined : attemptThatCameBack(of);
+  };
   const known = new Map<string, Envelope>();
   for (const letter of letters) {
-    const first = planReplay({ org, ...letter }, { isAgent, history: () => undefined });
+    const first = planReplay({ org, ...letter }, { isAgent, cameBack, history: () => undefined });
     if (first.kind !== 'refuse' || first.reason !== 'LETTER_UNTRUSTED') continue;
     const found = await findMessage(store, org, first.messageId);
     if (found?.leftOutBytes === NOTHING_LEFT_OUT) known.set(first.messageId, Envelope.decode(found.envelope));
   }
-  return { isAgent, history: (id) => known.get(id) };
+  return { isAgent, cameBack, history: (id) => known.get(id) };
 }

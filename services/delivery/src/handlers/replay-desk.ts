@@ -4,14 +4,15 @@ import type { Broker, DedupeIds } from '@fleetwire/broker';
 import { ingressSubject, REPLAYS, receiptSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope, IngressPack, type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
-import { hashOf } from '@fleetwire/kernel';
+import { type Clock, hashOf } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { openLetter, replayedEnvelope } from '../domain/replay-plan.ts';
 import type { OpenReplay } from '../store/replay-table.ts';
-import { replayPublished, unpublishedReplays } from '../store/replay-table.ts';
+import { putOffDeadline, replayPublished, unpublishedReplays } from '../store/replay-table.ts';
 
 export interface ReplayDeskParts {
   readonly store: Store;
+  readonly clock: Pick<Clock, 'nowUs'>;
   readonly publish: Broker['store'];
   /** Nodes publish to these streams too: an id that they could guess could be used up. */
   readonly ids: DedupeIds;
@@ -58,6 +59,7 @@ async function publishOne(parts: ReplayDeskParts, replay: OpenReplay): Promise<v
   await publish(toSender, told, { msgId: ids(`replayed ${what}`) });
   const again = encode(Envelope, replayedEnvelope(envelope, recipient, attempt));
   const partition = hashOf(envelope.fromNode) % partitions;
+  await putOffDeadline(parts.store, org, messageId, parts.clock.nowUs() + envelope.ttlMs * 1000);
   const subject = ingressSubject.build({ partition, org, node: REPLAYS });
   await publish(subject, encode(IngressPack, { envelopes: [again] }), { msgId: ids(`replay ${what}`) });
 }

@@ -76,6 +76,8 @@ export interface LetterHead extends LetterKey {
   readonly state: LetterState;
   readonly decidedBy: string;
   readonly decidedAtUs: number;
+  /** Of the request that decided; empty: none has. */
+  readonly requestId: string;
 }
 
 export interface StoredLetter extends LetterHead {
@@ -95,7 +97,8 @@ export interface LetterWhere {
 
 const HEAD = `stored_at_us as "storedAtUs", sequence, message_id as "messageId", from_agent as "fromAgent",
   from_name as "fromName", to_address as "to", nullif(agent, '${UNKNOWN_RECIPIENT}') as recipient, reason, detail,
-  attempt, author, body_kept as "bodyKept", state, decided_by as "decidedBy", decided_at_us as "decidedAtUs"`;
+  attempt, author, body_kept as "bodyKept", state, decided_by as "decidedBy", decided_at_us as "decidedAtUs",
+  request_id as "requestId"`;
 
 /** Newest first, behind `after`. */
 export async function listLetters(

@@ -72,7 +72,8 @@ export async function requestTold(store: Store, { org, requestId, done }: Letter
 }
 
 /**
- * Records the replays that nobody has made yet, and that their letters are replayed; gives which these are. Others do not
+ * Records the replays that nobody has made yet, of open letters or of replayed ones whose replay came back, and that their
+ * letters are replayed; gives which these are. Others do not
  * see any of it until the transaction is committed.
  */
 export async function recordReplays(
@@ -88,7 +89,8 @@ export async function recordReplays(
          as w (message_id, recipient, attempt, stored, sequence, position)),
      open as (
        select w.* from wanted w join dead_letters d on d.stored_at_us = w.stored and d.sequence = w.sequence
-       where d.state = 1 order by d.stored_at_us, d.sequence for update of d),
+       where d.state = 1 or d.state = 2 and w.attempt > d.attempt + 1
+       order by d.stored_at_us, d.sequence for update of d),
      made as (
        insert into replays (org, message_id, recipient, attempt, stored_at_us, sequence, request_id, decided_by,
          decided_at_us, published)
@@ -108,7 +110,7 @@ export async function recordReplays(
     ],
   );
   const made = inserted.map(({ position }) => rows[position - 1]!);
-  await decideLetters(tx, org, made, { state, decidedBy, decidedAtUs, requestId });
+  await decideLetters(tx, org, made, { state, decidedBy, decidedAtUs, requestId }, true);
   return made;
 }
 
@@ -119,18 +121,19 @@ export interface LetterDecision {
   readonly requestId: string;
 }
 
-/** Only open letters change; counts them for the audit, and gives which they are. */
+/** Only open letters change, or, `again`, also replayed ones; counts them for the audit, and gives which they are. */
 export async function decideLetters(
   tx: StoreTransaction,
   org: string,
   keys: readonly LetterKey[],
   { state, decidedBy, decidedAtUs, requestId }: LetterDecision,
+  again = false,
 ): Promise<LetterKey[]> {
   if (keys.length === 0) return [];
   const decided = await tx.query<LetterKey>(
     `update dead_letters d set state = $4, decided_by = $5, decided_at_us = $6, request_id = $7
      from (select stored_at_us, sequence from dead_letters
-       where org = $1 and state = 1
+       where org = $1 and (state = 1 or $8 and state = 2)
          and (stored_at_us, sequence) in (select * from unnest($2::bigint[], $3::bigint[]))
        order by stored_at_us, sequence for update) open
      where d.stored_at_us = open.stored_at_us and d.sequence = open.sequence
@@ -143,6 +146,7 @@ export async function decideLetters(
       decidedBy,
       decidedAtUs,
       requestId,
+      again,
     ],
   );
   await tx.query(
@@ -192,6 +196,30 @@ export function replaysOf(store: Store, org: string, messageId: string, limit: n
      from replays where org = $1 and message_id = $2 order by attempt, recipient limit $3`,
     [org, messageId, limit],
   );
+}
+
+/** Which of these letters a request has replayed, and as which attempt. */
+export async function replayedBy(
+  store: Store,
+  requestId: string,
+  keys: readonly LetterKey[],
+): Promise<(LetterKey & { readonly attempt: number })[]> {
+  return await store.query(
+    `select stored_at_us as "storedAtUs", sequence, attempt from replays
+     where request_id = $1 and (stored_at_us, sequence) in (select * from unnest($2::bigint[], $3::bigint[]))`,
+    [requestId, numberArray(keys, (key) => key.storedAtUs), numberArray(keys, (key) => key.sequence)],
+  );
+}
+
+/** The message is under way until then: whoever looks for messages without an end meets it again. */
+export async function putOffDeadline(
+  store: Store,
+  org: string,
+  messageId: string,
+  deadlineUs: number,
+): Promise<void> {
+  const sql = `update messages set deadline_us = greatest(deadline_us, $3) where org = $1 and id = $2`;
+  await store.query(sql, [org, messageId, deadlineUs]);
 }
 
 /** Which of these letters a request has changed. */

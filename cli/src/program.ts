@@ -13,6 +13,7 @@ import { addDeadCommands } from './commands/dead.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addFabricCommands } from './commands/fabric.ts';
+import { addHistoryCommand } from './commands/history.ts';
 import { addInviteCommands } from './commands/invite.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { addMcpCommand } from './commands/mcp.ts';
@@ -54,6 +55,7 @@ export function buildProgram(action: Action = ambientAction): Command {
   addMessageCommands(program, action);
   addTraceCommand(program, action);
   addDeadCommands(program, action);
+  addHistoryCommand(program, action);
   addRouteCommands(program, action);
   addMcpCommand(program, action);
   addOrgCommands(program, action);

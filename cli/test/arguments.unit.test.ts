@@ -109,7 +109,7 @@ describe('the grammar', () => {
       'agent run, agent stop, agent token, agent list, agent rename, agent remove, agent move, who',
       'channel create, channel delete, channel list, channel members, channel join, channel leave',
       'group create, group delete, group list, group members, group join, group leave',
-      'send, ask, inbox, trace, route explain, mcp, doctor, bootstrap, demo',
+      'send, ask, inbox, trace, history, route explain, mcp, doctor, bootstrap, demo',
       'org show, org create, org use, org update, org history, org transfer, org delete, org list, org restore',
       'member list, member role, member remove, member leave',
       'invite create, invite list, invite revoke, invite accept',

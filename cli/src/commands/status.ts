@@ -82,9 +82,35 @@ async function serviceStatus(context: CommandContext): Promise<PartStatus[]> {
         (serving) => (serving ? 'serving' : 'not serving'),
         () => 'unreachable',
       );
-      return { name, kind: 'service', status: health, address, detail: '', notes: [] } as const;
+      const notes = name === 'delivery' && health === 'serving' ? await behind(context) : [];
+      return { name, kind: 'service', status: health, address, detail: '', notes } as const;
     }),
   );
+}
+
+/** Fewer rows than this wait at any moment. */
+const BEHIND_ROWS = 5000;
+const NAMES: Readonly<Record<string, string>> = {
+  'delivery-history': 'messages',
+  'delivery-receipts': 'receipts',
+  'delivery-dead': 'dead letters',
+};
+
+/** How far history is behind, where it is; nothing from a delivery that does not tell. */
+async function behind(context: CommandContext): Promise<readonly string[]> {
+  try {
+    const hub = await context.hub();
+    const { consumers } = await hub.delivery.getProgress({}, { deadlineMs: HEALTH_MS });
+    return consumers
+      .filter(({ waiting, stalled }) => stalled || waiting >= BEHIND_ROWS)
+      .map(({ consumer, waiting, perSecond, secondsLeft, stalled }) => {
+        const left = secondsLeft === undefined ? 'growing' : `${secondsLeft} s to go`;
+        const pace = stalled ? 'PostgreSQL is away' : `${Math.round(perSecond)} a second, ${left}`;
+        return `history is behind: ${waiting} ${NAMES[consumer] ?? consumer} wait in the streams (${pace})`;
+      });
+  } catch {
+    return [];
+  }
 }
 
 async function nodeStatus(dataFolder: string): Promise<PartStatus[]> {

@@ -29,6 +29,24 @@ export const deliveryConfig = defineSection('delivery', {
   page_bytes: whole(1, 7_000_000, 4_194_304).describe(
     'Bytes of messages on one page, unless a single one has more',
   ),
+  search_idle_ms: whole(10, 60_000, 500).describe(
+    'Milliseconds until it is looked again for messages to make searchable',
+  ),
+  search_busy_rows: whole(1, 1_000_000, 1000).describe(
+    'Messages written a second from which on making them searchable takes its share of the time only',
+  ),
+  search_share_percent: whole(1, 100, 5).describe(
+    'Percent of the time that making messages searchable takes then',
+  ),
+  backlog_interval_ms: whole(10, 600_000, 2000).describe(
+    'Milliseconds between two looks at how much waits in the streams',
+  ),
+  backlog_behind: whole(1, 10_000_000, 2000).describe(
+    'Waiting stream messages (packs) from which on delivery counts as behind, and its log says how far',
+  ),
+  backlog_log_ms: whole(100, 3_600_000, 10_000).describe(
+    'Milliseconds between two lines of the log about that',
+  ),
   list_ids: whole(1000, 10_000_000, 50_000).describe(
     'Messages that one call of ListMessages looks at: with filters that keep most of them out its page ends early',
   ),

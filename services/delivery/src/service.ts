@@ -18,6 +18,7 @@ import { defineService, runService } from '@fleetwire/runtime';
 import { keptSecret } from '@fleetwire/store';
 import { deliveryConfig } from './config.ts';
 import { type HistoryModes, historyMode } from './domain/history-mode.ts';
+import { Backlog, type WatchedLoop } from './handlers/backlog.ts';
 import { conversationHandlers } from './handlers/conversation-rpc.ts';
 import { deadLetterSource } from './handlers/dead-letters.ts';
 import { historySource } from './handlers/history.ts';
@@ -33,14 +34,17 @@ import { receiptSource } from './handlers/receipts.ts';
 import { createRejectDesk } from './handlers/reject-desk.ts';
 import { rosterOf } from './handlers/roster.ts';
 import { SweepTask } from './handlers/sweep-task.ts';
-import { measureIngest } from './metrics.ts';
+import { WordIndexer } from './handlers/word-indexer.ts';
+import { measureBacklog, measureIngest } from './metrics.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { makePartitions, partitionStarts } from './store/partitions.ts';
-import { searchedUntilUs } from './store/words-queue.ts';
 
 const config = { delivery: deliveryConfig } satisfies Sections;
 type Context = ServiceContext<typeof config>;
+
+/** The loops are in the order of these. */
+const CONSUMERS = [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD];
 
 export const delivery = defineService({
   name: 'delivery',
@@ -48,7 +52,7 @@ export const delivery = defineService({
   store: { entities, migrations },
   broker: {
     streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
-    consumers: [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD],
+    consumers: CONSUMERS,
     buckets: [LEASES_BUCKET, ROUTES_BUCKET],
   },
   wire: async (context: Context) => {
@@ -58,6 +62,9 @@ export const delivery = defineService({
     const overflow = overflowReport(context);
     const loops = ingestLoops(context, overflow);
     const sweep = await sweepTask(context);
+    const indexer = wordIndexer(context, loops[0]!, sweep);
+    const backlog = backlogOf(context, loops);
+    measureBacklog(context.meter, () => backlog.figures, indexer.stats);
     const { recipients_max, recipients_listed, page_bytes, list_ids } = context.config.delivery;
     const limits = {
       recipientsMax: recipients_max,
@@ -72,19 +79,21 @@ export const delivery = defineService({
       limits,
       modes: modesOf(context),
       roster,
+      progress: () => backlog.progress,
       starts: partitionStarts(store, clock),
-      searchedUntilUs: () => searchedUntilUs(store, clock),
     });
     const handlers = { ...messages, ...conversationHandlers(store, limits), ...letterHandlers(letters) };
     return {
       rpc: [bindService(DeliveryServiceDefinition, handlers)],
-      components: [overflow, ...loops, sweep, task],
+      components: [overflow, ...loops, sweep, indexer, task, backlog],
       health: () => ({
         ingest: Object.fromEntries(
           loops.map((loop) => [loop.name, { ...loop.stats, waiting: loop.waiting }]),
         ),
         sweep: sweep.stats,
         letters: task.stats,
+        search: indexer.stats,
+        backlog: backlog.figures,
       }),
     };
   },
@@ -142,6 +151,37 @@ async function letterParts(context: Context) {
   const task = new LetterTask({ desk, audit, clock, log, intervalMs, leaveMs: LEAVE_MS });
   const letters: LetterActsParts = { store, clock, roster, desk, audit, bytesMax };
   return { roster, letters, task };
+}
+
+function backlogOf({ broker, clock, log, config }: Context, loops: readonly WatchedLoop[]): Backlog {
+  const { backlog_interval_ms, backlog_behind, backlog_log_ms } = config.delivery;
+  return new Backlog({
+    consumers: broker.consumers,
+    loops: loops.map((loop, i) => ({ loop, consumer: CONSUMERS[i]! })),
+    clock,
+    limits: { intervalMs: backlog_interval_ms, behind: backlog_behind, logMs: backlog_log_ms },
+    log,
+  });
+}
+
+function wordIndexer(
+  { store, clock, log, config }: Context,
+  history: { readonly stats: { readonly rows: number } },
+  sweep: SweepTask,
+): WordIndexer {
+  const { search_idle_ms, search_busy_rows, search_share_percent } = config.delivery;
+  return new WordIndexer({
+    store,
+    clock,
+    log,
+    limits: {
+      idleMs: search_idle_ms,
+      busyRows: search_busy_rows,
+      sharePercent: search_share_percent,
+    },
+    leads: () => sweep.leads,
+    written: () => history.stats.rows,
+  });
 }
 
 async function sweepTask(context: Context): Promise<SweepTask> {

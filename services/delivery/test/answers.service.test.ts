@@ -27,7 +27,6 @@ import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
 import { partitionStarts } from '../src/store/partitions.ts';
 import { deleteOlderThan } from '../src/store/retention.ts';
-import { searchedUntilUs } from '../src/store/words-queue.ts';
 import * as sample from './sample-traffic.ts';
 
 const LIMITS = { recipientsMax: 100, recipientsListed: 5, pageBytes: 1_000_000, walkedMax: 50_000 };
@@ -50,8 +49,8 @@ describe('delivery answers', function () {
       limits: LIMITS,
       modes: () => mode,
       roster: { nodeNames: () => Promise.resolve({}) },
+      progress: () => [],
       starts: partitionStarts(store, systemClock),
-      searchedUntilUs: () => searchedUntilUs(store, systemClock),
     });
   });
 

@@ -81,8 +81,8 @@ export function lettersWorld() {
       limits: { recipientsMax: 9, recipientsListed: 9, pageBytes: 1_000_000, walkedMax: 1000 },
       modes: () => w.mode,
       roster,
+      progress: () => [],
       starts: () => Promise.resolve([]),
-      searchedUntilUs: () => Promise.resolve(0),
     });
     const log = { warn: () => undefined } as never;
     w.task = new LetterTask({ desk, audit, clock: systemClock, log, intervalMs: 20, leaveMs: -1000 });

@@ -1,5 +1,6 @@
 /** Made-up traffic for tests and measurements: envelopes in packs, and the receipts that a healthy fabric sends. */
 
+import type { PulledMessage } from '@fleetwire/broker';
 import { ingressSubject, receiptSubject } from '@fleetwire/contract';
 import type { Hop, Receipt } from '@fleetwire/gen/message';
 import { Envelope, IngressPack, ReceiptBatch, Receipt as ReceiptCodec, Stage } from '@fleetwire/gen/message';
@@ -70,4 +71,14 @@ export function ingressPack(messages: readonly Envelope[]): Uint8Array {
 
 export function receiptBatch(receipts: readonly Receipt[]): Uint8Array {
   return ReceiptBatch.encode({ receipts: [...receipts] }).finish();
+}
+
+export const ingressSubjectOf = (org: string) => ingressSubject.build({ partition: 0, org, node: NODE_A });
+export const receiptSubjectOf = (org: string) => receiptSubject.build({ org, toNode: NODE_A, from: NODE_B });
+
+/** As the broker would give it. */
+export function pulled(subject: string, data: Uint8Array, storedAtUs: number): PulledMessage {
+  const none = () => undefined;
+  const place = { sequence: 1, deliverySequence: 1, deliveries: 1, storedAtUs };
+  return { subject, data, ...place, header: () => '', ack: none, working: none, nak: none };
 }

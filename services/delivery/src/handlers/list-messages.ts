@@ -2,7 +2,7 @@
 
 import type { ListMessagesRequest, ListMessagesResponse } from '@fleetwire/gen/delivery';
 import { Stage } from '@fleetwire/gen/message';
-import { type Clock, FleetwireError, messageIdTime, nowMs } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, messageIdTime } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { readPageToken, writePageToken } from '../domain/page-token.ts';
 import { isKnownStage } from '../domain/stages.ts';
@@ -26,8 +26,6 @@ export interface ListParts {
   readonly limits: ListLimits;
   /** The least ids of the partitions; may be some time old. */
   readonly starts: () => Promise<readonly string[]>;
-  /** Up to when messages are searchable. */
-  readonly searchedUntilUs: () => Promise<number>;
 }
 
 const PAGE_SIZE_DEFAULT = 50;
@@ -43,15 +41,15 @@ export async function listPage(
   const question = questionOf(org, request);
   const after = readPageToken(request.pageToken, question);
   const filter = filterOf(org, request, after);
-  // Asked before the list, so that it never claims more than the list could have seen.
-  const searchedUntilUs = filter.words === '' ? 0 : await parts.searchedUntilUs();
+  const nowUs = clock.nowUs();
   const bounds = { rows, bytes: limits.pageBytes, walked: limits.walkedMax };
-  const page = await inTime(listMessages(store, org, filter, await parts.starts(), nowMs(clock), bounds));
+  const page = await inTime(listMessages(store, org, filter, await parts.starts(), nowUs / 1000, bounds));
   const ids = page.rows.map((row) => row.id);
   const settlements = ids.length === 0 ? [] : await findSettlements(store, org, ids, limits.recipientsListed);
   const byMessage = Map.groupBy(settlements, (s) => s.messageId);
   const messages = page.rows.map((row) => fromHistory(row, byMessage.get(row.id) ?? []));
   const nextPageToken = page.next === undefined ? '' : writePageToken(page.next, question);
+  const searchedUntilUs = filter.words === '' ? 0 : (page.queuedFromUs ?? nowUs);
   return { messages, nextPageToken, searchedUntilUs };
 }
 

@@ -1,6 +1,7 @@
 /** DeliveryService: one message, its trace, and pages of history; nobody sees more than their own org. */
 
 import type {
+  ConsumerProgress,
   DeliveryServiceDefinition,
   GetMessageRequest,
   ListMessagesRequest,
@@ -32,13 +33,15 @@ export interface AnswerParts extends ListParts {
   readonly limits: AnswerLimits;
   readonly modes: HistoryModes;
   readonly roster: Pick<Roster, 'nodeNames'>;
+  /** How far behind this is. */
+  readonly progress: () => ConsumerProgress[];
 }
 
 type Handlers = RpcHandlers<DeliveryServiceDefinition, Caller>;
 
 export function messageHandlers(
   parts: AnswerParts,
-): Pick<Handlers, 'getMessage' | 'traceMessage' | 'listMessages'> {
+): Pick<Handlers, 'getMessage' | 'traceMessage' | 'listMessages' | 'getProgress'> {
   return {
     getMessage: async ({ id }: GetMessageRequest, context: RpcContext<Caller>) => {
       const { message } = await load(parts, orgOf(context), id);
@@ -62,6 +65,7 @@ export function messageHandlers(
     },
     listMessages: (request: ListMessagesRequest, context: RpcContext<Caller>) =>
       listPage(parts, orgOf(context), request),
+    getProgress: async () => ({ consumers: parts.progress() }),
   };
 }
 

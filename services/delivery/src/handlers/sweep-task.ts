@@ -71,6 +71,11 @@ export class SweepTask {
     this.#plan = new SweepPlan(options.limits.watchMax);
   }
 
+  /** This replica does what one does for all. */
+  get leads(): boolean {
+    return this.#lease?.valid() === true;
+  }
+
   start(): void {
     this.#ended = this.#run();
   }

@@ -8,7 +8,7 @@ import type { Stage } from '@fleetwire/gen/message';
 import { messageIdTime } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
-import { ABOVE_ALL, type IdWindow, idWindows } from '../domain/id-windows.ts';
+import { ABOVE_ALL, type IdWindow, IdWindows } from '../domain/id-windows.ts';
 import { READ, type StoredMessage } from './message-table.ts';
 import { WordSearch } from './word-search.ts';
 
@@ -38,6 +38,8 @@ export interface MessagePage {
   readonly rows: readonly StoredMessage[];
   /** The next page has what is below this id; undefined: there is no more. */
   readonly next: string | undefined;
+  /** With words: when the broker accepted the first message that could not be found yet; undefined: there was none. */
+  readonly queuedFromUs: number | undefined;
 }
 
 /** The next ids of a window in order. */
@@ -53,6 +55,8 @@ export type Lead = (window: IdWindow, limit: number) => Promise<LeadIds>;
 /** First number of ids when filters are left that may keep most of them out, and the greatest. */
 const FILTERED_FIRST = 256;
 const FILTERED_MAX = 4096;
+/** A window with less than one in so many of the ids that are wanted is followed by all that is left. */
+const SPARSE = 8;
 
 /**
  * A page, or less of one when `walked` ids have been looked at. `starts`: where partitions begin; it only makes the reading
@@ -66,35 +70,75 @@ export async function listMessages(
   nowMs: number,
   bounds: PageBounds,
 ): Promise<MessagePage> {
-  const { lead, left } = leadOf(store, org, filter);
+  const { lead, left, search } = leadOf(store, org, filter);
   const range = { from: filter.from, below: filter.below === '' ? ABOVE_ALL : filter.below };
+  const walk = new LeadWalk(lead, new IdWindows(starts, messageIdTime(nowMs + 1), range), bounds.walked);
   const rows: StoredMessage[] = [];
+  const page = (next: string | undefined) => ({ rows, next, queuedFromUs: search?.queuedFromUs });
   let bytes = bounds.bytes;
-  let walked = 0;
   let size = FILTERED_FIRST;
-  for (const window of idWindows(starts, messageIdTime(nowMs + 1), range))
-    for (let below: string | undefined = window.below; below !== undefined; ) {
-      if (walked >= bounds.walked || bytes <= 0) return { rows, next: below };
-      const wanted = bounds.rows + 1 - rows.length;
-      const found: LeadIds = await lead({ from: window.from, below }, left ? Math.max(size, wanted) : wanted);
-      const read = await readPage(store, org, found.ids, left ? filter : ALL, wanted, bytes);
-      for (const row of read.rows) {
-        if (rows.length === bounds.rows) return { rows, next: rows.at(-1)!.id };
-        rows.push(row);
-        bytes -= row.envelope.length;
-      }
-      if (read.cut) return { rows, next: rows.at(-1)!.id };
-      walked += found.walked;
-      size = Math.min(FILTERED_MAX, size * 2);
-      below = found.next;
+  for (;;) {
+    const wanted = bounds.rows + 1 - rows.length;
+    const ids = await walk.take(left ? Math.max(size, wanted) : wanted);
+    const read = await readPage(store, org, ids, left ? filter : ALL, wanted, bytes);
+    for (const row of read.rows) {
+      if (rows.length === bounds.rows) return page(rows.at(-1)!.id);
+      rows.push(row);
+      bytes -= row.envelope.length;
     }
-  return { rows, next: undefined };
+    if (read.cut) return page(rows.at(-1)!.id);
+    if (walk.ended || bytes <= 0) return page(walk.below);
+    size = Math.min(FILTERED_MAX, size * 2);
+  }
+}
+
+/** The ids of a lead, window after window, as far as may be walked. */
+class LeadWalk {
+  readonly #lead: Lead;
+  readonly #windows: IdWindows;
+  readonly #walkedMax: number;
+  #from = '';
+  #walked = 0;
+  /** All from this one on has been seen; undefined: all. */
+  below: string | undefined;
+
+  constructor(lead: Lead, windows: IdWindows, walkedMax: number) {
+    this.#lead = lead;
+    this.#windows = windows;
+    this.#walkedMax = walkedMax;
+    this.#nextWindow(false);
+  }
+
+  /** There is no more, or no more may be walked. */
+  get ended(): boolean {
+    return this.below === undefined || this.#walked >= this.#walkedMax;
+  }
+
+  /** So many of the next ids in order, or some more; fewer at the end. */
+  async take(count: number): Promise<readonly string[]> {
+    const ids: string[] = [];
+    while (ids.length < count && !this.ended) {
+      const window = { from: this.#from, below: this.below! };
+      const found = await this.#lead(window, count - ids.length);
+      ids.push(...found.ids);
+      this.#walked += found.walked;
+      this.below = found.next;
+      if (found.next === undefined) this.#nextWindow(ids.length * SPARSE < count);
+    }
+    return ids;
+  }
+
+  #nextWindow(sparse: boolean): void {
+    const next = this.#windows.next(sparse);
+    if (next !== undefined) ({ from: this.#from, below: this.below } = next);
+  }
 }
 
 interface Leading {
   readonly lead: Lead;
   /** There are filters that the lead does not know of. */
   readonly left: boolean;
+  readonly search?: WordSearch;
 }
 
 function leadOf(store: Store, org: string, filter: MessageFilter): Leading {
@@ -104,7 +148,7 @@ function leadOf(store: Store, org: string, filter: MessageFilter): Leading {
   const index = (sql: string, ...keys: unknown[]): Lead => indexLead(store, sql, [org, ...keys]);
   if (words !== '') {
     const search = new WordSearch(store, org, words);
-    return { lead: (window, limit) => search.next(window, limit), left: others };
+    return { lead: (window, limit) => search.next(window, limit), left: others, search };
   }
   if (correlationId !== '') return { lead: index(THREAD, columnText(correlationId)), left: others };
   if (stage > LAST_GOOD_STAGE) return { lead: index(FAULTS, stage), left: others };
@@ -155,9 +199,9 @@ async function readPage(
   bytesMax: number,
 ): Promise<{ readonly rows: readonly StoredMessage[]; readonly cut: boolean }> {
   if (ids.length === 0) return { rows: [], cut: false };
-  // The bounds let the planner leave out the other partitions.
+  // The bounds let the planner leave out the other partitions; each is looked up by its key, whatever it thinks of that.
   const params: unknown[] = [org, ids, ids.at(-1), ids[0]];
-  const where = ['m.org = $1', 'm.id = any($2::text[])', 'm.id >= $3', 'm.id <= $4'];
+  const where: string[] = [];
   const param = (value: unknown) => `$${params.push(value)}`;
   if (filter.correlationId !== '')
     where.push(`m.correlation_id = ${param(columnText(filter.correlationId))}`);
@@ -173,7 +217,10 @@ async function readPage(
     select ${READ}, found from (
       select m.*, count(*) over ()::int as found,
         sum(octet_length(envelope)) over (order by id desc) - octet_length(envelope) as before
-      from messages m where ${where.join(' and ')} order by id desc limit ${param(limit)}) page
+      from unnest($2::text[]) as k (wanted)
+      cross join lateral (
+        select * from messages where org = $1 and id = k.wanted and id between $3 and $4 offset 0) m
+      ${where.length === 0 ? '' : `where ${where.join(' and ')}`} order by id desc limit ${param(limit)}) page
     where before < ${param(bytesMax)} order by id desc`;
   const rows = await store.query<StoredMessage & { found: number }>(sql, params);
   return { rows, cut: rows.length < (rows[0]?.found ?? 0) };

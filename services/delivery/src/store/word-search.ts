@@ -18,7 +18,9 @@ const WALK = `
   with walked as materialized (
     select id, words @@ $2::tsquery as hit from message_words
     where org = $1 and id >= $3 and id < $4 order by id desc limit $5)
-  select array_agg(id order by id desc) filter (where hit) as ids, min(id) as last, count(*)::int as rows from walked`;
+  select array_agg(id order by id desc) filter (where hit) as ids, min(id) as last, count(*)::int as rows,
+    (select min(from_us) from words_queue) as queued
+  from walked`;
 
 /** The org is a word too (`orgWord`): what others wrote is not even read. Nothing but the index of words can lead here. */
 const BY_INDEX = `
@@ -26,12 +28,21 @@ const BY_INDEX = `
     select org, id from message_words where words @@ $2::tsquery and id >= $3 and id < $4)
   select id from hits where org = $1 order by id desc limit $5`;
 
+interface Walked {
+  readonly ids: string[] | null;
+  readonly last: string | null;
+  readonly rows: number;
+  readonly queued: number | null;
+}
+
 export class WordSearch {
   readonly #store: Store;
   readonly #org: string;
   readonly #words: string;
   #rows = 0;
   #hits = 0;
+  /** When the broker accepted the first message that was not searchable; undefined: all were. */
+  queuedFromUs: number | undefined;
 
   /** `words`: a tsquery that has the org's own word in it. */
   constructor(store: Store, org: string, words: string) {
@@ -52,10 +63,9 @@ export class WordSearch {
   }
 
   async #walk({ from, below }: IdWindow, rows: number): Promise<LeadIds> {
-    const [walked] = await this.#store.query<{ ids: string[] | null; last: string | null; rows: number }>(
-      WALK,
-      [this.#org, this.#words, from, below, rows],
-    );
+    const params = [this.#org, this.#words, from, below, rows];
+    const [walked] = await this.#store.query<Walked>(WALK, params);
+    this.queuedFromUs ??= walked!.queued ?? undefined;
     const ids = walked!.ids ?? [];
     this.#rows += walked!.rows;
     this.#hits += ids.length;

@@ -1,8 +1,5 @@
 /** Which messages are written and not searchable yet: a row for some hundred of them, written and taken with them. */
 
-import type { Clock } from '@fleetwire/kernel';
-import type { Store } from '@fleetwire/store';
-
 export interface QueuedMessage {
   readonly org: string;
   readonly id: string;
@@ -56,11 +53,4 @@ export function readQueueIds(ids: string): { orgs: string[]; ids: string[] } {
     }
   }
   return read;
-}
-
-/** All that the broker accepted before this moment and that history has is searchable; broker time. */
-export async function searchedUntilUs(store: Store, clock: Clock): Promise<number> {
-  const nowUs = clock.nowUs();
-  const [row] = await store.query<{ from: number | null }>('select min(from_us) as from from words_queue');
-  return row?.from ?? nowUs;
 }

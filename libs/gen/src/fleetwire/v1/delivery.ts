@@ -345,6 +345,29 @@ export interface ListMessagesResponse {
   searchedUntilUs: number;
 }
 
+export interface GetProgressRequest {
+}
+
+export interface GetProgressResponse {
+  consumers: ConsumerProgress[];
+}
+
+/** What one consumer of delivery has still to work off. */
+export interface ConsumerProgress {
+  /** delivery-history, delivery-receipts or delivery-dead. */
+  consumer: string;
+  /** Messages, receipts or dead letters that wait, about. */
+  waiting: number;
+  /** Worked off in a second, about. */
+  perSecond: number;
+  /** Until none waits; missing while their number does not shrink. */
+  secondsLeft?:
+    | number
+    | undefined;
+  /** They cannot be written: the database is away. */
+  stalled: boolean;
+}
+
 function createBaseSettlement(): Settlement {
   return {
     recipient: "",
@@ -3995,6 +4018,270 @@ export const ListMessagesResponse: MessageFns<ListMessagesResponse> = {
   },
 };
 
+function createBaseGetProgressRequest(): GetProgressRequest {
+  return {};
+}
+
+export const GetProgressRequest: MessageFns<GetProgressRequest> = {
+  encode(_: GetProgressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetProgressRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetProgressRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetProgressRequest {
+    return {};
+  },
+
+  toJSON(_: GetProgressRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetProgressRequest>): GetProgressRequest {
+    return GetProgressRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetProgressRequest>): GetProgressRequest {
+    const message = createBaseGetProgressRequest();
+    return message;
+  },
+};
+
+function createBaseGetProgressResponse(): GetProgressResponse {
+  return { consumers: [] };
+}
+
+export const GetProgressResponse: MessageFns<GetProgressResponse> = {
+  encode(message: GetProgressResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.consumers) {
+      ConsumerProgress.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetProgressResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetProgressResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.consumers.push(ConsumerProgress.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetProgressResponse {
+    return {
+      consumers: globalThis.Array.isArray(object?.consumers)
+        ? object.consumers.map((e: any) => ConsumerProgress.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: GetProgressResponse): unknown {
+    const obj: any = {};
+    if (message.consumers?.length) {
+      obj.consumers = message.consumers.map((e) => ConsumerProgress.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetProgressResponse>): GetProgressResponse {
+    return GetProgressResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetProgressResponse>): GetProgressResponse {
+    const message = createBaseGetProgressResponse();
+    message.consumers = object.consumers?.map((e) => ConsumerProgress.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseConsumerProgress(): ConsumerProgress {
+  return { consumer: "", waiting: 0, perSecond: 0, secondsLeft: undefined, stalled: false };
+}
+
+export const ConsumerProgress: MessageFns<ConsumerProgress> = {
+  encode(message: ConsumerProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.consumer !== "") {
+      writer.uint32(10).string(message.consumer);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(16).uint64(message.waiting);
+    }
+    if (message.perSecond !== 0) {
+      writer.uint32(25).double(message.perSecond);
+    }
+    if (message.secondsLeft !== undefined) {
+      writer.uint32(32).uint32(message.secondsLeft);
+    }
+    if (message.stalled !== false) {
+      writer.uint32(40).bool(message.stalled);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConsumerProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConsumerProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.consumer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waiting = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.perSecond = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.secondsLeft = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.stalled = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConsumerProgress {
+    return {
+      consumer: isSet(object.consumer) ? globalThis.String(object.consumer) : "",
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+      perSecond: isSet(object.perSecond)
+        ? globalThis.Number(object.perSecond)
+        : isSet(object.per_second)
+        ? globalThis.Number(object.per_second)
+        : 0,
+      secondsLeft: isSet(object.secondsLeft)
+        ? globalThis.Number(object.secondsLeft)
+        : isSet(object.seconds_left)
+        ? globalThis.Number(object.seconds_left)
+        : undefined,
+      stalled: isSet(object.stalled) ? globalThis.Boolean(object.stalled) : false,
+    };
+  },
+
+  toJSON(message: ConsumerProgress): unknown {
+    const obj: any = {};
+    if (message.consumer !== "") {
+      obj.consumer = message.consumer;
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    if (message.perSecond !== 0) {
+      obj.perSecond = floatToJson(message.perSecond);
+    }
+    if (message.secondsLeft !== undefined) {
+      obj.secondsLeft = Math.round(message.secondsLeft);
+    }
+    if (message.stalled !== false) {
+      obj.stalled = message.stalled;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConsumerProgress>): ConsumerProgress {
+    return ConsumerProgress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConsumerProgress>): ConsumerProgress {
+    const message = createBaseConsumerProgress();
+    message.consumer = object.consumer ?? "";
+    message.waiting = object.waiting ?? 0;
+    message.perSecond = object.perSecond ?? 0;
+    message.secondsLeft = object.secondsLeft ?? undefined;
+    message.stalled = object.stalled ?? false;
+    return message;
+  },
+};
+
 export type DeliveryServiceDefinition = typeof DeliveryServiceDefinition;
 export const DeliveryServiceDefinition = {
   name: "DeliveryService",
@@ -4070,6 +4357,15 @@ export const DeliveryServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** How far history is behind what was accepted, of all orgs together; answers also while the database is away. */
+    getProgress: {
+      name: "GetProgress",
+      requestType: GetProgressRequest as typeof GetProgressRequest,
+      requestStream: false,
+      responseType: GetProgressResponse as typeof GetProgressResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -4112,6 +4408,11 @@ export interface DeliveryServiceImplementation<CallContextExt = {}> {
     request: DropDeadLettersRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<DropDeadLettersResponse>>;
+  /** How far history is behind what was accepted, of all orgs together; answers also while the database is away. */
+  getProgress(
+    request: GetProgressRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<GetProgressResponse>>;
 }
 
 export interface DeliveryServiceClient<CallOptionsExt = {}> {
@@ -4153,6 +4454,11 @@ export interface DeliveryServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<DropDeadLettersRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<DropDeadLettersResponse>;
+  /** How far history is behind what was accepted, of all orgs together; answers also while the database is away. */
+  getProgress(
+    request: DeepPartial<GetProgressRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<GetProgressResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {
@@ -4178,6 +4484,10 @@ function base64FromBytes(arr: Uint8Array): string {
     });
     return globalThis.btoa(bin.join(""));
   }
+}
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;

@@ -1,0 +1,97 @@
+/** Makes history searchable in the background: behind the writing of it, and with little of the machine while that is busy. */
+
+import type { Clock } from '@fleetwire/kernel';
+import { causeChain, pause } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import type { Logger } from '@fleetwire/telemetry';
+import { indexNext, tidyWords } from '../store/word-table.ts';
+
+export interface IndexerLimits {
+  /** Wait while there is nothing to do. */
+  readonly idleMs: number;
+  /** From so many messages written a second on it takes only its share of the time. */
+  readonly busyRows: number;
+  /** Percent of the time that it works while messages come in like that. */
+  readonly sharePercent: number;
+}
+
+export interface IndexerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly limits: IndexerLimits;
+  /** One replica does it for all. */
+  readonly leads: () => boolean;
+  /** Messages written so far by this process. */
+  readonly written: () => number;
+  readonly log: Logger;
+}
+
+/** Percent of the time that it works in quiet times. */
+const QUIET_SHARE = 70;
+const RATE_MS = 250;
+const PAUSE_MAX_MS = 10_000;
+
+export class WordIndexer {
+  readonly name = 'search';
+  readonly stats = { indexed: 0, refused: 0, runs: 0, busy: false };
+  readonly #o: IndexerOptions;
+  readonly #stopping = new AbortController();
+  #rate = { atMs: 0, written: 0 };
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: IndexerOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#ended = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    let tidy = true;
+    for (let wait = 0; !signal.aborted; await pause(wait, signal)) {
+      wait = this.#o.limits.idleMs;
+      if (!this.#o.leads()) continue;
+      try {
+        const started = performance.now();
+        const messages = await this.#step();
+        if (messages > 0) wait = this.#pauseAfter(performance.now() - started);
+        else if (!tidy) await tidyWords(this.#o.store);
+        tidy = messages === 0;
+      } catch (error) {
+        if (!signal.aborted)
+          this.#o.log.warn({ cause: causeChain(error) }, 'messages are not searchable yet, trying on');
+      }
+    }
+  }
+
+  async #step(): Promise<number> {
+    const { messages, refused } = await indexNext(this.#o.store);
+    this.stats.indexed += messages;
+    this.stats.refused += refused;
+    if (messages > 0) this.stats.runs++;
+    return messages;
+  }
+
+  #pauseAfter(workedMs: number): number {
+    const share = this.#busy() ? this.#o.limits.sharePercent : QUIET_SHARE;
+    return Math.min(PAUSE_MAX_MS, workedMs * (100 / share - 1));
+  }
+
+  /** By what was written since it was last looked at, a quarter of a second ago or more. */
+  #busy(): boolean {
+    const nowMs = this.#o.clock.monotonicMs();
+    const passedMs = nowMs - this.#rate.atMs;
+    if (passedMs < RATE_MS) return this.stats.busy;
+    const written = this.#o.written();
+    this.stats.busy = ((written - this.#rate.written) * 1000) / passedMs >= this.#o.limits.busyRows;
+    this.#rate = { atMs: nowMs, written };
+    return this.stats.busy;
+  }
+}

@@ -37,6 +37,9 @@ export class FakeNode {
   frames = 0;
   /** Answers to sends are withheld. */
   silent = false;
+  /** Sessions are refused for now; the moments of it, in milliseconds. */
+  full = false;
+  readonly turnedAway: number[] = [];
   refuse: (message: Outgoing) => { kind: string; reason: string; retryAfterMs?: number } | undefined = () =>
     undefined;
   node = 'n_0000000000000000';
@@ -149,6 +152,10 @@ export class FakeNode {
   ): AsyncGenerator<AttachResponse> {
     const iterator = requests[Symbol.asyncIterator]();
     const { hello } = (await iterator.next()).value as AttachRequest;
+    if (this.full) {
+      this.turnedAway.push(performance.now());
+      throw new FleetwireError('resource_exhausted', 'TOO_MANY_SESSIONS', 'full');
+    }
     this.hellos++;
     this.lastHello = hello;
     const name = hello!.name || this.tokenOf;

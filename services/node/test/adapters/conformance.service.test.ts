@@ -35,4 +35,9 @@ describe('conformance of adapters', () => {
   adapterConformance('a mailbox', { silent: undefined, lost: undefined, survives: false, text: asIs }, () =>
     readerWorld('mailbox'),
   );
+  adapterConformance(
+    'a mailbox, by a reader that confirms',
+    { silent: undefined, lost: undefined, survives: false, text: asIs },
+    () => readerWorld('confirming'),
+  );
 });

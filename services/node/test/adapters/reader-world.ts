@@ -28,10 +28,11 @@ interface Reader {
 
 type StartReader = (test: TestEngine, name: AgentName, take: (delivery: Delivery) => void) => Promise<Reader>;
 
-export async function readerWorld(kind: 'stream' | 'mailbox'): Promise<World> {
+/** `confirming`: a reader of a mailbox that looks first and confirms what it has passed on, as MCP's door does. */
+export async function readerWorld(kind: 'stream' | 'mailbox' | 'confirming'): Promise<World> {
   const test = await testEngine();
-  for (const name of NAMES) await addAgent(test.engine, name, kind);
-  const world = new ReaderWorld(test, kind === 'stream' ? startSession : startMailbox);
+  for (const name of NAMES) await addAgent(test.engine, name, kind === 'stream' ? 'stream' : 'mailbox');
+  const world = new ReaderWorld(test, kind === 'stream' ? startSession : startMailbox(kind === 'confirming'));
   for (const name of NAMES) await world.revive(name);
   return world;
 }
@@ -151,26 +152,31 @@ const startSession: StartReader = async (test, name, take) => {
   };
 };
 
-const startMailbox: StartReader = async ({ engine }, name, take) => {
-  const agent = engine.book.named(name);
-  const options = { limit: 10, waitMs: 5000, peek: false, replyTo: '', holdMs: 0, confirm: [] };
-  let stop = new AbortController();
-  let reading: Promise<void> = Promise.resolve();
-  const read = async () => {
-    while (!stop.signal.aborted) {
-      const { deliveries } = await engine.mailbox.read(agent, options, stop.signal);
-      for (const delivery of deliveries) take(delivery);
-      if (deliveries.length === 0) await pause(1, stop.signal);
-    }
+const startMailbox =
+  (confirming: boolean): StartReader =>
+  async ({ engine }, name, take) => {
+    const agent = engine.book.named(name);
+    const options = { limit: 10, waitMs: 5000, peek: confirming, replyTo: '', holdMs: confirming ? 5000 : 0 };
+    let stop = new AbortController();
+    let reading: Promise<void> = Promise.resolve();
+    const read = async () => {
+      while (!stop.signal.aborted) {
+        const { deliveries } = await engine.mailbox.read(agent, { ...options, confirm: [] }, stop.signal);
+        for (const delivery of deliveries) take(delivery);
+        const confirm = deliveries.map(({ id }) => id);
+        if (confirming && confirm.length > 0)
+          await engine.mailbox.read(agent, { ...options, confirm }, stop.signal);
+        if (deliveries.length === 0) await pause(1, stop.signal);
+      }
+    };
+    const halt = async () => {
+      stop.abort();
+      await reading;
+    };
+    const resume = () => {
+      stop = new AbortController();
+      reading = read();
+    };
+    resume();
+    return { pause: halt, resume, die: halt };
   };
-  const halt = async () => {
-    stop.abort();
-    await reading;
-  };
-  const resume = () => {
-    stop = new AbortController();
-    reading = read();
-  };
-  resume();
-  return { pause: halt, resume, die: halt };
-};

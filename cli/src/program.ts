@@ -26,6 +26,8 @@ import { addPolicyCommands } from './commands/policy.ts';
 import { addRouteCommands } from './commands/route.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addSubscribeCommand } from './commands/subscribe.ts';
+import { addSubscriptionCommands } from './commands/subscription.ts';
 import { addTraceCommand } from './commands/trace.ts';
 import { addWhoCommand } from './commands/who.ts';
 import { addWorkspaceCommands } from './commands/workspace.ts';
@@ -58,6 +60,8 @@ export function buildProgram(action: Action = ambientAction): Command {
   addHistoryCommand(program, action);
   addRouteCommands(program, action);
   addMcpCommand(program, action);
+  addSubscribeCommand(program, action);
+  addSubscriptionCommands(program, action);
   addOrgCommands(program, action);
   addMemberCommands(program, action);
   addInviteCommands(program, action);

@@ -1,12 +1,19 @@
 /** The part of permissions.md about the NATS servers: what each user of theirs may publish and subscribe to. */
 
-import { nodePermissions, orgImports, SERVICE_USERS, serviceRights } from '@fleetwire/identity';
+import {
+  nodePermissions,
+  orgImports,
+  SERVICE_USERS,
+  serviceRights,
+  subscriberPermissions,
+} from '@fleetwire/identity';
 
 /** A row for each pattern: who, what, pattern. */
 export function brokerRows(): string[][] {
   const node = nodePermissions({ org: 'o_org', node: 'n_node', partition: 0, shard: 0 });
   const users = [
     ['node', node],
+    ['subscriber', subscriberPermissions({ org: 'o_org', what: 'receipts', name: 'name' })],
     ...SERVICE_USERS.map((name) => [`\`${name}\``, serviceRights(name)] as const),
   ] as const;
   return users.flatMap(([name, rights]) => [
@@ -27,7 +34,8 @@ export function importRows(): string[][] {
 
 export const ABOUT_BROKER = [
   'What the NATS servers themselves let each user do; all else they refuse. `o_org` and `n_node` stand for the org and the',
-  "node that the credentials are for, 0 for its partition and shard. Nodes are users of their org's account, services and",
+  'node that the credentials are for, 0 for its partition and shard, `name` for a subscription (here to receipts; to events and',
+  "dead letters likewise). Nodes and subscribers are users of their org's account, services and",
   "`bootstrap` of the fabric's account, which alone has JetStream, `sys` of the system account.",
 ].join(' ');
 

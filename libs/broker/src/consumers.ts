@@ -26,6 +26,8 @@ export interface Consumers {
    * an existing one is never altered. `startSequence`: the first stream sequence that it gives.
    */
   create(spec: ConsumerSpec, o?: { startSequence?: number }): Promise<void>;
+  /** As `create`, but one that is there already may have begun anywhere. False: it was there. */
+  open(spec: ConsumerSpec): Promise<boolean>;
   /** Rejects failed_precondition: CONSUMER_MISSING, CONSUMER_DRIFT (names every field). */
   verify(spec: ConsumerSpec): Promise<void>;
   /** Undefined when there is no such consumer, or no such stream. */
@@ -51,6 +53,14 @@ const CREATE_PAUSE_MS = 100;
 export function createConsumers(api: JetstreamApi): Consumers {
   const consumers: Consumers = {
     create: (spec, o = {}) => create(api, spec, o.startSequence),
+    async open(spec) {
+      if ((await infoOf(api, spec.stream, spec.durable_name)) === undefined) {
+        await create(api, spec, undefined);
+        return true;
+      }
+      await consumers.verify(spec);
+      return false;
+    },
     verify: (spec) => verify(api, spec, wantedConfig(spec, undefined, true)),
     async info(stream, name) {
       const info = await infoOf(api, stream, name);
@@ -85,9 +95,10 @@ function wantedConfig(
   startSequence: number | undefined,
   anyStart = false,
 ): Record<string, unknown> {
-  const { stream: _stream, deliver_policy, ...config } = spec;
+  const { stream: _stream, deliver_policy, opt_start_time, ...config } = spec;
   if (anyStart) return config;
-  if (startSequence === undefined) return { ...config, deliver_policy };
+  if (startSequence === undefined)
+    return { ...config, deliver_policy, ...(opt_start_time === undefined ? {} : { opt_start_time }) };
   return { ...config, deliver_policy: 'by_start_sequence', opt_start_seq: startSequence };
 }
 

@@ -19,6 +19,8 @@ export interface PullOptions {
   readonly maxBytes?: number | undefined;
   /** How long one request stays with the server. Default 10,000. */
   readonly expiresMs?: number | undefined;
+  /** JetStream domain by which the consumer is reached; the account's own when undefined or empty. */
+  readonly domain?: string | undefined;
   /** The server says so often that it is there. Default 1,000; half of `expiresMs` at most. */
   readonly heartbeatMs?: number | undefined;
   /** The `deliverySequence` that the first message must have: 1 for a consumer that was just made. */
@@ -79,7 +81,8 @@ export class PullLoop implements PullSession {
     this.#link = link;
     this.#o = o;
     this.#expected = o.firstDelivery;
-    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    const domain = o.domain ? `.${o.domain}` : '';
+    this.#subject = `$JS${domain}.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.#inbox = `${inboxPrefix}.${randomBytes(10).toString('hex')}`;
     const expiresMs = o.expiresMs ?? 10_000;
     const heartbeatMs = Math.min(o.heartbeatMs ?? 1000, Math.floor(expiresMs / 2));

@@ -8,4 +8,5 @@ export * from './profile.ts';
 export * from './receipts.ts';
 export * from './streams.ts';
 export * from './subjects.ts';
+export * from './subscribers.ts';
 export * from './usage-event.ts';

@@ -120,12 +120,16 @@ export interface ConsumerSpec {
   readonly durable_name: string;
   readonly filter_subject: string;
   readonly ack_policy: 'all' | 'explicit';
-  readonly deliver_policy: 'all';
+  readonly deliver_policy: 'all' | 'new' | 'by_start_time';
+  /** RFC 3339; with `by_start_time`. */
+  readonly opt_start_time?: string;
   /** Nanoseconds. */
   readonly ack_wait: number;
   /** -1: a message comes again until it is acknowledged; a spent count would hide it while it still fills the bound. */
   readonly max_deliver: -1;
   readonly max_ack_pending: number;
+  /** Nanoseconds without a pull after which it is removed; not set: never. */
+  readonly inactive_threshold?: number;
 }
 
 /** Epoch 0 is bootstrap's: it makes the stream keep what comes before the first router starts. */

@@ -218,11 +218,19 @@ export const filters = {
   /** What one node may publish as dead letters, about whichever agent. */
   deadFrom: (org: string, node: string) =>
     `${ROOT}.dead.${checkToken('org', org, 'token')}.*.${checkToken('node', node, 'token')}`,
+  /** Letters of services and of nodes. */
+  deadOfOrg: (org: string) => `${ROOT}.dead.${checkToken('org', org, 'token')}.>`,
   allEvents: `${ROOT}.event.>`,
   /** Of every org. */
   allEventsOf: (service: string) => `${ROOT}.event.*.${checkToken('service', service, 'token')}.*`,
   eventsOf: (org: string, service: string) =>
     `${ROOT}.event.${checkToken('org', org, 'token')}.${checkToken('service', service, 'token')}.*`,
+  /** Of one service or all, of one name or all. */
+  eventsOfOrg: (org: string, service?: string, name?: string) => {
+    const part = (what: string, value?: string) =>
+      value === undefined ? '*' : checkToken(what, value, 'token');
+    return `${ROOT}.event.${checkToken('org', org, 'token')}.${part('service', service)}.${part('name', name)}`;
+  },
   /** Of every org and service. */
   eventsNamed: (name: string) => `${ROOT}.event.*.*.${checkToken('name', name, 'token')}`,
   /** Control frames to `node`, from whomever. */

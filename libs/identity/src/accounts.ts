@@ -7,7 +7,14 @@ import { filters, LIMITS } from '@fleetwire/contract';
 import type { Account, Export, Import } from '@nats-io/jwt';
 import { Algorithms, decode, encodeAccount, encodeOperator } from '@nats-io/jwt';
 import { fromPublic, fromSeed } from '@nats-io/nkeys';
-import { inboxAcks, inboxPulls } from './jetstream-subjects.ts';
+import {
+  inboxAcks,
+  inboxPulls,
+  inDomain,
+  subscriberAcks,
+  subscriberInfos,
+  subscriberPulls,
+} from './jetstream-subjects.ts';
 
 /** Services that publish receipts from within the fabric's account. */
 export const RECEIPT_SERVICES = ['router', 'delivery', 'registry'] as const;
@@ -61,6 +68,8 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
     // One request, many messages. The servers keep the way back of each pull for two minutes: pulls must be shorter.
     service(inboxPulls, 'Stream'),
     service(inboxAcks, 'Singleton'),
+    ...subscriberPulls.map((subject) => service(subject, 'Stream')),
+    ...[...subscriberInfos, ...subscriberAcks].map((subject) => service(subject, 'Singleton')),
     { name: 'receipts of services', subject: filters.allReceipts, type: 'stream' },
     { name: 'events of org', subject: filters.allEventsOf(EVENTS_FROM), type: 'stream' },
     ...FRAMES_FROM.map((from): Export => {
@@ -80,6 +89,13 @@ export function fabricAccountClaims(fabric: KeySeeds): Partial<Account> {
  * import and reaches its stream twice, where the dedupe id drops it: receipts are always stored with one.
  */
 export function orgImports(org: string, fabricAccount: string): Import[] {
+  const called = (subject: string, local_subject: string): Import => ({
+    name: subject,
+    subject,
+    type: 'service',
+    account: fabricAccount,
+    local_subject,
+  });
   const services = [
     filters.ingressOfOrg(org),
     filters.receiptsOfOrg(org),
@@ -87,14 +103,10 @@ export function orgImports(org: string, fabricAccount: string): Import[] {
     filters.heartbeatsOfOrg(org),
     inboxPulls,
     inboxAcks,
-  ].map(
-    (subject): Import => ({
-      name: subject,
-      subject,
-      type: 'service',
-      account: fabricAccount,
-      local_subject: subject,
-    }),
+    ...subscriberAcks,
+  ].map((subject) => called(subject, subject));
+  const followed = [...subscriberPulls, ...subscriberInfos].map((subject) =>
+    called(subject, inDomain(subject)),
   );
   const heard = (name: string, subject: string): Import => ({
     name,
@@ -104,6 +116,7 @@ export function orgImports(org: string, fabricAccount: string): Import[] {
   });
   return [
     ...services,
+    ...followed,
     ...RECEIPT_SERVICES.map((from) => heard(`receipts of ${from}`, filters.receiptsFrom(org, from))),
     heard(`events of ${EVENTS_FROM}`, filters.eventsOf(org, EVENTS_FROM)),
     ...FRAMES_FROM.map((from) => heard(`frames of ${from}`, filters.framesFrom(org, from))),

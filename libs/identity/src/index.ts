@@ -4,13 +4,19 @@ export { orgImports, revocationsIn } from './accounts.ts';
 export { hashSecret, isApiKey, newApiKey, newJoinToken } from './api-keys.ts';
 export type { HelloProof, NodeHello } from './hub-proof.ts';
 export { hubKeyOf, nodeHelloBytes, proveHub, rotationBytes, verifyHub } from './hub-proof.ts';
-export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup } from './jetstream-subjects.ts';
+export { CLAIMS_LIST, CLAIMS_UPDATE, claimsLookup, JETSTREAM_DOMAIN } from './jetstream-subjects.ts';
 export type { EnsureKeysOptions } from './keys-folder.ts';
 export { ensureKeys } from './keys-folder.ts';
 export { LiveTrust } from './live-trust.ts';
 export type { NatsConfigOptions } from './nats-config.ts';
 export { natsServerConfig } from './nats-config.ts';
-export { createNodeKey, isNodePublicKey, signWithNodeKey, verifyNodeSignature } from './node-key.ts';
+export {
+  createNodeKey,
+  isNodePublicKey,
+  publicNodeKey,
+  signWithNodeKey,
+  verifyNodeSignature,
+} from './node-key.ts';
 export type { NodeUserOptions } from './node-user.ts';
 export { mintNodeUser, nodeInboxPrefix, nodePermissions } from './node-user.ts';
 export type { AccountIssuer, OrgAccount } from './org-account.ts';
@@ -31,6 +37,14 @@ export { rotateTokenKey } from './rotate-token-key.ts';
 export { newCreds } from './service-creds.ts';
 export type { UserRights } from './service-users.ts';
 export { SERVICE_USERS, serviceInboxPrefix, serviceRights } from './service-users.ts';
+export {
+  credsText,
+  mintSubscriberUser,
+  type SubscriberUserOptions,
+  seedInCreds,
+  subscriberInboxPrefix,
+  subscriberPermissions,
+} from './subscriber-user.ts';
 export { OPERATOR } from './token-key-files.ts';
 export { publishedKeys, trustDigest } from './token-keys.ts';
 export type { TokenClaims, TokenSigner } from './token-signer.ts';

@@ -1,7 +1,7 @@
 /** Subjects of the JetStream API, of acknowledgements, buckets and the system account, as permissions name them. */
 
 import type { BucketSpec, ConsumerSpec, StreamName } from '@fleetwire/contract';
-import { nodeConsumer } from '@fleetwire/contract';
+import { nodeConsumer, SUBSCRIBED } from '@fleetwire/contract';
 
 const NEXT = '$JS.API.CONSUMER.MSG.NEXT.INBOX';
 const ACK = '$JS.ACK.INBOX';
@@ -15,6 +15,20 @@ export const pullOfNode = (shard: number, org: string, node: string): string =>
 
 export const acksOfNode = (shard: number, org: string, node: string): string =>
   `${ACK}.${nodeConsumer(shard, org, node).durable_name}.>`;
+
+const FOLLOWED: readonly StreamName[] = Object.values(SUBSCRIBED);
+
+/** The same for subscribers, of which each has rights for one consumer. */
+export const subscriberPulls = FOLLOWED.map((stream) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`);
+export const subscriberInfos = FOLLOWED.map((stream) => `$JS.API.CONSUMER.INFO.${stream}.*`);
+export const subscriberAcks = FOLLOWED.map((stream) => `$JS.ACK.${stream}.>`);
+
+/**
+ * What clients call a JetStream domain: in an account without JetStream the servers answer `$JS.API` themselves, to say that there
+ * is none.
+ */
+export const JETSTREAM_DOMAIN = 'fleetwire';
+export const inDomain = (call: string): string => call.replace('$JS.API.', `$JS.${JETSTREAM_DOMAIN}.API.`);
 
 /** All calls, those that make, alter and delete streams included. */
 export const ALL_OF_JETSTREAM = '$JS.API.>';
@@ -42,6 +56,12 @@ export const consumersOf = (stream: StreamName): string[] => [
   api(`CONSUMER.DELETE.${stream}.*`),
 ];
 
+/** The same for streams of which consumers can be looked at by everybody who may make any. */
+export const subscribersOf = (...streams: readonly StreamName[]): string[] => [
+  ...streams.flatMap((stream) => [api(`CONSUMER.CREATE.${stream}.*.>`), api(`CONSUMER.DELETE.${stream}.*`)]),
+  api('CONSUMER.INFO.*.*'),
+];
+
 export const consumerNames = (stream: StreamName): string => api(`CONSUMER.NAMES.${stream}`);
 
 /** To pull from consumers that others made, and to acknowledge; `*` for all of a stream. */
@@ -62,6 +82,12 @@ export const allOfConsumer = ({ stream, durable_name: name }: ConsumerSpec): str
   api(`CONSUMER.DELETE.${stream}.${name}`),
   api(`CONSUMER.MSG.NEXT.${stream}.${name}`),
   `$JS.ACK.${stream}.${name}.>`,
+];
+
+/** To make, alter and remove one consumer, in few words: the JWT goes into one line of at most 4 KiB at each connect. */
+export const makingOfConsumer = ({ stream, durable_name: name }: ConsumerSpec): string[] => [
+  api(`CONSUMER.CREATE.${stream}.${name}.>`),
+  api(`CONSUMER.DELETE.${stream}.${name}`),
 ];
 
 export const readsOf = (bucket: BucketSpec): string[] => [

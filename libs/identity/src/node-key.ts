@@ -8,6 +8,16 @@ export function createNodeKey(): { seed: string; publicKey: string } {
   return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
 }
 
+/** The public half of a seed; undefined when the text is no seed of a user. */
+export function publicNodeKey(seed: string): string | undefined {
+  try {
+    const publicKey = fromSeed(new TextEncoder().encode(seed)).getPublicKey();
+    return isNodePublicKey(publicKey) ? publicKey : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export function isNodePublicKey(text: string): boolean {
   try {
     return /^U[A-Z2-7]{55}$/.test(text) && fromPublic(text).getPublicKey() === text;

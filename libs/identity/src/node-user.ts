@@ -2,12 +2,10 @@
 
 import { filters, heartbeatSubject, ingressSubject } from '@fleetwire/contract';
 import { FleetwireError } from '@fleetwire/kernel';
-import type { User } from '@nats-io/jwt';
-import { Algorithms, encodeUser } from '@nats-io/jwt';
-import { fromPublic } from '@nats-io/nkeys';
-import { EVENTS_FROM, keyPair } from './accounts.ts';
+import { EVENTS_FROM } from './accounts.ts';
 import { acksOfNode, pullOfNode } from './jetstream-subjects.ts';
 import { isNodePublicKey } from './node-key.ts';
+import { type MintedUser, mintUser } from './org-user.ts';
 import type { OrgSigning } from './trust.ts';
 
 export interface NodeUserOptions {
@@ -57,34 +55,17 @@ export function nodePermissions(o: Pick<NodeUserOptions, 'org' | 'node' | 'parti
 }
 
 /**
- * A user JWT for the holder of the node's private key, issued at `nowMs`; whole seconds, never longer than asked for. It has no
- * not-before date, so a slow clock on the servers does no harm. Throws NODE_KEY_INVALID.
+ * A user JWT for the holder of the node's private key, issued at `nowMs`; whole seconds, never longer than asked for.
+ * Throws NODE_KEY_INVALID.
  */
-export async function mintNodeUser(o: NodeUserOptions): Promise<{ jwt: string; expiresAtMs: number }> {
+export async function mintNodeUser(o: NodeUserOptions): Promise<MintedUser> {
   if (!isNodePublicKey(o.publicKey)) {
     throw new FleetwireError('invalid_argument', 'NODE_KEY_INVALID', 'the public key is not a NATS user key');
   }
-  const nowMs = o.nowMs ?? Date.now();
-  const exp = Math.floor((nowMs + o.lifetimeMs) / 1000);
-  const { publish, subscribe } = nodePermissions(o);
-  const claims: Partial<User> = {
-    pub: { allow: [...publish] },
-    sub: { allow: [...subscribe] },
-    subs: NODE_SUBSCRIPTIONS_MAX,
-    allowed_connection_types: ['STANDARD'],
-  };
-  const jwt = await encodeUser(o.node, fromPublic(o.publicKey), fromPublic(o.signing.account), claims, {
-    algorithm: Algorithms.v2,
-    signer: keyPair(o.signing.signingSeed),
-    exp,
+  return mintUser({
+    ...o,
+    name: o.node,
+    rights: nodePermissions(o),
+    subscriptionsMax: NODE_SUBSCRIPTIONS_MAX,
   });
-  return { jwt: issuedAt(Math.floor(nowMs / 1000), jwt, o.signing.signingSeed), expiresAtMs: exp * 1000 };
-}
-
-/** The library stamps with this machine's clock, but revocations go by one clock for all who issue: signed again. */
-function issuedAt(iat: number, jwt: string, signingSeed: string): string {
-  const [head, body] = jwt.split('.') as [string, string];
-  const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as object;
-  const text = `${head}.${Buffer.from(JSON.stringify({ ...claims, iat })).toString('base64url')}`;
-  return `${text}.${Buffer.from(keyPair(signingSeed).sign(Buffer.from(text))).toString('base64url')}`;
 }

@@ -26,10 +26,12 @@ import {
   consumersOf,
   getsOf,
   infoOf,
+  makingOfConsumer,
   messagesOf,
   pullsOf,
   purgesOf,
   readsOf,
+  subscribersOf,
   watchesOf,
   writesOf,
 } from './jetstream-subjects.ts';
@@ -82,6 +84,7 @@ const OWN: Readonly<Record<string, UserRights>> = {
       ...infoOf('INBOX', 'EVENTS', 'RECEIPTS', 'DEAD'),
       ...messagesOf('INBOX'),
       ...consumersOf('INBOX'),
+      ...subscribersOf('RECEIPTS', 'EVENTS', 'DEAD'),
       ...readsOf(ROUTES_BUCKET),
       ...watchesOf(ROUTES_BUCKET),
       writesOf(ROUTES_BUCKET, '*.*'),
@@ -93,6 +96,7 @@ const OWN: Readonly<Record<string, UserRights>> = {
       // a route among them, it keeps a note, and looks through all notes at each further message once there are 4,096.
       WAYS_BACK,
     ],
+    neverPublish: [DELIVERY_RECEIPTS, DELIVERY_DEAD, ORG_USAGE, ORG_DENIED].flatMap(makingOfConsumer),
     subscribe: [filters.allHeartbeats],
   },
   router: {

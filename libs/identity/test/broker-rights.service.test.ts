@@ -13,11 +13,20 @@ import {
   partitionOf,
   peerSubject,
   routerConsumer,
+  SUBSCRIBED,
+  subscriberConsumer,
 } from '@fleetwire/contract';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { after, before, describe, it } from 'mocha';
-import { nodePermissions, SERVICE_USERS, serviceRights, type UserRights } from '../src/index.ts';
+import {
+  keyFiles,
+  nodePermissions,
+  SERVICE_USERS,
+  serviceRights,
+  subscriberPermissions,
+  type UserRights,
+} from '../src/index.ts';
 import type { Place } from './broker-subjects.ts';
 import { covers, filtersToTry, subjectsToTry } from './broker-subjects.ts';
 import type { FabricFixture, NodeClient } from './fabric-fixture.ts';
@@ -94,7 +103,12 @@ describe('rights at the broker', function () {
     const cells = rows.map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$|`/g, '')));
     const said = cells.map(([user, verb, pattern]) => `${user} ${verb} ${pattern}`);
     const node = nodePermissions({ org: 'o_org', node: 'n_node', partition: 0, shard: 0 });
-    const users: [string, UserRights][] = [['node', node], ...SERVICE_USERS.map(named)];
+    const subscriber = subscriberPermissions({ org: 'o_org', what: 'receipts', name: 'name' });
+    const users: [string, UserRights][] = [
+      ['node', node],
+      ['subscriber', subscriber],
+      ...SERVICE_USERS.map(named),
+    ];
     const wanted = users.flatMap(([user, { publish, neverPublish = [], subscribe }]) => [
       ...publish.map((p) => `${user} publish ${p}`),
       ...neverPublish.map((p) => `${user} never publish ${p}`),
@@ -146,6 +160,49 @@ describe('rights at the broker', function () {
         assert.deepEqual(Object.keys(state.subjects ?? {}), [
           nodeDeadSubject.build({ org: one, agent: 'a_x', node: 'n_alice' }),
         ]);
+    }
+  });
+
+  for (const what of ['receipts', 'events', 'dead'] as const)
+    it(`of a subscriber to ${what} are its one consumer, within its org, and nothing is stored by what it tries`, async () => {
+      const [one, two] = fabric.orgs;
+      const manager = await jetstreamManager(all);
+      await manager.streams.purge(SUBSCRIBED[what]);
+      for (const org of [one, two]) await makeConsumer(all, subscriberConsumer({ org, what, name: 'tail' }));
+      const stored = async () => (await manager.streams.info(SUBSCRIBED[what])).state.messages;
+      const [before, consumers] = [await stored(), await manager.consumers.list(SUBSCRIBED[what]).next()];
+      const client = await fabric.subscriber(one, what, 'tail');
+      await tryAll(client, subscriberPermissions({ org: one, what, name: 'tail' }));
+      assert.equal(await stored(), before);
+      const after = await manager.consumers.list(SUBSCRIBED[what]).next();
+      const shape = (list: typeof after) => list.map(({ name, config }) => ({ name, config }));
+      assert.deepEqual(shape(after), shape(consumers));
+      // A pull of what it has, across the accounts; an answer cannot be had where another user of the org listens.
+      const subject = {
+        receipts: `fw.v1.receipt.${one}.n_bob.router`,
+        events: `fw.v1.event.${one}.org.x`,
+        dead: `fw.v1.dead.${one}.a_x`,
+      }[what];
+      await jetstream(all).publish(subject, 'mine', { msgID: `${what} mine` });
+      await jetstream(all).publish(subject.replace(one, two), 'theirs', { msgID: `${what} theirs` });
+      const { stream, durable_name: name } = subscriberConsumer({ org: one, what, name: 'tail' });
+      const pull = `$JS.fleetwire.API.CONSUMER.MSG.NEXT.${stream}.${name}`;
+      const options = { noMux: true, ...TIMEOUT };
+      const first = await client.connection.request(
+        pull,
+        JSON.stringify({ batch: 1, expires: 1e9 }),
+        options,
+      );
+      assert.deepEqual([first.subject, first.string()], [subject, 'mine']);
+      await client.connection.request(first.reply!, '', options).catch(() => undefined);
+      const { num_pending, num_ack_pending } = await manager.consumers.info(stream, name);
+      assert.deepEqual([num_pending, num_ack_pending], [0, 0]);
+    });
+
+  it('fit into the one line of 4 KiB by which a user connects', () => {
+    for (const name of SERVICE_USERS) {
+      const creds = readFileSync(keyFiles.natsCreds(fabric.keysDir, name), 'utf8');
+      assert.ok(creds.split('\n')[1]!.length < 3600, name);
     }
   });
 

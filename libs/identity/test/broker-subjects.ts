@@ -29,8 +29,9 @@ import {
   routeKey,
   routerConsumer,
   streamSpecs,
+  subscriberConsumerName,
 } from '@fleetwire/contract';
-import { nodeInboxPrefix, SERVICE_USERS, serviceInboxPrefix } from '../src/index.ts';
+import { nodeInboxPrefix, SERVICE_USERS, serviceInboxPrefix, subscriberInboxPrefix } from '../src/index.ts';
 
 export interface Place {
   readonly org: string;
@@ -93,7 +94,8 @@ function apiOf(places: readonly Place[]): string[] {
     routerConsumer(0, 1),
   ]
     .map((c) => c.durable_name)
-    .concat(places.flatMap(({ org, nodes }) => nodes.map((n) => nodeConsumer(0, org, n).durable_name)));
+    .concat(places.flatMap(({ org, nodes }) => nodes.map((n) => nodeConsumer(0, org, n).durable_name)))
+    .concat(places.map(({ org }) => subscriberConsumerName(org, 'tail')));
   const calls = STREAMS.flatMap((s) => [
     ...OF_STREAM.map((call) => `STREAM.${call}.${s}`),
     ...['STREAM.MSG.GET', 'STREAM.MSG.DELETE', 'DIRECT.GET'].map((call) => `${call}.${s}`),
@@ -109,7 +111,12 @@ function apiOf(places: readonly Place[]): string[] {
   const acks = STREAMS.flatMap((s) =>
     [...durables, PROBE_CONSUMER, 'x'].map((c) => `$JS.ACK.${s}.${c}.1.9.9.9.0`),
   );
-  return [...[...OF_ACCOUNT, ...calls].map((call) => `$JS.API.${call}`), ...acks];
+  const inDomain = calls.filter((call) => /^CONSUMER\.(INFO|MSG\.NEXT|DELETE|CREATE)\./.test(call));
+  return [
+    ...[...OF_ACCOUNT, ...calls].map((call) => `$JS.API.${call}`),
+    ...inDomain.map((call) => `$JS.fleetwire.API.${call}`),
+    ...acks,
+  ];
 }
 
 function keysOf(places: readonly Place[]): string[] {
@@ -136,6 +143,7 @@ function inboxes(places: readonly Place[]): string[] {
   const users = [
     ...places.flatMap((p) => p.nodes.map(nodeInboxPrefix)),
     ...SERVICE_USERS.map(serviceInboxPrefix),
+    ...(['receipts', 'events', 'dead'] as const).map((what) => subscriberInboxPrefix(what, 'tail')),
   ];
   return [...users, '_INBOX', '_R_', '_GR_'].map((prefix) => `${prefix}.x`);
 }
@@ -179,7 +187,14 @@ export function filtersToTry(places: readonly Place[], account: string): string[
     '$SYS.>',
     `$SYS.ACCOUNT.${account}.>`,
   ];
-  const prefixes = [...SERVICE_USERS.map(serviceInboxPrefix), '_INBOX', '_R_', '_GR_'].map((p) => `${p}.>`);
+  const prefixes = [
+    subscriberInboxPrefix('receipts', 'tail'),
+    subscriberInboxPrefix('events', 'tail'),
+    ...SERVICE_USERS.map(serviceInboxPrefix),
+    '_INBOX',
+    '_R_',
+    '_GR_',
+  ].map((p) => `${p}.>`);
   const exact = subjectsToTry(places, account).filter((subject) => !subject.startsWith('$JS.API'));
   return [...new Set([...ofPlaces, ...all, ...servers, ...prefixes, ...exact, '>', '*', '*.>', 'x'])];
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ConsumerSpec } from '@fleetwire/contract';
+import type { ConsumerSpec, Subscribed } from '@fleetwire/contract';
 import { nodeConsumer, partitionOf, streamSpecs } from '@fleetwire/contract';
 import type { TestNats } from '@fleetwire/testkit';
 import { fabricUser, operatorMode, startTestNats, tempFolder } from '@fleetwire/testkit';
@@ -20,9 +20,11 @@ import {
   loadOrgKeys,
   loadSecrets,
   mintNodeUser,
+  mintSubscriberUser,
   nodeInboxPrefix,
   orgAccountJwt,
   serviceInboxPrefix,
+  subscriberInboxPrefix,
 } from '../src/index.ts';
 import type { Trust } from '../src/trust.ts';
 
@@ -44,6 +46,8 @@ export interface FabricFixture extends AsyncDisposable {
   node(org: string, node: string, o?: { lifetimeMs?: number; signedBy?: string }): Promise<NodeClient>;
   /** n_alice and n_bob of the first org, n_mallory of the second. */
   three(): Promise<Record<'alice' | 'bob' | 'mallory', NodeClient>>;
+  /** A program that follows a stream of the org. */
+  subscriber(org: string, what: Subscribed, name: string): Promise<NodeClient>;
   /** Somebody with every right in an org's account: only the account itself keeps him from the others. */
   unbounded(org: string): Promise<NodeClient>;
 }
@@ -97,6 +101,19 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
     connections.push(connection);
     return { connection, faults: watchFaults(connection) };
   };
+  const subscriber: FabricFixture['subscriber'] = async (org, what, name) => {
+    const key = createNodeKey();
+    const user = { signing: signing.get(org)!, org, what, name, publicKey: key.publicKey };
+    const { jwt } = await mintSubscriberUser({ ...user, lifetimeMs: 60_000 });
+    const connection = await connect({
+      servers: nats.url,
+      authenticator: jwtAuthenticator(jwt, new TextEncoder().encode(key.seed)),
+      inboxPrefix: subscriberInboxPrefix(what, name),
+      reconnect: false,
+    });
+    connections.push(connection);
+    return { connection, faults: watchFaults(connection) };
+  };
   const unbounded = async (org: string) => {
     const { account, signingSeed } = signing.get(org)!;
     const user = createUser();
@@ -128,6 +145,7 @@ export async function startFabric(binary?: string): Promise<FabricFixture> {
       const [alice, bob] = [await node(one, 'n_alice'), await node(one, 'n_bob')];
       return { alice, bob, mallory: await node(two, 'n_mallory') };
     },
+    subscriber,
     unbounded,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

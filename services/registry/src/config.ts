@@ -29,6 +29,10 @@ export const registrySection = defineSection('registry', {
   stale_ms: whole(100, 3_600_000, 300_000).describe(
     'Silence of a node after which its agents are removed and their names are free',
   ),
+  subscriptions_max: whole(1, 10_000, 100).describe('Places in its streams that programs of one org follow'),
+  subscription_ttl_s: whole(60, 604_800, 86_400).describe(
+    'Seconds that the NATS credentials of a subscriber live at most',
+  ),
   channels_max: whole(1, 1_000_000, 1000).describe('Channels and groups of one org'),
   channels_per_node_max: whole(1, 1_000_000, 100).describe('Channels that one node has made'),
   rows_remembered_max: whole(0, 10_000_000, 200_000).describe('Agents that are looked up without PostgreSQL'),

@@ -15,6 +15,7 @@ import { agentRows } from '../src/store/agents.ts';
 import { channelRows } from '../src/store/channels.ts';
 import { nodeRows } from '../src/store/nodes.ts';
 import { orgRows } from '../src/store/orgs.ts';
+import { subscriptionRows } from '../src/store/subscriptions.ts';
 import { OWN_SCHEMA } from './fixture.ts';
 
 const BOUNDS = { perNode: 100, perOrg: undefined };
@@ -97,6 +98,7 @@ describe('clearing an org', function () {
         removeKey: async (key) => void routes.delete(key),
       },
       consumers: { remove: async (_stream, name) => removed.push(name) > 0 },
+      subscriptions: subscriptionRows(store),
       clock: systemClock,
       batch: { agents: 3, nodes: 2 },
     };

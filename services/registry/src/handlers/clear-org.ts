@@ -8,11 +8,14 @@ import type { RouteTable } from '../routing/route-table.ts';
 import type { AgentRows } from '../store/agents.ts';
 import type { ChannelRows } from '../store/channels.ts';
 import type { OrgRows } from '../store/orgs.ts';
+import type { SubscriptionRows } from '../store/subscriptions.ts';
+import { consumerOf } from './subscriptions/shown-subscription.ts';
 
 export interface ClearParts extends RemovalParts {
   readonly orgs: OrgRows;
   readonly agents: Pick<AgentRows, 'byIds' | 'remove'>;
   readonly channels: Pick<ChannelRows, 'removeBefore' | 'presentIds'>;
+  readonly subscriptions: Pick<SubscriptionRows, 'removeBefore'>;
   readonly routes: Pick<RouteTable, 'keysOf' | 'removeKey'>;
   /** Shuts the nodes of the org out of the broker: all credentials given to them until now. Can be repeated. */
   readonly revoke: (org: string) => Promise<unknown>;
@@ -59,6 +62,11 @@ export async function clearOrg(
   do {
     if (!mayGoOn()) return false;
   } while ((await parts.channels.removeBefore(org, deletion, batch.agents)) === batch.agents);
+  if (!mayGoOn()) return false;
+  for (const each of await parts.subscriptions.removeBefore(org, deletion)) {
+    const { stream, consumer } = consumerOf(each);
+    await consumers.remove(stream, consumer);
+  }
   if (!mayGoOn()) return false;
   await removeGone(parts, await routes.keysOf(org));
   return mayGoOn();

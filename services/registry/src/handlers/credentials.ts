@@ -4,6 +4,7 @@ import {
   FOR_GOOD_S,
   loadOrgKeys,
   mintNodeUser,
+  mintSubscriberUser,
   type OrgIssuer,
   type OrgKeys,
   type OrgSigning,
@@ -13,7 +14,7 @@ import { asFleetwireError, type Clock, FleetwireError, keepNewest, nowMs, pause 
 import type { OrgAccounts } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import { nodeRemoved } from '../domain/errors.ts';
-import type { MintCredentials } from './parts.ts';
+import type { MintCredentials, MintSubscriber } from './parts.ts';
 
 export interface MintingOptions {
   /** Undefined: a single-tenant server without accounts. */
@@ -36,13 +37,26 @@ interface KnownOrg {
   readonly issuer: OrgIssuer | undefined;
 }
 
+/** The key that signs for a user of the org who has this public key, and the moment at which a JWT may be issued now. */
+export type Issuing = (o: {
+  readonly org: string;
+  readonly publicKey: string;
+  /** Unix seconds until which its credentials do not work, beyond what the servers say. */
+  readonly issuedAfterS?: number;
+}) => Promise<{ readonly signing: OrgSigning; readonly nowMs: number }>;
+
 /**
  * Keys are read again for an org that is not known yet: bootstrap may have added it, else its keys are derived.
- * The servers hold its account then; for an org that bootstrap knows it goes on when they cannot be asked. Rejects
- * failed_precondition ORG_KEYS_MISSING or NODE_REMOVED, unavailable ACCOUNT_NOT_READY.
+ * The servers hold its account then; for an org that bootstrap knows it goes on when they cannot be asked. Undefined: a
+ * single-tenant server. Rejects failed_precondition ORG_KEYS_MISSING or NODE_REMOVED, unavailable ACCOUNT_NOT_READY.
  */
-export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOptions): MintCredentials {
-  if (keysDir === undefined) return async () => ({ jwt: '', expiresAtMs: 0 });
+export function issuing({
+  keysDir,
+  accounts,
+  clock,
+  log,
+}: Omit<MintingOptions, 'lifetimeMs'>): Issuing | undefined {
+  if (keysDir === undefined) return undefined;
   const known = new Map<string, KnownOrg>();
   const ensured = async (org: string, { signing, issuer, own }: KnownOrg): Promise<number> => {
     if (issuer === undefined || (own && !accounts.mounted)) return 0;
@@ -57,9 +71,8 @@ export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOp
       return 0;
     }
   };
-  return async ({ id: node, org, publicKey, partition, shard, issuedAfterS = 0 }) => {
+  return async ({ org, publicKey, issuedAfterS = 0 }) => {
     const its = known.get(org) ?? knownOrg(await loadOrgKeys(keysDir), org);
-    const { signing } = its;
     known.set(org, its);
     keepNewest(known, KNOWN_MAX);
     const allUntilS = await ensured(org, its);
@@ -67,8 +80,24 @@ export function minting({ keysDir, accounts, lifetimeMs, clock, log }: MintingOp
     // The servers know better than a database that was restored.
     if (untilS >= FOR_GOOD_S) throw nodeRemoved();
     await issuedLaterThan(clock, org, untilS);
-    return mintNodeUser({ signing, org, node, publicKey, partition, shard, lifetimeMs, nowMs: nowMs(clock) });
+    return { signing: its.signing, nowMs: nowMs(clock) };
   };
+}
+
+/** Without accounts there are no credentials. Rejects as `issuing` does. */
+export function minting(options: MintingOptions): MintCredentials {
+  const issue = issuing(options);
+  if (issue === undefined) return async () => ({ jwt: '', expiresAtMs: 0 });
+  const { lifetimeMs } = options;
+  return async ({ id: node, partition, shard, ...user }) =>
+    mintNodeUser({ ...user, node, partition, shard, lifetimeMs, ...(await issue(user)) });
+}
+
+/** The same for a subscriber. */
+export function mintingSubscribers(options: Omit<MintingOptions, 'lifetimeMs'>): MintSubscriber {
+  const issue = issuing(options);
+  if (issue === undefined) return async () => ({ jwt: '', expiresAtMs: 0 });
+  return async (user) => mintSubscriberUser({ ...user, ...(await issue(user)) });
 }
 
 /** By the broker's clock, which says when a JWT was issued. Rejects unavailable ACCOUNT_NOT_READY. */

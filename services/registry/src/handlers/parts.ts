@@ -2,7 +2,7 @@
 
 import type { Broker } from '@fleetwire/broker';
 import type { OrgServiceDefinition } from '@fleetwire/gen/org';
-import type { TokenSigner } from '@fleetwire/identity';
+import type { SubscriberUserOptions, TokenSigner } from '@fleetwire/identity';
 import type { Clock, Random } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
 import type { Orgs } from '@fleetwire/runtime';
@@ -23,6 +23,7 @@ import type { NodeKeys } from '../store/node-keys.ts';
 import type { NodeState } from '../store/node-state.ts';
 import type { NodeRows } from '../store/nodes.ts';
 import type { RosterRows } from '../store/roster.ts';
+import type { SubscriptionRows } from '../store/subscriptions.ts';
 import type { Announcer } from './announcer.ts';
 import type { HubKeys } from './hub-keys.ts';
 import type { KnownNodes } from './known-nodes.ts';
@@ -34,6 +35,11 @@ import type { Suspensions } from './suspensions.ts';
 export type MintCredentials = (
   node: Pick<NodeRow, 'id' | 'org' | 'publicKey' | 'partition' | 'shard'> &
     Partial<Pick<NodeRow, 'issuedAfterS'>>,
+) => Promise<{ jwt: string; expiresAtMs: number }>;
+
+/** Makes NATS credentials for a subscriber; as above. */
+export type MintSubscriber = (
+  subscriber: Omit<SubscriberUserOptions, 'signing' | 'nowMs'>,
 ) => Promise<{ jwt: string; expiresAtMs: number }>;
 
 export interface RegistryParts {
@@ -67,8 +73,10 @@ export interface RegistryParts {
   readonly moving: MovingDesk;
   readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
   readonly orgs: Orgs;
-  readonly consumers: Pick<Broker['consumers'], 'recreate'>;
+  readonly consumers: Pick<Broker['consumers'], 'recreate' | 'open' | 'info' | 'remove'>;
+  readonly subscriptions: SubscriptionRows;
   readonly mint: MintCredentials;
+  readonly mintSubscriber: MintSubscriber;
   readonly tokens: TokenSigner;
   readonly clock: Clock;
   readonly random: Random;

@@ -228,4 +228,38 @@ export const Org = defineEntity({
   },
 });
 
-export const entities = [Node, Agent, Dismissed, Channel, ChannelMember, RemovedKey, Move, Org, SecretEntity];
+/** Places in the streams of an org that programs outside follow; read and written by store/subscriptions.ts only. */
+export const Subscription = defineEntity({
+  name: 'Subscription',
+  tableName: 'subscriptions',
+  properties: {
+    org: text().primary(),
+    /** As in SUBSCRIBED. */
+    what: text().primary(),
+    name: text().primary(),
+    /** Subject that its consumer is pinned to. */
+    filter: text(),
+    /** Id of the user who opened it last, and of the API key by which. */
+    owner: text(),
+    apiKey: text(),
+    publicKey: text().unique('subscriptions_public_key_unique'),
+    createdAtMs: p.bigint('number'),
+    openedAtMs: p.bigint('number'),
+    /** Deletions of its org before it was made. */
+    deletion: p.bigint('number'),
+  },
+});
+export type SubscriptionRow = InferEntity<typeof Subscription>;
+
+export const entities = [
+  Node,
+  Agent,
+  Dismissed,
+  Channel,
+  ChannelMember,
+  RemovedKey,
+  Move,
+  Org,
+  Subscription,
+  SecretEntity,
+];

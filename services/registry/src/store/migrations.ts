@@ -178,8 +178,27 @@ class FollowMachines extends Migration {
   }
 }
 
+/** Programs outside that follow streams of their org. */
+class FollowSubscribers extends Migration {
+  override up(): void {
+    this.addSql(`create table subscriptions (
+      org text not null,
+      what text not null,
+      name text not null,
+      filter text not null,
+      owner text not null,
+      api_key text not null,
+      public_key text not null constraint subscriptions_public_key_unique unique,
+      created_at_ms bigint not null,
+      opened_at_ms bigint not null,
+      deletion bigint not null,
+      primary key (org, what, name))`);
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '001-create-tables', class: CreateTables },
   { name: '002-follow-orgs', class: FollowOrgs },
   { name: '003-follow-machines', class: FollowMachines },
+  { name: '004-follow-subscribers', class: FollowSubscribers },
 ];

@@ -23,7 +23,8 @@ export interface Untold {
 
 const KEY =
   'public_key as "publicKey", org, node, shard, reason, removed_at_ms as "removedAtMs", until_s as "untilS", told';
-const NOTE = `insert into removed_keys (public_key, org, node, shard, reason, removed_at_ms, until_s, told)
+/** Keys, org, whose (a node, or what else had them), shard, reason, now, until when (Unix seconds). */
+export const NOTE = `insert into removed_keys (public_key, org, node, shard, reason, removed_at_ms, until_s, told)
   select key, $2, $3, $4, $5, $6, $7, false from unnest($1::text[]) as u (key)
   on conflict (public_key) do update set reason = excluded.reason, removed_at_ms = excluded.removed_at_ms,
     until_s = greatest(removed_keys.until_s, excluded.until_s), told = false`;

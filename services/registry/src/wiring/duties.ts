@@ -4,7 +4,6 @@ import type { LeaseClaims } from '@fleetwire/broker';
 import { LEASE_KEYS } from '@fleetwire/contract';
 import { nowMs } from '@fleetwire/kernel';
 import { CLEAR_BATCH, clearOrg } from '../handlers/clear-org.ts';
-import type { Departures } from '../handlers/departures.ts';
 import { tellPresenceIfPossible } from '../handlers/node-news.ts';
 import { OrgClearing } from '../handlers/org-clearing.ts';
 import type { RegistryParts } from '../handlers/parts.ts';
@@ -56,7 +55,7 @@ export function upkeepOf(
   { broker, store }: Context,
   parts: RegistryParts,
   duties: Duties,
-  departures: Departures,
+  departures: readonly { again(): void }[],
 ): Upkeep {
   const { agents, channels, clock, config, log, routes } = parts;
   const { settling } = duties;
@@ -84,7 +83,7 @@ export function upkeepOf(
       return gone.map(({ name }) => name);
     },
     keys: async (over) => {
-      departures.again();
+      for (const each of departures) each.again();
       await settling.keys.retire(nowMs(clock), SWEEP_ROWS);
       await settleSeldom();
       if (!keysTold) await tellAllKeys(settling, over);

@@ -14,7 +14,7 @@ import { LastSeen } from '../domain/liveness.ts';
 import { Silence } from '../domain/silence.ts';
 import { Announcer } from '../handlers/announcer.ts';
 import { answerHeartbeat } from '../handlers/answer-heartbeat.ts';
-import { minting } from '../handlers/credentials.ts';
+import { minting, mintingSubscribers } from '../handlers/credentials.ts';
 import { DenialNews } from '../handlers/denial-news.ts';
 import { Heartbeats } from '../handlers/heartbeat.ts';
 import { hubKeys } from '../handlers/hub-keys.ts';
@@ -40,6 +40,7 @@ import type { NodeKeys } from '../store/node-keys.ts';
 import { nodeState } from '../store/node-state.ts';
 import { nodeRows } from '../store/nodes.ts';
 import { rosterRows } from '../store/roster.ts';
+import { subscriptionRows } from '../store/subscriptions.ts';
 import { sweepRows } from '../store/sweeps.ts';
 import { accountKeys } from './accounts.ts';
 import type { Context } from './context.ts';
@@ -63,6 +64,7 @@ export async function partsOf(
   const setup = { broker, store: context.store, agents, routes, lastSeen, clock, log, config: set };
   const suspensions = new Suspensions({ ...tables, orgs, sweeps: sweepRows(context.store), log });
   const lifetimeMs = set.credentials_ttl_s * 1000;
+  const issuing = { keysDir: accountKeys(context), accounts, clock, log };
   const publish = publisherOf(broker);
   const announcer = new Announcer({ publish, clock, log, max: set.events_waiting_max });
   return {
@@ -81,7 +83,9 @@ export async function partsOf(
     org: context.client(OrgServiceDefinition, { address: set.org_address }),
     orgs,
     consumers: broker.consumers,
-    mint: minting({ keysDir: accountKeys(context), accounts, lifetimeMs, clock, log }),
+    subscriptions: subscriptionRows(context.store),
+    mint: minting({ ...issuing, lifetimeMs }),
+    mintSubscriber: mintingSubscribers(issuing),
     tokens,
     clock,
     random: systemRandom,

@@ -21,6 +21,8 @@ import { registerAgent } from '../handlers/register-agent.ts';
 import { renameAgent } from '../handlers/rename-agent.ts';
 import { rotateKey } from '../handlers/rotate-key.ts';
 import { inGoodStanding } from '../handlers/standing.ts';
+import { closeSubscription, listSubscriptions } from '../handlers/subscriptions/close-subscription.ts';
+import { openSubscription } from '../handlers/subscriptions/open-subscription.ts';
 import { sync } from '../handlers/sync.ts';
 import { syncRoster } from '../handlers/sync-roster.ts';
 import { handOver } from '../moving/hand-over.ts';
@@ -72,6 +74,9 @@ export function bindRegistry(parts: RegistryParts, { joins, hellos }: Refused) {
       listChannelMembers: by(listChannelMembers),
       sync: by(sync),
       nodePolicies: by(nodePolicies),
+      openSubscription: by(openSubscription),
+      listSubscriptions: by(listSubscriptions),
+      closeSubscription: by(closeSubscription),
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

@@ -16,6 +16,77 @@ export const protobufFileName = "fleetwire/v1/registry.proto";
 
 /** Nodes, agents, names and the routing table. */
 
+export interface OpenSubscriptionRequest {
+  /** 1 to 32 lowercase letters, digits and hyphens; one for each place in each stream. */
+  name: string;
+  /** receipts, events or dead. */
+  what: string;
+  /** Receipts: only those about what agents of this node sent; id or name. Empty: all. */
+  node: string;
+  /** Events: only those of this service, of this name. Empty: all. */
+  service: string;
+  event: string;
+  /** Where a new one begins: new (also when empty), all (what the stream still has), or time. One that is there goes on. */
+  from: string;
+  /** With `time`: milliseconds since the Unix epoch. */
+  fromMs: number;
+  /** NATS public user key (U...), whose seed never leaves the program. Another one than before takes the place of that. */
+  publicKey: string;
+  /** Seconds that the credentials are good for; 0, and at most: as the registry is configured. */
+  ttlS: number;
+}
+
+export interface OpenSubscriptionResponse {
+  subscription:
+    | Subscription
+    | undefined;
+  /** For exactly this consumer; call again before they end. Empty on a plain single-tenant server. */
+  userJwt: string;
+  userJwtExpiresAtMs: number;
+  natsUrls: string[];
+  /** Of the reply subjects that the program may listen to. */
+  inboxPrefix: string;
+  /** It was there: it goes on behind what was acknowledged. */
+  resumed: boolean;
+  /** JetStream domain for the client; empty: none. */
+  jetstreamDomain: string;
+}
+
+export interface Subscription {
+  name: string;
+  what: string;
+  /** Stream and durable pull consumer to pull from; acknowledge each message. */
+  stream: string;
+  consumer: string;
+  /** Subject that it is pinned to. */
+  filter: string;
+  /** Id of the user who opened it. */
+  owner: string;
+  createdAtMs: number;
+  /** When credentials were given last. */
+  openedAtMs: number;
+  /** Messages that were not delivered yet, and that were but are not acknowledged. */
+  pending: number;
+  ackPending: number;
+  /** The consumer has not been used for a day: opening it again begins where `from` says. */
+  lapsed: boolean;
+}
+
+export interface ListSubscriptionsRequest {
+}
+
+export interface ListSubscriptionsResponse {
+  subscriptions: Subscription[];
+}
+
+export interface CloseSubscriptionRequest {
+  name: string;
+  what: string;
+}
+
+export interface CloseSubscriptionResponse {
+}
+
 export interface JoinRequest {
   joinToken: string;
   /** 1 to 50 letters, digits and hyphens. */
@@ -484,6 +555,923 @@ export interface SyncResponse {
   revision: number;
   nextPageToken: string;
 }
+
+function createBaseOpenSubscriptionRequest(): OpenSubscriptionRequest {
+  return { name: "", what: "", node: "", service: "", event: "", from: "", fromMs: 0, publicKey: "", ttlS: 0 };
+}
+
+export const OpenSubscriptionRequest: MessageFns<OpenSubscriptionRequest> = {
+  encode(message: OpenSubscriptionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
+    }
+    if (message.service !== "") {
+      writer.uint32(34).string(message.service);
+    }
+    if (message.event !== "") {
+      writer.uint32(42).string(message.event);
+    }
+    if (message.from !== "") {
+      writer.uint32(50).string(message.from);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(56).int64(message.fromMs);
+    }
+    if (message.publicKey !== "") {
+      writer.uint32(66).string(message.publicKey);
+    }
+    if (message.ttlS !== 0) {
+      writer.uint32(72).uint32(message.ttlS);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenSubscriptionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenSubscriptionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.publicKey = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.ttlS = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenSubscriptionRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      event: isSet(object.event) ? globalThis.String(object.event) : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      fromMs: isSet(object.fromMs)
+        ? globalThis.Number(object.fromMs)
+        : isSet(object.from_ms)
+        ? globalThis.Number(object.from_ms)
+        : 0,
+      publicKey: isSet(object.publicKey)
+        ? globalThis.String(object.publicKey)
+        : isSet(object.public_key)
+        ? globalThis.String(object.public_key)
+        : "",
+      ttlS: isSet(object.ttlS)
+        ? globalThis.Number(object.ttlS)
+        : isSet(object.ttl_s)
+        ? globalThis.Number(object.ttl_s)
+        : 0,
+    };
+  },
+
+  toJSON(message: OpenSubscriptionRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.event !== "") {
+      obj.event = message.event;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.fromMs !== 0) {
+      obj.fromMs = Math.round(message.fromMs);
+    }
+    if (message.publicKey !== "") {
+      obj.publicKey = message.publicKey;
+    }
+    if (message.ttlS !== 0) {
+      obj.ttlS = Math.round(message.ttlS);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OpenSubscriptionRequest>): OpenSubscriptionRequest {
+    return OpenSubscriptionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenSubscriptionRequest>): OpenSubscriptionRequest {
+    const message = createBaseOpenSubscriptionRequest();
+    message.name = object.name ?? "";
+    message.what = object.what ?? "";
+    message.node = object.node ?? "";
+    message.service = object.service ?? "";
+    message.event = object.event ?? "";
+    message.from = object.from ?? "";
+    message.fromMs = object.fromMs ?? 0;
+    message.publicKey = object.publicKey ?? "";
+    message.ttlS = object.ttlS ?? 0;
+    return message;
+  },
+};
+
+function createBaseOpenSubscriptionResponse(): OpenSubscriptionResponse {
+  return {
+    subscription: undefined,
+    userJwt: "",
+    userJwtExpiresAtMs: 0,
+    natsUrls: [],
+    inboxPrefix: "",
+    resumed: false,
+    jetstreamDomain: "",
+  };
+}
+
+export const OpenSubscriptionResponse: MessageFns<OpenSubscriptionResponse> = {
+  encode(message: OpenSubscriptionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subscription !== undefined) {
+      Subscription.encode(message.subscription, writer.uint32(10).fork()).join();
+    }
+    if (message.userJwt !== "") {
+      writer.uint32(18).string(message.userJwt);
+    }
+    if (message.userJwtExpiresAtMs !== 0) {
+      writer.uint32(24).int64(message.userJwtExpiresAtMs);
+    }
+    for (const v of message.natsUrls) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.inboxPrefix !== "") {
+      writer.uint32(42).string(message.inboxPrefix);
+    }
+    if (message.resumed !== false) {
+      writer.uint32(48).bool(message.resumed);
+    }
+    if (message.jetstreamDomain !== "") {
+      writer.uint32(58).string(message.jetstreamDomain);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenSubscriptionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenSubscriptionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subscription = Subscription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.userJwt = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.userJwtExpiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.natsUrls.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.inboxPrefix = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.resumed = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.jetstreamDomain = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenSubscriptionResponse {
+    return {
+      subscription: isSet(object.subscription) ? Subscription.fromJSON(object.subscription) : undefined,
+      userJwt: isSet(object.userJwt)
+        ? globalThis.String(object.userJwt)
+        : isSet(object.user_jwt)
+        ? globalThis.String(object.user_jwt)
+        : "",
+      userJwtExpiresAtMs: isSet(object.userJwtExpiresAtMs)
+        ? globalThis.Number(object.userJwtExpiresAtMs)
+        : isSet(object.user_jwt_expires_at_ms)
+        ? globalThis.Number(object.user_jwt_expires_at_ms)
+        : 0,
+      natsUrls: globalThis.Array.isArray(object?.natsUrls)
+        ? object.natsUrls.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.nats_urls)
+        ? object.nats_urls.map((e: any) => globalThis.String(e))
+        : [],
+      inboxPrefix: isSet(object.inboxPrefix)
+        ? globalThis.String(object.inboxPrefix)
+        : isSet(object.inbox_prefix)
+        ? globalThis.String(object.inbox_prefix)
+        : "",
+      resumed: isSet(object.resumed) ? globalThis.Boolean(object.resumed) : false,
+      jetstreamDomain: isSet(object.jetstreamDomain)
+        ? globalThis.String(object.jetstreamDomain)
+        : isSet(object.jetstream_domain)
+        ? globalThis.String(object.jetstream_domain)
+        : "",
+    };
+  },
+
+  toJSON(message: OpenSubscriptionResponse): unknown {
+    const obj: any = {};
+    if (message.subscription !== undefined) {
+      obj.subscription = Subscription.toJSON(message.subscription);
+    }
+    if (message.userJwt !== "") {
+      obj.userJwt = message.userJwt;
+    }
+    if (message.userJwtExpiresAtMs !== 0) {
+      obj.userJwtExpiresAtMs = Math.round(message.userJwtExpiresAtMs);
+    }
+    if (message.natsUrls?.length) {
+      obj.natsUrls = message.natsUrls;
+    }
+    if (message.inboxPrefix !== "") {
+      obj.inboxPrefix = message.inboxPrefix;
+    }
+    if (message.resumed !== false) {
+      obj.resumed = message.resumed;
+    }
+    if (message.jetstreamDomain !== "") {
+      obj.jetstreamDomain = message.jetstreamDomain;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OpenSubscriptionResponse>): OpenSubscriptionResponse {
+    return OpenSubscriptionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OpenSubscriptionResponse>): OpenSubscriptionResponse {
+    const message = createBaseOpenSubscriptionResponse();
+    message.subscription = (object.subscription !== undefined && object.subscription !== null)
+      ? Subscription.fromPartial(object.subscription)
+      : undefined;
+    message.userJwt = object.userJwt ?? "";
+    message.userJwtExpiresAtMs = object.userJwtExpiresAtMs ?? 0;
+    message.natsUrls = object.natsUrls?.map((e) => e) || [];
+    message.inboxPrefix = object.inboxPrefix ?? "";
+    message.resumed = object.resumed ?? false;
+    message.jetstreamDomain = object.jetstreamDomain ?? "";
+    return message;
+  },
+};
+
+function createBaseSubscription(): Subscription {
+  return {
+    name: "",
+    what: "",
+    stream: "",
+    consumer: "",
+    filter: "",
+    owner: "",
+    createdAtMs: 0,
+    openedAtMs: 0,
+    pending: 0,
+    ackPending: 0,
+    lapsed: false,
+  };
+}
+
+export const Subscription: MessageFns<Subscription> = {
+  encode(message: Subscription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    if (message.stream !== "") {
+      writer.uint32(26).string(message.stream);
+    }
+    if (message.consumer !== "") {
+      writer.uint32(34).string(message.consumer);
+    }
+    if (message.filter !== "") {
+      writer.uint32(42).string(message.filter);
+    }
+    if (message.owner !== "") {
+      writer.uint32(50).string(message.owner);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(56).int64(message.createdAtMs);
+    }
+    if (message.openedAtMs !== 0) {
+      writer.uint32(64).int64(message.openedAtMs);
+    }
+    if (message.pending !== 0) {
+      writer.uint32(72).uint64(message.pending);
+    }
+    if (message.ackPending !== 0) {
+      writer.uint32(80).uint64(message.ackPending);
+    }
+    if (message.lapsed !== false) {
+      writer.uint32(88).bool(message.lapsed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Subscription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.consumer = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.filter = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.openedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.pending = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.ackPending = longToNumber(reader.uint64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.lapsed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Subscription {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      stream: isSet(object.stream) ? globalThis.String(object.stream) : "",
+      consumer: isSet(object.consumer) ? globalThis.String(object.consumer) : "",
+      filter: isSet(object.filter) ? globalThis.String(object.filter) : "",
+      owner: isSet(object.owner) ? globalThis.String(object.owner) : "",
+      createdAtMs: isSet(object.createdAtMs)
+        ? globalThis.Number(object.createdAtMs)
+        : isSet(object.created_at_ms)
+        ? globalThis.Number(object.created_at_ms)
+        : 0,
+      openedAtMs: isSet(object.openedAtMs)
+        ? globalThis.Number(object.openedAtMs)
+        : isSet(object.opened_at_ms)
+        ? globalThis.Number(object.opened_at_ms)
+        : 0,
+      pending: isSet(object.pending) ? globalThis.Number(object.pending) : 0,
+      ackPending: isSet(object.ackPending)
+        ? globalThis.Number(object.ackPending)
+        : isSet(object.ack_pending)
+        ? globalThis.Number(object.ack_pending)
+        : 0,
+      lapsed: isSet(object.lapsed) ? globalThis.Boolean(object.lapsed) : false,
+    };
+  },
+
+  toJSON(message: Subscription): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.stream !== "") {
+      obj.stream = message.stream;
+    }
+    if (message.consumer !== "") {
+      obj.consumer = message.consumer;
+    }
+    if (message.filter !== "") {
+      obj.filter = message.filter;
+    }
+    if (message.owner !== "") {
+      obj.owner = message.owner;
+    }
+    if (message.createdAtMs !== 0) {
+      obj.createdAtMs = Math.round(message.createdAtMs);
+    }
+    if (message.openedAtMs !== 0) {
+      obj.openedAtMs = Math.round(message.openedAtMs);
+    }
+    if (message.pending !== 0) {
+      obj.pending = Math.round(message.pending);
+    }
+    if (message.ackPending !== 0) {
+      obj.ackPending = Math.round(message.ackPending);
+    }
+    if (message.lapsed !== false) {
+      obj.lapsed = message.lapsed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Subscription>): Subscription {
+    return Subscription.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Subscription>): Subscription {
+    const message = createBaseSubscription();
+    message.name = object.name ?? "";
+    message.what = object.what ?? "";
+    message.stream = object.stream ?? "";
+    message.consumer = object.consumer ?? "";
+    message.filter = object.filter ?? "";
+    message.owner = object.owner ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.openedAtMs = object.openedAtMs ?? 0;
+    message.pending = object.pending ?? 0;
+    message.ackPending = object.ackPending ?? 0;
+    message.lapsed = object.lapsed ?? false;
+    return message;
+  },
+};
+
+function createBaseListSubscriptionsRequest(): ListSubscriptionsRequest {
+  return {};
+}
+
+export const ListSubscriptionsRequest: MessageFns<ListSubscriptionsRequest> = {
+  encode(_: ListSubscriptionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubscriptionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubscriptionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListSubscriptionsRequest {
+    return {};
+  },
+
+  toJSON(_: ListSubscriptionsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubscriptionsRequest>): ListSubscriptionsRequest {
+    return ListSubscriptionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListSubscriptionsRequest>): ListSubscriptionsRequest {
+    const message = createBaseListSubscriptionsRequest();
+    return message;
+  },
+};
+
+function createBaseListSubscriptionsResponse(): ListSubscriptionsResponse {
+  return { subscriptions: [] };
+}
+
+export const ListSubscriptionsResponse: MessageFns<ListSubscriptionsResponse> = {
+  encode(message: ListSubscriptionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.subscriptions) {
+      Subscription.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSubscriptionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSubscriptionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subscriptions.push(Subscription.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSubscriptionsResponse {
+    return {
+      subscriptions: globalThis.Array.isArray(object?.subscriptions)
+        ? object.subscriptions.map((e: any) => Subscription.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListSubscriptionsResponse): unknown {
+    const obj: any = {};
+    if (message.subscriptions?.length) {
+      obj.subscriptions = message.subscriptions.map((e) => Subscription.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSubscriptionsResponse>): ListSubscriptionsResponse {
+    return ListSubscriptionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSubscriptionsResponse>): ListSubscriptionsResponse {
+    const message = createBaseListSubscriptionsResponse();
+    message.subscriptions = object.subscriptions?.map((e) => Subscription.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCloseSubscriptionRequest(): CloseSubscriptionRequest {
+  return { name: "", what: "" };
+}
+
+export const CloseSubscriptionRequest: MessageFns<CloseSubscriptionRequest> = {
+  encode(message: CloseSubscriptionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseSubscriptionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseSubscriptionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseSubscriptionRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+    };
+  },
+
+  toJSON(message: CloseSubscriptionRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloseSubscriptionRequest>): CloseSubscriptionRequest {
+    return CloseSubscriptionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseSubscriptionRequest>): CloseSubscriptionRequest {
+    const message = createBaseCloseSubscriptionRequest();
+    message.name = object.name ?? "";
+    message.what = object.what ?? "";
+    return message;
+  },
+};
+
+function createBaseCloseSubscriptionResponse(): CloseSubscriptionResponse {
+  return {};
+}
+
+export const CloseSubscriptionResponse: MessageFns<CloseSubscriptionResponse> = {
+  encode(_: CloseSubscriptionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseSubscriptionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseSubscriptionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): CloseSubscriptionResponse {
+    return {};
+  },
+
+  toJSON(_: CloseSubscriptionResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloseSubscriptionResponse>): CloseSubscriptionResponse {
+    return CloseSubscriptionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CloseSubscriptionResponse>): CloseSubscriptionResponse {
+    const message = createBaseCloseSubscriptionResponse();
+    return message;
+  },
+};
 
 function createBaseJoinRequest(): JoinRequest {
   return { joinToken: "", nodeName: "", publicKey: "" };
@@ -7044,6 +8032,36 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * Makes or finds a place in a stream of the org, and gives a program the right to follow it from there with any NATS client.
+     * Receipts by scope read or admin, events and dead letters by scope admin.
+     */
+    openSubscription: {
+      name: "OpenSubscription",
+      requestType: OpenSubscriptionRequest as typeof OpenSubscriptionRequest,
+      requestStream: false,
+      responseType: OpenSubscriptionResponse as typeof OpenSubscriptionResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A person's own; with the scope admin all of the org. */
+    listSubscriptions: {
+      name: "ListSubscriptions",
+      requestType: ListSubscriptionsRequest as typeof ListSubscriptionsRequest,
+      requestStream: false,
+      responseType: ListSubscriptionsResponse as typeof ListSubscriptionsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Ends it: its place is forgotten and its credentials are refused at once. Whoever opened it, or scope admin. */
+    closeSubscription: {
+      name: "CloseSubscription",
+      requestType: CloseSubscriptionRequest as typeof CloseSubscriptionRequest,
+      requestStream: false,
+      responseType: CloseSubscriptionResponse as typeof CloseSubscriptionResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -7137,6 +8155,24 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
     request: NodePoliciesRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<NodePoliciesResponse>>;
+  /**
+   * Makes or finds a place in a stream of the org, and gives a program the right to follow it from there with any NATS client.
+   * Receipts by scope read or admin, events and dead letters by scope admin.
+   */
+  openSubscription(
+    request: OpenSubscriptionRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<OpenSubscriptionResponse>>;
+  /** A person's own; with the scope admin all of the org. */
+  listSubscriptions(
+    request: ListSubscriptionsRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListSubscriptionsResponse>>;
+  /** Ends it: its place is forgotten and its credentials are refused at once. Whoever opened it, or scope admin. */
+  closeSubscription(
+    request: CloseSubscriptionRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CloseSubscriptionResponse>>;
 }
 
 export interface RegistryServiceClient<CallOptionsExt = {}> {
@@ -7229,6 +8265,24 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<NodePoliciesRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<NodePoliciesResponse>;
+  /**
+   * Makes or finds a place in a stream of the org, and gives a program the right to follow it from there with any NATS client.
+   * Receipts by scope read or admin, events and dead letters by scope admin.
+   */
+  openSubscription(
+    request: DeepPartial<OpenSubscriptionRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<OpenSubscriptionResponse>;
+  /** A person's own; with the scope admin all of the org. */
+  listSubscriptions(
+    request: DeepPartial<ListSubscriptionsRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListSubscriptionsResponse>;
+  /** Ends it: its place is forgotten and its credentials are refused at once. Whoever opened it, or scope admin. */
+  closeSubscription(
+    request: DeepPartial<CloseSubscriptionRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CloseSubscriptionResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {

@@ -1,4 +1,4 @@
-/** What of the command line follows a stream: a key of its own for each place, credentials that are renewed, messages one by one. */
+/** Following a stream by the command line: a key of its own for each place, credentials that are renewed, messages one by one. */
 
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';

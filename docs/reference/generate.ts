@@ -22,6 +22,7 @@ import { node } from '@fleetwire/node';
 import { org, PERMISSIONS } from '@fleetwire/org';
 import { registry } from '@fleetwire/registry';
 import { router } from '@fleetwire/router';
+import { asyncApi } from './asyncapi.ts';
 import { ABOUT_BROKER, ABOUT_IMPORTS, ABOUT_REPLIES, brokerRows, importRows } from './broker-permissions.ts';
 
 const NOTICE = '<!-- Made by docs/reference/generate.ts; edit the code instead. -->';
@@ -227,6 +228,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'errors.md': errorPage,
   'permissions.md': permissionPage,
   'streams.md': streamPage,
+  'asyncapi.json': () => `${JSON.stringify(asyncApi(), null, 2)}\n`,
 };
 
 const check = process.argv.includes('--check');

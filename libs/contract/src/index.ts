@@ -1,6 +1,7 @@
 /** What all parts agree on: subjects, streams, consumers, buckets, headers, limits, errors. Data, no input or output. */
 export * from './end-kinds.ts';
 export * from './errors.ts';
+export * from './events.ts';
 export * from './headers.ts';
 export * from './limits.ts';
 export * from './overflow-event.ts';

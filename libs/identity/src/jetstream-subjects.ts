@@ -24,8 +24,8 @@ export const subscriberInfos = FOLLOWED.map((stream) => `$JS.API.CONSUMER.INFO.$
 export const subscriberAcks = FOLLOWED.map((stream) => `$JS.ACK.${stream}.>`);
 
 /**
- * What clients call a JetStream domain: in an account without JetStream the servers answer `$JS.API` themselves, to say that there
- * is none.
+ * What clients call a JetStream domain: in an account without JetStream the servers answer `$JS.API` themselves, to say that
+ * there is none.
  */
 export const JETSTREAM_DOMAIN = 'fleetwire';
 export const inDomain = (call: string): string => call.replace('$JS.API.', `$JS.${JETSTREAM_DOMAIN}.API.`);

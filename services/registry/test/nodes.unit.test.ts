@@ -271,7 +271,8 @@ describe('the digest of a roster', () => {
 });
 
 describe('events', () => {
-  const told = (id: string) => ({ org: 'o_1', name: 'node_online', target: 'n_1', actor: 'registry', id });
+  const told = (id: string) =>
+    ({ org: 'o_1', name: 'node_online', target: 'n_1', actor: 'registry', id }) as const;
 
   it('are told in order, again after a fault, and are dropped with one line in the log where that does not help', async () => {
     const stored: string[] = [];

@@ -3,6 +3,7 @@
  * with its audit entry and its events. Refusals are audited too.
  */
 
+import type { EventName } from '@fleetwire/contract';
 import type { Caller } from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
 import type { RpcContext } from '@fleetwire/rpc';
@@ -34,7 +35,7 @@ export interface Act {
   /** What the audit entry of this call is about. */
   about(target: string, details?: Readonly<Record<string, string>>): void;
   /** An event for other services, published with the org's new state after the commit. */
-  tell(name: string, target: string, details?: Readonly<Record<string, string>>): Promise<void>;
+  tell(name: EventName<'org'>, target: string, details?: Readonly<Record<string, string>>): Promise<void>;
 }
 
 /** For calls on no org in particular: who calls, when the token is enough. A refusal is audited in the org of the caller. */

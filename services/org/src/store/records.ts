@@ -1,5 +1,6 @@
 /** Writes what happened, in the transaction in which it happens: audit entries, and events for other services. */
 
+import type { EventName } from '@fleetwire/contract';
 import { newId } from '@fleetwire/kernel';
 import type { StoreTransaction } from '@fleetwire/store';
 
@@ -19,7 +20,7 @@ export interface AuditEntry {
 
 export interface NewEvent {
   readonly org: string;
-  readonly name: string;
+  readonly name: EventName<'org'>;
   readonly actor: string;
   readonly target: string;
   readonly details?: Readonly<Record<string, string>>;

@@ -3,6 +3,7 @@
  * that dies leaves a step either undone or done, and any other goes on from there.
  */
 
+import type { EventName } from '@fleetwire/contract';
 import { asFleetwireError, backoffMs, type Clock, nowMs } from '@fleetwire/kernel';
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
@@ -94,7 +95,7 @@ async function advance(parts: DeletionParts, id: string, step: DeletionStep): Pr
 }
 
 /** What others must know of: the registry's turn, and the end. */
-const EVENTS: Readonly<Partial<Record<DeletionStep | 'end', string>>> = {
+const EVENTS: Readonly<Partial<Record<DeletionStep | 'end', EventName<'org'>>>> = {
   clear_agents: 'org_clearing',
   end: 'org_deleted',
 };

@@ -1,7 +1,7 @@
 /** Tells what happens to nodes and agents as events: after the fact, as well as that goes, never in anybody's way. */
 
 import type { Broker } from '@fleetwire/broker';
-import { eventSubject } from '@fleetwire/contract';
+import { type EventName, eventSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
 import { asFleetwireError, backoffMs, type Clock, nowMs, pause } from '@fleetwire/kernel';
@@ -18,7 +18,7 @@ export interface AnnouncerOptions {
 export interface Told {
   readonly org: string;
   /** The last token of the subject, such as node_joined. */
-  readonly name: string;
+  readonly name: EventName<'registry'>;
   /** What it is about: an id. */
   readonly target: string;
   /** Id of a user, or `registry`. */

@@ -1,5 +1,6 @@
 /** What follows from a change of a node: its entry in the routing table, an event, and that it hears of it. */
 
+import type { EventName } from '@fleetwire/contract';
 import { asFleetwireError } from '@fleetwire/kernel';
 import type { RoutedNode } from '../store/nodes.ts';
 import type { Announcer } from './announcer.ts';
@@ -11,7 +12,7 @@ type NodeName = Pick<RoutedNode, 'id' | 'org' | 'name'>;
 /** An event about a node; `mark` tells this one from others of the name. */
 export function tellOfNode(
   parts: { readonly announcer: Pick<Announcer, 'tell'> },
-  name: string,
+  name: EventName<'registry'>,
   node: NodeName,
   mark: string | number,
   o: { actor?: string; details?: Record<string, string> } = {},

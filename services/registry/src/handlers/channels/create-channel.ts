@@ -1,6 +1,6 @@
 /** CreateChannel and DeleteChannel. */
 
-import { routeKey } from '@fleetwire/contract';
+import { type EventName, routeKey } from '@fleetwire/contract';
 import type {
   CreateChannelRequest,
   CreateChannelResponse,
@@ -73,7 +73,12 @@ export async function deleteChannel(
   return {};
 }
 
-function tellOfChannel(parts: RegistryParts, name: string, channel: CountedChannel, actor: string): void {
+function tellOfChannel(
+  parts: RegistryParts,
+  name: EventName<'registry'>,
+  channel: CountedChannel,
+  actor: string,
+): void {
   const { id: target, org, kind } = channel;
   parts.announcer.tell({ org, name, target, actor, details: { name: channel.name, kind } });
 }

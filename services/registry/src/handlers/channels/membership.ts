@@ -1,6 +1,6 @@
 /** JoinChannel and LeaveChannel. */
 
-import { LIMITS } from '@fleetwire/contract';
+import { type EventName, LIMITS } from '@fleetwire/contract';
 import type {
   JoinChannelRequest,
   JoinChannelResponse,
@@ -89,7 +89,7 @@ async function memberIds(
 async function done(
   parts: RegistryParts,
   { org, actor, channel, agents }: Change,
-  name: string,
+  name: EventName<'registry'>,
   changed: readonly string[],
 ): Promise<CountedChannel> {
   await parts.routes.ensureChannels([channel.id]);

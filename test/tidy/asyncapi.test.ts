@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import {
   deadSubject,
+  EVENT_NAMES,
   EVENTS,
   eventSubject,
   isSubscribed,
@@ -116,6 +117,14 @@ describe('the AsyncAPI document', () => {
 
   it('names the subjects, streams and events of the contract, no more and no less', () => {
     assert.deepEqual(findings(read()), []);
+  });
+
+  it('has what services read of each other, whoever tells it', () => {
+    const told = Object.values(EVENTS).flatMap((names) => Object.keys(names));
+    assert.deepEqual(
+      Object.values(EVENT_NAMES).filter((name) => !told.includes(name)),
+      [],
+    );
   });
 
   it('has the fields of the messages', () => {

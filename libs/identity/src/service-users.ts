@@ -96,7 +96,9 @@ const OWN: Readonly<Record<string, UserRights>> = {
       // a route among them, it keeps a note, and looks through all notes at each further message once there are 4,096.
       WAYS_BACK,
     ],
-    neverPublish: [DELIVERY_RECEIPTS, DELIVERY_DEAD, ORG_USAGE, ORG_DENIED].flatMap(makingOfConsumer),
+    neverPublish: [DELIVERY_RECEIPTS, DELIVERY_DEAD, ORG_USAGE, ORG_DENIED, ORG_ACTED].flatMap(
+      makingOfConsumer,
+    ),
     subscribe: [filters.allHeartbeats],
   },
   router: {

@@ -56,10 +56,20 @@ export const consumersOf = (stream: StreamName): string[] => [
   api(`CONSUMER.DELETE.${stream}.*`),
 ];
 
+/** To look at every consumer; other rights to look at one say nothing more. */
+const CONSUMER_INFOS = api('CONSUMER.INFO.');
+export const ALL_CONSUMER_INFOS = `${CONSUMER_INFOS}*.*`;
+
+/** Without what the right to look at every consumer says already: credentials have to be short. */
+export function withoutNeedless(patterns: readonly string[]): string[] {
+  if (!patterns.includes(ALL_CONSUMER_INFOS)) return [...patterns];
+  return patterns.filter((p) => p === ALL_CONSUMER_INFOS || !p.startsWith(CONSUMER_INFOS));
+}
+
 /** The same for streams of which consumers can be looked at by everybody who may make any. */
 export const subscribersOf = (...streams: readonly StreamName[]): string[] => [
   ...streams.flatMap((stream) => [api(`CONSUMER.CREATE.${stream}.*.>`), api(`CONSUMER.DELETE.${stream}.*`)]),
-  api('CONSUMER.INFO.*.*'),
+  ALL_CONSUMER_INFOS,
 ];
 
 export const consumerNames = (stream: StreamName): string => api(`CONSUMER.NAMES.${stream}`);

@@ -33,6 +33,7 @@ import {
   readsOf,
   subscribersOf,
   watchesOf,
+  withoutNeedless,
   writesOf,
 } from './jetstream-subjects.ts';
 
@@ -159,7 +160,7 @@ export function serviceRights(name: string): UserRights {
   const own = OWN[name];
   return {
     ...own,
-    publish: [...new Set([...COMMON, ...(own?.publish ?? [])])],
+    publish: withoutNeedless([...new Set([...COMMON, ...(own?.publish ?? [])])]),
     subscribe: [inboxOf(name), ...(own?.subscribe ?? [])],
   };
 }

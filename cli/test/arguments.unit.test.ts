@@ -104,6 +104,7 @@ describe('the grammar', () => {
     const promised = [
       'up, down, status, cluster status, cluster join, cluster remove',
       'dead list, dead show, dead replay, dead drop',
+      'subscribe, subscription create, subscription list, subscription close',
       'node start, node stop, node list, node status, node drain, node rotate-key, node remove, node adopt',
       'node token, node token list, node token revoke',
       'agent run, agent stop, agent token, agent list, agent rename, agent remove, agent move, who',

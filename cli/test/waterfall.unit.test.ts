@@ -25,7 +25,7 @@ const traceOf = (...hops: object[]) =>
 
 describe('a waterfall', () => {
   it('draws a hop whose clock is behind where it must have been, and says so', () => {
-    const held = { ...hop(Stage.HELD, 'node', 9600, 0), clockBehindUs: 400 };
+    const held = { ...hop(Stage.HELD, 'node', 1000, 0), clockBehindUs: 9000 };
     const trace = traceOf(
       hop(Stage.ACCEPTED, 'node', 10_000, 0),
       held,
@@ -33,14 +33,14 @@ describe('a waterfall', () => {
     );
     const lines = waterfall(trace).slice(3);
     assert.match(lines[0]!, /accepted {4}node laptop .*\+0\.00 ms {2}\|o {32}\|$/);
-    assert.match(lines[1]!, /held .* ~0\.00 ms {2}\|o {32}\| \(its clock says 0\.40 ms earlier\)$/);
+    assert.match(lines[1]!, /held .* ~0\.00 ms {2}\|o {32}\| \(its clock says 9\.00 ms earlier\)$/);
     assert.match(lines[2]!, /confirmed .*\+32\.00 ms {2}\|={32}o\|$/);
     const { hops } = traceDocument(trace) as { hops: Record<string, unknown>[] };
     assert.deepEqual(
       hops.map((one) => [one['since_previous_ms'], one['clock_behind_ms'], one['node_name']]),
       [
         [0, undefined, 'laptop'],
-        [0, 0.4, 'laptop'],
+        [0, 9, 'laptop'],
         [32, undefined, 'laptop'],
       ],
     );

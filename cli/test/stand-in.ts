@@ -1,4 +1,4 @@
-/** A registry, an org service, a router and a node in this process that answer what a test says; the command line that asks. */
+/** A hub and a node in this process that answer what a test says; the command line that asks. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
 import { lockFolder } from '@fleetwire/embedded';
+import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
 import { NodeServiceDefinition } from '@fleetwire/gen/node';
 import { OrgServiceDefinition } from '@fleetwire/gen/org';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
@@ -45,7 +46,13 @@ export interface Running {
 
 export interface StandIn extends AsyncDisposable {
   /** By method; what is not there is refused with NO_ANSWER. */
-  readonly answers: { registry: Answers; org: Answers; router: Answers; node: Answers };
+  readonly answers: {
+    registry: Answers;
+    org: Answers;
+    router: Answers;
+    delivery: Answers;
+    node: Answers;
+  };
   /** Requests in the order in which they came, without the exchange of keys. */
   readonly asked: { readonly method: string; readonly request: unknown }[];
   /** Where the hub answers, host:port. */
@@ -65,7 +72,7 @@ const ORG = 'o_0000000000000001';
 export async function standIn(): Promise<StandIn> {
   await using building = new AsyncDisposableStack();
   const home = building.use(tempFolder('stand-in')).path;
-  const answers: StandIn['answers'] = { registry: {}, org: {}, router: {}, node: {} };
+  const answers: StandIn['answers'] = { registry: {}, org: {}, router: {}, delivery: {}, node: {} };
   const asked: { method: string; request: unknown }[] = [];
   const serve = (definition: RpcDefinition, part: keyof typeof answers) => {
     const handlers = Object.keys(definition.methods).map((method) => {
@@ -91,6 +98,7 @@ export async function standIn(): Promise<StandIn> {
     serve(OrgServiceDefinition, 'org'),
     serve(RegistryServiceDefinition, 'registry'),
     serve(RouterServiceDefinition, 'router'),
+    serve(DeliveryServiceDefinition, 'delivery'),
   );
   building.defer(() => hub.close());
   const node = await start(serve(NodeServiceDefinition, 'node'));

@@ -361,8 +361,11 @@ function entryIn(document: string): string {
   return block![1]!.replaceAll('/CHECKOUT/', ROOT).replace(`${ROOT}node_modules/.bin/node`, process.execPath);
 }
 
+/** Those that use the inspector. */
 const commandsIn = (document: string): string[] =>
-  [...read(document).matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) => block!.trim().split('\n'));
+  [...read(document).matchAll(/^```sh\n([\s\S]*?)^```/gm)]
+    .flatMap(([, block]) => block!.trim().split('\n'))
+    .filter((line) => line.startsWith('npx mcp-inspector-cli'));
 
 /** In `cli/src`, without npm's npx and a node on the path that may be another one. */
 async function inShell(

@@ -14,15 +14,37 @@ export function addMcpCommand(program: Command, action: Action): void {
     )
     .option('--agent <name>', "who it is; registered when new. Within an agent's program it is that agent")
     .option('--node <name>', 'on this node of this machine')
+    .option(
+      '--http [address]',
+      'over HTTP instead, on host:port (127.0.0.1:7790), for all agents, each by its own token',
+    )
+    .option('--allow-host <name>', 'with --http: a name by which it may be called; may be given again', names)
+    .option('--tls-cert <file>', 'with --http: PEM certificate chain; then it speaks TLS only')
+    .option('--tls-key <file>', 'with --http: PEM private key that belongs to it')
+    .option('--plain-http', 'with --http: also where the network sees tokens as they are')
     .action(action(mcp));
 }
 
 interface McpOptions extends ProfileOptions {
   readonly agent?: string;
   readonly node?: string;
+  /** True: on the default address. */
+  readonly http?: string | true;
+  readonly allowHost?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly plainHttp?: boolean;
 }
 
+const HTTP_DEFAULT = '127.0.0.1:7790';
+
+const names = (name: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  name.toLowerCase(),
+];
+
 async function mcp(context: CommandContext, options: McpOptions): Promise<void> {
+  if (options.http !== undefined) return mcpOnHttp(context, options, options.http);
   const leaving = catchSignals();
   const { AgentDoor } = await import('../mcp/agent-door.ts');
   const { peopleOf } = await import('../mcp/people.ts');
@@ -32,6 +54,43 @@ async function mcp(context: CommandContext, options: McpOptions): Promise<void> 
     await serveOnStdio({ door, people: peopleOf(context, true) }, leaving.signal, say);
   } finally {
     await door.close();
+    leaving.release();
+  }
+}
+
+/** Throws invalid_argument INVALID_USAGE; as `serveOnHttp`. */
+async function mcpOnHttp(context: CommandContext, options: McpOptions, given: string | true): Promise<void> {
+  const { tlsCert: certFile, tlsKey: keyFile, agent } = options;
+  if (agent !== undefined || (certFile === undefined) !== (keyFile === undefined))
+    throw new FleetwireError(
+      'invalid_argument',
+      'INVALID_USAGE',
+      agent === undefined
+        ? '--tls-cert and --tls-key go together'
+        : '--http serves every agent by its own token',
+      {
+        help:
+          agent === undefined ? 'Give both, or none.' : 'Leave --agent out; see: fleetwire agent token NAME',
+      },
+    );
+  const leaving = catchSignals();
+  const { byTokenHere } = await import('../mcp/introduction.ts');
+  const { peopleOf } = await import('../mcp/people.ts');
+  const { serveOnHttp } = await import('../mcp/http.ts');
+  try {
+    const served = await serveOnHttp({
+      listen: given === true ? HTTP_DEFAULT : given,
+      tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+      plain: options.plainHttp === true,
+      hosts: options.allowHost ?? [],
+      introduction: byTokenHere(context, options.node),
+      people: peopleOf(context, false),
+      warn: say,
+    });
+    context.output.result({ url: served.url }, () => `MCP at ${served.url}; end it with Ctrl-C`);
+    await leaving.asked();
+    await served.close();
+  } finally {
     leaving.release();
   }
 }

@@ -21,6 +21,26 @@ export function byToken(address: () => Promise<string>, token: string): () => Pr
   };
 }
 
+/** By the token of an agent of any node of this machine, or of the one that is named or was told to this program. */
+export function byTokenHere(
+  context: CommandContext,
+  node: string | undefined,
+): (token: string) => () => Promise<Introduced> {
+  return (token) => async () => {
+    if (context.config.ambient.node_address !== undefined) return byToken(() => ownAddress(context), token)();
+    let fault: unknown;
+    for (const { address } of await context.localNodes(node)) {
+      try {
+        return await byToken(() => Promise.resolve(address), token)();
+      } catch (error) {
+        // One that cannot say weighs more than one that does not know it.
+        if (fault === undefined || (error as FleetwireError).kind === 'unavailable') fault = error;
+      }
+    }
+    throw fault;
+  };
+}
+
 export interface Named {
   readonly name: string;
   /** Of a node of this machine; undefined: wherever on it the agent lives, else the default one. */

@@ -5,7 +5,7 @@
 import { strict as assert } from 'node:assert';
 import { LIMITS } from '@fleetwire/contract';
 import { TraceMessageResponse } from '@fleetwire/gen/delivery';
-import { Receipt, Stage } from '@fleetwire/gen/message';
+import { Hop, Receipt, Stage } from '@fleetwire/gen/message';
 import { Command } from 'commander';
 import { describe, it } from 'mocha';
 import { addSendCommand, failureOf, linesOf, readBody } from '../src/commands/send.ts';
@@ -14,10 +14,56 @@ import { waterfall } from '../src/waterfall.ts';
 const receipt = (stage: Stage, more: Partial<Receipt> = {}) =>
   Receipt.fromPartial({ stage, final: true, recipientName: 'bob', ...more });
 
+const SETTLED = { done: true, heldBackFor: '' };
+const OPEN = { done: false, heldBackFor: '' };
+
+describe('a stage that is waited for', () => {
+  const wanted = (wait: string) => {
+    const program = new Command().exitOverride();
+    let seen: unknown;
+    addSendCommand(program, () => async (...given: unknown[]) => {
+      seen = (given[2] as { wait?: unknown }).wait;
+    });
+    program.parse(['send', 'bob', 'hi', '--wait', wait], { from: 'user' });
+    return seen;
+  };
+  const on = (stage: Stage, final: boolean, ...hops: Stage[]) =>
+    receipt(stage, { final, recipient: 'a_bob', hops: hops.map((each) => Hop.fromPartial({ stage: each })) });
+
+  it('is one of five, or the end within some seconds', () => {
+    assert.deepEqual(wanted('confirmed'), { until: Stage.CONFIRMED, seconds: undefined });
+    assert.deepEqual(wanted('Routed'), { until: Stage.ROUTED, seconds: undefined });
+    assert.deepEqual(wanted('30'), { until: Stage.UNSPECIFIED, seconds: 30 });
+    for (const bad of ['expired', '0', '3601', '-1', '1.5', ''])
+      assert.throws(() => wanted(bad), /not usable/);
+  });
+  it('was reached though the end came after it, and not where the end came before', () => {
+    const expired = on(Stage.EXPIRED, true, Stage.ACCEPTED, Stage.ROUTED, Stage.HELD, Stage.EXPIRED);
+    const waited = { receipts: [{ ...expired, reason: 'TTL_EXPIRED' }], final: true, ...SETTLED };
+    assert.equal(failureOf('id', waited, 5, Stage.HELD), undefined);
+    assert.equal(failureOf('id', waited, 5, Stage.DELIVERED)?.reason, 'TTL_EXPIRED');
+    const unproven = { receipts: [on(Stage.UNCONFIRMED, true, Stage.DELIVERED)], final: true, ...OPEN };
+    assert.equal(failureOf('id', unproven, 5, Stage.DELIVERED), undefined);
+    assert.equal(failureOf('id', unproven, 5, Stage.CONFIRMED)?.reason, 'NOT_DELIVERED');
+  });
+  it('that does not come in time says who is open, or busy', () => {
+    const count = receipt(Stage.ROUTED, { final: false, fanOut: 3, recipientName: '' });
+    const carol = receipt(Stage.HELD, { final: false, recipient: 'a_carol', recipientName: 'carol' });
+    const receipts = [count, on(Stage.CONFIRMED, true), carol];
+    const open = failureOf('id', { receipts, final: false, ...OPEN }, 5, Stage.CONFIRMED);
+    assert.equal(
+      open?.message,
+      'not settled within 5 s: open are carol (held), 1 of whom nothing was heard; it goes on by itself',
+    );
+    const busy = failureOf('id', { receipts: [], final: false, done: false, heldBackFor: 'bob' }, 5);
+    assert.match(busy?.message ?? '', /it waits on this node, for bob is busy/);
+  });
+});
+
 describe('the end of a message', () => {
   it('is no failure when the agent has it, or no proof can be had', () => {
     for (const stage of [Stage.CONFIRMED, Stage.DELIVERED])
-      assert.equal(failureOf('id', { receipts: [receipt(stage)], final: true }, 5), undefined);
+      assert.equal(failureOf('id', { receipts: [receipt(stage)], final: true, ...SETTLED }, 5), undefined);
   });
   it('has the reason of the receipt and a kind that fits it', () => {
     const cases: [Stage, string, string][] = [
@@ -28,22 +74,25 @@ describe('the end of a message', () => {
       [Stage.UNCONFIRMED, '', 'failed_precondition'],
     ];
     for (const [stage, reason, kind] of cases) {
-      const failure = failureOf('m1', { receipts: [receipt(stage, { reason })], final: true }, 5);
+      const failure = failureOf('m1', { receipts: [receipt(stage, { reason })], final: true, ...SETTLED }, 5);
       assert.deepEqual([failure?.kind, failure?.reason], [kind, reason || 'NOT_DELIVERED']);
       assert.match(failure?.help ?? '', /fleetwire trace m1/);
     }
   });
   it('is not known yet when the wait was too short', () => {
     const held = receipt(Stage.HELD, { final: false });
-    assert.equal(failureOf('id', { receipts: [held], final: false }, 5)?.reason, 'NOT_SETTLED_YET');
+    assert.equal(failureOf('id', { receipts: [held], final: false, ...OPEN }, 5)?.reason, 'NOT_SETTLED_YET');
   });
   it('to many says to how many first', () => {
     const count = receipt(Stage.ROUTED, { final: false, to: '#ops', fanOut: 2, recipientName: '' });
     assert.deepEqual(linesOf([count]), ['routed to 2 recipients on other nodes']);
     assert.deepEqual(linesOf([{ ...count, fanOut: 0 }]), []);
-    assert.equal(failureOf('id', { receipts: [count, receipt(Stage.CONFIRMED)], final: true }, 5), undefined);
+    assert.equal(
+      failureOf('id', { receipts: [count, receipt(Stage.CONFIRMED)], final: true, ...SETTLED }, 5),
+      undefined,
+    );
     const nobody = receipt(Stage.DEAD, { reason: 'NO_RECIPIENTS' });
-    assert.equal(failureOf('id', { receipts: [nobody], final: true }, 5)?.kind, 'not_found');
+    assert.equal(failureOf('id', { receipts: [nobody], final: true, ...SETTLED }, 5)?.kind, 'not_found');
   });
   it('to many is good when each of them has it, and tells who has it not', () => {
     const [bob, carol] = ['bob', 'carol'].map((name) => ({ recipient: `a_${name}`, recipientName: name }));
@@ -51,7 +100,7 @@ describe('the end of a message', () => {
     const has = receipt(Stage.CONFIRMED, bob);
     const returned = receipt(Stage.RETURNED, { ...carol, reason: 'QUEUE_FULL' });
     const receipts = [count, has, returned];
-    const failure = failureOf('id', { receipts, final: true }, 5);
+    const failure = failureOf('id', { receipts, final: true, ...SETTLED }, 5);
     assert.deepEqual([failure?.kind, failure?.reason], ['resource_exhausted', 'QUEUE_FULL']);
     assert.equal(failure?.message, '1 of 2 do not have it; carol: returned: QUEUE_FULL');
     assert.deepEqual(linesOf(receipts).slice(1), ['confirmed by bob', 'returned by carol (QUEUE_FULL)']);
@@ -59,7 +108,7 @@ describe('the end of a message', () => {
   it('to a channel that is not there says so', () => {
     const to = { recipientName: '', to: '#opps', detail: 'no channel "opps" in your org' };
     const dead = receipt(Stage.DEAD, { reason: 'UNKNOWN_CHANNEL', ...to });
-    const failure = failureOf('id', { receipts: [dead], final: true }, 5);
+    const failure = failureOf('id', { receipts: [dead], final: true, ...SETTLED }, 5);
     assert.deepEqual([failure?.kind, failure?.message], ['not_found', 'dead: no channel "opps" in your org']);
   });
   it('shows in one harmless line', () => {

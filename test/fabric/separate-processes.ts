@@ -89,6 +89,7 @@ export async function startSeparateFabric(o: FabricOptions): Promise<SeparateFab
     for (const name of SERVICES) addresses[name] = `127.0.0.1:${await freePort()}`;
     env['FLEETWIRE_REGISTRY_ORG_ADDRESS'] = addresses.org;
     env['FLEETWIRE_ROUTER_REGISTRY_ADDRESS'] = addresses.registry;
+    env['FLEETWIRE_DELIVERY_REGISTRY_ADDRESS'] = addresses.registry;
     const parts: Record<string, Part> = { nats, postgres };
     const { readyMs = 60_000 } = o;
     const service = async (kind: ServiceName, name: string, address: string) => {

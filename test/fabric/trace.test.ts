@@ -2,45 +2,19 @@
 // Method: CLI, node A, router, delivery and node B as processes of their own; send by the CLI, trace by the CLI.
 
 import { strict as assert } from 'node:assert';
-import { execFile } from 'node:child_process';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { childEnvironment } from '@fleetwire/config';
 import { connect } from '@fleetwire/sdk';
 import { eventually } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
+import { fleetwireIn } from './fleetwire-in.ts';
 import { type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
-
-const run = promisify(execFile);
-const CLI = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 
 describe('trace across processes', () => {
   let fabric: SeparateFabric;
-  let env: Record<string, string>;
-
-  const fleetwire = async (...args: string[]) => {
-    const { stdout } = await run(process.execPath, [CLI, ...args, '--json'], { env: childEnvironment(env) });
-    return JSON.parse(stdout);
-  };
+  let fleetwire: Awaited<ReturnType<typeof fleetwireIn>>;
 
   before(async () => {
     fabric = await startSeparateFabric({ nodes: ['near', 'far'] });
-    const home = join(fabric.folder, 'home');
-    await mkdir(join(home, 'config', 'contexts'), { recursive: true });
-    const context = {
-      version: 1,
-      name: 'local',
-      org: '',
-      endpoints: fabric.addresses,
-      api_key_file: join(fabric.folder, 'keys', 'first-api-key'),
-    };
-    await writeFile(join(home, 'config', 'contexts', 'local.json'), JSON.stringify(context));
-    env = { FLEETWIRE_HOME: home };
-    // The command line finds the nodes of this machine where it would have put them itself.
-    await mkdir(join(home, 'data'));
-    await symlink(join(fabric.folder, 'nodes'), join(home, 'data', 'nodes'));
+    fleetwire = await fleetwireIn(fabric);
   });
   after(() => fabric[Symbol.asyncDispose]());
 

@@ -1,12 +1,12 @@
 /** send: a message on its way, and with --wait its end. */
 
-import { kindOfReason, LIMITS } from '@fleetwire/contract';
+import { hasComeTo, kindOfReason, LIMITS, STAGE_RULES, WAY } from '@fleetwire/contract';
 import { Priority, type Receipt, Stage } from '@fleetwire/gen/message';
 import type { SendResponse, WaitMessageResponse } from '@fleetwire/gen/node';
 import { FleetwireError, newMessageId, parseAddress } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
-import { oneOf, wholeNumber } from '../arguments.ts';
+import { oneOf, unusable, wholeNumber } from '../arguments.ts';
 import { ANSWER_MS, type CommandContext } from '../command-context.ts';
 import { FailedResult, visible } from '../output.ts';
 import { proofField, stageName } from '../trace-document.ts';
@@ -26,7 +26,16 @@ export function addSendCommand(program: Command, action: Action): void {
     .argument('[text...]', 'the message; read from standard input when left out')
     .option('--from <agent>', 'send in the name of this agent of this machine')
     .option('--node <name>', 'use this node of this machine')
-    .option('--wait <seconds>', 'wait for the end of it, this long at most', wholeNumber('--wait', 1, 3600))
+    .option(
+      '--wait <stage|seconds>',
+      `wait until it is ${STAGES.join(', ')} for whom it is for; or for its end, so many seconds at most`,
+      waitFor,
+    )
+    .option(
+      '--within <seconds>',
+      'how long to wait for a stage, at most; what --ttl says when left out',
+      wholeNumber('--within', 1, 3600),
+    )
     .option(
       '--ttl <seconds>',
       'how long it may wait once its node has sent it on',
@@ -44,10 +53,27 @@ export function addSendCommand(program: Command, action: Action): void {
     .action(action(send));
 }
 
+/** What is waited for: a stage, or, where none is set, the end within so many seconds. */
+interface Wanted {
+  readonly until: Stage;
+  readonly seconds: number | undefined;
+}
+
+const STAGES = WAY.map((stage) => STAGE_RULES[stage].name);
+
+function waitFor(text: string): Wanted {
+  const until = WAY[STAGES.indexOf(text.toLowerCase())];
+  if (until !== undefined) return { until, seconds: undefined };
+  const seconds = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= 3600) return { until: Stage.UNSPECIFIED, seconds };
+  throw unusable('--wait', text, `Give one of: ${STAGES.join(', ')}; or whole seconds from 1 to 3600.`);
+}
+
 interface SendOptions {
   readonly from?: string;
   readonly node?: string;
-  readonly wait?: number;
+  readonly wait?: Wanted;
+  readonly within?: number;
   readonly ttl: number;
   readonly priority?: string;
   readonly replyTo?: string;
@@ -78,15 +104,17 @@ async function send(
       traceparent: newTraceparent(),
     },
   });
-  const timeoutMs = (options.wait ?? 0) * 1000;
+  const until = options.wait?.until ?? Stage.UNSPECIFIED;
+  const seconds = options.wait?.seconds ?? options.within ?? options.ttl;
+  const timeoutMs = seconds * 1000;
   const waited =
     options.wait === undefined
       ? undefined
-      : await node.waitMessage({ id: sent.id, timeoutMs }, { deadlineMs: timeoutMs + ANSWER_MS });
+      : await node.waitMessage({ id: sent.id, timeoutMs, until }, { deadlineMs: timeoutMs + ANSWER_MS });
   const document = sentDocument(sent, to, traceIdOf(sent.traceparent), waited);
   const lines =
     options.quiet === true ? [sent.id] : [`accepted ${sent.id}`, ...linesOf(waited?.receipts ?? [])];
-  const failure = waited && failureOf(sent.id, waited, options.wait!);
+  const failure = waited && failureOf(sent.id, waited, seconds, until);
   if (failure !== undefined) throw new FailedResult(failure, document, lines);
   context.output.result(document, () => lines);
 }
@@ -149,33 +177,69 @@ function sentDocument(
 /** Says only how many recipients a router has found. */
 const isCount = ({ recipient, stage }: Receipt): boolean => recipient === '' && stage === Stage.ROUTED;
 
+type Waited = Pick<WaitMessageResponse, 'receipts' | 'final' | 'done' | 'heldBackFor'>;
+
 /**
- * A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had; of many, each of them.
- * Else the first one that has it not gives the reason.
+ * A script can rely on exit code 0: the agent has it, or it was handed over where no proof can be had; with a stage, it has come
+ * so far; of many, for each of them. Else the first one for whom it has not gives the reason.
  */
 export function failureOf(
   id: string,
-  { receipts, final }: Pick<WaitMessageResponse, 'receipts' | 'final'>,
+  waited: Waited,
   seconds: number,
+  until: Stage = Stage.UNSPECIFIED,
 ): FleetwireError | undefined {
-  if (!final)
-    return new FleetwireError(
-      'deadline_exceeded',
-      'NOT_SETTLED_YET',
-      `not settled within ${seconds} s; it goes on by itself`,
-      { help: `Look again later with: fleetwire trace ${id}`, details: { id } },
-    );
-  const good: readonly Stage[] = [Stage.CONFIRMED, Stage.DELIVERED];
+  const { receipts, final, done } = waited;
   const ends = receipts.filter((receipt) => !isCount(receipt));
-  const [failed, ...others] = ends.filter((r) => r.final && !good.includes(r.stage));
-  if (failed === undefined) return undefined;
-  const reason = failed.reason || 'NOT_DELIVERED';
-  const why = visible(failed.detail) || reason;
-  const which = ends.length > 1 ? ofMany(failed, others.length + 1, ends.length) : '';
-  return new FleetwireError(kindOfReason(reason), reason, `${which}${stageName(failed.stage)}: ${why}`, {
+  const has = (receipt: Receipt): boolean =>
+    until === Stage.UNSPECIFIED ? receipt.final && GOOD.includes(receipt.stage) : hasComeTo(receipt, until);
+  const failed = ends.filter((receipt) => receipt.final && !has(receipt));
+  if (!final && !done)
+    return notYet(
+      id,
+      waited,
+      seconds,
+      ends.filter((receipt) => !receipt.final && !has(receipt)),
+    );
+  const [first, ...others] = failed;
+  if (first === undefined) return undefined;
+  const reason = first.reason || 'NOT_DELIVERED';
+  const why = visible(first.detail) || reason;
+  const which = ends.length > 1 ? ofMany(first, others.length + 1, ends.length) : '';
+  return new FleetwireError(kindOfReason(reason), reason, `${which}${stageName(first.stage)}: ${why}`, {
     help: `See every hop with: fleetwire trace ${id}`,
     details: { id },
   });
+}
+
+const GOOD: readonly Stage[] = [Stage.CONFIRMED, Stage.DELIVERED];
+/** Recipients that an error names. */
+const NAMED_MAX = 5;
+
+/** Says what it waits for, as far as this node knows. */
+function notYet(
+  id: string,
+  { receipts, heldBackFor }: Waited,
+  seconds: number,
+  open: readonly Receipt[],
+): FleetwireError {
+  const help = `Look again later with: fleetwire trace ${id}`;
+  const still = whatIsOpen(receipts, open);
+  const why = heldBackFor === '' ? still : `; it waits on this node, for ${visible(heldBackFor)} is busy`;
+  const text = `not settled within ${seconds} s${why}; it goes on by itself`;
+  return new FleetwireError('deadline_exceeded', 'NOT_SETTLED_YET', text, { help, details: { id } });
+}
+
+function whatIsOpen(receipts: readonly Receipt[], open: readonly Receipt[]): string {
+  const count = receipts.find(isCount)?.fanOut ?? 0;
+  const heard = receipts.filter((receipt) => !isCount(receipt)).length;
+  const unheard = Math.max(0, count - heard);
+  const names = open
+    .slice(0, NAMED_MAX)
+    .map((r) => `${visible(r.recipientName || r.recipient)} (${stageName(r.stage)})`);
+  if (open.length > NAMED_MAX) names.push(`${open.length - NAMED_MAX} more`);
+  if (unheard > 0) names.push(`${unheard} of whom nothing was heard`);
+  return names.length === 0 ? '' : `: open are ${names.join(', ')}`;
 }
 
 const ofMany = ({ recipientName }: Receipt, failed: number, all: number): string =>

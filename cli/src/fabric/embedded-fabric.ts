@@ -148,7 +148,9 @@ async function startServices(o: Start): Promise<KeptService[]> {
   await add(() =>
     startRouter({ overrides: { ...shared('router'), router: { registry_address } }, logStream }),
   );
-  await add(() => startDelivery({ overrides: shared('delivery'), logStream }));
+  await add(() =>
+    startDelivery({ overrides: { ...shared('delivery'), delivery: { registry_address } }, logStream }),
+  );
   return running;
 }
 

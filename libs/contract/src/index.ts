@@ -7,6 +7,7 @@ export * from './limits.ts';
 export * from './overflow-event.ts';
 export * from './profile.ts';
 export * from './receipts.ts';
+export * from './stages.ts';
 export * from './streams.ts';
 export * from './subjects.ts';
 export * from './subscribers.ts';

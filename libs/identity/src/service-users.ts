@@ -135,6 +135,7 @@ const OWN: Readonly<Record<string, UserRights>> = {
       ...pullsOf(DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD),
       ...messagesOf('INBOX'),
       ...readsOf(ROUTES_BUCKET),
+      ...watchesOf(ROUTES_BUCKET),
       ...sweeps('delivery'),
     ],
     subscribe: [],

@@ -74,6 +74,19 @@ export const deliveryConfig = defineSection('delivery', {
   usage_interval_ms: whole(10, 86_400_000, 60_000).describe(
     'Milliseconds between two events with what orgs have used',
   ),
+  registry_address: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Where registry answers gRPC; without it receipts of nodes where an agent lived before are refused',
+    ),
+  lookup_deadline_ms: whole(10, 60_000, 2000).describe('Deadline of one question to registry'),
+  former_homes_max: whole(0, 5_000_000, 100_000).describe(
+    'Agents that have moved or gone whose old node is remembered for a moment',
+  ),
+  doubts_interval_ms: whole(10, 60_000, 250).describe('Milliseconds between two looks at receipts in doubt'),
+  doubts_max: whole(1, 10_000, 200).describe('Receipts in doubt that one look decides'),
   sweep_rewind_ms: whole(1000, 86_400_000, 3_600_000).describe(
     'Milliseconds until the sweep reads the stream anew',
   ),

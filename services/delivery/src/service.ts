@@ -9,8 +9,10 @@ import {
   LEASE_KEYS,
   LEASES_BUCKET,
   ROUTES_BUCKET,
+  STAGE_RULES,
 } from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
+import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import { nowMs } from '@fleetwire/kernel';
 import { bindService } from '@fleetwire/rpc';
 import type { RunningService, RunOptions, ServiceContext } from '@fleetwire/runtime';
@@ -18,10 +20,15 @@ import { defineService, runService } from '@fleetwire/runtime';
 import { keptSecret } from '@fleetwire/store';
 import { deliveryConfig } from './config.ts';
 import { type HistoryModes, historyMode } from './domain/history-mode.ts';
+import { Homes } from './domain/homes.ts';
+import { type Contradicted, contradicts } from './domain/settlement.ts';
 import { Backlog, type WatchedLoop } from './handlers/backlog.ts';
 import { conversationHandlers } from './handlers/conversation-rpc.ts';
 import { deadLetterSource } from './handlers/dead-letters.ts';
+import { DeniedReceipts } from './handlers/denied-receipts.ts';
+import { Doubts, ingressProgress } from './handlers/doubts.ts';
 import { historySource } from './handlers/history.ts';
+import { askHomes, HomesWatch, readHomes } from './handlers/homes-watch.ts';
 import { inboxStream } from './handlers/inbox-stream.ts';
 import type { IngestLimits, IngestSource } from './handlers/ingest-loop.ts';
 import { IngestLoop } from './handlers/ingest-loop.ts';
@@ -31,7 +38,7 @@ import { LetterTask } from './handlers/letter-task.ts';
 import { messageHandlers } from './handlers/message-rpc.ts';
 import { OverflowReport } from './handlers/overflow-report.ts';
 import { receiptSource } from './handlers/receipts.ts';
-import { createRejectDesk } from './handlers/reject-desk.ts';
+import { createRejectDesk, type RejectDesk } from './handlers/reject-desk.ts';
 import { rosterOf } from './handlers/roster.ts';
 import { SweepTask } from './handlers/sweep-task.ts';
 import { WordIndexer } from './handlers/word-indexer.ts';
@@ -60,7 +67,13 @@ export const delivery = defineService({
     // Before anything is written: what falls between partitions has to be moved later.
     await makePartitions(store, nowMs(clock), context.config.delivery.history_days);
     const overflow = overflowReport(context);
-    const loops = ingestLoops(context, overflow);
+    const homes = new Homes(context.config.delivery.former_homes_max);
+    const watch = await homesWatch(context, homes);
+    const denied = deniedReceipts(context);
+    const desk = rejectDesk(context);
+    const contradicted = contradictionCounter(context);
+    const loops = ingestLoops(context, { overflow, homes, desk, contradicted });
+    const doubts = await doubtsOf(context, { desk, denied, contradicted });
     const sweep = await sweepTask(context);
     const indexer = wordIndexer(context, loops[0]!, sweep);
     const backlog = backlogOf(context, loops);
@@ -85,7 +98,7 @@ export const delivery = defineService({
     const handlers = { ...messages, ...conversationHandlers(store, limits), ...letterHandlers(letters) };
     return {
       rpc: [bindService(DeliveryServiceDefinition, handlers)],
-      components: [overflow, ...loops, sweep, indexer, task, backlog],
+      components: [watch, overflow, denied, ...loops, doubts, sweep, indexer, task, backlog],
       health: () => ({
         ingest: Object.fromEntries(
           loops.map((loop) => [loop.name, { ...loop.stats, waiting: loop.waiting }]),
@@ -94,6 +107,7 @@ export const delivery = defineService({
         letters: task.stats,
         search: indexer.stats,
         backlog: backlog.figures,
+        doubts: doubts.stats,
       }),
     };
   },
@@ -109,7 +123,53 @@ export function start(options: RunOptions<typeof config> = {}): Promise<RunningS
   return runService(delivery, options);
 }
 
-function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<never>[] {
+async function homesWatch({ broker, clock, log }: Context, homes: Homes): Promise<HomesWatch> {
+  return new HomesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), homes, clock, log });
+}
+
+function rejectDesk({ broker, log, meter }: Context): RejectDesk {
+  const rejected = meter.createCounter('fleetwire.delivery.rejected');
+  return createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }));
+}
+
+function contradictionCounter({ meter }: Context): Contradicted {
+  const refused = meter.createCounter('fleetwire.delivery.second_ends', {
+    description: 'ends that were refused because there was another one',
+  });
+  return (a, b) => {
+    if (!contradicts(a, b)) return;
+    const [one, other] = [STAGE_RULES[a.stage].name, STAGE_RULES[b.stage].name].sort();
+    refused.add(1, { stages: `${one} ${other}` });
+  };
+}
+
+interface DoubtParts {
+  readonly desk: RejectDesk;
+  readonly denied: DeniedReceipts;
+  readonly contradicted: Contradicted;
+}
+
+async function doubtsOf(context: Context, parts: DoubtParts): Promise<Doubts> {
+  const { broker, store, log, config: all } = context;
+  const { registry_address: address, lookup_deadline_ms, doubts_interval_ms, doubts_max } = all.delivery;
+  const ask =
+    address === undefined
+      ? readHomes(await broker.bucket(ROUTES_BUCKET))
+      : askHomes(context.client(RegistryServiceDefinition, { address }), lookup_deadline_ms);
+  const progress = () => ingressProgress(broker);
+  const limits = { intervalMs: doubts_interval_ms, limit: doubts_max };
+  return new Doubts({ store, ask, progress, ...parts, log, ...limits });
+}
+
+interface IngestParts {
+  readonly overflow: OverflowReport;
+  readonly homes: Homes;
+  readonly desk: RejectDesk;
+  readonly contradicted: Contradicted;
+}
+
+function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] {
+  const { overflow, homes, desk, contradicted } = parts;
   const { broker, store, log, meter } = context;
   const values = context.config.delivery;
   const limits: IngestLimits = {
@@ -120,13 +180,11 @@ function ingestLoops(context: Context, overflow: OverflowReport): IngestLoop<nev
     pullBytes: values.pull_bytes,
     backoff: { initialMs: values.retry_initial_ms, maxMs: values.retry_max_ms },
   };
-  const rejected = meter.createCounter('fleetwire.delivery.rejected');
-  const desk = createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }));
   const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
   const loops = [
     loop(historySource(store, modesOf(context))),
-    loop(receiptSource(store, (ended) => overflow.stored(ended))),
-    loop(deadLetterSource(store, modesOf(context))),
+    loop(receiptSource({ store, homes, stored: (ended) => overflow.stored(ended), contradicted })),
+    loop(deadLetterSource(store, homes, modesOf(context))),
   ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
   return loops as unknown as IngestLoop<never>[];
@@ -182,6 +240,11 @@ function wordIndexer(
     leads: () => sweep.leads,
     written: () => history.stats.rows,
   });
+}
+
+function deniedReceipts({ broker, clock, log, config: all }: Context): DeniedReceipts {
+  const publish: Broker['store'] = (subject, payload, options) => broker.store(subject, payload, options);
+  return new DeniedReceipts({ publish, clock, log, intervalMs: all.delivery.overflow_interval_ms });
 }
 
 async function sweepTask(context: Context): Promise<SweepTask> {

@@ -81,8 +81,10 @@ describe('delivery answers', function () {
   const arrive = (...messages: Envelope[]) =>
     ingest(historySource(store), pulled(sample.INGRESS_SUBJECT, sample.ingressPack(messages)));
 
-  const settle = (receipts: Receipt[], subject = sample.RECEIPT_SUBJECT) =>
-    ingest(receiptSource(store), pulled(subject, sample.receiptBatch(receipts)));
+  const receipts = () => receiptSource({ store, homes: sample.homes() });
+
+  const settle = (all: Receipt[], subject = sample.RECEIPT_SUBJECT) =>
+    ingest(receipts(), pulled(subject, sample.receiptBatch(all)));
 
   const as = (org: string): RpcContext<Caller> =>
     ({ caller: { kind: 'user', subject: 'u_1', org, scopes: [] } }) as unknown as RpcContext<Caller>;
@@ -131,10 +133,11 @@ describe('delivery answers', function () {
   it('says of a message to many how many it has, and what became of it for each', async () => {
     const message = sample.envelope({ to: '#ops' });
     const count = { recipient: '', recipientName: '', final: false, fanOut: 2 };
-    const ends = ['a_1', 'a_2'].map((recipient) =>
+    const router = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: 'router' });
+    const ends = [sample.BOB, sample.CAROL].map((recipient) =>
       sample.receiptFor(message, Stage.CONFIRMED, { recipient, recipientName: recipient }),
     );
-    await settle([sample.receiptFor(message, Stage.ROUTED, count)]);
+    await settle([sample.receiptFor(message, Stage.ROUTED, count)], router);
     for (const arrived of [false, true]) {
       if (arrived) await arrive(message);
       const early = await get(message.id);
@@ -144,13 +147,13 @@ describe('delivery answers', function () {
       assert.ok(found?.settlements?.every(({ final }) => final));
       assert.deepEqual(
         [found?.fanOut, found?.settlements?.map(({ recipient }) => recipient)],
-        [2, ['a_1', 'a_2']],
+        [2, [sample.BOB, sample.CAROL].sort()],
       );
     }
     const routed = (await trace(message.id)).hops?.filter(({ hop }) => hop?.stage === Stage.ROUTED);
     assert.deepEqual(
       routed?.map(({ recipient }) => recipient),
-      ['', 'a_1', 'a_2'],
+      ['', ...[sample.BOB, sample.CAROL].sort()],
     );
   });
 
@@ -205,9 +208,9 @@ describe('delivery answers', function () {
     const good = sample.receiptBatch([sample.receiptFor(message, Stage.RETURNED)]);
     const bad = new Uint8Array([0x0a, 0x03, 0x0a, 0x7f, 0x61]);
     const subject = sample.RECEIPT_SUBJECT;
-    assert.equal(await ingest(receiptSource(store), pulled(subject, Buffer.concat([bad, good]))), 1);
+    assert.equal(await ingest(receipts(), pulled(subject, Buffer.concat([bad, good]))), 1);
     assert.equal((await get(message.id))?.settlements?.[0]?.stage, Stage.RETURNED);
-    assert.equal(await ingest(receiptSource(store), pulled(subject, new Uint8Array([0x0a, 0x7f]))), 1);
+    assert.equal(await ingest(receipts(), pulled(subject, new Uint8Array([0x0a, 0x7f]))), 1);
     assert.equal(
       await ingest(historySource(store), pulled(sample.INGRESS_SUBJECT, new Uint8Array([0x0a, 0x7f]))),
       1,
@@ -228,8 +231,8 @@ describe('delivery answers', function () {
     }).finish();
     const subject = deadSubject.build({ org: sample.ORG, agent: '_unknown' });
     const pulledLetter = pulled(subject, letter);
-    await ingest(deadLetterSource(store), pulledLetter);
-    await ingest(deadLetterSource(store), pulledLetter);
+    await ingest(deadLetterSource(store, sample.homes()), pulledLetter);
+    await ingest(deadLetterSource(store, sample.homes()), pulledLetter);
     const count = await store.query<{ n: number }>(
       'select count(*)::int as n from dead_letters where message_id = $1',
       [message.id],
@@ -259,7 +262,10 @@ describe('delivery answers', function () {
       ).finish();
     for (const [i, node] of [sample.NODE_B, sample.NODE_A].entries()) {
       const subject = nodeDeadSubject.build({ org: sample.ORG, agent: sample.BOB, node });
-      assert.equal(await ingest(deadLetterSource(store), pulled(subject, letterOf(messages[i]!))), 0);
+      assert.equal(
+        await ingest(deadLetterSource(store, sample.homes()), pulled(subject, letterOf(messages[i]!))),
+        0,
+      );
     }
     await arrive(...messages);
     const [own, forged] = await Promise.all(
@@ -283,14 +289,15 @@ describe('delivery answers', function () {
   it('hands on what full queues have ended, once it is stored', async () => {
     const message = sample.envelope();
     const told: Ended[] = [];
-    const source = receiptSource(store, (ended) => void told.push(...ended));
+    const stored = (ended: readonly Ended[]) => void told.push(...ended);
+    const source = receiptSource({ store, homes: sample.homes(), stored });
     const full = { reason: 'QUEUE_FULL' };
-    const receipts = [
+    const all = [
       sample.receiptFor(message, Stage.HELD),
       sample.receiptFor(message, Stage.RETURNED, full),
       sample.receiptFor(sample.envelope(), Stage.RETURNED, { reason: 'AGENT_REMOVED' }),
     ];
-    await ingest(source, pulled(sample.RECEIPT_SUBJECT, sample.receiptBatch(receipts)));
+    await ingest(source, pulled(sample.RECEIPT_SUBJECT, sample.receiptBatch(all)));
     const about = { org: sample.ORG, recipient: sample.BOB, reason: 'QUEUE_FULL', publisher: sample.NODE_B };
     assert.deepEqual(told, [{ ...about, sequence }]);
   });
@@ -327,7 +334,7 @@ describe('delivery answers', function () {
     // A node's clock may be years behind: only the broker's counts.
     const odd = sample.receiptFor({ ...young, acceptedAtUs: 1 }, Stage.CONFIRMED);
     const batch = sample.receiptBatch([odd]);
-    await ingest(receiptSource(store), pulled(sample.RECEIPT_SUBJECT, batch, 3000));
+    await ingest(receipts(), pulled(sample.RECEIPT_SUBJECT, batch, 3000));
     assert.equal(await deleteOlderThan(store, 2000, 10), 1);
     await assert.rejects(get(message.id), reason('MESSAGE_UNKNOWN'));
     assert.equal((await get(young.id))?.settlements?.length, 1);

@@ -53,6 +53,7 @@ describe('delivery service', function () {
     stack.defer(() => broker.close());
     await bootstrapFabric({ natsUrls: [natsUrl], singleTenant: true, partitions: 1, sizing: SIZING });
     await broker.consumers.remove('INGRESS', 'router-p0-e0');
+    await sample.putRoutes(broker);
     keysDir = stack.use(tempFolder('keys')).path;
     await ensureKeys(keysDir, { services: ['org', 'registry', 'router', 'delivery'] });
     services = [await run('one'), await run('two')];

@@ -140,7 +140,7 @@ export function lettersWorld() {
     };
     const subject = deadSubject.build({ org: w.org, agent: UNKNOWN_RECIPIENT });
     await ingest(
-      deadLetterSource(store, () => w.mode),
+      deadLetterSource(store, sample.ANYBODY, () => w.mode),
       subject,
       DeadLetter.encode(letter).finish(),
     );
@@ -160,7 +160,7 @@ export function lettersWorld() {
     };
     const subject = nodeDeadSubject.build({ org: w.org, agent: sample.BOB, node });
     await ingest(
-      deadLetterSource(store, () => w.mode),
+      deadLetterSource(store, sample.ANYBODY, () => w.mode),
       subject,
       DeadLetter.encode(DeadLetter.fromPartial(letter)).finish(),
     );

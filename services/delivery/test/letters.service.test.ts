@@ -72,7 +72,8 @@ describe('dead letters', function () {
     const [first] = await w.list();
     await w.replay({ ids: [first!.id!] });
     for (const { subject, payload } of w.published.values())
-      if (subject.startsWith('fw.v1.receipt.')) await w.ingest(receiptSource(w.store), subject, payload);
+      if (subject.startsWith('fw.v1.receipt.'))
+        await w.ingest(receiptSource({ store: w.store, homes: sample.ANYBODY }), subject, payload);
     await w.buried({ ...message, attempt: 1 });
     const [second] = await w.list();
     assert.deepEqual([second!.attempt, second!.state], [1, LetterState.OPEN]);
@@ -80,7 +81,7 @@ describe('dead letters', function () {
     const confirmed = { ...sample.receiptFor({ ...message, attempt: 2 }, Stage.CONFIRMED), attempt: 2 };
     confirmed.hops = confirmed.hops.map((hop) => ({ ...hop, attempt: hop.stage === Stage.ACCEPTED ? 0 : 2 }));
     await w.ingest(
-      receiptSource(w.store),
+      receiptSource({ store: w.store, homes: sample.ANYBODY }),
       `fw.v1.receipt.${w.org}.${sample.NODE_A}.${sample.NODE_B}`,
       sample.receiptBatch([confirmed]),
     );

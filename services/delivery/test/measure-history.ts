@@ -105,7 +105,7 @@ function messageOf(i: number) {
 
 async function fill(store: Store): Promise<void> {
   const history = historySource(store);
-  const receipts = receiptSource(store);
+  const receipts = receiptSource({ store, homes: sample.ANYBODY });
   await makePartitions(store, nowMs - DAYS * DAY_MS, DAYS);
   await makePartitions(store, nowMs, DAYS);
   for (let i = 0; i < MESSAGES; i += BATCH) {

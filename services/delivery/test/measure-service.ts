@@ -23,6 +23,7 @@ await using keys = tempFolder('keys');
 const broker = await connectBroker({ urls: [nats.url], name: 'measure', waitMs: 5000 });
 await bootstrapFabric({ natsUrls: [nats.url], singleTenant: true, partitions: 1 });
 await broker.consumers.remove('INGRESS', 'router-p0-e0');
+await sample.putRoutes(broker);
 await ensureKeys(keys.path, { services: ['org', 'registry', 'router', 'delivery'] });
 
 const child = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {

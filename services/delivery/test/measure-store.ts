@@ -113,9 +113,9 @@ for (const round of [1, 2]) {
   }
   console.log(`round ${round}: ${ROWS} messages of 256 bytes, packs of ${PACK}, flushes of ${FLUSH}`);
   await measure('history', historySource(store), packs);
-  await measure('receipts, first and only', receiptSource(store), receipts);
-  await measure('receipts, repeated', receiptSource(store), receipts);
+  await measure('receipts, first and only', receiptSource({ store, homes: sample.homes() }), receipts);
+  await measure('receipts, repeated', receiptSource({ store, homes: sample.homes() }), receipts);
   await measure('history, repeated', historySource(store), packs);
-  await measure('receipts, late and earlier stage', receiptSource(store), held);
+  await measure('receipts, late and earlier stage', receiptSource({ store, homes: sample.homes() }), held);
 }
 await store.close();

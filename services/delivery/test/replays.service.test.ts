@@ -36,7 +36,7 @@ describe('replays of dead letters', function () {
     assert.deepEqual(w.audited(), [[ADMIN, 'dead.replay', '1', letter!.id]]);
     const [told] = [...w.published.values()].filter(({ subject }) => subject.startsWith('fw.v1.receipt.'));
     assert.equal(told!.subject, `fw.v1.receipt.${w.org}.${sample.NODE_B}.delivery`);
-    await w.ingest(receiptSource(w.store), told!.subject, told!.payload);
+    await w.ingest(receiptSource({ store: w.store, homes: sample.ANYBODY }), told!.subject, told!.payload);
     const [receipt] = ReceiptBatch.decode(told!.payload).receipts;
     assert.deepEqual([receipt?.stage, receipt?.attempt, receipt?.final], [Stage.ACCEPTED, 1, false]);
     const found = (await w.answers.getMessage({ id: message.id }, w.as([]))).message!;
@@ -105,7 +105,7 @@ describe('replays of dead letters', function () {
     await w.replay({ ids });
     const returned = (attempt: number) =>
       w.ingest(
-        receiptSource(w.store),
+        receiptSource({ store: w.store, homes: sample.ANYBODY }),
         `fw.v1.receipt.${w.org}.${sample.NODE_A}.router`,
         sample.receiptBatch([
           sample.receiptFor(message, Stage.RETURNED, {

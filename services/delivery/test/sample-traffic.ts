@@ -1,19 +1,53 @@
 /** Made-up traffic for tests and measurements: envelopes in packs, and the receipts that a healthy fabric sends. */
 
-import type { PulledMessage } from '@fleetwire/broker';
-import { ingressSubject, receiptSubject } from '@fleetwire/contract';
+import type { Broker, PulledMessage } from '@fleetwire/broker';
+import { ingressSubject, ROUTES_BUCKET, receiptSubject, routeKey } from '@fleetwire/contract';
 import type { Hop, Receipt } from '@fleetwire/gen/message';
-import { Envelope, IngressPack, ReceiptBatch, Receipt as ReceiptCodec, Stage } from '@fleetwire/gen/message';
+import {
+  Envelope,
+  IngressPack,
+  ReceiptBatch,
+  Receipt as ReceiptCodec,
+  Route,
+  Stage,
+} from '@fleetwire/gen/message';
 import { newId, newMessageId } from '@fleetwire/kernel';
+import { Homes } from '../src/domain/homes.ts';
 
 export const ORG = newId('org');
 export const NODE_A = newId('node');
 export const NODE_B = newId('node');
 export const ALICE = newId('agent');
 export const BOB = newId('agent');
+/** Lives where Bob does. */
+export const CAROL = newId('agent');
 
 export const INGRESS_SUBJECT = ingressSubject.build({ partition: 0, org: ORG, node: NODE_A });
 export const RECEIPT_SUBJECT = receiptSubject.build({ org: ORG, toNode: NODE_A, from: NODE_B });
+
+/** Whoever says it: for tests that are about something else. */
+export const ANYBODY = { isHome: () => true };
+
+/** Bob and Carol live on NODE_B, Alice on NODE_A. */
+export function homes(): Homes {
+  const known = new Homes(100);
+  known.lives(ORG, BOB, NODE_B, '', 1);
+  known.lives(ORG, CAROL, NODE_B, '', 1);
+  known.lives(ORG, ALICE, NODE_A, '', 1);
+  return known;
+}
+
+/** The same in the routing table. */
+export async function putRoutes(broker: Pick<Broker, 'bucket'>): Promise<void> {
+  const bucket = await broker.bucket(ROUTES_BUCKET);
+  await bucket.put(routeKey(ORG, BOB), routeOf(BOB, 'bob', NODE_B));
+  await bucket.put(routeKey(ORG, CAROL), routeOf(CAROL, 'carol', NODE_B));
+  await bucket.put(routeKey(ORG, ALICE), routeOf(ALICE, 'alice', NODE_A));
+}
+
+export function routeOf(agent: string, name: string, node: string, more: Partial<Route> = {}): Uint8Array {
+  return Route.encode(Route.fromPartial({ agent, name, node, nodeName: 'some', epoch: 1, ...more })).finish();
+}
 
 const START_US = 1_790_000_000_000_000;
 let made = 0;

@@ -71,7 +71,7 @@ describe('history by what is in it', function () {
   }
 
   async function settle(org: string, messages: readonly Envelope[], stage: Stage, recipient: string) {
-    const source = receiptSource(store);
+    const source = receiptSource({ store, homes: sample.ANYBODY });
     const receipts = messages.map((message) => sample.receiptFor(message, stage, { recipient }));
     const pack = sample.pulled(sample.receiptSubjectOf(org), sample.receiptBatch(receipts), now * 1000);
     await source.save(source.combine([...source.read(pack).rows]));

@@ -5,6 +5,14 @@
  */
 
 import assert from 'node:assert/strict';
+import {
+  endsMessage,
+  isKnownStage,
+  type KnownStage,
+  MOVES,
+  STAGE_RULES,
+  standingOf,
+} from '@fleetwire/contract';
 import type { Hop, Proof, Receipt } from '@fleetwire/gen/message';
 import { Receipt as ReceiptCodec, Stage } from '@fleetwire/gen/message';
 import fc from 'fast-check';
@@ -13,13 +21,12 @@ import { HOPS_MAX, isUnited, uniteHops } from '../src/domain/hops.ts';
 import type { Settlement } from '../src/domain/settlement.ts';
 import {
   attemptOf,
+  contradicts,
   mergedReceipt,
   mergeSettlements,
   restoreSettlement,
   settlementOf,
 } from '../src/domain/settlement.ts';
-import type { KnownStage } from '../src/domain/stages.ts';
-import { endsMessage, isKnownStage, STAGE_RULES } from '../src/domain/stages.ts';
 
 const STAGES = Object.values(Stage).filter(isKnownStage);
 
@@ -181,6 +188,40 @@ describe('settlement: laws of the merge', () => {
     assert.equal(merged.stage, Stage.EXPIRED);
     assert.ok(isUnited(merged.hops));
   });
+});
+
+describe('settlement: the table of moves', () => {
+  const ALL = STAGES.flatMap((stage) =>
+    STAGE_RULES[stage].final === 'claimed'
+      ? [[stage, false] as const, [stage, true] as const]
+      : [[stage, false] as const],
+  );
+  for (const [from, ends] of ALL)
+    it(`from ${standingOf(from, endsMessage(from, ends))}: two receipts end as the table says`, () => {
+      for (const [to, alsoEnds] of ALL)
+        for (const later of [5, 1]) {
+          const a = settle(from, 3, ends);
+          const b = settle(to, later, alsoEnds);
+          const both = mergeSettlements(a, b);
+          const move = MOVES[standingOf(a.stage, a.final)][standingOf(b.stage, b.final)];
+          const stays = {
+            repeats: a,
+            late: a,
+            'goes on': b,
+            ends: b,
+            upgrades: b,
+            contradicts: later > 3 ? a : b,
+          }[move];
+          // Of delivered, which one receipt names as the end, every hop is one.
+          const expected = from === to && ends !== alsoEnds ? settle(from, 3, true) : stays;
+          assert.deepEqual(
+            [both.stage, both.final],
+            [expected.stage, expected.final],
+            `${from} ${to} ${later}`,
+          );
+          assert.equal(contradicts(a, b), move === 'contradicts');
+        }
+    });
 });
 
 describe('settlement: the rule case by case', () => {

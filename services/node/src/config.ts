@@ -92,6 +92,9 @@ export const nodeSection = defineSection('node', {
   ),
   announce_ms: ms(100, 60_000).describe('A message that has not ended after this long is reported as held'),
   dedupe_ms: ms(2 * TTL_CAP_MS).describe('How long the ids of messages are remembered'),
+  receipts_waiting: count(20_000).describe(
+    'Receipts of nodes that wait until it is known whether the agent that they are about lives there',
+  ),
   directory_entries: count(100_000).describe(
     'Agents, nodes and channels of the org that are known here; what is beyond is left out',
   ),

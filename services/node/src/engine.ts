@@ -19,7 +19,7 @@ import { Custody } from './mail/custody.ts';
 import { LetterDesk } from './mail/letter-desk.ts';
 import { Mailbox } from './mail/mailbox.ts';
 import { Pressure } from './mail/pressure.ts';
-import { Progress } from './mail/progress.ts';
+import { Progress, type Sift } from './mail/progress.ts';
 import { ReceiptDesk } from './mail/receipt-desk.ts';
 import { ReceiptLogs } from './mail/receipt-logs.ts';
 import { Ticker } from './mail/ticker.ts';
@@ -84,13 +84,16 @@ export function createEngine(parts: EngineParts) {
     rolledBack: parts.broken,
   });
   const bounds = { messages: config.progress_messages, waits: config.waits };
-  const progress = new Progress(identity.node, bounds, (agent) => book.byId(agent)?.num);
+  // Nobody is believed until the hub link, when there is one, fills this in.
+  const sifting: { current: Sift } = { current: () => [] };
+  const sift: Sift = (publisher, receipts, late) => sifting.current(publisher, receipts, late);
+  const progress = new Progress(identity.node, bounds, (agent) => book.byId(agent)?.num, sift);
   const receiptLogs = new ReceiptLogs(progress, {
     each: config.receipts_kept,
     all: config.receipts_kept_all,
     keepMs: config.receipts_keep_ms,
   });
-  const asks = new AskWatch({ node: identity.node, clock, progress });
+  const asks = new AskWatch({ node: identity.node, clock, progress, sift });
   const desk = new ReceiptDesk(identity.node, tables.receipts, turns, {
     publish: (row) => outgoings.current.receipts(row),
     own: (receipts) => {
@@ -136,7 +139,7 @@ export function createEngine(parts: EngineParts) {
   const arrivals = new Arrivals({ book, agents: tables.agents, moving: tables.moving, custody, log });
   const outbox = createOutbox(config);
   const publish = () => outgoings.current.outbox();
-  const backpressure = new Backpressure({ clock, outbox, table: tables.outbox, desk, publish });
+  const backpressure = new Backpressure({ clock, outbox, table: tables.outbox, desk, sift, publish });
   const ticker: Ticker = new Ticker({
     clock,
     book,
@@ -176,6 +179,7 @@ export function createEngine(parts: EngineParts) {
     clock,
     tables,
     outgoings,
+    sifting,
     knowledge,
     denials,
     book,

@@ -39,7 +39,9 @@ let lastSeq = 0;
 
 /** Tells the sending node how messages have ended. */
 export function conclude(hub: FakeHub, to: TestNode, from: string, ids: readonly string[]): void {
-  const receipts = ids.map((messageId) => ({ messageId, stage: Stage.CONFIRMED, final: true }));
+  // Each says what is its to say.
+  const stage = from === 'router' ? Stage.RETURNED : Stage.CONFIRMED;
+  const receipts = ids.map((messageId) => ({ messageId, recipient: 'a_somebody', stage, final: true }));
   const subject = receiptSubject.build({ org: TEST_ORG, toNode: to.id, from });
   hub.broker.publish(subject, ReceiptBatch.encode(ReceiptBatch.fromPartial({ receipts })).finish());
 }

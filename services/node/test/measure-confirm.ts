@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Stage } from '@fleetwire/gen/message';
 import { eventually, silentLog, tempFolder } from '@fleetwire/testkit';
 import { tmuxAdapter } from '../src/adapters/tmux.ts';
 import { findPane, HISTORY, lookAt } from '../src/adapters/tmux-pane.ts';
@@ -40,7 +41,7 @@ try {
     const entry = entryFor(bob.id, clock, { id: idOf(i), fromNode: NODE, body: Buffer.from(`number ${i}`) });
     const sentUs = nowUs();
     await hold(test, bob, entry);
-    await progress.wait(idOf(i), 20_000, new AbortController().signal);
+    await progress.wait(idOf(i), Stage.UNSPECIFIED, 20_000, new AbortController().signal);
     receipts.push(nowUs());
     injections.push(nowUs() - sentUs);
   }

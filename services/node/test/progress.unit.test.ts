@@ -37,7 +37,13 @@ function receipt(
     ...texts,
   };
 }
-const make = (messages = 100) => new Progress('self', { messages, waits: 2 }, () => 1);
+const make = (messages = 100) =>
+  new Progress(
+    'self',
+    { messages, waits: 2 },
+    () => 1,
+    (_, receipts) => receipts,
+  );
 const never = new AbortController().signal;
 
 describe('progress', () => {
@@ -127,7 +133,7 @@ describe('progress', () => {
 
     it('is final at once where a router finds nobody but whom this node has served', async () => {
       const progress = make();
-      const waiting = progress.wait('m', 60_000, never);
+      const waiting = progress.wait('m', Stage.UNSPECIFIED, 60_000, never);
       progress.served('m', 1, false);
       progress.absorb([found(0), end('local')]);
       await waiting;
@@ -154,14 +160,89 @@ describe('progress', () => {
     const progress = make();
     const heard: Receipt[] = [];
     const stop = progress.listen(1, (receipts) => heard.push(...receipts));
-    const waits = [progress.wait('m', 60_000, never), progress.wait('n', 1, never)];
-    assert.equal(progress.wait('o', 60_000, never), undefined);
+    const waits = [
+      progress.wait('m', Stage.UNSPECIFIED, 60_000, never),
+      progress.wait('n', Stage.UNSPECIFIED, 1, never),
+    ];
+    assert.equal(progress.wait('o', Stage.UNSPECIFIED, 60_000, never), undefined);
     progress.absorb([receipt('m', Stage.CONFIRMED)]);
     for (const wait of waits) await wait;
     assert.equal(heard.length, 1);
     stop();
     progress.absorb([receipt('p', Stage.CONFIRMED)]);
     assert.equal(heard.length, 1);
-    assert.ok(progress.wait('q', 1, never));
+    assert.ok(progress.wait('q', Stage.UNSPECIFIED, 1, never));
+  });
+});
+
+describe('progress to a stage', () => {
+  const { HELD, DELIVERED, CONFIRMED, UNCONFIRMED, EXPIRED, ROUTED, ACCEPTED } = Stage;
+  const way = (of: Receipt, ...stages: Stage[]): Receipt => ({
+    ...of,
+    hops: stages.map((stage) => ({
+      stage,
+      service: '',
+      instance: '',
+      atUs: 1,
+      reason: '',
+      detail: '',
+      attempt: 0,
+    })),
+  });
+  const reached = (progress: Progress) =>
+    [ACCEPTED, ROUTED, HELD, DELIVERED, CONFIRMED].filter((stage) => progress.isDone('m', stage)).length;
+
+  it('is reached by what comes behind it too, and by an end that makes it impossible', () => {
+    const progress = make();
+    assert.equal(reached(progress), 1);
+    progress.absorb([way(receipt('m', HELD, false), ACCEPTED, ROUTED, HELD)]);
+    assert.equal(reached(progress), 3);
+    progress.absorb([way(receipt('m', DELIVERED, false), ACCEPTED, ROUTED, HELD, DELIVERED)]);
+    assert.equal(reached(progress), 4);
+    progress.absorb([receipt('m', EXPIRED)]);
+    assert.equal(reached(progress), 5);
+  });
+
+  it('confirmed is still waited for after unconfirmed, and wakes who waits', async () => {
+    const progress = make();
+    const waiting = progress.wait('m', CONFIRMED, 60_000, never)!;
+    progress.absorb([receipt('m', UNCONFIRMED)]);
+    assert.equal(progress.isDone('m', CONFIRMED), false);
+    assert.equal(progress.isDone('m', Stage.UNSPECIFIED), true);
+    progress.absorb([receipt('m', CONFIRMED)]);
+    await waiting;
+    assert.equal(progress.isDone('m', CONFIRMED), true);
+  });
+
+  it('is reached by a message to many once it is for each of them', () => {
+    const progress = make();
+    const to = (recipient: string, stage: Stage, final: boolean) =>
+      receipt('m', stage, final, recipient, '#ops');
+    progress.absorb([to('bob', HELD, false)]);
+    assert.equal(progress.isDone('m', HELD), false);
+    progress.absorb([receipt('m', ROUTED, false, '', '#ops', 2)]);
+    assert.equal(progress.isDone('m', HELD), false);
+    progress.absorb([to('carol', EXPIRED, true)]);
+    assert.equal(progress.isDone('m', HELD), true);
+    assert.equal(progress.isDone('m', Stage.UNSPECIFIED), false);
+  });
+
+  it('takes what was found to be true later, and nothing that was not', () => {
+    const later: (() => void)[] = [];
+    const progress = new Progress(
+      'self',
+      { messages: 9, waits: 2 },
+      () => 1,
+      (publisher, receipts, late) => {
+        if (publisher === 'n_late') later.push(() => late(receipts));
+        return [];
+      },
+    );
+    const said = ReceiptBatch.encode({ receipts: [receipt('m', CONFIRMED)] }).finish();
+    progress.hear('n_forger', said);
+    progress.hear('n_late', said);
+    assert.equal(progress.isDone('m', CONFIRMED), false);
+    for (const tell of later) tell();
+    assert.equal(progress.isDone('m', CONFIRMED), true);
   });
 });

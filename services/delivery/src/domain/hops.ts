@@ -1,8 +1,8 @@
 /** The way of a message: hops of several receipts united into one list, ordered as the message went. */
 
+import { isKnownStage, STAGE_RULES } from '@fleetwire/contract';
 import type { Hop } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
-import { isKnownStage, STAGE_RULES } from './stages.ts';
 
 /** Hops kept of one message for one recipient; a receipt with more is cut behind these. */
 export const HOPS_MAX = 64;

@@ -7,12 +7,18 @@
  * only the hops of its latest attempt decide.
  */
 
+import {
+  endsMessage,
+  isKnownStage,
+  type KnownStage,
+  MOVES,
+  STAGE_RULES,
+  standingOf,
+} from '@fleetwire/contract';
 import type { Hop, Proof, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import { compareHops, compareText, isUnited, uniteHops } from './hops.ts';
 import { firstProof } from './proof.ts';
-import type { KnownStage } from './stages.ts';
-import { endsMessage, isKnownStage, STAGE_RULES } from './stages.ts';
 
 export interface Settlement {
   readonly stage: KnownStage;
@@ -102,7 +108,7 @@ function ownHop(receipt: Receipt, own: Hop | undefined, publisher: string, store
 function serviceOf(publisher: string): string {
   return SERVICE_PUBLISHERS.has(publisher) ? publisher : 'node';
 }
-const SERVICE_PUBLISHERS: ReadonlySet<string> = new Set(['router', 'delivery']);
+const SERVICE_PUBLISHERS: ReadonlySet<string> = new Set(['router', 'registry', 'delivery']);
 
 /** A settlement from what was kept of it: `mergedReceipt` of it, and the two facts that a receipt has no field for. */
 export function restoreSettlement(
@@ -138,6 +144,15 @@ export function mergeSettlements(a: Settlement, b: Settlement): Settlement {
   };
   const proof = firstProof(a.proof, b.proof);
   return decide(hops, a.deliveredEnds || b.deliveredEnds, publishers, about, proof);
+}
+
+/** Told of two settlements before they become one. */
+export type Contradicted = (a: Settlement, b: Settlement) => void;
+
+/** True where both name an end of the same attempt, and one of these is refused for the other. */
+export function contradicts(a: Settlement, b: Settlement): boolean {
+  if (!a.final || !b.final || attemptOf(a.hops) !== attemptOf(b.hops)) return false;
+  return MOVES[standingOf(a.stage, a.final)][standingOf(b.stage, b.final)] === 'contradicts';
 }
 
 /** The one that is given; of two different ones the lesser, so that order does not matter. */

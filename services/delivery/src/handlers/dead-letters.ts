@@ -1,16 +1,24 @@
 /** Dead letters: kept as they were published, and, where they carry their own last hop, settled as dead. */
 
 import type { PulledMessage } from '@fleetwire/broker';
-import { DELIVERY_DEAD, deadSubject, nodeDeadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import {
+  DELIVERY_DEAD,
+  deadSubject,
+  nodeDeadSubject,
+  receiptFault,
+  UNKNOWN_RECIPIENT,
+} from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
-import { DeadLetter, Envelope, Stage } from '@fleetwire/gen/message';
+import { DeadLetter, Envelope, type Receipt, Receipt as ReceiptCodec, Stage } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isKeyText } from '../domain/column-text.ts';
 import { type HistoryMode, type HistoryModes, KEEP_ALL, withoutBody } from '../domain/history-mode.ts';
+import type { Homes } from '../domain/homes.ts';
 import { settlementOf } from '../domain/settlement.ts';
 import type { DeadLetterRow } from '../store/dead-letter-table.ts';
 import { saveDeadLetters } from '../store/dead-letter-table.ts';
+import { type DoubtRow, saveDoubts } from '../store/doubt-table.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
 import { saveSettlements } from '../store/settlement-table.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
@@ -20,25 +28,39 @@ import type { Rejected } from './reject-desk.ts';
 export interface LetterRow extends DeadLetterRow {
   /** Undefined when the letter does not say where and when the message died: its receipt does. */
   readonly settled: SettlementRow | undefined;
+  /** In place of it: it is not known yet whether its node may say so. */
+  readonly doubt: DoubtRow | undefined;
   readonly message: PulledMessage;
 }
 
 /** `modes`: of which orgs bodies are kept. */
-export function deadLetterSource(store: Store, modes: HistoryModes = KEEP_ALL): IngestSource<LetterRow> {
+export function deadLetterSource(
+  store: Store,
+  homes: Pick<Homes, 'isHome'>,
+  modes: HistoryModes = KEEP_ALL,
+): IngestSource<LetterRow> {
   return {
     consumer: DELIVERY_DEAD,
-    read: (message) => readDeadLetter(message, modes),
+    read: (message) => readDeadLetter(message, homes, modes),
     combine: (rows) => rows.sort((a, b) => a.sequence - b.sequence),
     save: (rows) =>
       store.transaction(async (tx) => {
         await saveDeadLetters(tx, rows);
         await saveSettlements(tx, combineSettlements(rows.flatMap((row) => row.settled ?? [])));
+        await saveDoubts(
+          tx,
+          rows.flatMap((row) => row.doubt ?? []),
+        );
       }),
     refuse: (row, why) => rejection(row.message, 'DEAD_LETTER_REFUSED', why),
   };
 }
 
-export function readDeadLetter(message: PulledMessage, modes: HistoryModes = KEEP_ALL): Intake<LetterRow> {
+export function readDeadLetter(
+  message: PulledMessage,
+  homes: Pick<Homes, 'isHome'>,
+  modes: HistoryModes = KEEP_ALL,
+): Intake<LetterRow> {
   const subject = authorOf(message.subject);
   if (subject === undefined) return { rows: [], rejected: [rejection(message, 'NOT_A_DEAD_LETTER', '')] };
   try {
@@ -56,10 +78,7 @@ export function readDeadLetter(message: PulledMessage, modes: HistoryModes = KEE
       author: node,
       ...saidBy(envelope?.org === org ? envelope : undefined),
       ...kept(letter, envelope, modes(org), message.data),
-      settled:
-        envelope === undefined
-          ? undefined
-          : settled(letter, envelope, message.storedAtUs, { org, agent, node }),
+      ...endOf(letter, envelope, message, subject, homes),
       message,
     };
     return { rows: [row], rejected: [] };
@@ -99,25 +118,38 @@ function authorOf(subject: string): Author | undefined {
   return ofService === undefined ? nodeDeadSubject.parse(subject) : { ...ofService, node: '' };
 }
 
-function settled(
+type End = Pick<LetterRow, 'settled' | 'doubt'>;
+const NO_END: End = { settled: undefined, doubt: undefined };
+
+/** What the letter settles. A node speaks about its own part only, and of agents that live on it. */
+function endOf(
   letter: DeadLetter,
-  envelope: Envelope,
-  storedAtUs: number,
+  envelope: Envelope | undefined,
+  message: PulledMessage,
   { org, agent, node }: Author,
-): SettlementRow | undefined {
+  homes: Pick<Homes, 'isHome'>,
+): End {
   const death = letter.hops.findLast((hop) => hop.stage === Stage.DEAD);
-  if (death === undefined || envelope.org !== org || !isKeyText(envelope.id)) return undefined;
-  // A node speaks about its own part only.
-  if (node !== '' && (death.service !== 'node' || death.instance !== node)) return undefined;
+  if (envelope === undefined || death === undefined) return NO_END;
+  if (envelope.org !== org || !isKeyText(envelope.id)) return NO_END;
+  if (node !== '' && (death.service !== 'node' || death.instance !== node)) return NO_END;
   const { id: messageId, to, fromAgent, correlationId, traceparent, attempt } = envelope;
   const { reason, detail, hops } = letter;
   const recipient = agent === UNKNOWN_RECIPIENT ? '' : agent;
   const about = { messageId, recipient, to, fromAgent, correlationId, traceparent, recipientName: '' };
   const end = { stage: Stage.DEAD, final: true, reason, detail, hops };
-  const receipt = { ...about, ...end, fanOut: 0, attempt, proof: undefined };
+  const receipt: Receipt = { ...about, ...end, fanOut: 0, attempt, proof: undefined };
+  const { sequence, storedAtUs } = message;
+  if (node !== '' && receiptFault(receipt, 'recipient') !== undefined) return NO_END;
+  if (node !== '' && !homes.isHome(org, recipient, node, storedAtUs)) {
+    const place = { stream: 'DEAD', sequence, part: 0, storedAtUs } as const;
+    const word = { org, messageId, recipient, publisher: node, toNode: node };
+    return { settled: undefined, doubt: { ...place, ...word, receipt: encode(ReceiptCodec, receipt) } };
+  }
   const publisher = death.service === 'node' ? death.instance : death.service;
   const settlement = settlementOf(receipt, isKeyText(publisher) ? publisher : 'router', death.atUs);
-  return settlement && { org, messageId, recipient, settlement, storedAtUs, encoded: undefined };
+  const row = { org, messageId, recipient, storedAtUs, encoded: undefined };
+  return { settled: settlement && { ...row, settlement }, doubt: undefined };
 }
 
 /** A dead letter that fails is not kept as another one. */

@@ -1,11 +1,11 @@
 /** A page of history: filters checked, the page read, what became of each message added. */
 
+import { isKnownStage } from '@fleetwire/contract';
 import type { ListMessagesRequest, ListMessagesResponse } from '@fleetwire/gen/delivery';
 import { Stage } from '@fleetwire/gen/message';
 import { type Clock, FleetwireError, messageIdTime } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { readPageToken, writePageToken } from '../domain/page-token.ts';
-import { isKnownStage } from '../domain/stages.ts';
 import { wordQuery } from '../domain/word-query.ts';
 import { listMessages, type MessageFilter, type MessagePage } from '../store/message-list.ts';
 import { findSettlements } from '../store/settlement-table.ts';

@@ -1,12 +1,21 @@
 /** Receipts: what became of messages, merged by message and recipient before they reach the database. */
 
 import type { PulledMessage } from '@fleetwire/broker';
-import { completeReceipt, DELIVERY_RECEIPTS, receiptSubject } from '@fleetwire/contract';
+import {
+  completeReceipt,
+  DELIVERY_RECEIPTS,
+  type ReceiptSubject,
+  receiptFault,
+  receiptSubject,
+  speakerOfService,
+} from '@fleetwire/contract';
 import { IngressPack, Receipt } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isKeyText } from '../domain/column-text.ts';
-import { mergeSettlements, settlementOf } from '../domain/settlement.ts';
+import type { Homes } from '../domain/homes.ts';
+import { type Contradicted, mergeSettlements, settlementOf } from '../domain/settlement.ts';
+import { type DoubtRow, saveDoubts } from '../store/doubt-table.ts';
 import { PlainFirst } from '../store/plain-first.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
 import { compareSettlementRows, insertSettlements, saveSettlements } from '../store/settlement-table.ts';
@@ -19,26 +28,50 @@ export interface ReceiptRow extends SettlementRow {
   readonly message: PulledMessage;
   readonly part: number;
   readonly bytes: Uint8Array;
+  /** It is not known yet whether its publisher may say so: it settles nothing until then. */
+  readonly doubt: DoubtRow | undefined;
 }
 
-/** `stored` is told what full queues have ended, once history has it. */
-export function receiptSource(
-  store: Store,
-  stored: (ended: readonly Ended[]) => void = () => {},
-): IngestSource<ReceiptRow> {
+export interface ReceiptParts {
+  readonly store: Store;
+  /** Whose word counts at once. */
+  readonly homes: Pick<Homes, 'isHome'>;
+  /** Told what full queues have ended, once history has it. */
+  readonly stored?: (ended: readonly Ended[]) => void;
+  /** Told of each second end that was refused. */
+  readonly contradicted?: Contradicted;
+}
+
+export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
+  const { store, homes, stored, contradicted } = parts;
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_RECEIPTS,
-    read: readReceipts,
-    combine: combineSettlements,
+    read: (message) => readReceipts(message, homes),
+    combine: (rows) => combineReceipts(rows, contradicted),
     save: async (rows) => {
-      const merge = () => store.transaction((tx) => saveSettlements(tx, rows));
-      if (rows.length > 0) await first.run(() => insertSettlements(store, rows), merge);
-      const ended = rows.filter(isEndOfFullQueue);
-      if (ended.length > 0) stored(ended.map(endOf));
+      const doubts = rows.flatMap(({ doubt }) => doubt ?? []);
+      const settled = doubts.length === 0 ? rows : rows.filter(({ doubt }) => doubt === undefined);
+      const merge = () =>
+        store.transaction(async (tx) => {
+          await saveSettlements(tx, settled, contradicted);
+          await saveDoubts(tx, doubts);
+        });
+      if (doubts.length > 0) await merge();
+      else if (rows.length > 0) await first.run(() => insertSettlements(store, rows), merge);
+      const ended = settled.filter(isEndOfFullQueue);
+      if (ended.length > 0) stored?.(ended.map(endOf));
     },
     refuse: (row, why) => rejection(row.message, row.part, row.bytes, 'RECEIPT_REFUSED', why),
   };
+}
+
+/** What is in doubt stays by itself, behind the rest. */
+function combineReceipts(rows: ReceiptRow[], contradicted: Contradicted | undefined): ReceiptRow[] {
+  const doubtful = rows.filter(({ doubt }) => doubt !== undefined);
+  if (doubtful.length === 0) return combineSettlements(rows, contradicted);
+  const clear = rows.filter(({ doubt }) => doubt === undefined);
+  return [...combineSettlements(clear, contradicted), ...doubtful];
 }
 
 function isEndOfFullQueue({ settlement }: ReceiptRow): boolean {
@@ -51,13 +84,17 @@ function endOf({ org, recipient, settlement, message }: ReceiptRow): Ended {
 }
 
 /** One row for each message and recipient, in the order in which rows are locked. */
-export function combineSettlements<Row extends SettlementRow>(rows: Row[]): Row[] {
+export function combineSettlements<Row extends SettlementRow>(
+  rows: Row[],
+  contradicted?: Contradicted,
+): Row[] {
   const sorted = rows.sort(compareSettlementRows);
   const combined: Row[] = [];
   for (const row of sorted) {
     const last = combined.at(-1);
     if (last === undefined || compareSettlementRows(last, row) !== 0) combined.push(row);
     else {
+      contradicted?.(last.settlement, row.settlement);
       const settlement = mergeSettlements(last.settlement, row.settlement);
       combined[combined.length - 1] = { ...last, settlement, encoded: undefined };
     }
@@ -69,7 +106,7 @@ export function combineSettlements<Row extends SettlementRow>(rows: Row[]): Row[
  * A receipt is filed under the org in its subject, which the broker enforces: about another org's message it says
  * nothing. Who published it is the subject's last token, a node or a service, and is kept with the settlement.
  */
-export function readReceipts(message: PulledMessage): Intake<ReceiptRow> {
+export function readReceipts(message: PulledMessage, homes: Pick<Homes, 'isHome'>): Intake<ReceiptRow> {
   const subject = receiptSubject.parse(message.subject);
   if (subject === undefined) return refused(message, 'NOT_A_RECEIPT', '');
   let parts: readonly Uint8Array[];
@@ -83,7 +120,7 @@ export function readReceipts(message: PulledMessage): Intake<ReceiptRow> {
   const rows: ReceiptRow[] = [];
   const rejected: Rejected[] = [];
   for (const [part, bytes] of parts.entries()) {
-    const row = readReceipt(message, part, bytes, subject.org, subject.from);
+    const row = readReceipt(message, part, bytes, subject, homes);
     if ('reason' in row) rejected.push(row);
     else rows.push(row);
   }
@@ -94,8 +131,8 @@ function readReceipt(
   message: PulledMessage,
   part: number,
   bytes: Uint8Array,
-  org: string,
-  publisher: string,
+  { org, toNode, from: publisher }: ReceiptSubject,
+  homes: Pick<Homes, 'isHome'>,
 ): ReceiptRow | Rejected {
   let receipt: Receipt;
   try {
@@ -106,11 +143,20 @@ function readReceipt(
   const { messageId, recipient } = receipt;
   if (!isKeyText(messageId) || (recipient !== '' && !isKeyText(recipient)))
     return rejection(message, part, bytes, 'RECEIPT_WITHOUT_ID', '');
-  const settlement = settlementOf(receipt, publisher, message.storedAtUs);
+  const { storedAtUs, sequence } = message;
+  const service = speakerOfService(publisher);
+  const certain = service !== undefined || homes.isHome(org, recipient, publisher, storedAtUs);
+  // Of one in doubt it is said later; whoever it is, some things nobody says.
+  const fault = receiptFault(receipt, service ?? 'recipient');
+  if (fault !== undefined) return rejection(message, part, bytes, fault, '');
+  const settlement = settlementOf(receipt, publisher, storedAtUs);
   if (settlement === undefined) return rejection(message, part, bytes, 'RECEIPT_STAGE_UNKNOWN', '');
   const encoded = settlement.hops === receipt.hops ? bytes : undefined;
-  const { storedAtUs } = message;
-  return { org, messageId, recipient, settlement, storedAtUs, encoded, message, part, bytes };
+  const place = { stream: 'RECEIPTS', sequence, part, storedAtUs } as const;
+  const doubt = certain
+    ? undefined
+    : { ...place, org, messageId, recipient, publisher, toNode, receipt: bytes };
+  return { org, messageId, recipient, settlement, storedAtUs, encoded, message, part, bytes, doubt };
 }
 
 function refused(message: PulledMessage, reason: string, detail: string): Intake<ReceiptRow> {

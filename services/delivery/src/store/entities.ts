@@ -174,6 +174,28 @@ export const UsageDayEntity = defineEntity({
   },
 });
 
+/** A receipt of which it is not known yet whether its publisher may say so. */
+export const DoubtEntity = defineEntity({
+  name: 'Doubt',
+  tableName: 'doubts',
+  indexes: [{ name: 'doubts_due', properties: ['lookAt'] }],
+  properties: {
+    storedAtUs: p.bigint('number').primary().fieldName('stored_at_us'),
+    sequence: p.bigint('number').primary(),
+    part: p.integer().primary(),
+    stream: p.text().primary(),
+    org: p.text(),
+    messageId: p.text().fieldName('message_id'),
+    recipient: p.text(),
+    publisher: p.text(),
+    toNode: p.text().fieldName('to_node'),
+    receipt: p.blob(),
+    lookAt: p.datetime().columnType('timestamptz').defaultRaw('now()').fieldName('look_at'),
+    looks: p.integer().default(0),
+    ingressSequence: p.bigint('number').nullable().fieldName('ingress_sequence'),
+  },
+});
+
 export const entities = [
   MessageEntity,
   SettlementEntity,
@@ -183,5 +205,6 @@ export const entities = [
   ReplayEntity,
   LetterRequestEntity,
   UsageDayEntity,
+  DoubtEntity,
   SecretEntity,
 ];

@@ -106,6 +106,29 @@ class Secrets extends Migration {
   }
 }
 
+class Doubts extends Migration {
+  override up(): void {
+    this.addSql(`
+      create table doubts (
+        stored_at_us bigint not null,
+        sequence bigint not null,
+        part integer not null,
+        stream text not null,
+        org text not null,
+        message_id text not null,
+        recipient text not null,
+        publisher text not null,
+        to_node text not null,
+        receipt bytea not null,
+        look_at timestamptz not null default now(),
+        looks integer not null default 0,
+        ingress_sequence bigint,
+        primary key (stored_at_us, sequence, part, stream)
+      )`);
+    this.addSql('create index doubts_due on doubts (look_at)');
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '0001-initial', class: InitialTables },
   { name: '0002-partial-correlation', class: PartialCorrelation },
@@ -113,4 +136,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0004-secrets', class: Secrets },
   { name: '0005-partitions', class: Partitions },
   { name: '0006-letter-decisions', class: LetterDecisions },
+  { name: '0007-doubts', class: Doubts },
 ];

@@ -7,7 +7,7 @@ import type { CopyColumn, Store, StoreTransaction } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import { compareHops } from '../domain/hops.ts';
 import { isSameProof } from '../domain/proof.ts';
-import type { Settlement, SettlementSubject } from '../domain/settlement.ts';
+import type { Contradicted, Settlement, SettlementSubject } from '../domain/settlement.ts';
 import { mergedReceipt, mergeSettlements, restoreSettlement } from '../domain/settlement.ts';
 import { columnArrays, textArray } from './array-literal.ts';
 
@@ -83,7 +83,11 @@ interface KeptSettlement {
  * Merges the rows into the table within `tx`. The rows must be unique by (org, message, recipient) and in
  * `compareSettlementRows` order: replicas that write the same rows then wait for each other in one direction.
  */
-export async function saveSettlements(tx: StoreTransaction, rows: readonly SettlementRow[]): Promise<void> {
+export async function saveSettlements(
+  tx: StoreTransaction,
+  rows: readonly SettlementRow[],
+  contradicted?: Contradicted,
+): Promise<void> {
   if (rows.length === 0) return;
   const [inserted] = await tx.query<{ count: number }>(INSERT, columnArrays(COLUMNS, rows));
   if (inserted!.count === rows.length) return;
@@ -95,6 +99,7 @@ export async function saveSettlements(tx: StoreTransaction, rows: readonly Settl
   for (const kept of earlier) {
     const row = rows[kept.position]!;
     const before = restore(kept);
+    contradicted?.(before, row.settlement);
     const merged = mergeSettlements(before, row.settlement);
     if (!isSame(before, merged)) changed.push({ ...row, settlement: merged, encoded: undefined });
   }

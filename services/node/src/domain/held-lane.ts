@@ -41,6 +41,11 @@ export class HeldLane {
     return this.#waiting.next();
   }
 
+  has(id: string): boolean {
+    for (const row of this.#waiting) if (row.id === id) return true;
+    return false;
+  }
+
   /** Takes the head out. */
   shift(): WaitingRow | undefined {
     const row = this.#waiting.shift();

@@ -54,6 +54,12 @@ export class HeldMail {
     return { count: held?.countOf(agent) ?? 0, bytes: held?.bytes ?? 0 };
   }
 
+  /** The name of the busy recipient for whom the message waits; undefined: it waits for nobody. */
+  recipientOf(id: string): string | undefined {
+    for (const [lane, held] of this.#lanes) if (held.has(id)) return this.#flows.of(lane)?.name;
+    return undefined;
+  }
+
   /** For whom most of one sender's mail waits. */
   busiest(agent: number): { readonly flow: Flow; readonly count: number } | undefined {
     let most: { flow: Flow; count: number } | undefined;

@@ -56,7 +56,7 @@ export class Outbox {
   }
 
   /** Who is busy, with what waits for them. */
-  get held(): Pick<HeldMail, 'told' | 'length'> {
+  get held(): Pick<HeldMail, 'told' | 'length' | 'recipientOf'> {
     return this.#held;
   }
 

@@ -1,5 +1,7 @@
 /** Send, WaitMessage and ReadInbox: one call each. */
 
+import { STAGE_RULES, WAY } from '@fleetwire/contract';
+import { Stage } from '@fleetwire/gen/message';
 import type {
   ReadInboxRequest,
   ReadInboxResponse,
@@ -16,6 +18,11 @@ import { sendOnce } from '../mail/send-once.ts';
 import type { Callers, NodeContext } from './callers.ts';
 
 const WAIT_MAX_MS = 3_600_000;
+
+const notOnTheWay = () =>
+  new FleetwireError('invalid_argument', 'INVALID_STAGE', 'this stage cannot be waited for', {
+    help: `Wait for ${WAY.map((stage) => STAGE_RULES[stage].name).join(', ')}, or for the end.`,
+  });
 
 export class MessageHandlers {
   readonly #engine: Engine;
@@ -45,8 +52,11 @@ export class MessageHandlers {
         help: 'Ask on the node that sent it, or use `fleetwire trace`.',
       });
     }
+    const { until } = request;
+    if (until !== Stage.UNSPECIFIED && !WAY.some((stage) => stage === until)) throw notOnTheWay();
     const waiting = this.#engine.progress.wait(
       request.id,
+      until,
       Math.min(request.timeoutMs, WAIT_MAX_MS, context.deadlineMs ?? WAIT_MAX_MS),
       AbortSignal.any([context.signal, context.draining]),
     );
@@ -56,7 +66,10 @@ export class MessageHandlers {
       });
     }
     await waiting;
-    return this.#engine.progress.of(request.id);
+    const { progress, outbox } = this.#engine;
+    const done = progress.isDone(request.id, until);
+    const heldBackFor = done ? '' : (outbox.held.recipientOf(request.id) ?? '');
+    return { ...progress.of(request.id), done, heldBackFor };
   }
 
   readInbox(request: ReadInboxRequest, context: NodeContext): Promise<ReadInboxResponse> {

@@ -50,6 +50,8 @@ const ANSWER_ENTRIES = 10_000;
 const NAMES_MAX = 10_000;
 /** Channels whose members are kept in memory. */
 const CHANNELS_MAX = 100;
+/** Agents whose homes are kept in memory. */
+const HOMES_MAX = 10_000;
 
 export class Directory {
   readonly #parts: DirectoryParts;
@@ -63,6 +65,8 @@ export class Directory {
   #said = '';
   /** Members of channels and groups that were asked for since something was last told, by mark and folded name. */
   readonly #members = new Map<string, ReadonlySet<string>>();
+  /** Of agents that were asked for since something was last told: where they live and come from. */
+  readonly #homes = new Map<string, readonly string[]>();
 
   constructor(parts: DirectoryParts) {
     this.#parts = parts;
@@ -122,6 +126,18 @@ export class Directory {
   suspended(agent: string): boolean {
     const entry = this.#fresh() ? this.#parts.table.entry(agent) : undefined;
     return entry !== undefined && Route.decode(entry).suspended;
+  }
+
+  /** Does the agent live there, or is its mail on the way from there? As last told, however long ago: a map look-up. */
+  isHome(agent: string, node: string): boolean {
+    const known = this.#homes.get(agent);
+    if (known !== undefined) return known.includes(node);
+    const entry = isOf('agent', agent) ? this.#parts.table.entry(agent) : undefined;
+    if (entry === undefined) return false;
+    const { node: home, movingFrom } = Route.decode(entry);
+    if (this.#homes.size >= HOMES_MAX) this.#homes.clear();
+    this.#homes.set(agent, [home, movingFrom]);
+    return home === node || movingFrom === node;
   }
 
   /** Is there an agent of this name, on other nodes than `node` only? False for one that is not known, or not freshly. */
@@ -207,6 +223,7 @@ export class Directory {
   #take(answer: SyncResponse, generation: number, taken: number): number {
     const { table, entriesMax, log } = this.#parts;
     this.#members.clear();
+    this.#homes.clear();
     for (const id of answer.removed) table.remove(id);
     let left = 0;
     let now = taken;

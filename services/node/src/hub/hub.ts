@@ -12,6 +12,7 @@ import type { Registration } from '../agents/registration.ts';
 import type { OrgTokens } from '../domain/org-tokens.ts';
 import { type Busy, type Ready, ROUTER } from '../domain/peer-signal.ts';
 import type { Engine } from '../engine.ts';
+import { ReceiptGate } from '../mail/receipt-gate.ts';
 import type { Departures } from '../moving/departures.ts';
 import type { Directory } from './directory.ts';
 import { hearEvent } from './hear-event.ts';
@@ -127,6 +128,14 @@ export function createHub(parts: HubParts): Hub {
     intake = undefined;
     await ending?.stop();
   };
+  const gate = new ReceiptGate({
+    isHome: (agent, home) => directory.isHome(agent, home),
+    ask: (request) => door.agentHomes(request),
+    acceptedAtUs: (id) => tables.outbox.findSent(id)?.acceptedAtUs,
+    log,
+    waitingMax: config.receipts_waiting,
+  });
+  engine.sifting.current = gate.sift;
   const link: HubLink = new HubLink({
     dir,
     org,
@@ -149,7 +158,7 @@ export function createHub(parts: HubParts): Hub {
     receipts: (publisher, encoded) => {
       progress.hear(publisher, encoded);
       asks.hear(publisher, encoded);
-      backpressure.receipts(encoded);
+      backpressure.receipts(publisher, encoded);
     },
     pressure: (signal) => {
       if (!isForged(signal, directory)) backpressure.hear(signal);
@@ -195,6 +204,7 @@ export function createHub(parts: HubParts): Hub {
       letterLine.stop(),
       link.stop(),
       departures.stop(),
+      gate.stop(),
     ]);
   };
   const start = () => {

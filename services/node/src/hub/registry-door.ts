@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto';
 import type { Moving } from '@fleetwire/gen/message';
 import type {
   Agent,
+  AgentHomesRequest,
+  AgentHomesResponse,
   HandOverRequest,
   NodePoliciesRequest,
   NodePoliciesResponse,
@@ -214,6 +216,11 @@ export class RegistryDoor {
   /** What the org's policies say, if that is newer. `unimplemented` from a hub that does not tell. */
   policies(request: NodePoliciesRequest): Promise<NodePoliciesResponse> {
     return this.#withToken(() => this.#client.nodePolicies(request));
+  }
+
+  /** Where agents of the org live and have lived. `unimplemented` from a hub that does not tell. */
+  agentHomes(request: AgentHomesRequest): Promise<AgentHomesResponse> {
+    return this.#withToken(() => this.#client.agentHomes(request));
   }
 
   async handOver(request: HandOverRequest): Promise<void> {

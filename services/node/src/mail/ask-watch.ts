@@ -3,13 +3,14 @@
 import { completeReceipt } from '@fleetwire/contract';
 import type { Envelope, Receipt } from '@fleetwire/gen/message';
 import { type Clock, keepNewest } from '@fleetwire/kernel';
-import { type Progress, type ReceiptListener, receiptsIn } from './progress.ts';
+import { type Progress, type ReceiptListener, receiptsIn, type Sift } from './progress.ts';
 
 export interface AskWatchParts {
   /** This node's id. */
   readonly node: string;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly progress: Pick<Progress, 'of'>;
+  readonly sift: Sift;
 }
 
 interface Question {
@@ -57,7 +58,9 @@ export class AskWatch {
 
   /** One encoded ReceiptBatch as it came from the broker. */
   hear(publisher: string, encoded: Uint8Array): void {
-    if (this.#open.size > 0) this.#tell(publisher, receiptsIn(encoded));
+    if (this.#open.size === 0) return;
+    const late = (receipts: readonly Receipt[]) => this.#tell(publisher, receipts);
+    this.#tell(publisher, this.#parts.sift(publisher, receiptsIn(encoded), late));
   }
 
   /** Receipts of this node itself. */

@@ -8,7 +8,7 @@ import { seqRuns } from '../domain/outbox-pack.ts';
 import type { Busy, Ready } from '../domain/peer-signal.ts';
 import { buildReceipt, expired, NOT_ON_ITS_WAY } from '../domain/receipt.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';
-import { receiptsIn } from './progress.ts';
+import { receiptsIn, type Sift } from './progress.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
 
 export interface BackpressureParts {
@@ -16,6 +16,7 @@ export interface BackpressureParts {
   readonly outbox: Outbox;
   readonly table: OutboxTable;
   readonly desk: ReceiptDesk;
+  readonly sift: Sift;
   /** There may be something for the broker. */
   publish(): void;
 }
@@ -34,9 +35,10 @@ export class Backpressure {
     publish();
   }
 
-  /** One encoded ReceiptBatch as it came from the broker; what cannot be read changes nothing. */
-  receipts(encoded: Uint8Array): void {
-    if (this.#parts.outbox.waitsForReceipts) this.own(receiptsIn(encoded));
+  /** One encoded ReceiptBatch as it came from the broker; what cannot be read, or is not true, changes nothing. */
+  receipts(publisher: string, encoded: Uint8Array): void {
+    if (!this.#parts.outbox.waitsForReceipts) return;
+    this.own(this.#parts.sift(publisher, receiptsIn(encoded), (late) => this.own(late)));
   }
 
   /** Receipts of this node itself, or decoded ones. */

@@ -1,6 +1,14 @@
 /** What became of the messages that this node's agents have sent: kept for a while, told to those who wait. */
 
-import { completeReceipt } from '@fleetwire/contract';
+import {
+  completeReceipt,
+  endsMessage,
+  hasComeTo,
+  isKnownStage,
+  type KnownStage,
+  MOVES,
+  standingOf,
+} from '@fleetwire/contract';
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
 import { Deque, isToMany, parseAddress } from '@fleetwire/kernel';
 
@@ -10,6 +18,16 @@ export interface ProgressBounds {
 }
 
 export type ReceiptListener = (receipts: readonly Receipt[]) => void;
+
+/**
+ * Those of `receipts` that their publisher may say. What has to be looked into first is told to `late` once it is found to be
+ * true, and never when it is not.
+ */
+export type Sift = (
+  publisher: string,
+  receipts: readonly Receipt[],
+  late: (receipts: readonly Receipt[]) => void,
+) => readonly Receipt[];
 
 /** Bytes of receipts that are kept as they came while nobody listens. */
 const LATER_BYTES = 8 * 1024 * 1024;
@@ -47,13 +65,20 @@ export class Progress {
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #listeners = new Map<number, Set<ReceiptListener>>();
   readonly #numOf: (agentId: string) => number | undefined;
+  readonly #sift: Sift;
   readonly #order = new Deque<string>();
   readonly #later = new Deque<Batch>();
   #laterBytes = 0;
   #waits = 0;
 
   /** `self`: this node's id. */
-  constructor(self: string, bounds: ProgressBounds, numOf: (agentId: string) => number | undefined) {
+  constructor(
+    self: string,
+    bounds: ProgressBounds,
+    numOf: (agentId: string) => number | undefined,
+    sift: Sift,
+  ) {
+    this.#sift = sift;
     this.#self = self;
     this.#bounds = bounds;
     this.#numOf = numOf;
@@ -80,7 +105,15 @@ export class Progress {
   }
 
   #sort({ publisher, receipts: told }: Batch): void {
-    const receipts = told instanceof Uint8Array ? receiptsIn(told) : told;
+    if (!(told instanceof Uint8Array)) this.#tell(publisher, told);
+    else
+      this.#tell(
+        publisher,
+        this.#sift(publisher, receiptsIn(told), (late) => this.#tell(publisher, late)),
+      );
+  }
+
+  #tell(publisher: string, receipts: readonly Receipt[]): void {
     const perAgent = new Map<number, Receipt[]>();
     for (const receipt of receipts) {
       if (!this.#keep(completeReceipt(receipt, publisher))) continue;
@@ -126,16 +159,21 @@ export class Progress {
     return { receipts: [...told.receipts.values()], final: isOver(told) };
   }
 
-  #isOver(id: string): boolean {
+  /** Whether all that is waited for has come; `until`: a stage of WAY, or else the end. */
+  isDone(id: string, until: Stage): boolean {
     this.#catchUp();
+    if (until === Stage.ACCEPTED) return true;
     const told = this.#known.get(id);
-    return told !== undefined && isOver(told);
+    return told !== undefined && (isOver(told) ? !mayGetProof(told, until) : hasCome(told, until));
   }
 
-  /** Resolves once the message has ended for each known recipient, at the time-out, or when `signal` aborts. */
-  wait(id: string, timeoutMs: number, signal: AbortSignal): Promise<void> | undefined {
+  /**
+   * Resolves once the message has ended for each known recipient, or has come to the stage `until`; at the time-out, or when
+   * `signal` aborts.
+   */
+  wait(id: string, until: Stage, timeoutMs: number, signal: AbortSignal): Promise<void> | undefined {
     if (this.#waits >= this.#bounds.waits) return undefined;
-    if (this.#isOver(id) || signal.aborted) return Promise.resolve();
+    if (this.isDone(id, until) || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const set = this.#waiting.get(id) ?? new Set();
       const done = () => {
@@ -147,7 +185,7 @@ export class Progress {
         resolve();
       };
       const look = () => {
-        if (this.#isOver(id)) done();
+        if (this.isDone(id, until)) done();
       };
       const timer = setTimeout(done, timeoutMs);
       signal.addEventListener('abort', done, { once: true });
@@ -172,10 +210,11 @@ export class Progress {
    */
   #keep(receipt: Receipt): boolean {
     const { messageId, recipient } = receipt;
+    if (!isKnownStage(receipt.stage)) return false;
     const before = this.#known.get(messageId)?.receipts.get(recipient);
     const later = receipt.attempt - (before?.attempt ?? 0);
     if (later < 0) return false;
-    if (later === 0 && before?.final && !(receipt.final && isUpgrade(before.stage, receipt.stage)))
+    if (later === 0 && before !== undefined && !CHANGES.has(MOVES[standing(before)][standing(receipt)]))
       return false;
     const told = this.#told(messageId);
     if (before === undefined) this.#receipts++;
@@ -236,10 +275,38 @@ function meansMany(address: string): boolean {
   }
 }
 
+/** The same for a stage on the way, of each recipient by itself: who has ended before it will not come to it. */
+function hasCome(told: Told, until: Stage): boolean {
+  if (until === Stage.UNSPECIFIED) return false;
+  const { receipts, served, alone } = told;
+  const ofAll = receipts.get('');
+  let settled = 0;
+  for (const [recipient, receipt] of receipts) {
+    if (recipient === '') continue;
+    if (!hasComeTo(receipt, until) && !(receipt.final && !isUnproven(receipt, until))) return false;
+    settled++;
+  }
+  if (alone) return settled >= served;
+  if (ofAll?.stage === Stage.ROUTED) return settled >= served + ofAll.fanOut;
+  if (ofAll !== undefined || served > 0 || settled === 0) return false;
+  return !meansMany(receipts.values().next().value!.to);
+}
+
+/** All have ended, and proof may still come of one that is waited for. */
+function mayGetProof({ receipts }: Told, until: Stage): boolean {
+  for (const receipt of receipts.values()) if (isUnproven(receipt, until)) return true;
+  return false;
+}
+
+const isUnproven = ({ stage }: Receipt, until: Stage): boolean =>
+  until === Stage.CONFIRMED && stage === Stage.UNCONFIRMED;
+
 function bytesOf({ receipts }: Batch): number {
   return receipts instanceof Uint8Array ? receipts.length : receipts.length * RECEIPT_BYTES;
 }
 
-function isUpgrade(before: Stage, after: Stage): boolean {
-  return after === Stage.CONFIRMED && before !== Stage.CONFIRMED && before !== Stage.DEAD;
+const CHANGES: ReadonlySet<string> = new Set(['goes on', 'ends', 'upgrades']);
+
+function standing({ stage, final }: Receipt) {
+  return standingOf(stage as KnownStage, endsMessage(stage as KnownStage, final));
 }

@@ -19,6 +19,8 @@ export interface SentRow {
   readonly traceparent: string;
   /** Of recipient and body; undefined in rows of an earlier version. */
   readonly digest: number | undefined;
+  /** Broker time. */
+  readonly acceptedAtUs: number;
 }
 
 export class OutboxTable {
@@ -35,7 +37,7 @@ export class OutboxTable {
       'INSERT INTO sent (id, agent, accepted_at_us, correlation_id, traceparent, digest) VALUES (?, ?, ?, ?, ?, ?)',
     );
     this.#findSent = db.prepare(
-      'SELECT seq, id, agent, correlation_id, traceparent, digest FROM sent WHERE id = ?',
+      'SELECT seq, id, agent, accepted_at_us, correlation_id, traceparent, digest FROM sent WHERE id = ?',
     );
     this.#deleteRun = db.prepare('DELETE FROM outbox WHERE seq BETWEEN ? AND ?');
     this.#all = db.prepare('SELECT seq, id, agent, local, envelope FROM outbox ORDER BY seq');
@@ -68,6 +70,7 @@ export class OutboxTable {
     const correlationId = (row['correlation_id'] as string) || id;
     const traceparent = row['traceparent'] as string;
     const digest = (row['digest'] as number | null) ?? undefined;
+    const acceptedAtUs = row['accepted_at_us'] as number;
     return {
       seq: row['seq'] as number,
       id,
@@ -75,6 +78,7 @@ export class OutboxTable {
       correlationId,
       traceparent,
       digest,
+      acceptedAtUs,
     };
   }
 

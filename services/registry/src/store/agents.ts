@@ -28,6 +28,16 @@ export interface PlacedAgent extends AgentRow {
   readonly movingFrom: string;
 }
 
+export interface HomeRow {
+  readonly agent: string;
+  readonly node: string;
+  /** Milliseconds since it left, by the one clock that also noted it. */
+  readonly agoMs: number | null;
+}
+
+/** As the trigger has it: which clock it is does not matter where times are compared with each other alone. */
+const NOW_MS = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+
 const PLACED = `select a.id, a.org, a.name, a.folded, a.node, a.adapter, a.registered_at_ms as "registeredAtMs",
     a.epoch, a.model, a.capabilities, a.tools, a.repo, a.visibility, a.policy_group as "policyGroup", a.location,
     a.movable, a.suspended, n.name as "nodeName", n.shard, n.last_seen_at_ms as "lastSeenAtMs",
@@ -75,6 +85,21 @@ export function agentRows(store: Store) {
       const sql = 'select id from dismissed where id = any ($1)';
       const rows = ids.length === 0 ? [] : await store.query<{ id: string }>(sql, [ids]);
       return new Set(rows.map(({ id }) => id));
+    },
+
+    /** Where each of these agents of the org lives or is on the way from (`agoMs` null), and where it has lived. */
+    homes: (org: string, ids: readonly string[]): Promise<HomeRow[]> =>
+      store.query<HomeRow>(
+        `select id as agent, node, null::bigint as "agoMs" from agents where org = $1 and id = any ($2)
+         union all select m.agent, m.from_node, null from moves m join agents a on a.id = m.agent and a.node = m.to_node
+           where m.org = $1 and m.agent = any ($2) and m.state not in ('done', 'over')
+         union all select agent, node, ${NOW_MS} - left_at_ms from former_homes where org = $1 and agent = any ($2)`,
+        [org, ids],
+      ),
+
+    /** What was longer ago. */
+    forgetHomes: async (agoMs: number): Promise<void> => {
+      await store.query(`delete from former_homes where left_at_ms < ${NOW_MS} - $1::bigint`, [agoMs]);
     },
 
     /** Nodes that were away for longer bring back what was removed before. */

@@ -128,6 +128,18 @@ export const Dismissed = defineEntity({
   },
 });
 
+/** Where agents have lived; written by triggers. */
+export const FormerHome = defineEntity({
+  name: 'FormerHome',
+  tableName: 'former_homes',
+  properties: {
+    agent: text().primary(),
+    node: text().primary(),
+    org: text(),
+    leftAtMs: p.bigint('number').index('former_homes_left'),
+  },
+});
+
 /** Keys of nodes that the servers are to refuse. */
 export const RemovedKey = defineEntity({
   name: 'RemovedKey',
@@ -255,6 +267,7 @@ export const entities = [
   Node,
   Agent,
   Dismissed,
+  FormerHome,
   Channel,
   ChannelMember,
   RemovedKey,

@@ -196,9 +196,40 @@ class FollowSubscribers extends Migration {
   }
 }
 
+/**
+ * Receipts about an agent's mail come from where it was, also late: by a trigger, so that whatever moves or removes an agent,
+ * this is in the same transaction.
+ */
+class FormerHomes extends Migration {
+  override up(): void {
+    this.addSql(`create table former_homes (
+      agent text not null,
+      node text not null,
+      org text not null,
+      left_at_ms bigint not null,
+      primary key (agent, node))`);
+    this.addSql('create index former_homes_left on former_homes (left_at_ms)');
+    this.addSql(`create function note_former_home() returns trigger language plpgsql as $$
+      begin
+        insert into former_homes (agent, node, org, left_at_ms)
+          values (old.id, old.node, old.org, (extract(epoch from clock_timestamp()) * 1000)::bigint)
+          on conflict (agent, node) do update set left_at_ms = excluded.left_at_ms;
+        return null;
+      end $$`);
+    this.addSql(`create trigger agents_left after delete on agents
+      for each row execute function note_former_home()`);
+    this.addSql(`create trigger agents_moved after update of node on agents
+      for each row when (old.node is distinct from new.node) execute function note_former_home()`);
+    this.addSql(`insert into former_homes (agent, node, org, left_at_ms)
+      select agent, from_node, org, max(changed_at_ms) from moves where from_node <> '' group by 1, 2, 3
+      on conflict do nothing`);
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '001-create-tables', class: CreateTables },
   { name: '002-follow-orgs', class: FollowOrgs },
   { name: '003-follow-machines', class: FollowMachines },
   { name: '004-follow-subscribers', class: FollowSubscribers },
+  { name: '005-former-homes', class: FormerHomes },
 ];

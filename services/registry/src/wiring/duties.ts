@@ -46,7 +46,7 @@ export function clearingOf(
 
 /** Nodes that one sweep shows offline; more are seen to by the next. */
 const SWEEP_ROWS = 1000;
-/** How long it is remembered which agents people have removed. */
+/** How long it is remembered which agents people have removed, and where agents have lived. */
 const DISMISSED_MS = 30 * 24 * 3_600_000;
 /** Channels whose routes one turn of the upkeep writes. */
 const MENDED_AT_ONCE = 100;
@@ -91,6 +91,7 @@ export function upkeepOf(
     },
     sweepStale: async (mayGoOn) => {
       await agents.forgetDismissed(nowMs(clock) - DISMISSED_MS);
+      await agents.forgetHomes(DISMISSED_MS);
       return stale.run(mayGoOn);
     },
     mendChannels: async () => routes.ensureChannels(await channels.unwritten(MENDED_AT_ONCE)),

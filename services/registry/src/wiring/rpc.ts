@@ -4,6 +4,7 @@ import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { printable } from '@fleetwire/kernel';
 import { bindService, callerOf, type RpcContext } from '@fleetwire/rpc';
+import { agentHomes } from '../handlers/agent-homes.ts';
 import { createChannel, deleteChannel } from '../handlers/channels/create-channel.ts';
 import { listChannelMembers, listChannels } from '../handlers/channels/list-channels.ts';
 import { joinChannel, leaveChannel } from '../handlers/channels/membership.ts';
@@ -77,6 +78,7 @@ export function bindRegistry(parts: RegistryParts, { joins, hellos }: Refused) {
       openSubscription: by(openSubscription),
       listSubscriptions: by(listSubscriptions),
       closeSubscription: by(closeSubscription),
+      agentHomes: by(agentHomes),
     },
     { auth: { join: 'none', challenge: 'none', hello: 'none' } },
   );

@@ -16,6 +16,9 @@ import {
   Receipt,
   ReceiptBatch,
   Route,
+  Stage,
+  stageFromJSON,
+  stageToJSON,
 } from "./message.ts";
 import { AgentProfile } from "./registry.ts";
 
@@ -240,12 +243,21 @@ export interface WaitMessageRequest {
   id: string;
   /** At most 3600000. */
   timeoutMs: number;
+  /**
+   * ACCEPTED, ROUTED, HELD, DELIVERED or CONFIRMED: wait until the message has come so far for each recipient, or cannot any more.
+   * For CONFIRMED, proof is waited for after UNCONFIRMED too. Unset: wait for the end.
+   */
+  until: Stage;
 }
 
 /** The receipts so far, and whether the message has reached an end for each known recipient. */
 export interface WaitMessageResponse {
   receipts: Receipt[];
   final: boolean;
+  /** Nothing is left of what was waited for. */
+  done: boolean;
+  /** Name of the busy recipient for which this node still holds the message back; empty: it does not. */
+  heldBackFor: string;
 }
 
 export interface ReadInboxRequest {
@@ -3065,7 +3077,7 @@ export const SendResponse: MessageFns<SendResponse> = {
 };
 
 function createBaseWaitMessageRequest(): WaitMessageRequest {
-  return { id: "", timeoutMs: 0 };
+  return { id: "", timeoutMs: 0, until: 0 };
 }
 
 export const WaitMessageRequest: MessageFns<WaitMessageRequest> = {
@@ -3075,6 +3087,9 @@ export const WaitMessageRequest: MessageFns<WaitMessageRequest> = {
     }
     if (message.timeoutMs !== 0) {
       writer.uint32(16).uint32(message.timeoutMs);
+    }
+    if (message.until !== 0) {
+      writer.uint32(24).int32(message.until);
     }
     return writer;
   },
@@ -3108,6 +3123,14 @@ export const WaitMessageRequest: MessageFns<WaitMessageRequest> = {
             message.timeoutMs = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.until = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3128,6 +3151,7 @@ export const WaitMessageRequest: MessageFns<WaitMessageRequest> = {
         : isSet(object.timeout_ms)
         ? globalThis.Number(object.timeout_ms)
         : 0,
+      until: isSet(object.until) ? stageFromJSON(object.until) : 0,
     };
   },
 
@@ -3139,6 +3163,9 @@ export const WaitMessageRequest: MessageFns<WaitMessageRequest> = {
     if (message.timeoutMs !== 0) {
       obj.timeoutMs = Math.round(message.timeoutMs);
     }
+    if (message.until !== 0) {
+      obj.until = stageToJSON(message.until);
+    }
     return obj;
   },
 
@@ -3149,12 +3176,13 @@ export const WaitMessageRequest: MessageFns<WaitMessageRequest> = {
     const message = createBaseWaitMessageRequest();
     message.id = object.id ?? "";
     message.timeoutMs = object.timeoutMs ?? 0;
+    message.until = object.until ?? 0;
     return message;
   },
 };
 
 function createBaseWaitMessageResponse(): WaitMessageResponse {
-  return { receipts: [], final: false };
+  return { receipts: [], final: false, done: false, heldBackFor: "" };
 }
 
 export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
@@ -3164,6 +3192,12 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
     }
     if (message.final !== false) {
       writer.uint32(16).bool(message.final);
+    }
+    if (message.done !== false) {
+      writer.uint32(24).bool(message.done);
+    }
+    if (message.heldBackFor !== "") {
+      writer.uint32(34).string(message.heldBackFor);
     }
     return writer;
   },
@@ -3197,6 +3231,22 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
             message.final = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.heldBackFor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3213,6 +3263,12 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
     return {
       receipts: globalThis.Array.isArray(object?.receipts) ? object.receipts.map((e: any) => Receipt.fromJSON(e)) : [],
       final: isSet(object.final) ? globalThis.Boolean(object.final) : false,
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+      heldBackFor: isSet(object.heldBackFor)
+        ? globalThis.String(object.heldBackFor)
+        : isSet(object.held_back_for)
+        ? globalThis.String(object.held_back_for)
+        : "",
     };
   },
 
@@ -3224,6 +3280,12 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
     if (message.final !== false) {
       obj.final = message.final;
     }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    if (message.heldBackFor !== "") {
+      obj.heldBackFor = message.heldBackFor;
+    }
     return obj;
   },
 
@@ -3234,6 +3296,8 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
     const message = createBaseWaitMessageResponse();
     message.receipts = object.receipts?.map((e) => Receipt.fromPartial(e)) || [];
     message.final = object.final ?? false;
+    message.done = object.done ?? false;
+    message.heldBackFor = object.heldBackFor ?? "";
     return message;
   },
 };

@@ -536,6 +536,31 @@ export interface NodePoliciesResponse {
   state: OrgState | undefined;
 }
 
+export interface AgentHomesRequest {
+  /** Agent ids, at most 1000. */
+  agents: string[];
+  /** Empty: the caller's own org. Only a service may name one, and must. */
+  org: string;
+}
+
+export interface AgentHomesResponse {
+  /** One for each that the org has, or had within the last 30 days, in no order. */
+  homes: AgentHome[];
+}
+
+export interface AgentHome {
+  agent: string;
+  /** Where it lives, and where its mail is on the way from: ids of nodes. */
+  nodes: string[];
+  former: FormerHome[];
+}
+
+export interface FormerHome {
+  node: string;
+  /** In broker time, to a second or so. */
+  leftAtMs: number;
+}
+
 export interface SyncRequest {
   /** Of the last answer; 0 asks for all. */
   revision: number;
@@ -7541,6 +7566,350 @@ export const NodePoliciesResponse: MessageFns<NodePoliciesResponse> = {
   },
 };
 
+function createBaseAgentHomesRequest(): AgentHomesRequest {
+  return { agents: [], org: "" };
+}
+
+export const AgentHomesRequest: MessageFns<AgentHomesRequest> = {
+  encode(message: AgentHomesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.org !== "") {
+      writer.uint32(18).string(message.org);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentHomesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentHomesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentHomesRequest {
+    return {
+      agents: globalThis.Array.isArray(object?.agents) ? object.agents.map((e: any) => globalThis.String(e)) : [],
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+    };
+  },
+
+  toJSON(message: AgentHomesRequest): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents;
+    }
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentHomesRequest>): AgentHomesRequest {
+    return AgentHomesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentHomesRequest>): AgentHomesRequest {
+    const message = createBaseAgentHomesRequest();
+    message.agents = object.agents?.map((e) => e) || [];
+    message.org = object.org ?? "";
+    return message;
+  },
+};
+
+function createBaseAgentHomesResponse(): AgentHomesResponse {
+  return { homes: [] };
+}
+
+export const AgentHomesResponse: MessageFns<AgentHomesResponse> = {
+  encode(message: AgentHomesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.homes) {
+      AgentHome.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentHomesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentHomesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.homes.push(AgentHome.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentHomesResponse {
+    return {
+      homes: globalThis.Array.isArray(object?.homes) ? object.homes.map((e: any) => AgentHome.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: AgentHomesResponse): unknown {
+    const obj: any = {};
+    if (message.homes?.length) {
+      obj.homes = message.homes.map((e) => AgentHome.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentHomesResponse>): AgentHomesResponse {
+    return AgentHomesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentHomesResponse>): AgentHomesResponse {
+    const message = createBaseAgentHomesResponse();
+    message.homes = object.homes?.map((e) => AgentHome.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAgentHome(): AgentHome {
+  return { agent: "", nodes: [], former: [] };
+}
+
+export const AgentHome: MessageFns<AgentHome> = {
+  encode(message: AgentHome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== "") {
+      writer.uint32(10).string(message.agent);
+    }
+    for (const v of message.nodes) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.former) {
+      FormerHome.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentHome {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentHome();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agent = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.former.push(FormerHome.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentHome {
+    return {
+      agent: isSet(object.agent) ? globalThis.String(object.agent) : "",
+      nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => globalThis.String(e)) : [],
+      former: globalThis.Array.isArray(object?.former) ? object.former.map((e: any) => FormerHome.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: AgentHome): unknown {
+    const obj: any = {};
+    if (message.agent !== "") {
+      obj.agent = message.agent;
+    }
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes;
+    }
+    if (message.former?.length) {
+      obj.former = message.former.map((e) => FormerHome.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentHome>): AgentHome {
+    return AgentHome.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentHome>): AgentHome {
+    const message = createBaseAgentHome();
+    message.agent = object.agent ?? "";
+    message.nodes = object.nodes?.map((e) => e) || [];
+    message.former = object.former?.map((e) => FormerHome.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFormerHome(): FormerHome {
+  return { node: "", leftAtMs: 0 };
+}
+
+export const FormerHome: MessageFns<FormerHome> = {
+  encode(message: FormerHome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.leftAtMs !== 0) {
+      writer.uint32(16).int64(message.leftAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FormerHome {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFormerHome();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.leftAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FormerHome {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      leftAtMs: isSet(object.leftAtMs)
+        ? globalThis.Number(object.leftAtMs)
+        : isSet(object.left_at_ms)
+        ? globalThis.Number(object.left_at_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: FormerHome): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.leftAtMs !== 0) {
+      obj.leftAtMs = Math.round(message.leftAtMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FormerHome>): FormerHome {
+    return FormerHome.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FormerHome>): FormerHome {
+    const message = createBaseFormerHome();
+    message.node = object.node ?? "";
+    message.leftAtMs = object.leftAtMs ?? 0;
+    return message;
+  },
+};
+
 function createBaseSyncRequest(): SyncRequest {
   return { revision: 0, pageToken: "" };
 }
@@ -8062,6 +8431,15 @@ export const RegistryServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Where agents live and have lived: who may say what became of their mail. Node token, or a service. */
+    agentHomes: {
+      name: "AgentHomes",
+      requestType: AgentHomesRequest as typeof AgentHomesRequest,
+      requestStream: false,
+      responseType: AgentHomesResponse as typeof AgentHomesResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -8173,6 +8551,11 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
     request: CloseSubscriptionRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<CloseSubscriptionResponse>>;
+  /** Where agents live and have lived: who may say what became of their mail. Node token, or a service. */
+  agentHomes(
+    request: AgentHomesRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<AgentHomesResponse>>;
 }
 
 export interface RegistryServiceClient<CallOptionsExt = {}> {
@@ -8283,6 +8666,11 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<CloseSubscriptionRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<CloseSubscriptionResponse>;
+  /** Where agents live and have lived: who may say what became of their mail. Node token, or a service. */
+  agentHomes(
+    request: DeepPartial<AgentHomesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<AgentHomesResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {

@@ -1,0 +1,215 @@
+/**
+ * Receipts in doubt: finds out whether their publishers may say so, and believes or refuses them.
+ *
+ * The routing table that this process follows may be behind, and does not tell where an agent lived before. So what it does not
+ * vouch for is kept, and decided by those who know: the registry of homes, history of senders. While one of them cannot say,
+ * it stays open; nothing is refused by a race, and nobody waits for it.
+ */
+
+import type { Broker } from '@fleetwire/broker';
+import { completeReceipt, DELIVERY_HISTORY } from '@fleetwire/contract';
+import { Receipt } from '@fleetwire/gen/message';
+import { causeChain, pause } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import type { Logger } from '@fleetwire/telemetry';
+import { type Contradicted, settlementOf } from '../domain/settlement.ts';
+import { type HomesOf, judge, type Refusal, type Sent } from '../domain/verdict.ts';
+import {
+  doubtName,
+  dueDoubts,
+  findSenders,
+  type OpenDoubt,
+  putOffDoubts,
+  takeDoubts,
+} from '../store/doubt-table.ts';
+import { type SettlementRow, saveSettlements } from '../store/settlement-table.ts';
+import type { DeniedReceipts } from './denied-receipts.ts';
+import { type AskHomes, HOMES_ASKED_MAX, NO_HOMES } from './homes-watch.ts';
+import { combineSettlements } from './receipts.ts';
+import type { RejectDesk, Rejected } from './reject-desk.ts';
+
+/** How far history has read ingress, by the sequences of the stream. */
+export interface IngressProgress {
+  /** Up to here all is stored as history. */
+  readonly readUpTo: number;
+  readonly last: number;
+}
+
+export async function ingressProgress({ streams, consumers }: Broker): Promise<IngressProgress> {
+  const { stream, durable_name } = DELIVERY_HISTORY;
+  const last = (await streams.state(stream))?.lastSequence ?? 0;
+  const info = await consumers.info(stream, durable_name);
+  if (info === undefined) return { readUpTo: 0, last };
+  const all = info.numPending === 0 && info.numAckPending === 0;
+  return { readUpTo: all ? Math.max(last, info.ackFloor) : info.ackFloor, last };
+}
+
+export interface DoubtsOptions {
+  readonly store: Store;
+  readonly ask: AskHomes;
+  readonly progress: () => Promise<IngressProgress>;
+  readonly desk: RejectDesk;
+  readonly denied: Pick<DeniedReceipts, 'add'>;
+  readonly contradicted: Contradicted;
+  readonly log: Logger;
+  readonly intervalMs: number;
+  /** Looked at in one go. */
+  readonly limit: number;
+}
+
+/** Between two looks at the same one: doubles. */
+const AGAIN_MS = 250;
+const AGAIN_MAX_MS = 30_000;
+
+interface Judged {
+  readonly believed: readonly OpenDoubt[];
+  readonly refused: readonly { readonly doubt: OpenDoubt; readonly reason: Refusal }[];
+  readonly open: readonly OpenDoubt[];
+}
+
+export class Doubts {
+  readonly name = 'doubts';
+  readonly stats = { believed: 0, refused: 0, put_off: 0 };
+  readonly #o: DoubtsOptions;
+  readonly #stopping = new AbortController();
+  #ended: Promise<void> = Promise.resolve();
+  #failures = 0;
+
+  constructor(options: DoubtsOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#ended = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      let looked = 0;
+      try {
+        looked = await this.#round();
+        this.#failures = 0;
+      } catch (error) {
+        if (this.#failures++ % 20 === 0 && !signal.aborted)
+          this.#o.log.warn({ cause: causeChain(error) }, 'receipts in doubt wait, trying on');
+      }
+      if (looked < this.#o.limit) await pause(this.#o.intervalMs, signal);
+    }
+  }
+
+  async #round(): Promise<number> {
+    const { store, limit } = this.#o;
+    const due = await dueDoubts(store, limit);
+    if (due.length === 0) return 0;
+    const progress = await this.#o.progress();
+    const { believed, refused, open } = await this.#judge(due, progress);
+    await this.#believe(believed);
+    await this.#refuse(refused);
+    const pauseMs = Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** Math.min(10, ...open.map(({ looks }) => looks)));
+    await putOffDoubts(store, open, pauseMs, progress.last);
+    this.stats.put_off += open.length;
+    return due.length;
+  }
+
+  async #judge(due: readonly OpenDoubt[], { readUpTo }: IngressProgress): Promise<Judged> {
+    const homes = await this.#homesOf(due);
+    const senders = await this.#sentOf(due);
+    const believed: OpenDoubt[] = [];
+    const refused: { doubt: OpenDoubt; reason: Refusal }[] = [];
+    const open: OpenDoubt[] = [];
+    for (const doubt of due) {
+      const { org, messageId, recipient, publisher, ingressSequence } = doubt;
+      const read = ingressSequence !== null && ingressSequence <= readUpTo;
+      const sent = senders.get(`${org} ${messageId}`) ?? (read ? ('nothing' as const) : undefined);
+      const known = { homes: recipient === '' ? NO_HOMES : homes.get(`${org} ${recipient}`), sent };
+      const verdict = judge({ ...doubt, receipt: receiptOf(doubt, publisher) }, known);
+      if (verdict === 'believed') believed.push(doubt);
+      else if (verdict === 'open') open.push(doubt);
+      else refused.push({ doubt, reason: verdict });
+    }
+    return { believed, refused, open };
+  }
+
+  /** By org and agent. Of orgs for which the registry cannot be asked there is nothing: their doubts stay open. */
+  async #homesOf(due: readonly OpenDoubt[]): Promise<ReadonlyMap<string, HomesOf>> {
+    const all = new Map<string, HomesOf>();
+    for (const [org, some] of Map.groupBy(due, (doubt) => doubt.org)) {
+      const agents = [...new Set(some.map(({ recipient }) => recipient))].filter((agent) => agent !== '');
+      for (let i = 0; i < agents.length; i += HOMES_ASKED_MAX) {
+        const found = await this.#o.ask(org, agents.slice(i, i + HOMES_ASKED_MAX));
+        for (const [agent, homes] of found) all.set(`${org} ${agent}`, homes);
+      }
+    }
+    return all;
+  }
+
+  async #sentOf(due: readonly OpenDoubt[]): Promise<ReadonlyMap<string, Sent>> {
+    const found = new Map<string, Sent>();
+    for (const [org, some] of Map.groupBy(due, (doubt) => doubt.org)) {
+      const ids = [...new Set(some.map(({ messageId }) => messageId))];
+      for (const { id, ...sent } of await findSenders(this.#o.store, org, ids))
+        found.set(`${org} ${id}`, sent);
+    }
+    return found;
+  }
+
+  /** Two replicas may have come to the same: who takes it away settles it, in one transaction. */
+  async #believe(doubts: readonly OpenDoubt[]): Promise<void> {
+    if (doubts.length === 0) return;
+    const { store, contradicted } = this.#o;
+    this.stats.believed += await store.transaction(async (tx) => {
+      const taken = await takeDoubts(tx, doubts);
+      const mine = doubts.filter((doubt) => taken.has(doubtName(doubt)));
+      const rows = combineSettlements(mine.flatMap(settlementRow), contradicted);
+      await saveSettlements(tx, rows, contradicted);
+      return mine.length;
+    });
+  }
+
+  /** Kept as a dead letter before it is taken away: a crash in between repeats that under the same id. */
+  async #refuse(refused: Judged['refused']): Promise<void> {
+    if (refused.length === 0) return;
+    const { store, desk, denied } = this.#o;
+    const rejected = refused.filter(({ doubt }) => doubt.stream === 'RECEIPTS').map(rejection);
+    if (rejected.length > 0 && !(await desk.take(this.name, rejected, this.#stopping.signal))) return;
+    const taken = await store.transaction((tx) =>
+      takeDoubts(
+        tx,
+        refused.map(({ doubt }) => doubt),
+      ),
+    );
+    for (const { doubt, reason } of refused) {
+      if (!taken.has(doubtName(doubt))) continue;
+      this.stats.refused++;
+      denied.add(doubt, reason);
+    }
+  }
+}
+
+function receiptOf(doubt: OpenDoubt, publisher: string): Receipt {
+  return completeReceipt(Receipt.decode(doubt.receipt), publisher);
+}
+
+function settlementRow(doubt: OpenDoubt): SettlementRow[] {
+  const { org, messageId, recipient, publisher, storedAtUs } = doubt;
+  const settlement = settlementOf(receiptOf(doubt, publisher), publisher, storedAtUs);
+  return settlement === undefined
+    ? []
+    : [{ org, messageId, recipient, settlement, storedAtUs, encoded: undefined }];
+}
+
+/** A letter in doubt is kept as it is: it only settles nothing. */
+function rejection({ doubt, reason }: Judged['refused'][number]): Rejected {
+  const { org, publisher, recipient, messageId, sequence, part, receipt: bytes } = doubt;
+  const detail =
+    reason === 'RECEIPT_FORGED'
+      ? `${publisher} speaks of message ${messageId} for ${recipient || 'nobody'}, which never came to it`
+      : `${publisher} speaks of message ${messageId} beyond its own part`;
+  return { org, reason, detail, stream: 'RECEIPTS', sequence, part, subject: '', bytes, keep: true };
+}

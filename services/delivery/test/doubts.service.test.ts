@@ -1,0 +1,202 @@
+/**
+ * Goal: a receipt in doubt settles nothing until it is known whose word it is, is never refused by a race, and when it is
+ * refused it is kept, counted and told.
+ * Method: the ingest sources and the doubts on a real PostgreSQL; what the registry and history know is in the test's hands.
+ */
+
+import assert from 'node:assert/strict';
+import type { PulledMessage } from '@fleetwire/broker';
+import { nodeDeadSubject, receiptSubject } from '@fleetwire/contract';
+import {
+  DeadLetter,
+  type Envelope,
+  Envelope as EnvelopeCodec,
+  type Receipt,
+  Stage,
+} from '@fleetwire/gen/message';
+import { FleetwireError, newId } from '@fleetwire/kernel';
+import type { Store } from '@fleetwire/store';
+import { openStore } from '@fleetwire/store';
+import { eventually, silentLog, startTestPostgres, type TestPostgres } from '@fleetwire/testkit';
+import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import type { Homes } from '../src/domain/homes.ts';
+import type { HomesOf } from '../src/domain/verdict.ts';
+import { deadLetterSource } from '../src/handlers/dead-letters.ts';
+import { Doubts } from '../src/handlers/doubts.ts';
+import { historySource } from '../src/handlers/history.ts';
+import type { IngestSource } from '../src/handlers/ingest-loop.ts';
+import { receiptSource } from '../src/handlers/receipts.ts';
+import type { Rejected } from '../src/handlers/reject-desk.ts';
+import { entities } from '../src/store/entities.ts';
+import { migrations } from '../src/store/migrations.ts';
+import { findSettlements } from '../src/store/settlement-table.ts';
+import * as sample from './sample-traffic.ts';
+
+const { CONFIRMED, EXPIRED, DEAD, UNCONFIRMED } = Stage;
+const EVIL = newId('node');
+const MOVED = newId('agent');
+const INGRESS_LAST = 50;
+
+describe('receipts in doubt', function () {
+  this.timeout(60_000);
+  let postgres: TestPostgres;
+  let store: Store;
+  let doubts: Doubts[];
+  let sequence = 0;
+  let away: boolean;
+  let readUpTo: number;
+  let homes: Map<string, HomesOf>;
+  const kept: Rejected[] = [];
+  const denied: string[] = [];
+
+  before(async () => {
+    postgres = await startTestPostgres();
+    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 6 };
+    store = await openStore({ ...options, applicationName: 'doubts' });
+  });
+  after(async () => {
+    await store.close();
+    await postgres[Symbol.asyncDispose]();
+  });
+  beforeEach(() => {
+    away = false;
+    readUpTo = 0;
+    kept.length = denied.length = 0;
+    homes = new Map([
+      [sample.BOB, { current: [sample.NODE_B], former: [] }],
+      [MOVED, { current: [sample.NODE_B], former: [{ node: sample.NODE_A, leftAtUs: 9_000_000 }] }],
+    ]);
+    // Two replicas look at the same ones.
+    doubts = [1, 2].map(() => new Doubts(parts()));
+    for (const each of doubts) each.start();
+  });
+  afterEach(async () => {
+    for (const each of doubts) await each.stop();
+    await store.query('delete from doubts');
+  });
+
+  const parts = (): ConstructorParameters<typeof Doubts>[0] => ({
+    store,
+    ask: async (_, agents) => {
+      if (away) throw new FleetwireError('unavailable', 'NOT_CONNECTED', 'away');
+      return new Map(agents.map((agent) => [agent, homes.get(agent) ?? { current: [], former: [] }]));
+    },
+    progress: async () => ({ readUpTo, last: INGRESS_LAST }),
+    desk: { take: async (_, rejected) => kept.push(...rejected) > 0 },
+    denied: { add: ({ publisher }, reason) => void denied.push(`${publisher} ${reason}`) },
+    contradicted: () => undefined,
+    log: silentLog,
+    intervalMs: 10,
+    limit: 100,
+  });
+
+  function pulled(subject: string, data: Uint8Array): PulledMessage {
+    const place = { sequence: ++sequence, deliverySequence: sequence, deliveries: 1, storedAtUs: 8_000_000 };
+    return {
+      subject,
+      data,
+      ...place,
+      header: () => '',
+      ack: () => undefined,
+      nak: () => undefined,
+      working: () => undefined,
+    };
+  }
+  async function ingest<Row>(source: IngestSource<Row>, message: PulledMessage): Promise<void> {
+    await source.save(source.combine([...source.read(message).rows]));
+  }
+  const arrive = (message: Envelope) =>
+    ingest(historySource(store), pulled(sample.INGRESS_SUBJECT, sample.ingressPack([message])));
+  /** Nothing is known of the routes yet, as right after a start. */
+  const say = (
+    from: string,
+    receipt: Receipt,
+    toNode = sample.NODE_A,
+    known: Pick<Homes, 'isHome'> = NOBODY,
+  ) =>
+    ingest(
+      receiptSource({ store, homes: known }),
+      pulled(receiptSubject.build({ org: sample.ORG, toNode, from }), sample.receiptBatch([receipt])),
+    );
+  const NOBODY = { isHome: () => false };
+  const settled = async ({ id }: Envelope) =>
+    (await findSettlements(store, sample.ORG, [id], 9)).map(({ settlement: { stage } }) => stage);
+  const open = async () => (await store.query<{ n: number }>('select count(*)::int as n from doubts'))[0]!.n;
+  const until = (wanted: number) => eventually(async () => (await open()) === wanted);
+
+  it('settle once the registry says so, whatever else comes meanwhile, and once for two replicas', async () => {
+    away = true;
+    const messages = [sample.envelope(), sample.envelope()];
+    for (const message of messages) await say(sample.NODE_B, sample.receiptFor(message, UNCONFIRMED));
+    await say(sample.NODE_B, sample.receiptFor(messages[0]!, CONFIRMED), sample.NODE_A, sample.homes());
+    assert.deepEqual(await settled(messages[0]!), [CONFIRMED]);
+    assert.deepEqual(await settled(messages[1]!), []);
+    assert.equal(await open(), 2);
+    away = false;
+    await until(0);
+    assert.deepEqual(await settled(messages[0]!), [CONFIRMED]);
+    assert.deepEqual(await settled(messages[1]!), [UNCONFIRMED]);
+    assert.equal(doubts[0]!.stats.believed + doubts[1]!.stats.believed, 2);
+    assert.deepEqual([kept, denied], [[], []]);
+  });
+
+  it('are refused of any other node, kept, and told of once, and the true end counts', async () => {
+    const message = sample.envelope();
+    for (const stage of [CONFIRMED, DEAD, EXPIRED]) await say(EVIL, sample.receiptFor(message, stage));
+    await until(0);
+    assert.deepEqual(await settled(message), []);
+    assert.deepEqual(
+      denied,
+      Array.from({ length: 3 }, () => `${EVIL} RECEIPT_FORGED`),
+    );
+    assert.ok(kept.length >= 3 && kept.every(({ keep, reason }) => keep && reason === 'RECEIPT_FORGED'));
+    await say(sample.NODE_B, sample.receiptFor(message, CONFIRMED), sample.NODE_A, sample.homes());
+    assert.deepEqual(await settled(message), [CONFIRMED]);
+  });
+
+  it('of who claims to have sent it wait for history, which says who did', async () => {
+    const [own, stolen] = [sample.envelope(), sample.envelope()];
+    const expired = (message: Envelope) => {
+      const hops = [sample.hop(Stage.ACCEPTED, sample.NODE_A, 1), sample.hop(EXPIRED, sample.NODE_A, 2)];
+      return sample.receiptFor(message, EXPIRED, { hops });
+    };
+    await say(sample.NODE_A, expired(own), sample.NODE_A);
+    await say(EVIL, expired(stolen), EVIL);
+    await eventually(() => doubts.some(({ stats }) => stats.put_off >= 2));
+    assert.deepEqual([await settled(own), await settled(stolen), denied], [[], [], []]);
+    await arrive(stolen);
+    await eventually(() => denied.length === 1);
+    assert.deepEqual(await settled(stolen), []);
+    // It never left its node: history has read all that could have brought it.
+    readUpTo = INGRESS_LAST;
+    await until(0);
+    assert.deepEqual(await settled(own), [EXPIRED]);
+  });
+
+  it('of where the agent lived before count for mail of that time alone', async () => {
+    const [early, late] = [sample.envelope(), sample.envelope()];
+    await arrive(early);
+    await ingest(historySource(store), {
+      ...pulled(sample.INGRESS_SUBJECT, sample.ingressPack([late])),
+      storedAtUs: 9_000_000 + 61_000_000,
+    });
+    for (const message of [early, late])
+      await say(sample.NODE_A, sample.receiptFor(message, CONFIRMED, { recipient: MOVED }), sample.NODE_B);
+    await until(0);
+    assert.deepEqual([await settled(early), await settled(late)], [[CONFIRMED], []]);
+    assert.deepEqual(denied, [`${sample.NODE_A} RECEIPT_FORGED`]);
+  });
+
+  it('in a dead letter of a node leave the letter as it is, and settle nothing', async () => {
+    const message = sample.envelope();
+    await arrive(message);
+    const hops = [sample.hop(DEAD, EVIL, 5, { reason: 'QUEUE_OVERFLOW' })];
+    const envelope = EnvelopeCodec.encode(message).finish();
+    const letter = DeadLetter.fromPartial({ envelope, decoded: true, reason: 'QUEUE_OVERFLOW', hops });
+    const subject = nodeDeadSubject.build({ org: sample.ORG, agent: sample.BOB, node: EVIL });
+    await ingest(deadLetterSource(store, NOBODY), pulled(subject, DeadLetter.encode(letter).finish()));
+    await until(0);
+    assert.deepEqual(await settled(message), []);
+    assert.deepEqual([kept.length, denied], [0, [`${EVIL} RECEIPT_FORGED`]]);
+  });
+});

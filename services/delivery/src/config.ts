@@ -66,6 +66,12 @@ export const deliveryConfig = defineSection('delivery', {
   sweep_margin_ms: whole(0, 600_000, 5000).describe(
     'How long after its deadline a message is left to a node that may just have taken it',
   ),
+  sweep_silent_ms: whole(100, 86_400_000, 60_000).describe(
+    'How long after its deadline a message without an end is left to a node that may still speak of it',
+  ),
+  sweep_look_max: whole(1, 1_000_000, 20_000).describe(
+    'Messages beyond their time that one run of the sweep looks at, each once',
+  ),
   history_days: whole(0, 36_500, 30).describe('Days that history is kept; 0: for ever'),
   retention_interval_ms: whole(100, 86_400_000, 600_000).describe(
     'Milliseconds between two deletions of old history',

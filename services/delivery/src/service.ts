@@ -36,6 +36,7 @@ import type { LetterActsParts } from './handlers/letter-acts.ts';
 import { letterHandlers } from './handlers/letter-rpc.ts';
 import { LetterTask } from './handlers/letter-task.ts';
 import { messageHandlers } from './handlers/message-rpc.ts';
+import { OverdueSweep } from './handlers/overdue-sweep.ts';
 import { OverflowReport } from './handlers/overflow-report.ts';
 import { receiptSource } from './handlers/receipts.ts';
 import { createRejectDesk, type RejectDesk } from './handlers/reject-desk.ts';
@@ -74,7 +75,7 @@ export const delivery = defineService({
     const contradicted = contradictionCounter(context);
     const loops = ingestLoops(context, { overflow, homes, desk, contradicted });
     const doubts = await doubtsOf(context, { desk, denied, contradicted });
-    const sweep = await sweepTask(context);
+    const sweep = await sweepTask(context, homes);
     const indexer = wordIndexer(context, loops[0]!, sweep);
     const backlog = backlogOf(context, loops);
     measureBacklog(context.meter, () => backlog.figures, indexer.stats);
@@ -247,15 +248,24 @@ function deniedReceipts({ broker, clock, log, config: all }: Context): DeniedRec
   return new DeniedReceipts({ publish, clock, log, intervalMs: all.delivery.overflow_interval_ms });
 }
 
-async function sweepTask(context: Context): Promise<SweepTask> {
+async function sweepTask(context: Context, homes: Homes): Promise<SweepTask> {
   const { broker, store, clock, instance, log, config: all } = context;
   const values = all.delivery;
   const leases = claimLease(await broker.bucket(LEASES_BUCKET), instance);
+  const receiptIds = dedupeIds(await keptSecret(store, 'receipt ids'));
+  const overdueLimits = {
+    silentMs: values.sweep_silent_ms,
+    lookMax: values.sweep_look_max,
+    recipientsMax: values.recipients_max,
+  };
+  const hasNode = (node: string) => homes.hasNode(node);
+  const overdue = { broker, store, receiptIds, clock, instance, hasNode, limits: overdueLimits };
   return new SweepTask({
+    overdue: () => new OverdueSweep(overdue),
     acquire: () => leases.acquire(LEASE_KEYS.sweep('delivery')),
     inbox: inboxStream(broker),
     publish: (subject, payload, options) => broker.store(subject, payload, options),
-    receiptIds: dedupeIds(await keptSecret(store, 'receipt ids')),
+    receiptIds,
     store,
     clock,
     instance,

@@ -5,6 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type { Broker } from '@fleetwire/broker';
 import { connectBroker } from '@fleetwire/broker';
 import type { ConsumerSpec } from '@fleetwire/contract';
@@ -14,11 +15,14 @@ import {
   DELIVERY_RECEIPTS,
   filters,
   inboxSubject,
+  ROUTES_BUCKET,
+  receiptSubject,
+  routeKey,
 } from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
 import { Event } from '@fleetwire/gen/event';
-import type { Envelope } from '@fleetwire/gen/message';
-import { Envelope as EnvelopeCodec, InboxPack, ReceiptBatch, Stage } from '@fleetwire/gen/message';
+import type { Envelope, Receipt } from '@fleetwire/gen/message';
+import { Envelope as EnvelopeCodec, InboxPack, NodeRoute, ReceiptBatch, Stage } from '@fleetwire/gen/message';
 import { createTokenSigner, ensureKeys } from '@fleetwire/identity';
 import { FleetwireError, newId, newMessageId } from '@fleetwire/kernel';
 import type { RpcClient } from '@fleetwire/rpc';
@@ -80,7 +84,13 @@ describe('delivery service', function () {
         nats: { url: natsUrl, single_tenant: true },
         database: { url: postgres.url, pool_max: 4 },
         keys: { dir: keysDir },
-        delivery: { sweep_interval_ms: 100, sweep_margin_ms: 100, retry_max_ms: 200, flush_ms: 20 },
+        delivery: {
+          sweep_interval_ms: 100,
+          sweep_margin_ms: 100,
+          sweep_silent_ms: 1000,
+          retry_max_ms: 200,
+          flush_ms: 20,
+        },
       },
     });
   }
@@ -249,6 +259,89 @@ describe('delivery service', function () {
     const told = heard.flatMap((batch) => batch.receipts.map((r) => r.messageId));
     assert.deepEqual(told, [late.id]);
     assert.equal(services.filter((service) => health(service).sweep.leading).length, 1);
+  });
+
+  it('ends what is past its time and has no end, once, as expired or returned, and proof upgrades it', async () => {
+    const late = Array.from({ length: 6 }, () => sample.envelope({ ttlMs: 1500 }));
+    const [silent, removed, unheard, many, proved, waits] = late as [
+      Envelope,
+      Envelope,
+      Envelope,
+      Envelope,
+      Envelope,
+      Envelope,
+    ];
+    const toMany = sample.envelope({ to: '#ops', ttlMs: 1500 });
+    const longer = sample.envelope({ ttlMs: 600_000 });
+    const nodeC = newId('node');
+    const routes = await broker.bucket(ROUTES_BUCKET);
+    await routes.put(
+      routeKey(sample.ORG, nodeC),
+      NodeRoute.encode(NodeRoute.fromPartial({ node: nodeC })).finish(),
+    );
+    await routes.put(routeKey(sample.ORG, sample.DAVE), sample.routeOf(sample.DAVE, 'dave', nodeC));
+    const heard: Receipt[] = [];
+    const listening = broker.subscribe(filters.receiptsToNode(sample.ORG, sample.NODE_A), (m) => {
+      if (m.subject.endsWith('.delivery')) heard.push(...ReceiptBatch.decode(m.data).receipts);
+    });
+    const place = { shard: 0, org: sample.ORG, node: sample.NODE_B, agent: sample.CAROL };
+    const deadlineUs = broker.clock.nowUs() + 1_500_000;
+    const entry = { envelope: EnvelopeCodec.encode(waits).finish(), recipients: [sample.CAROL], deadlineUs };
+    const pack = InboxPack.fromPartial({ entries: [entry] });
+    await put(inboxSubject.build(place), InboxPack.encode(pack).finish());
+    await putHistory([...late, toMany, longer]);
+    const held = (message: Envelope, node: string, recipient: string) =>
+      sample.receiptFor(message, Stage.HELD, {
+        recipient,
+        hops: [sample.hop(Stage.HELD, node, message.acceptedAtUs + 9)],
+      });
+    const say = (from: string, ...receipts: Receipt[]) =>
+      put(
+        receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from }),
+        sample.receiptBatch(receipts),
+      );
+    await say(nodeC, held(silent, nodeC, sample.DAVE), held(proved, nodeC, sample.DAVE));
+    await say(
+      sample.NODE_B,
+      held(removed, sample.NODE_B, sample.BOB),
+      held(longer, sample.NODE_B, sample.BOB),
+    );
+    await say(sample.NODE_B, sample.receiptFor(many, Stage.CONFIRMED));
+    await say(
+      'router',
+      sample.receiptFor(toMany, Stage.ROUTED, { recipient: '', recipientName: '', fanOut: 2 }),
+    );
+    await say(nodeC, sample.receiptFor(toMany, Stage.CONFIRMED, { recipient: sample.DAVE }));
+    const ends = async (message: Envelope) =>
+      (await get(message.id))?.settlements.map((s) => [s.recipient, s.stage, s.reason, s.final]);
+    const becomes = (message: Envelope, ...wanted: unknown[]) =>
+      eventually(async () => isDeepStrictEqual(await ends(message), wanted), {
+        timeoutMs: 20_000,
+        everyMs: 100,
+      });
+    const SILENT = [Stage.EXPIRED, 'NODE_SILENT', true];
+    await becomes(silent, [sample.DAVE, ...SILENT]);
+    await becomes(removed, [sample.BOB, Stage.RETURNED, 'NODE_REMOVED', true]);
+    await becomes(unheard, ['', ...SILENT]);
+    await becomes(toMany, ['', ...SILENT], [sample.DAVE, Stage.CONFIRMED, '', true]);
+    await becomes(many, [sample.BOB, Stage.CONFIRMED, '', true]);
+    // Late proof, also of somebody of whom nothing had been heard.
+    await say(nodeC, sample.receiptFor(proved, Stage.CONFIRMED, { recipient: sample.DAVE }));
+    await say(sample.NODE_B, sample.receiptFor(unheard, Stage.CONFIRMED));
+    await say(sample.NODE_B, sample.receiptFor(toMany, Stage.CONFIRMED));
+    await becomes(proved, [sample.DAVE, Stage.CONFIRMED, '', true]);
+    await becomes(unheard, [sample.BOB, Stage.CONFIRMED, '', true]);
+    await eventually(async () =>
+      ((await ends(toMany)) ?? []).every(([, stage]) => stage === Stage.CONFIRMED),
+    );
+    // It was in the inbox, where the other sweep sees to it; and one whose time is not over.
+    assert.deepEqual(await ends(waits), [[sample.CAROL, Stage.EXPIRED, 'TTL_EXPIRED', true]]);
+    assert.deepEqual(await ends(longer), [[sample.BOB, Stage.HELD, '', false]]);
+    listening.stop();
+    const told = heard.map(({ messageId }) => messageId);
+    for (const message of [silent, removed, unheard, toMany, waits])
+      assert.equal(told.filter((id) => id === message.id).length, 1);
+    for (const message of [many, longer]) assert.ok(!told.includes(message.id));
   });
 
   it('knows nothing of another org’s messages, and nobody without a token', async () => {

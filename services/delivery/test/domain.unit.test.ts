@@ -114,13 +114,31 @@ describe('poison', () => {
 });
 
 describe('sweep plan', () => {
+  const item = (sequence: number, deadlineUs: number) => ({
+    sequence,
+    deadlineUs,
+    firstDeadlineUs: deadlineUs - 1,
+  });
+
+  it('knows the earliest deadline of what waits, and how far it has read', () => {
+    const plan = new SweepPlan(10);
+    assert.deepEqual([plan.firstDeadlineUs, plan.readTo], [Number.POSITIVE_INFINITY, 0]);
+    plan.watch(item(1, 50));
+    plan.watch(item(2, 20));
+    plan.reached(3);
+    plan.rewind();
+    assert.deepEqual([plan.firstDeadlineUs, plan.readTo], [19, 2]);
+    plan.due(20, 10);
+    assert.equal(plan.firstDeadlineUs, 49);
+  });
+
   it('gives each watched message once, in the order of deadlines, and never before its time', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(50), { maxLength: 60 }), fc.array(fc.nat(60)), (deadlines, times) => {
         const plan = new SweepPlan(1000);
-        for (const [i, deadlineUs] of deadlines.entries()) plan.watch({ sequence: i + 1, deadlineUs });
+        for (const [i, deadlineUs] of deadlines.entries()) plan.watch(item(i + 1, deadlineUs));
         plan.rewind();
-        for (const [i, deadlineUs] of deadlines.entries()) plan.watch({ sequence: i + 1, deadlineUs });
+        for (const [i, deadlineUs] of deadlines.entries()) plan.watch(item(i + 1, deadlineUs));
         const seen = new Set<number>();
         for (const nowUs of [...times].sort((a, b) => a - b).concat(60)) {
           const due = plan.due(nowUs, 1000);
@@ -141,7 +159,7 @@ describe('sweep plan', () => {
 
   it('is bounded in what it gives and in what it holds', () => {
     const plan = new SweepPlan(3);
-    for (let i = 1; plan.hasRoom(); i++) plan.watch({ sequence: i, deadlineUs: i });
+    for (let i = 1; plan.hasRoom(); i++) plan.watch(item(i, i));
     assert.equal(plan.watched, 3);
     assert.equal(plan.due(100, 2).length, 2);
     assert.equal(plan.cursor, 4);

@@ -21,6 +21,8 @@ export const ALICE = newId('agent');
 export const BOB = newId('agent');
 /** Lives where Bob does. */
 export const CAROL = newId('agent');
+/** Lives nowhere until a test says so. */
+export const DAVE = newId('agent');
 
 export const INGRESS_SUBJECT = ingressSubject.build({ partition: 0, org: ORG, node: NODE_A });
 export const RECEIPT_SUBJECT = receiptSubject.build({ org: ORG, toNode: NODE_A, from: NODE_B });

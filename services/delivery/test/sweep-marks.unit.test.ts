@@ -25,6 +25,7 @@ async function swept(agent: string, packs: readonly Parameters<typeof InboxPack.
   );
   const inbox = {
     next: async (from: number) => [...stored.values()].find(({ sequence }) => sequence >= from),
+    last: async () => packs.length,
     get: async (sequence: number) => stored.get(sequence),
     remove: async (sequence: number) => void stored.delete(sequence),
   };

@@ -30,6 +30,7 @@ export class Homes {
   readonly #orgs = new Map<string, Map<string, Place>>();
   /** Shared by all agents that live there and nowhere else: a table of 100,000 agents keeps one for each node. */
   readonly #plain = new Map<string, Place>();
+  readonly #nodes = new Set<string>();
   readonly #left = new Deque<{ readonly org: string; readonly agent: string }>();
 
   constructor(formerMax: number) {
@@ -42,6 +43,16 @@ export class Homes {
     if (place === undefined) return false;
     if (place.node === node || (place.movingFrom === node && node !== '')) return true;
     return place.former.some((one) => one.node === node && saidAtUs <= one.leftAtUs + STRAY_US);
+  }
+
+  /** Is it one of the nodes of the fabric, online or not? */
+  hasNode(node: string): boolean {
+    return this.#nodes.has(node);
+  }
+
+  nodeIs(node: string, there: boolean): void {
+    if (there) this.#nodes.add(node);
+    else this.#nodes.delete(node);
   }
 
   /** The agent lives on `node` since `atUs`. */

@@ -4,6 +4,8 @@ export interface Watched {
   readonly sequence: number;
   /** Of the last entry of the pack, microseconds since the Unix epoch, in broker time. */
   readonly deadlineUs: number;
+  /** Of the entry whose time ends first; never, where there is none. */
+  readonly firstDeadlineUs: number;
 }
 
 /**
@@ -15,6 +17,7 @@ export class SweepPlan {
   readonly #heap: Watched[] = [];
   readonly #known = new Set<number>();
   #cursor = 1;
+  #readTo = 0;
 
   constructor(max: number) {
     this.#max = max;
@@ -23,6 +26,18 @@ export class SweepPlan {
   /** The first sequence that has not been read. */
   get cursor(): number {
     return this.#cursor;
+  }
+
+  /** Up to this sequence all that is there has been read. */
+  get readTo(): number {
+    return this.#readTo;
+  }
+
+  /** No message that waits has an earlier deadline. */
+  get firstDeadlineUs(): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const { firstDeadlineUs } of this.#heap) first = Math.min(first, firstDeadlineUs);
+    return first;
   }
 
   get watched(): number {
@@ -42,6 +57,11 @@ export class SweepPlan {
   watch(item: Watched): void {
     this.#cursor = item.sequence + 1;
     this.put(item);
+  }
+
+  /** There is nothing before `sequence` that was not read. */
+  reached(sequence: number): void {
+    this.#readTo = Math.max(this.#readTo, sequence - 1);
   }
 
   /** Remembers a message without moving the cursor, so that it is looked at again. */

@@ -39,9 +39,10 @@ export class HomesWatch {
 
   #apply({ key, value, storedAtUs }: WatchEntry): void {
     const parsed = parseRouteKey(key);
+    const { homes, clock, log } = this.#o;
+    if (parsed?.kind === 'node') homes.nodeIs(parsed.id, value !== undefined);
     if (parsed?.kind !== 'agent') return;
     const { org, id } = parsed;
-    const { homes, clock, log } = this.#o;
     // Of what only its absence shows, the moment is this one at the latest.
     const atUs = storedAtUs || clock.nowUs();
     try {

@@ -3,6 +3,7 @@
 import type { Message } from '@fleetwire/gen/delivery';
 import { Envelope, Stage } from '@fleetwire/gen/message';
 import type { HistoryMode } from '../domain/history-mode.ts';
+import { NODE_SILENT } from '../domain/overdue.ts';
 import { attemptOf, isCount } from '../domain/settlement.ts';
 import { NOTHING_LEFT_OUT, type StoredMessage } from '../store/message-table.ts';
 import type { StoredSettlement } from '../store/settlement-table.ts';
@@ -43,11 +44,17 @@ export function fromReceipts(
   };
 }
 
-/** What became of it for each recipient; what says only how many there are is no settlement. */
+/**
+ * What became of it for each recipient; what says only how many there are is no settlement, and an end for those of whom
+ * nothing was heard is none once they were heard of.
+ */
 function ends(all: readonly StoredSettlement[]): Pick<Message, 'settlements' | 'fanOut'> {
-  const count = all.find((s) => isCount(s.recipient, s.settlement));
-  const settlements = all.filter((s) => s !== count && !isSuperseded(s, all)).map(shown);
-  return { settlements, fanOut: count?.settlement.about.fanOut ?? 0 };
+  const ofAll = all.find(({ recipient }) => recipient === '');
+  const fanOut = ofAll?.settlement.about.fanOut ?? 0;
+  const others = all.length - (ofAll === undefined ? 0 : 1);
+  const heardOf = ofAll?.settlement.reason === NODE_SILENT && others >= Math.max(1, fanOut);
+  const left = ofAll !== undefined && (heardOf || isCount('', ofAll.settlement)) ? ofAll : undefined;
+  return { settlements: all.filter((s) => s !== left && !isSuperseded(s, all)).map(shown), fanOut };
 }
 
 /** It led to nobody at first, and a replay of it led to somebody. */

@@ -9,6 +9,7 @@ import { SweepPlan } from '../domain/sweep-plan.ts';
 import { dropPartitions, makePartitions } from '../store/partitions.ts';
 import { deleteOlderThan } from '../store/retention.ts';
 import { deleteUsageBefore } from '../store/usage-table.ts';
+import type { OverdueSweep } from './overdue-sweep.ts';
 import type { InboxStream, SweepLimits } from './sweep.ts';
 import { sweepInbox } from './sweep.ts';
 import { reportUsage } from './usage-report.ts';
@@ -33,6 +34,8 @@ export interface SweepTaskOptions {
   readonly publish: Broker['store'];
   readonly receiptIds: DedupeIds;
   readonly store: Store;
+  /** Made anew with each lease. */
+  readonly overdue: () => OverdueSweep;
   readonly clock: Clock;
   readonly instance: string;
   readonly limits: SweepTaskLimits;
@@ -49,6 +52,8 @@ export class SweepTask {
     runs: 0,
     read: 0,
     expired: 0,
+    /** Messages that no node has spoken of beyond their time. */
+    overdue: 0,
     deleted: 0,
     /** Partitions made, ahead of their time, and dropped, after it: of each table. */
     partitions: 0,
@@ -60,6 +65,7 @@ export class SweepTask {
   readonly #o: SweepTaskOptions;
   readonly #stopping = new AbortController();
   #plan: SweepPlan;
+  #overdue: OverdueSweep;
   #rewoundAtMs = 0;
   #retainedAtMs: number | undefined;
   #reportedAtMs: number | undefined;
@@ -69,6 +75,7 @@ export class SweepTask {
   constructor(options: SweepTaskOptions) {
     this.#o = options;
     this.#plan = new SweepPlan(options.limits.watchMax);
+    this.#overdue = options.overdue();
   }
 
   /** This replica does what one does for all. */
@@ -108,6 +115,7 @@ export class SweepTask {
     if (this.#lease?.valid() !== true) {
       this.#lease = await this.#o.acquire();
       this.#plan = new SweepPlan(this.#o.limits.watchMax);
+      this.#overdue = this.#o.overdue();
       this.#rewoundAtMs = this.#o.clock.monotonicMs();
     }
     this.stats.leading = this.#lease !== undefined;
@@ -125,7 +133,16 @@ export class SweepTask {
     this.stats.read += read;
     this.stats.expired += expired;
     this.stats.watched = this.#plan.watched;
-    if (expired > 0) this.#o.log.info({ expired }, 'waiting messages have expired');
+    if (expired === 0) return this.#endOverdue();
+    this.#o.log.info({ expired }, 'waiting messages have expired');
+    // Their receipts are on the way: only what is known after them counts.
+    this.#overdue = this.#o.overdue();
+  }
+
+  async #endOverdue(): Promise<void> {
+    const ended = await this.#overdue.run(this.#plan, () => this.#mayGoOn());
+    this.stats.overdue += ended;
+    if (ended > 0) this.#o.log.warn({ ended }, 'messages have ended that their nodes said nothing of');
   }
 
   /** Usage before its history is deleted: what is told of a day can be deleted with it. */

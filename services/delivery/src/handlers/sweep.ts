@@ -19,7 +19,7 @@ import { DeadLetter, InboxPack, ReceiptBatch } from '@fleetwire/gen/message';
 import { type Clock, slices } from '@fleetwire/kernel';
 import type { AddressedReceipt } from '../domain/expiry.ts';
 import { expiryReceipts } from '../domain/expiry.ts';
-import type { SweepPlan } from '../domain/sweep-plan.ts';
+import type { SweepPlan, Watched } from '../domain/sweep-plan.ts';
 
 /** A message as it lies in the inbox stream. */
 export interface InboxMessage {
@@ -33,6 +33,8 @@ export interface InboxMessage {
 export interface InboxStream {
   /** The first message at `sequence` or behind it. */
   next(sequence: number): Promise<InboxMessage | undefined>;
+  /** The sequence of the newest one that there ever was. */
+  last(): Promise<number>;
   get(sequence: number): Promise<InboxMessage | undefined>;
   /** No error when it is gone already. */
   remove(sequence: number): Promise<void>;
@@ -84,24 +86,27 @@ export async function sweepInbox(
 /** Reads what has been waiting for longer than the margin: in a healthy fabric, next to nothing. */
 async function readOn(plan: SweepPlan, o: SweepOptions, mayGoOn: () => boolean): Promise<number> {
   const olderThanUs = o.clock.nowUs() - o.limits.marginMs * 1000;
+  const last = await o.inbox.last();
   let read = 0;
   while (read < o.limits.readMax && plan.hasRoom() && mayGoOn()) {
     const message = await o.inbox.next(plan.cursor);
+    plan.reached(message?.sequence ?? last + 1);
     if (message === undefined || message.storedAtUs > olderThanUs) break;
-    plan.watch({ sequence: message.sequence, deadlineUs: deadlineOf(message) });
+    plan.watch({ sequence: message.sequence, ...deadlinesOf(message) });
     read++;
   }
   return read;
 }
 
-/** The last deadline in the pack; of a mark and of what cannot be decoded, the longest that any may have. */
-function deadlineOf(message: InboxMessage): number {
+/** The first and the last deadline in the pack; of a mark and of what cannot be decoded, the longest that any may have. */
+function deadlinesOf(message: InboxMessage): Pick<Watched, 'deadlineUs' | 'firstDeadlineUs'> {
   const cap = message.storedAtUs + TTL_CAP_MS * 1000;
   try {
     const deadlines = InboxPack.decode(message.data).entries.map((entry) => entry.deadlineUs);
-    return deadlines.length === 0 ? cap : Math.min(cap, Math.max(...deadlines));
+    if (deadlines.length === 0) return { deadlineUs: cap, firstDeadlineUs: Number.POSITIVE_INFINITY };
+    return { deadlineUs: Math.min(cap, Math.max(...deadlines)), firstDeadlineUs: Math.min(...deadlines) };
   } catch {
-    return cap;
+    return { deadlineUs: cap, firstDeadlineUs: message.storedAtUs };
   }
 }
 

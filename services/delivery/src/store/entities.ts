@@ -196,6 +196,18 @@ export const DoubtEntity = defineEntity({
   },
 });
 
+/** How far messages beyond their time were looked at: by sweep. */
+export const SweepPlaceEntity = defineEntity({
+  name: 'SweepPlace',
+  tableName: 'sweep_places',
+  properties: {
+    name: p.text().primary(),
+    deadlineUs: p.bigint('number').fieldName('deadline_us'),
+    id: p.text(),
+    org: p.text(),
+  },
+});
+
 export const entities = [
   MessageEntity,
   SettlementEntity,
@@ -206,5 +218,6 @@ export const entities = [
   LetterRequestEntity,
   UsageDayEntity,
   DoubtEntity,
+  SweepPlaceEntity,
   SecretEntity,
 ];

@@ -129,6 +129,18 @@ class Doubts extends Migration {
   }
 }
 
+class OverdueMessages extends Migration {
+  override up(): void {
+    this.addSql(`
+      create table sweep_places (
+        name text not null primary key,
+        deadline_us bigint not null,
+        id text not null,
+        org text not null
+      )`);
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '0001-initial', class: InitialTables },
   { name: '0002-partial-correlation', class: PartialCorrelation },
@@ -137,4 +149,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0005-partitions', class: Partitions },
   { name: '0006-letter-decisions', class: LetterDecisions },
   { name: '0007-doubts', class: Doubts },
+  { name: '0008-overdue', class: OverdueMessages },
 ];

@@ -1,0 +1,118 @@
+/** What ends of a message that is late and whose nodes have not said what became of it. */
+
+import { type Envelope, type Hop, type Receipt, Stage } from '@fleetwire/gen/message';
+import { isId, isToMany, parseAddress } from '@fleetwire/kernel';
+import type { AddressedReceipt } from './expiry.ts';
+import { attemptOf, isCount, type Settlement } from './settlement.ts';
+
+/** Its node never said what became of it. */
+export const NODE_SILENT = 'NODE_SILENT';
+/** Its node is no longer in the org. */
+export const NODE_REMOVED = 'NODE_REMOVED';
+
+/** What history has of one message. */
+export interface LateMessage {
+  readonly envelope: Envelope;
+  readonly settlements: readonly { readonly recipient: string; readonly settlement: Settlement }[];
+}
+
+export interface OverdueContext {
+  readonly nowUs: number;
+  readonly instance: string;
+  /** Is the node in the routing table? */
+  hasNode(node: string): boolean;
+}
+
+/**
+ * A receipt for each recipient that has no end; one without a recipient for those of whom nothing was heard. None where all
+ * has ended, or where the sender's node speaks for its own agents and may have had none.
+ */
+export function overdueReceipts(
+  { envelope, settlements }: LateMessage,
+  context: OverdueContext,
+): AddressedReceipt[] {
+  const recipients = settlements.filter(({ recipient }) => recipient !== '');
+  const ofAll = settlements.find(({ recipient }) => recipient === '')?.settlement;
+  const open = recipients.filter(({ settlement }) => !settlement.final);
+  const ends = open.map(({ recipient, settlement }) => endOf(envelope, recipient, settlement, context));
+  if (ofAll?.final !== true && someUnheard(envelope, recipients, ofAll))
+    ends.push(endOf(envelope, envelope.localAgent, ofAll, context));
+  return ends;
+}
+
+function someUnheard(
+  { to, fromNode, local, localAgent, localServed }: Envelope,
+  recipients: LateMessage['settlements'],
+  ofAll: Settlement | undefined,
+): boolean {
+  if (ofAll !== undefined && isCount('', ofAll)) {
+    const remote = recipients.filter(({ settlement }) => !settlement.publishers.includes(fromNode));
+    return remote.length < ofAll.about.fanOut;
+  }
+  if (recipients.length > 0) return false;
+  return localAgent !== '' || !(local || localServed || meansMany(to));
+}
+
+function endOf(
+  envelope: Envelope,
+  recipient: string,
+  settlement: Settlement | undefined,
+  { nowUs, instance, hasNode }: OverdueContext,
+): AddressedReceipt {
+  const { id: messageId, org, fromNode, to, fromAgent, correlationId, traceparent, acceptedAtUs } = envelope;
+  const holder = holderOf(settlement) ?? (recipient === '' ? undefined : fromNode);
+  const isGone = holder !== undefined && !hasNode(holder);
+  const stage = isGone ? Stage.RETURNED : Stage.EXPIRED;
+  const reason = isGone ? NODE_REMOVED : NODE_SILENT;
+  const detail = isGone
+    ? 'the node that had it was removed'
+    : 'its time is over, and its node has not said what became of it';
+  const attempt = settlement === undefined ? envelope.attempt : attemptOf(settlement.hops);
+  const plain = { reason: '', detail: '' };
+  const hops: Hop[] = [
+    { stage: Stage.ACCEPTED, service: 'node', instance: fromNode, atUs: acceptedAtUs, ...plain, attempt: 0 },
+    { stage, service: 'delivery', instance, atUs: nowUs, reason, detail, attempt },
+  ];
+  const about = { messageId, recipient, to, fromAgent, correlationId, traceparent };
+  const receipt: Receipt = {
+    ...about,
+    recipientName: settlement?.about.recipientName ?? '',
+    stage,
+    final: true,
+    reason,
+    detail,
+    hops,
+    fanOut: 0,
+    attempt,
+    proof: undefined,
+  };
+  return { org, toNode: fromNode, receipt };
+}
+
+/** The node that was the last to have it. */
+function holderOf(settlement: Settlement | undefined): string | undefined {
+  return settlement?.hops.findLast(({ stage, instance }) => stage >= Stage.HELD && isId('node', instance))
+    ?.instance;
+}
+
+/** When a later attempt, begun by people, is late; undefined: there is none. */
+export function laterDeadlineUs({ envelope, settlements }: LateMessage): number | undefined {
+  let latest: number | undefined;
+  for (const { settlement } of settlements) {
+    const attempt = attemptOf(settlement.hops);
+    if (attempt === 0) continue;
+    const begun = Math.min(
+      ...settlement.hops.filter((hop) => hop.attempt === attempt).map((hop) => hop.atUs),
+    );
+    latest = Math.max(latest ?? 0, begun + envelope.ttlMs * 1000);
+  }
+  return latest;
+}
+
+function meansMany(address: string): boolean {
+  try {
+    return isToMany(parseAddress(address));
+  } catch {
+    return false;
+  }
+}

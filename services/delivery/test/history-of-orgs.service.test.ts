@@ -95,6 +95,7 @@ describe('delivery for orgs', function () {
     const sent: Record<string, Envelope> = {};
     const orgs = { full: newId('org'), metadata: newId('org'), off: newId('org'), unknown: newId('org') };
     for (const [mode, org] of Object.entries(orgs)) {
+      await sample.putRoutes(broker, org);
       if (mode !== 'unknown') await choose(org, 1, mode);
       const message = sample.envelope({ org, contentType: 'text/plain', body: Buffer.from(text) });
       sent[mode] = message;
@@ -158,6 +159,7 @@ describe('delivery for orgs', function () {
 
   it('goes by a new choice for what comes from then on', async () => {
     const org = newId('org');
+    await sample.putRoutes(broker, org);
     await choose(org, 1, 'full');
     const client = await clientOf(org);
     const body = Buffer.from('here');

@@ -40,11 +40,11 @@ export function homes(): Homes {
 }
 
 /** The same in the routing table. */
-export async function putRoutes(broker: Pick<Broker, 'bucket'>): Promise<void> {
+export async function putRoutes(broker: Pick<Broker, 'bucket'>, org = ORG): Promise<void> {
   const bucket = await broker.bucket(ROUTES_BUCKET);
-  await bucket.put(routeKey(ORG, BOB), routeOf(BOB, 'bob', NODE_B));
-  await bucket.put(routeKey(ORG, CAROL), routeOf(CAROL, 'carol', NODE_B));
-  await bucket.put(routeKey(ORG, ALICE), routeOf(ALICE, 'alice', NODE_A));
+  await bucket.put(routeKey(org, BOB), routeOf(BOB, 'bob', NODE_B));
+  await bucket.put(routeKey(org, CAROL), routeOf(CAROL, 'carol', NODE_B));
+  await bucket.put(routeKey(org, ALICE), routeOf(ALICE, 'alice', NODE_A));
 }
 
 export function routeOf(agent: string, name: string, node: string, more: Partial<Route> = {}): Uint8Array {

@@ -55,6 +55,7 @@ export const EVENTS = {
   delivery: {
     usage: 'Totals of messages of a day so far.',
     overflow: 'A full queue has returned or ended messages.',
+    denied: 'Receipts were refused: their node may not say so.',
     acted: 'Somebody has acted on dead letters, for the audit.',
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;

@@ -27,6 +27,7 @@ export function orgDocument(org: Org): object {
     members: org.members,
     sso_enabled: org.settings?.ssoEnabled ?? false,
     history: org.settings?.history ?? '',
+    message_events: org.settings?.messageEvents ?? '',
     created_at: isoOrNull(org.createdAtMs),
     deleted_at: isoOrNull(org.deletedAtMs),
     version: org.version,

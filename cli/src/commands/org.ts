@@ -14,7 +14,19 @@ import { orgDocument } from '../org-documents.ts';
 import { minute, table, visible } from '../output.ts';
 import { checkFreeContext, prepareAccess, saveAccess } from '../saved-access.ts';
 
-const HISTORY_MODES = ['full', 'metadata', 'off'];
+/** What is kept of messages, in words. */
+const HISTORY_LINES: Readonly<Record<string, string>> = {
+  full: 'full: messages with their bodies',
+  metadata: 'metadata: messages without their bodies',
+  off: 'off: only what became of messages',
+};
+
+/** What is told of messages as events, in words. */
+const EVENT_LINES: Readonly<Record<string, string>> = {
+  off: 'off: messages are not told',
+  metadata: 'metadata: messages are told as events, without their texts',
+  full: 'full: messages are told as events, with their texts',
+};
 
 /** For commands that the fabric's operator may use on any org. */
 export const ORG_OPTION = ['--org <slug>', "as the fabric's operator: this org, by its slug or id"] as const;
@@ -53,9 +65,16 @@ export function addOrgCommands(program: Command, action: Action): void {
     .argument(
       '[mode]',
       'full, metadata (all but bodies) or off (only what became of them)',
-      oneOf('mode', HISTORY_MODES),
+      oneOf('mode', Object.keys(HISTORY_LINES)),
     )
-    .action(action(history));
+    .action(action(choice('history', 'history', HISTORY_LINES)));
+  org
+    .command('events')
+    .description(
+      'what subscribers to events are told of messages from now on; without a mode: what they are told',
+    )
+    .argument('[mode]', 'off, metadata (all but texts) or full', oneOf('mode', Object.keys(EVENT_LINES)))
+    .action(action(choice('messageEvents', 'message_events', EVENT_LINES)));
   org
     .command('transfer')
     .description('make another member the owner; you stay as an admin')
@@ -103,27 +122,23 @@ function orgLines(org: Org): string[] {
     ['members', String(org.members)],
     ['single sign-on', org.settings?.ssoEnabled === true ? 'on' : 'off'],
     ['history', HISTORY_LINES[org.settings?.history ?? ''] ?? 'unknown'],
+    ['events', EVENT_LINES[org.settings?.messageEvents ?? ''] ?? 'unknown'],
     ['created', minute(org.createdAtMs)],
     ...(org.deletedAtMs === 0 ? [] : [['deleted', minute(org.deletedAtMs)] as [string, string]]),
   ];
   return [visible(org.name), ...rows.map(([name, value]) => `  ${name.padEnd(15)} ${visible(value)}`)];
 }
 
-/** What is kept of messages, in words. */
-const HISTORY_LINES: Readonly<Record<string, string>> = {
-  full: 'full: messages with their bodies',
-  metadata: 'metadata: messages without their bodies',
-  off: 'off: only what became of messages',
-};
-
 /** Without a mode it shows; with one it holds for what is sent from now on. */
-async function history(context: CommandContext, _options: object, mode: string | undefined): Promise<void> {
-  const { door } = await context.orgDoor();
-  const { org: found } = await door.getOrg({});
-  const org =
-    mode === undefined ? found! : (await door.updateOrg({ version: found!.version, history: mode })).org!;
-  const kept = org.settings?.history ?? '';
-  context.output.result({ history: kept }, () => HISTORY_LINES[kept] ?? visible(kept));
+function choice(key: 'history' | 'messageEvents', shown: string, lines: Readonly<Record<string, string>>) {
+  return async (context: CommandContext, _options: object, mode: string | undefined): Promise<void> => {
+    const { door } = await context.orgDoor();
+    const { org: found } = await door.getOrg({});
+    const { version } = found!;
+    const org = mode === undefined ? found! : (await door.updateOrg({ version, [key]: mode })).org!;
+    const chosen = org.settings?.[key] ?? '';
+    context.output.result({ [shown]: chosen }, () => lines[chosen] ?? visible(chosen));
+  };
 }
 
 interface CreateOptions {

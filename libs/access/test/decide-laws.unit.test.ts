@@ -86,6 +86,7 @@ const state: fc.Arbitrary<OrgState> = fc.record({
   clearing: fc.constant(false),
   departed: fc.constant([]),
   history: fc.constant('full'),
+  messageEvents: fc.constant('off'),
 });
 
 const question: fc.Arbitrary<Question> = fc

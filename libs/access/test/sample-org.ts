@@ -17,6 +17,7 @@ export function org(of: Partial<OrgState> = {}): OrgState {
     departed: [],
     clearing: false,
     history: 'full',
+    messageEvents: 'off',
     ...of,
   };
 }

@@ -56,6 +56,9 @@ export const EVENTS = {
     usage: 'Totals of messages of a day so far.',
     overflow: 'A full queue has returned or ended messages.',
     denied: 'Receipts were refused: their node may not say so.',
+    message_sent: 'An agent has sent a message to one; only where the org wants it.',
+    broadcast: 'An agent has sent a message to many; only where the org wants it.',
+    message_received: 'An agent has a message; only where the org wants it.',
     acted: 'Somebody has acted on dead letters, for the audit.',
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;

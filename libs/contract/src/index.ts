@@ -4,6 +4,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './headers.ts';
 export * from './limits.ts';
+export * from './message-event.ts';
 export * from './overflow-event.ts';
 export * from './profile.ts';
 export * from './receipts.ts';

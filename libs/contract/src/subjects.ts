@@ -186,6 +186,9 @@ export const EVENT_NAMES = {
   acted: 'acted',
   tokensRevoked: 'tokens_revoked',
   overflow: 'overflow',
+  messageSent: 'message_sent',
+  broadcast: 'broadcast',
+  messageReceived: 'message_received',
 } as const;
 
 /** Filters with wildcards, for consumers, subscriptions and permissions. */

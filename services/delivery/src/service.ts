@@ -35,9 +35,10 @@ import { IngestLoop } from './handlers/ingest-loop.ts';
 import type { LetterActsParts } from './handlers/letter-acts.ts';
 import { letterHandlers } from './handlers/letter-rpc.ts';
 import { LetterTask } from './handlers/letter-task.ts';
+import { type EventModes, eventMode, type TellReceived, tellReceived } from './handlers/message-events.ts';
 import { messageHandlers } from './handlers/message-rpc.ts';
 import { OverdueSweep } from './handlers/overdue-sweep.ts';
-import { OverflowReport } from './handlers/overflow-report.ts';
+import { type Ended, OverflowReport } from './handlers/overflow-report.ts';
 import { receiptSource } from './handlers/receipts.ts';
 import { createRejectDesk, type RejectDesk } from './handlers/reject-desk.ts';
 import { rosterOf } from './handlers/roster.ts';
@@ -73,8 +74,9 @@ export const delivery = defineService({
     const denied = deniedReceipts(context);
     const desk = rejectDesk(context);
     const contradicted = contradictionCounter(context);
-    const loops = ingestLoops(context, { overflow, homes, desk, contradicted });
-    const doubts = await doubtsOf(context, { desk, denied, contradicted });
+    const received = tellReceived(storeOf(context), eventsOf(context));
+    const loops = ingestLoops(context, { overflow, homes, received, desk, contradicted });
+    const doubts = await doubtsOf(context, { received, desk, denied, contradicted });
     const sweep = await sweepTask(context, homes);
     const indexer = wordIndexer(context, loops[0]!, sweep);
     const backlog = backlogOf(context, loops);
@@ -114,9 +116,19 @@ export const delivery = defineService({
   },
 });
 
+/** Stores into a stream. */
+function storeOf({ broker }: Pick<Context, 'broker'>): Broker['store'] {
+  return (subject, payload, options) => broker.store(subject, payload, options);
+}
+
 /** Of an org of which nothing is known yet everything is kept. */
 function modesOf({ orgs }: Context): HistoryModes {
   return (org) => historyMode(orgs.get(org)?.state.history);
+}
+
+/** An org of which nothing is known yet has not asked for anything. */
+function eventsOf({ orgs }: Context): EventModes {
+  return (org) => eventMode(orgs.get(org)?.state.messageEvents);
 }
 
 /** Runs delivery in this process; resolves when it serves. */
@@ -145,6 +157,7 @@ function contradictionCounter({ meter }: Context): Contradicted {
 }
 
 interface DoubtParts {
+  readonly received: TellReceived;
   readonly desk: RejectDesk;
   readonly denied: DeniedReceipts;
   readonly contradicted: Contradicted;
@@ -165,12 +178,13 @@ async function doubtsOf(context: Context, parts: DoubtParts): Promise<Doubts> {
 interface IngestParts {
   readonly overflow: OverflowReport;
   readonly homes: Homes;
+  readonly received: TellReceived;
   readonly desk: RejectDesk;
   readonly contradicted: Contradicted;
 }
 
 function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] {
-  const { overflow, homes, desk, contradicted } = parts;
+  const { overflow, homes, received, desk, contradicted } = parts;
   const { broker, store, log, meter } = context;
   const values = context.config.delivery;
   const limits: IngestLimits = {
@@ -181,10 +195,12 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
     pullBytes: values.pull_bytes,
     backoff: { initialMs: values.retry_initial_ms, maxMs: values.retry_max_ms },
   };
+  const wishes = { keep: modesOf(context), tell: eventsOf(context) };
+  const stored = (ended: readonly Ended[]) => overflow.stored(ended);
   const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
   const loops = [
-    loop(historySource(store, modesOf(context))),
-    loop(receiptSource({ store, homes, stored: (ended) => overflow.stored(ended), contradicted })),
+    loop(historySource(store, wishes, storeOf(context))),
+    loop(receiptSource({ store, homes, stored, received, contradicted })),
     loop(deadLetterSource(store, homes, modesOf(context))),
   ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
@@ -192,7 +208,7 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
 }
 
 function overflowReport({ broker, clock, log, config: all }: Context): OverflowReport {
-  const publish: Broker['store'] = (subject, payload, options) => broker.store(subject, payload, options);
+  const publish = storeOf({ broker });
   return new OverflowReport({ publish, clock, log, intervalMs: all.delivery.overflow_interval_ms });
 }
 
@@ -264,7 +280,7 @@ async function sweepTask(context: Context, homes: Homes): Promise<SweepTask> {
     overdue: () => new OverdueSweep(overdue),
     acquire: () => leases.acquire(LEASE_KEYS.sweep('delivery')),
     inbox: inboxStream(broker),
-    publish: (subject, payload, options) => broker.store(subject, payload, options),
+    publish: storeOf(context),
     receiptIds,
     store,
     clock,

@@ -48,6 +48,7 @@ describe('receipts in doubt', function () {
   let homes: Map<string, HomesOf>;
   const kept: Rejected[] = [];
   const denied: string[] = [];
+  const received: string[] = [];
 
   before(async () => {
     postgres = await startTestPostgres();
@@ -61,7 +62,7 @@ describe('receipts in doubt', function () {
   beforeEach(() => {
     away = false;
     readUpTo = 0;
-    kept.length = denied.length = 0;
+    kept.length = denied.length = received.length = 0;
     homes = new Map([
       [sample.BOB, { current: [sample.NODE_B], former: [] }],
       [MOVED, { current: [sample.NODE_B], former: [{ node: sample.NODE_A, leftAtUs: 9_000_000 }] }],
@@ -85,6 +86,7 @@ describe('receipts in doubt', function () {
     desk: { take: async (_, rejected) => kept.push(...rejected) > 0 },
     denied: { add: ({ publisher }, reason) => void denied.push(`${publisher} ${reason}`) },
     contradicted: () => undefined,
+    received: async (rows) => void received.push(...rows.map((row) => row.messageId)),
     log: silentLog,
     intervalMs: 10,
     limit: 100,
@@ -138,6 +140,8 @@ describe('receipts in doubt', function () {
     assert.deepEqual(await settled(messages[1]!), [UNCONFIRMED]);
     assert.equal(doubts[0]!.stats.believed + doubts[1]!.stats.believed, 2);
     assert.deepEqual([kept, denied], [[], []]);
+    // Of each that is believed, whoever wants to be told is told.
+    assert.deepEqual(received.toSorted(), messages.map(({ id }) => id).toSorted());
   });
 
   it('are refused of any other node, kept, and told of once, and the true end counts', async () => {

@@ -45,7 +45,7 @@ describe('org', function () {
         version: 1,
         deletedAtMs: 0,
         billingStatus: 'none',
-        settings: { ssoEnabled: false, history: 'full' },
+        settings: { ssoEnabled: false, history: 'full', messageEvents: 'off' },
       },
     );
     const admin = await world.as(two, world.firstKey);
@@ -71,16 +71,20 @@ describe('org', function () {
       slug: 'after',
       settings: { ssoEnabled: true },
       history: 'metadata',
+      messageEvents: 'full',
     });
     assert.deepEqual(
       [org!.name, org!.slug, org!.version, org!.settings],
-      ['After', 'after', 2, { ssoEnabled: true, history: 'metadata' }],
+      ['After', 'after', 2, { ssoEnabled: true, history: 'metadata', messageEvents: 'full' }],
     );
     await eventually(async () => (await world.published(id))?.slug === 'after');
     assert.equal((await world.published(id))?.history, 'metadata');
     // What is left out stays, and the old slug is free.
     const { org: kept } = await boss.client.updateOrg({ version: 2, name: 'Kept' });
-    assert.deepEqual([kept!.slug, kept!.settings], ['after', { ssoEnabled: true, history: 'metadata' }]);
+    assert.deepEqual(
+      [kept!.slug, kept!.settings],
+      ['after', { ssoEnabled: true, history: 'metadata', messageEvents: 'full' }],
+    );
     const audited = await boss.client.listAudit({});
     const details = audited.entries
       .filter((entry) => entry.action === 'org.update')
@@ -91,6 +95,8 @@ describe('org', function () {
     );
     const odd = boss.client.updateOrg({ version: 3, history: 'some' });
     assert.equal(await reasonOf(odd), 'INVALID_HISTORY');
+    const odder = boss.client.updateOrg({ version: 3, messageEvents: 'some' });
+    assert.equal(await reasonOf(odder), 'INVALID_MESSAGE_EVENTS');
     assert.equal(await reasonOf(boss.client.createOrg({ name: 'x', slug: 'before' })), 'none');
   });
 

@@ -25,6 +25,7 @@ import {
 import { type SettlementRow, saveSettlements } from '../store/settlement-table.ts';
 import type { DeniedReceipts } from './denied-receipts.ts';
 import { type AskHomes, HOMES_ASKED_MAX, NO_HOMES } from './homes-watch.ts';
+import type { TellReceived } from './message-events.ts';
 import { combineSettlements } from './receipts.ts';
 import type { RejectDesk, Rejected } from './reject-desk.ts';
 
@@ -51,6 +52,7 @@ export interface DoubtsOptions {
   readonly desk: RejectDesk;
   readonly denied: Pick<DeniedReceipts, 'add'>;
   readonly contradicted: Contradicted;
+  readonly received: TellReceived;
   readonly log: Logger;
   readonly intervalMs: number;
   /** Looked at in one go. */
@@ -162,12 +164,13 @@ export class Doubts {
   /** Two replicas may have come to the same: who takes it away settles it, in one transaction. */
   async #believe(doubts: readonly OpenDoubt[]): Promise<void> {
     if (doubts.length === 0) return;
-    const { store, contradicted } = this.#o;
+    const { store, contradicted, received } = this.#o;
     this.stats.believed += await store.transaction(async (tx) => {
       const taken = await takeDoubts(tx, doubts);
       const mine = doubts.filter((doubt) => taken.has(doubtName(doubt)));
       const rows = combineSettlements(mine.flatMap(settlementRow), contradicted);
       await saveSettlements(tx, rows, contradicted);
+      await received(rows);
       return mine.length;
     });
   }

@@ -1,7 +1,13 @@
 /** History from ingress: every accepted message becomes a row, local ones as well. */
 
-import type { PulledMessage } from '@fleetwire/broker';
-import { DELIVERY_HISTORY, type IngressSubject, ingressSubject, REPLAYS } from '@fleetwire/contract';
+import type { Broker, PulledMessage } from '@fleetwire/broker';
+import {
+  DELIVERY_HISTORY,
+  type IngressSubject,
+  ingressSubject,
+  type MessageTold,
+  REPLAYS,
+} from '@fleetwire/contract';
 import { Envelope, IngressPack } from '@fleetwire/gen/message';
 import { causeChain } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
@@ -18,21 +24,44 @@ import type { MessageRow } from '../store/message-table.ts';
 import { NOTHING_LEFT_OUT, saveMessages } from '../store/message-table.ts';
 import { PlainFirst } from '../store/plain-first.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
+import { type EventMode, type EventModes, sentEvent, TELL_NOTHING, tellMessages } from './message-events.ts';
 import type { Rejected } from './reject-desk.ts';
 
 export interface HistoryRow extends MessageRow {
+  /** What its org wants told of it, once it is stored. */
+  readonly told: MessageTold | undefined;
   readonly message: PulledMessage;
   readonly part: number;
 }
 
-/** `modes`: what of each org's messages is kept. */
-export function historySource(store: Store, modes: HistoryModes = KEEP_ALL): IngestSource<HistoryRow> {
+/** What each org wants of its messages. */
+export interface OrgWishes {
+  /** What is kept. */
+  readonly keep: HistoryModes;
+  /** What is told as events. */
+  readonly tell: EventModes;
+}
+
+const USUAL: OrgWishes = { keep: KEEP_ALL, tell: TELL_NOTHING };
+const NO_EVENTS = () => Promise.reject(new Error('no events are told here'));
+
+/** `publish` stores what orgs want told. */
+export function historySource(
+  store: Store,
+  wishes: OrgWishes = USUAL,
+  publish: Broker['store'] = NO_EVENTS,
+): IngestSource<HistoryRow> {
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_HISTORY,
-    read: (message) => readHistory(message, modes),
+    read: (message) => readHistory(message, wishes),
     combine: (rows) => rows.sort((a, b) => compareText(a.id, b.id) || compareText(a.org, b.org)),
-    save: (rows) => (rows.length > 0 ? saveMessages(store, rows, first) : Promise.resolve()),
+    save: async (rows) => {
+      if (rows.length === 0) return;
+      await saveMessages(store, rows, first);
+      const told = rows.flatMap((row) => row.told ?? []);
+      if (told.length > 0) await tellMessages(publish, told);
+    },
     refuse: (row, why) => ({
       ...rejection(row.message, row.part, row.envelope ?? NOTHING, 'HISTORY_REFUSED', why),
       keep: true,
@@ -41,13 +70,13 @@ export function historySource(store: Store, modes: HistoryModes = KEEP_ALL): Ing
 }
 
 /** What cannot be read is counted only: the router, which reads the same stream, keeps it as a dead letter. */
-export function readHistory(message: PulledMessage, modes: HistoryModes = KEEP_ALL): Intake<HistoryRow> {
+export function readHistory(message: PulledMessage, wishes: OrgWishes = USUAL): Intake<HistoryRow> {
   const subject = ingressSubject.parse(message.subject);
   if (subject === undefined)
     return { rows: [], rejected: [rejection(message, 0, message.data, 'NOT_INGRESS', '')] };
   // History has had it when it was sent first.
   if (subject.node === REPLAYS) return { rows: [], rejected: [] };
-  const mode = modes(subject.org);
+  const wish = { keep: wishes.keep(subject.org), tell: wishes.tell(subject.org) };
   const rows: HistoryRow[] = [];
   const rejected: Rejected[] = [];
   let parts: readonly Uint8Array[];
@@ -57,7 +86,7 @@ export function readHistory(message: PulledMessage, modes: HistoryModes = KEEP_A
     return { rows, rejected: [rejection(message, 0, message.data, 'PACK_UNDECODABLE', causeChain(error))] };
   }
   for (const [part, bytes] of parts.entries()) {
-    const row = readEnvelope(message, part, bytes, subject, mode);
+    const row = readEnvelope(message, part, bytes, subject, wish);
     if ('reason' in row) rejected.push(row);
     else rows.push(row);
   }
@@ -69,7 +98,7 @@ function readEnvelope(
   part: number,
   bytes: Uint8Array,
   { org, node }: IngressSubject,
-  mode: HistoryMode,
+  wish: { readonly keep: HistoryMode; readonly tell: EventMode },
 ): HistoryRow | Rejected {
   let envelope: Envelope;
   try {
@@ -90,8 +119,9 @@ function readEnvelope(
     fromAgent: envelope.fromAgent,
     to: envelope.to,
     correlationId: envelope.correlationId,
-    ...kept(envelope, bytes, mode),
+    ...kept(envelope, bytes, wish.keep),
     usedBytes: bytes.length,
+    told: sentEvent(envelope, wish.tell),
     message,
     part,
   };

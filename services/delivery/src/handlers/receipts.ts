@@ -20,6 +20,7 @@ import { PlainFirst } from '../store/plain-first.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
 import { compareSettlementRows, insertSettlements, saveSettlements } from '../store/settlement-table.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
+import type { TellReceived } from './message-events.ts';
 import { type Ended, FULL_QUEUE_REASONS } from './overflow-report.ts';
 import type { Rejected } from './reject-desk.ts';
 
@@ -38,12 +39,14 @@ export interface ReceiptParts {
   readonly homes: Pick<Homes, 'isHome'>;
   /** Told what full queues have ended, once history has it. */
   readonly stored?: (ended: readonly Ended[]) => void;
+  /** Tells what has been received, before it is acknowledged. */
+  readonly received?: TellReceived;
   /** Told of each second end that was refused. */
   readonly contradicted?: Contradicted;
 }
 
 export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
-  const { store, homes, stored, contradicted } = parts;
+  const { store, homes, stored, received, contradicted } = parts;
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_RECEIPTS,
@@ -59,6 +62,7 @@ export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
         });
       if (doubts.length > 0) await merge();
       else if (rows.length > 0) await first.run(() => insertSettlements(store, rows), merge);
+      await received?.(settled);
       const ended = settled.filter(isEndOfFullQueue);
       if (ended.length > 0) stored?.(ended.map(endOf));
     },

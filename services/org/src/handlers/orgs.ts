@@ -52,12 +52,13 @@ export async function updateOrg(
   request: UpdateOrgRequest,
   call: Call,
 ): Promise<UpdateOrgResponse> {
-  const { name, slug, settings, history } = request;
+  const { name, slug, settings, history, messageEvents } = request;
   refuseViolations('INVALID_ORG_NAME', [
     name === undefined ? undefined : lineViolation('name', name, TEXT_LIMITS.nameChars),
   ]);
   if (slug !== undefined) checkSlug(slug);
-  if (history !== undefined && !HISTORY_MODES.has(history)) throw unknownHistory(history);
+  checkChoice(history, HISTORY_MODES, 'INVALID_HISTORY', 'history cannot be kept as');
+  checkChoice(messageEvents, EVENT_MODES, 'INVALID_MESSAGE_EVENTS', 'messages cannot be told as');
   const work = async (act: Act) => {
     const { query, org } = act;
     checkVersion(request.version, org.version);
@@ -66,10 +67,18 @@ export async function updateOrg(
       throw planLacks(org.plan, 'single sign-on');
     if (slug !== undefined && slug !== org.slug) await lockSlugs(query);
     await query(
-      `update orgs set name = $2, slug = $3, sso_enabled = $4, history = $5, version = version + 1 where id = $1`,
-      [org.id, name ?? org.name, slug ?? org.slug, sso, history ?? org.history],
+      `update orgs set name = $2, slug = $3, sso_enabled = $4, history = $5, message_events = $6,
+         version = version + 1 where id = $1`,
+      [
+        org.id,
+        name ?? org.name,
+        slug ?? org.slug,
+        sso,
+        history ?? org.history,
+        messageEvents ?? org.message_events,
+      ],
     );
-    act.about(org.id, given({ name, slug, history }));
+    act.about(org.id, given({ name, slug, history, message_events: messageEvents }));
     await act.tell('org_updated', org.id);
     return { org: await shownOrg(query, org.id) };
   };
@@ -80,13 +89,24 @@ export async function updateOrg(
   );
 }
 
-/** What may be kept of messages. */
-const HISTORY_MODES: ReadonlySet<string> = new Set(['full', 'metadata', 'off']);
+type Choices = Readonly<Record<string, string>>;
 
-function unknownHistory(history: string): FleetwireError {
-  const shown = printable(history);
-  return new FleetwireError('invalid_argument', 'INVALID_HISTORY', `history cannot be kept as "${shown}"`, {
-    help: 'Give full, metadata (all but bodies) or off (only what became of messages).',
+/** What may be kept of messages. */
+const HISTORY_MODES: Choices = {
+  full: '',
+  metadata: 'all but bodies',
+  off: 'only what became of messages',
+};
+
+/** What may be told of them as events. */
+const EVENT_MODES: Choices = { off: '', metadata: 'all but texts', full: '' };
+
+/** Throws invalid_argument `reason` for what is given and no choice. */
+function checkChoice(given: string | undefined, choices: Choices, reason: string, what: string): void {
+  if (given === undefined || Object.hasOwn(choices, given)) return;
+  const names = Object.entries(choices).map(([name, means]) => (means === '' ? name : `${name} (${means})`));
+  throw new FleetwireError('invalid_argument', reason, `${what} "${printable(given)}"`, {
+    help: `Give one of these: ${names.join(', ')}.`,
   });
 }
 

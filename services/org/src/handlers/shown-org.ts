@@ -37,6 +37,6 @@ function shown(org: Row): Org {
     version: org.version,
     deletedAtMs: org.deleted_at_ms ?? 0,
     billingStatus: org.billing_status,
-    settings: { ssoEnabled: org.sso_enabled, history: org.history },
+    settings: { ssoEnabled: org.sso_enabled, history: org.history, messageEvents: org.message_events },
   };
 }

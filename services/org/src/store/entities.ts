@@ -21,6 +21,8 @@ export const Org = defineEntity({
     ssoEnabled: p.boolean(),
     /** What delivery keeps of its messages: full, metadata or off. */
     history: text(),
+    /** What delivery tells of its messages as events: off, metadata or full. */
+    messageEvents: text(),
     /** active, deleting or deleted. */
     status: text(),
     /** The step of the deletion that is due; null unless deleting. */

@@ -63,9 +63,18 @@ class History extends Migration {
   }
 }
 
+/** Nothing is told until somebody wants it: it is another message for each one. */
+class MessageEvents extends Migration {
+  override up(): void {
+    this.addSql(`alter table orgs add column message_events text not null default 'off'`);
+    this.addSql('alter table orgs alter column message_events drop default');
+  }
+}
+
 export const migrations: readonly MigrationEntry[] = [
   { name: '001-create-tables', class: CreateTables },
   { name: '002-tenants', class: Tenants },
   { name: '003-follow-machines', class: FollowMachines },
   { name: '004-history', class: History },
+  { name: '005-message-events', class: MessageEvents },
 ];

@@ -46,6 +46,7 @@ export async function orgState(
     departed: await departuresOf(query, id),
     deletion: org.deletion,
     history: org.history,
+    messageEvents: org.message_events,
     // To the end, since the registry's word changes no version.
     clearing: org.status === 'deleting' && org.deletion_step !== 'cancel_subscription',
   };

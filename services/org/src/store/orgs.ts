@@ -15,6 +15,7 @@ export interface OrgRecord {
   readonly limits: Partial<Limits> | null;
   readonly sso_enabled: boolean;
   readonly history: string;
+  readonly message_events: string;
   readonly status: string;
   readonly deletion_step: string | null;
   readonly deletion: number;
@@ -94,9 +95,9 @@ export async function insertOrg(
   // Two first ones at once would not see each other.
   if (second !== undefined) await query('select pg_advisory_xact_lock($1, 1)', [ORGS_LOCK]);
   const inserted = await query(
-    `insert into orgs (id, slug, name, plan, sso_enabled, history, status, deletion, version, state_version,
-       created_at_ms, billing_status, billing_failures)
-     values ($1, $2, $3, $4, false, 'full', 'active', 0, 1, 1, $5, 'none', 0) on conflict (id) do nothing returning id`,
+    `insert into orgs (id, slug, name, plan, sso_enabled, history, message_events, status, deletion, version,
+       state_version, created_at_ms, billing_status, billing_failures)
+     values ($1, $2, $3, $4, false, 'full', 'off', 'active', 0, 1, 1, $5, 'none', 0) on conflict (id) do nothing returning id`,
     [org.id, org.slug, org.name, org.plan, nowMs],
   );
   if (inserted.length === 0) return false;

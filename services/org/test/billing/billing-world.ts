@@ -98,9 +98,9 @@ export async function startBillingWorld(more: Partial<BillingConfig> = {}): Prom
   const newOrg: BillingWorld['org'] = async (plan, members = 1) => {
     const id = newId('org');
     await store.query(
-      `insert into orgs (id, slug, name, plan, sso_enabled, history, status, deletion, version, state_version,
-         created_at_ms, billing_status, billing_failures)
-       values ($1, $1, 'Acme', $2, false, 'full', 'active', 0, 1, 1, 1, 'none', 0)`,
+      `insert into orgs (id, slug, name, plan, sso_enabled, history, message_events, status, deletion, version,
+         state_version, created_at_ms, billing_status, billing_failures)
+       values ($1, $1, 'Acme', $2, false, 'full', 'off', 'active', 0, 1, 1, 1, 'none', 0)`,
       [id, plan],
     );
     await addMembers(id, 0, members);

@@ -38,6 +38,8 @@ export interface OrgState {
   departed: Departure[];
   /** What is kept of messages: full (or empty), metadata (all but the body), off (only what became of them). */
   history: string;
+  /** What is told of each message as events: off (or empty), metadata (all but texts), full. */
+  messageEvents: string;
 }
 
 export interface Departure {
@@ -144,6 +146,7 @@ function createBaseOrgState(): OrgState {
     clearing: false,
     departed: [],
     history: "",
+    messageEvents: "",
   };
 }
 
@@ -187,6 +190,9 @@ export const OrgState: MessageFns<OrgState> = {
     }
     if (message.history !== "") {
       writer.uint32(114).string(message.history);
+    }
+    if (message.messageEvents !== "") {
+      writer.uint32(122).string(message.messageEvents);
     }
     return writer;
   },
@@ -308,6 +314,14 @@ export const OrgState: MessageFns<OrgState> = {
             message.history = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.messageEvents = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -341,6 +355,11 @@ export const OrgState: MessageFns<OrgState> = {
         ? object.departed.map((e: any) => Departure.fromJSON(e))
         : [],
       history: isSet(object.history) ? globalThis.String(object.history) : "",
+      messageEvents: isSet(object.messageEvents)
+        ? globalThis.String(object.messageEvents)
+        : isSet(object.message_events)
+        ? globalThis.String(object.message_events)
+        : "",
     };
   },
 
@@ -385,6 +404,9 @@ export const OrgState: MessageFns<OrgState> = {
     if (message.history !== "") {
       obj.history = message.history;
     }
+    if (message.messageEvents !== "") {
+      obj.messageEvents = message.messageEvents;
+    }
     return obj;
   },
 
@@ -408,6 +430,7 @@ export const OrgState: MessageFns<OrgState> = {
     message.clearing = object.clearing ?? false;
     message.departed = object.departed?.map((e) => Departure.fromPartial(e)) || [];
     message.history = object.history ?? "";
+    message.messageEvents = object.messageEvents ?? "";
     return message;
   },
 };

@@ -61,6 +61,11 @@ export interface OrgSettings {
    * its own field, for what comes from then on.
    */
   history: string;
+  /**
+   * What is told of each message as events message_sent, broadcast and message_received: off, metadata (all but texts), full.
+   * As with history.
+   */
+  messageEvents: string;
 }
 
 export interface CreateOrgRequest {
@@ -112,6 +117,7 @@ export interface UpdateOrgRequest {
     | undefined;
   /** As in OrgSettings, where it only shows. */
   history?: string | undefined;
+  messageEvents?: string | undefined;
 }
 
 export interface UpdateOrgResponse {
@@ -1372,7 +1378,7 @@ export const Org: MessageFns<Org> = {
 };
 
 function createBaseOrgSettings(): OrgSettings {
-  return { ssoEnabled: false, history: "" };
+  return { ssoEnabled: false, history: "", messageEvents: "" };
 }
 
 export const OrgSettings: MessageFns<OrgSettings> = {
@@ -1382,6 +1388,9 @@ export const OrgSettings: MessageFns<OrgSettings> = {
     }
     if (message.history !== "") {
       writer.uint32(18).string(message.history);
+    }
+    if (message.messageEvents !== "") {
+      writer.uint32(26).string(message.messageEvents);
     }
     return writer;
   },
@@ -1415,6 +1424,14 @@ export const OrgSettings: MessageFns<OrgSettings> = {
             message.history = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.messageEvents = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1435,6 +1452,11 @@ export const OrgSettings: MessageFns<OrgSettings> = {
         ? globalThis.Boolean(object.sso_enabled)
         : false,
       history: isSet(object.history) ? globalThis.String(object.history) : "",
+      messageEvents: isSet(object.messageEvents)
+        ? globalThis.String(object.messageEvents)
+        : isSet(object.message_events)
+        ? globalThis.String(object.message_events)
+        : "",
     };
   },
 
@@ -1446,6 +1468,9 @@ export const OrgSettings: MessageFns<OrgSettings> = {
     if (message.history !== "") {
       obj.history = message.history;
     }
+    if (message.messageEvents !== "") {
+      obj.messageEvents = message.messageEvents;
+    }
     return obj;
   },
 
@@ -1456,6 +1481,7 @@ export const OrgSettings: MessageFns<OrgSettings> = {
     const message = createBaseOrgSettings();
     message.ssoEnabled = object.ssoEnabled ?? false;
     message.history = object.history ?? "";
+    message.messageEvents = object.messageEvents ?? "";
     return message;
   },
 };
@@ -2019,7 +2045,15 @@ export const ListOrgsResponse: MessageFns<ListOrgsResponse> = {
 };
 
 function createBaseUpdateOrgRequest(): UpdateOrgRequest {
-  return { org: "", version: 0, name: undefined, slug: undefined, settings: undefined, history: undefined };
+  return {
+    org: "",
+    version: 0,
+    name: undefined,
+    slug: undefined,
+    settings: undefined,
+    history: undefined,
+    messageEvents: undefined,
+  };
 }
 
 export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
@@ -2041,6 +2075,9 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
     }
     if (message.history !== undefined) {
       writer.uint32(50).string(message.history);
+    }
+    if (message.messageEvents !== undefined) {
+      writer.uint32(58).string(message.messageEvents);
     }
     return writer;
   },
@@ -2106,6 +2143,14 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
             message.history = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.messageEvents = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2126,6 +2171,11 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
       slug: isSet(object.slug) ? globalThis.String(object.slug) : undefined,
       settings: isSet(object.settings) ? OrgSettings.fromJSON(object.settings) : undefined,
       history: isSet(object.history) ? globalThis.String(object.history) : undefined,
+      messageEvents: isSet(object.messageEvents)
+        ? globalThis.String(object.messageEvents)
+        : isSet(object.message_events)
+        ? globalThis.String(object.message_events)
+        : undefined,
     };
   },
 
@@ -2149,6 +2199,9 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
     if (message.history !== undefined) {
       obj.history = message.history;
     }
+    if (message.messageEvents !== undefined) {
+      obj.messageEvents = message.messageEvents;
+    }
     return obj;
   },
 
@@ -2165,6 +2218,7 @@ export const UpdateOrgRequest: MessageFns<UpdateOrgRequest> = {
       ? OrgSettings.fromPartial(object.settings)
       : undefined;
     message.history = object.history ?? undefined;
+    message.messageEvents = object.messageEvents ?? undefined;
     return message;
   },
 };

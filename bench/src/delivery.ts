@@ -1,7 +1,10 @@
 /** Delivery: receipts into PostgreSQL, how far history is behind under load, subscribers, terminals, and questions to history. */
 
+import { type ConfirmFigures, measureConfirm } from './delivery/confirm.ts';
 import { type LagFigures, measureLag } from './delivery/lag.ts';
+import { measureQuestions, type QuestionFigures } from './delivery/questions.ts';
 import { type ReceiptFigures, startReceiptStand } from './delivery/receipts.ts';
+import { measureSubscribe, type SubscribeFigures } from './delivery/subscribe.ts';
 import { startFabric } from './fabric.ts';
 import { median, round } from './percentiles.ts';
 import type { Timing } from './phases.ts';
@@ -14,11 +17,17 @@ export interface DeliveryOptions {
   readonly runs: number;
   /** Receipts of one run, and rows of the COPY beside it. */
   readonly receipts: number;
+  /** Messages to a program in a terminal, of one run. */
+  readonly confirms: number;
+  /** Stored messages that questions are asked over; 0: none are asked. */
+  readonly questions: number;
 }
 
 export interface DeliveryRun {
   readonly receipts: ReceiptFigures;
   readonly lag: LagFigures;
+  readonly subscribe: SubscribeFigures;
+  readonly confirm: ConfirmFigures;
 }
 
 /** Medians over the runs. */
@@ -33,6 +42,15 @@ export interface DeliveryDocument {
   readonly history_lag_p99_ms: number;
   readonly receipts_lag_p50_ms: number;
   readonly receipts_lag_p99_ms: number;
+  /** From a send to a subscriber on another node, and a question to its answer; beside the bare nats-server. */
+  readonly subscribe_p50_ms: number;
+  readonly ask_p50_ms: number;
+  readonly raw_publish_p50_ms: number;
+  readonly raw_request_p50_ms: number;
+  /** From the drawing of a text by a program in a terminal to its receipt; a bare look at the pane. */
+  readonly confirm_p50_ms: number;
+  readonly pane_look_p50_ms: number;
+  readonly questions?: QuestionFigures;
   readonly aims: Readonly<Record<string, boolean | string>>;
   readonly settings: DeliveryOptions;
   readonly runs: readonly DeliveryRun[];
@@ -48,13 +66,25 @@ export async function benchDelivery(
   try {
     for (const [i, measured] of receipts.entries()) {
       const lag = await measureLag(fabric, options.point, options.timing);
-      runs.push({ receipts: measured, lag });
       report(`run ${i + 1}: ${lag.msgs_per_s} msg/s, history behind by ${lag.history.p50_ms} ms`);
+      const subscribe = await measureSubscribe(fabric);
+      const confirm = await measureConfirm(options.confirms);
+      runs.push({ receipts: measured, lag, subscribe, confirm });
+      const [p50, shown] = [subscribe.other_node.p50_ms, confirm.confirm.median_ms];
+      report(`run ${i + 1}: at a subscriber within ${p50} ms, confirmed ${shown} ms after it shows`);
     }
   } finally {
     await fabric.stop();
   }
-  return { bench: 'delivery', ...mediansOf(runs), aims: aimsOf(runs), settings: options, runs };
+  const asked = options.questions > 0 ? await measureQuestions(options.questions, options.runs) : undefined;
+  return {
+    bench: 'delivery',
+    ...mediansOf(runs),
+    ...(asked === undefined ? {} : { questions: asked }),
+    aims: aimsOf(runs, asked),
+    settings: options,
+    runs,
+  };
 }
 
 async function receiptRuns(
@@ -87,6 +117,12 @@ function mediansOf(runs: readonly DeliveryRun[]) {
     history_lag_p99_ms: of((r) => r.lag.history.p99_ms),
     receipts_lag_p50_ms: of((r) => r.lag.receipts.p50_ms),
     receipts_lag_p99_ms: of((r) => r.lag.receipts.p99_ms),
+    subscribe_p50_ms: of((r) => r.subscribe.other_node.p50_ms, 3),
+    ask_p50_ms: of((r) => r.subscribe.ask_other_node.p50_ms, 3),
+    raw_publish_p50_ms: of((r) => r.subscribe.raw_publish.p50_ms, 3),
+    raw_request_p50_ms: of((r) => r.subscribe.raw_request.p50_ms, 3),
+    confirm_p50_ms: of((r) => r.confirm.confirm.median_ms, 2),
+    pane_look_p50_ms: of((r) => r.confirm.look.median_ms, 2),
   };
 }
 
@@ -100,10 +136,27 @@ function keepsUp(runs: readonly DeliveryRun[], of: 'history' | 'receipts'): bool
   return median(lags.map((l) => l.p99_ms)) <= LAG_MS_MAX && grown <= GROWTH_MS_MAX;
 }
 
-export function aimsOf(runs: readonly DeliveryRun[]): DeliveryDocument['aims'] {
+const CONFIRM_MS_MAX = 50;
+const LOOK_UPS_MAX = 10;
+/** What the aim names; other questions are measured beside it. */
+const AIMED = /^(?:thread|text with)/;
+
+function inTime(asked: QuestionFigures): boolean {
+  const figures = Object.entries(asked.by_call).filter(([name]) => AIMED.test(name));
+  return figures.every(([, figure]) => typeof figure === 'number' || figure.look_ups <= LOOK_UPS_MAX);
+}
+
+export function aimsOf(
+  runs: readonly DeliveryRun[],
+  asked: QuestionFigures | undefined,
+): DeliveryDocument['aims'] {
+  const confirm = median(runs.map((run) => run.confirm.confirm.median_ms));
   return {
-    'history keeps up with the routed benchmark at full rate: at most 1 s behind at the 99th percentile, and not growing':
+    'history keeps up with the routed benchmark at full rate: at most 1 s behind at the 99th percentile, not growing':
       keepsUp(runs, 'history'),
     'so do receipts': keepsUp(runs, 'receipts'),
+    'confirmed within 50 ms of the text being on the screen, at the median': confirm <= CONFIRM_MS_MAX,
+    'newest 50 of a thread, and of texts with 10, 1,000 and 100,000 hits, within 10 look-ups by primary key':
+      asked === undefined ? 'not measured' : inTime(asked),
   };
 }

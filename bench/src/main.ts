@@ -33,7 +33,9 @@ registry:
   --changes <n>       route changes that are followed (200)
 
 delivery, besides --bytes, --window and --warmup:
-  --receipts <n>      receipts of one run, and rows of the COPY beside it (200000)`;
+  --receipts <n>      receipts of one run, and rows of the COPY beside it (200000)
+  --confirms <n>      messages to a program in a terminal, of one run (120)
+  --questions <n>     also questions to history, over so many stored messages (0)`;
 
 function number(name: string, text: string | undefined, initial: number, min: number, max: number): number {
   const value = text === undefined ? initial : Number(text);
@@ -64,6 +66,8 @@ const { values, positionals } = parseArgs({
     agents: { type: 'string' },
     changes: { type: 'string' },
     receipts: { type: 'string' },
+    confirms: { type: 'string' },
+    questions: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -115,7 +119,9 @@ function pointAndTiming() {
 
 function delivery(): Promise<DeliveryDocument> {
   const receipts = number('receipts', values.receipts, 200_000, 1000, 10_000_000);
-  return benchDelivery({ ...pointAndTiming(), runs, receipts }, report);
+  const confirms = number('confirms', values.confirms, 120, 1, 10_000);
+  const questions = number('questions', values.questions, 0, 0, 100_000_000);
+  return benchDelivery({ ...pointAndTiming(), runs, receipts, confirms, questions }, report);
 }
 
 function routed(): Promise<RoutedDocument> {
@@ -174,6 +180,15 @@ function deliverySummary(d: DeliveryDocument): string {
     `receipts  ${d.receipts_per_s}/s into PostgreSQL, bare COPY ${d.raw_copy_rows_per_s} rows/s   ratio ${d.receipts_ratio}`,
     `history   behind by p50 ${d.history_lag_p50_ms} ms, p99 ${d.history_lag_p99_ms} ms at ${d.routed_msgs_per_s} msg/s   ` +
       `receipts by p50 ${d.receipts_lag_p50_ms} ms, p99 ${d.receipts_lag_p99_ms} ms`,
+    `latency   at a subscriber p50 ${d.subscribe_p50_ms} ms, bare publish ${d.raw_publish_p50_ms} ms   ` +
+      `answered p50 ${d.ask_p50_ms} ms, bare request ${d.raw_request_p50_ms} ms`,
+    `terminal  confirmed p50 ${d.confirm_p50_ms} ms after it shows, a look at the pane ${d.pane_look_p50_ms} ms`,
+    ...(d.questions === undefined ? [] : Object.entries(d.questions.by_call).map(questionLine)),
     ...aimLines(d.aims),
   ].join('\n');
+}
+
+function questionLine([question, figure]: [string, number | { ms: number; look_ups: number }]): string {
+  if (typeof figure === 'number') return `history   a look-up by primary key ${figure} ms`;
+  return `history   ${question}: ${figure.ms} ms, ${figure.look_ups} look-ups`;
 }

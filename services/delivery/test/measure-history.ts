@@ -1,5 +1,6 @@
 /**
- * Measures what asking history costs: `node services/delivery/test/measure-history.ts [messages] [rounds]`, JSON on stdout.
+ * Measures what asking history costs: `node services/delivery/test/measure-history.ts [messages] [rounds] [passes]`, JSON
+ * on stdout.
  * Several orgs, 30 days of ids, threads up to a tenth of all messages, words that 10, 1,000 and 100,000 messages have (of
  * 1,000,000; fewer in proportion), written and indexed by the service's own code into a PostgreSQL as the product starts
  * it. Then the service is started on it and asked over gRPC, and its store beside that: medians, and how many look-ups by
@@ -31,6 +32,7 @@ import * as sample from './sample-traffic.ts';
 
 const MESSAGES = Number(process.argv[2] ?? 1_000_000);
 const ROUNDS = Number(process.argv[3] ?? 60);
+const PASSES = Number(process.argv[4] ?? 1);
 const SEED = 7;
 const DAY_MS = 86_400_000;
 const DAYS = 30;
@@ -211,11 +213,14 @@ async function measureEach(ask: (of: Asked) => Promise<number>): Promise<Timed> 
 
 function figuresOf(lookUp: number, asked: Timed, more: Record<string, number> = {}): Figures {
   const round = (value: number) => Math.round(value * 100) / 100;
-  const shown = Object.entries(asked).map(([name, { ms, rows }]) => {
+  const all = {
+    ...asked,
+    ...Object.fromEntries(Object.entries(more).map(([name, ms]) => [name, { ms, rows: 1 }])),
+  };
+  const shown = Object.entries(all).map(([name, { ms, rows }]) => {
     return [name, { ms: round(ms), look_ups: round(ms / lookUp), rows }] as const;
   });
-  const others = Object.entries(more).map(([name, ms]) => [name, { ms: round(ms) }] as const);
-  return { look_up_ms: round(lookUp), ...Object.fromEntries([...shown, ...others]) };
+  return { look_up_ms: round(lookUp), ...Object.fromEntries(shown) };
 }
 
 await using folder = tempFolder('measure-history');
@@ -237,7 +242,8 @@ const wanted = await store.query<{ id: string }>(
 );
 const ids = wanted.map(({ id }) => id);
 if (process.env['ANALYZE'] !== undefined) await store.query('analyze');
-const byStore = await measureStore(store, ids);
+const byStore: Figures[] = [];
+for (let i = 0; i < PASSES; i++) byStore.push(await measureStore(store, ids));
 
 await using nats = await startTestNats();
 const keysDir = `${folder.path}/keys`;
@@ -256,13 +262,13 @@ const service = await start({
 const signer = await createTokenSigner(keysDir, 'org');
 const { token } = await signer.sign({ sub: newId('user'), org: orgs[0]!, scopes: [], lifetimeMs: 3_600_000 });
 const client = createRpcClient(DeliveryServiceDefinition, { address: service.address, token: () => token });
-const lookUp = await median((round) => client.getMessage({ id: ids[(round + 5) % ids.length]! }));
-const byCall = figuresOf(
-  lookUp,
-  await measureEach(
-    async ({ hits: _hits, ...of }) => (await client.listMessages({ pageSize: 50, ...of })).messages.length,
-  ),
-);
+const byCall: Figures[] = [];
+for (let i = 0; i < PASSES; i++) {
+  const lookUp = await median((round) => client.getMessage({ id: ids[(round + 5) % ids.length]! }));
+  const ask = async ({ hits: _hits, ...of }: Asked) =>
+    (await client.listMessages({ pageSize: 50, ...of })).messages.length;
+  byCall.push(figuresOf(lookUp, await measureEach(ask)));
+}
 const size = await store.query<{ table: string; bytes: number }>(
   `select p.relname as table, sum(pg_total_relation_size(c.oid))::bigint as bytes from pg_inherits i
    join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent and p.relkind = 'p' group by 1`,

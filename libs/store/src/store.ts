@@ -31,6 +31,8 @@ export interface StoreOptions {
   readonly connectMs?: number;
   /** After which the server cancels a statement. Default 30,000. */
   readonly statementMs?: number;
+  /** Server settings of its connections, such as `enable_sort`: names and values without blanks. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Within a transaction: both see, and are part of, what the other does. */
@@ -164,6 +166,9 @@ async function rawQuery<T>(kysely: Executor, sql: string, params: readonly unkno
 }
 
 function ormOptions(o: StoreOptions, url: string, created: (pool: ClientPool) => void = () => {}): Options {
+  const settings = Object.entries(o.settings ?? {})
+    .map(([name, value]) => ` -c ${name}=${value}`)
+    .join('');
   return {
     clientUrl: url,
     schema: o.schema,
@@ -187,7 +192,7 @@ function ormOptions(o: StoreOptions, url: string, created: (pool: ClientPool) =>
       connectionTimeoutMillis: o.connectMs ?? 5000,
       statement_timeout: o.statementMs ?? 30_000,
       idle_in_transaction_session_timeout: 60_000,
-      options: `-c search_path=${o.schema}`,
+      options: `-c search_path=${o.schema}${settings}`,
       onPoolCreated: (pool: ClientPool) => {
         guardPool(pool);
         created(pool);

@@ -48,6 +48,7 @@ import { measureBacklog, measureIngest } from './metrics.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { makePartitions, partitionStarts } from './store/partitions.ts';
+import { PLANNER } from './store/planner.ts';
 
 const config = { delivery: deliveryConfig } satisfies Sections;
 type Context = ServiceContext<typeof config>;
@@ -58,7 +59,7 @@ const CONSUMERS = [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD];
 export const delivery = defineService({
   name: 'delivery',
   config,
-  store: { entities, migrations },
+  store: { entities, migrations, settings: PLANNER },
   broker: {
     streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
     consumers: CONSUMERS,

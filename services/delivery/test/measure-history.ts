@@ -26,6 +26,7 @@ import { listMessages, type MessageFilter } from '../src/store/message-list.ts';
 import { findMessage } from '../src/store/message-table.ts';
 import { migrations } from '../src/store/migrations.ts';
 import { makePartitions, partitionStarts } from '../src/store/partitions.ts';
+import { PLANNER } from '../src/store/planner.ts';
 import { findSettlements } from '../src/store/settlement-table.ts';
 import { indexNext, tidyWords } from '../src/store/word-table.ts';
 import * as sample from './sample-traffic.ts';
@@ -229,7 +230,14 @@ const postgres = await startPostgres({
   port: await freePort(),
   database: 'fleetwire',
 });
-const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 6 };
+const options = {
+  url: postgres.url,
+  schema: 'delivery',
+  entities,
+  migrations,
+  settings: PLANNER,
+  poolMax: 6,
+};
 const store = await openStore({ ...options, applicationName: 'measure', statementMs: 600_000 });
 const started = performance.now();
 await fill(store);

@@ -111,7 +111,7 @@ describe('the grammar', () => {
       'channel create, channel delete, channel list, channel members, channel join, channel leave',
       'group create, group delete, group list, group members, group join, group leave',
       'send, ask, inbox, trace, history, route explain, mcp, doctor, bootstrap, demo',
-      'org show, org create, org use, org update, org history, org transfer, org delete, org list, org restore',
+      'org show, org create, org use, org update, org history, org events, org transfer, org delete, org list, org restore',
       'member list, member role, member remove, member leave',
       'invite create, invite list, invite revoke, invite accept',
       'key create, key list, key revoke',

@@ -58,7 +58,13 @@ describe('bad input without a fabric', () => {
 
   const cases: readonly Case[] = [
     { what: 'no command', args: [], reason: 'COMMAND_MISSING', code: 64, help: /up, down, status/ },
-    { what: 'half a command', args: ['agent'], reason: 'COMMAND_MISSING', code: 64, help: /run, stop, list/ },
+    {
+      what: 'half a command',
+      args: ['agent'],
+      reason: 'COMMAND_MISSING',
+      code: 64,
+      help: /run, stop, token, list/,
+    },
     {
       what: 'a mistyped command',
       args: ['sned'],
@@ -317,7 +323,14 @@ describe('bad input with a fabric', () => {
   it('an unknown agent, message, sender or node', async () => {
     const cases: Case[] = [
       { what: '', args: ['who', 'nobody'], reason: 'UNKNOWN_AGENT', code: 68, help: /^/ },
-      { what: '', args: ['trace', 'nope'], reason: 'MESSAGE_UNKNOWN', code: 68, help: /Check the id/ },
+      { what: '', args: ['trace', 'nope'], reason: 'INVALID_ID', code: 64, help: /26 characters/ },
+      {
+        what: '',
+        args: ['trace', '01j00000000000000000000000'],
+        reason: 'MESSAGE_UNKNOWN',
+        code: 68,
+        help: /Check the id/,
+      },
       {
         what: '',
         args: ['send', 'x', 'y', '--from', 'alic'],

@@ -209,10 +209,12 @@ describe('delivery for orgs', function () {
       await eventually(() => progress(consumer).waiting === 0 && progress(consumer).seconds_left === 0, {
         timeoutMs: 60_000,
       });
-    const { consumers } = await client.getProgress({});
-    assert.ok(
-      consumers.every(({ waiting, stalled, secondsLeft }) => waiting === 0 && !stalled && secondsLeft === 0),
-    );
+    await eventually(async () => {
+      const { consumers } = await client.getProgress({});
+      return consumers.every(
+        ({ waiting, stalled, secondsLeft }) => waiting === 0 && !stalled && secondsLeft === 0,
+      );
+    });
     assert.equal((await client.listMessages({ pageSize: 500 })).messages.length, sent.length);
   });
 });

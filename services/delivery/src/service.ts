@@ -13,7 +13,7 @@ import {
 } from '@fleetwire/contract';
 import { DeliveryServiceDefinition } from '@fleetwire/gen/delivery';
 import { RegistryServiceDefinition } from '@fleetwire/gen/registry';
-import { nowMs } from '@fleetwire/kernel';
+import { asFleetwireError, nowMs } from '@fleetwire/kernel';
 import { bindService } from '@fleetwire/rpc';
 import type { RunningService, RunOptions, ServiceContext } from '@fleetwire/runtime';
 import { defineService, runService } from '@fleetwire/runtime';
@@ -68,7 +68,9 @@ export const delivery = defineService({
   wire: async (context: Context) => {
     const { store, clock } = context;
     // Before anything is written: what falls between partitions has to be moved later.
-    await makePartitions(store, nowMs(clock), context.config.delivery.history_days);
+    await makePartitions(store, nowMs(clock), context.config.delivery.history_days).catch((err: unknown) =>
+      context.log.warn({ err: asFleetwireError(err) }, 'partitions cannot be made now: the sweep will'),
+    );
     const overflow = overflowReport(context);
     const homes = new Homes(context.config.delivery.former_homes_max);
     const watch = await homesWatch(context, homes);

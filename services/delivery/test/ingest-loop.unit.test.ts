@@ -32,6 +32,10 @@ const limits = {
 
 class Table {
   readonly committed: string[] = [];
+  readonly told: string[] = [];
+  /** Thrown instead of telling while it is set. */
+  mute: Error | undefined;
+  triedToTell = 0;
   readonly transactions: number[] = [];
   /** Messages that were read, so that rows could be made of them. */
   read = 0;
@@ -45,6 +49,12 @@ class Table {
       throw Object.assign(new Error('invalid byte sequence'), { code: '22021' });
     this.committed.push(...rows.map((row) => row.text));
     this.transactions.push(rows.length);
+  }
+
+  async tell(rows: readonly TextRow[]): Promise<void> {
+    this.triedToTell++;
+    if (this.mute !== undefined) throw this.mute;
+    this.told.push(...rows.map((row) => row.text));
   }
 }
 
@@ -81,6 +91,22 @@ describe('ingest loop', () => {
     table.fault = undefined;
     await eventually(() => broker.acknowledged.includes(sequence));
     assert.deepEqual(table.committed, ['a', 'b']);
+  });
+
+  it('tells of what is stored before it acknowledges, again until it can, and stores it once; of what was refused nothing', async () => {
+    table.mute = new Error('away');
+    const sequence = put('a', 'poison-1', 'b');
+    await eventually(() => table.triedToTell > 3);
+    assert.deepEqual([broker.acknowledged, table.told], [[], []]);
+    table.mute = undefined;
+    await eventually(() => broker.acknowledged.includes(sequence));
+    assert.deepEqual(
+      [table.committed, table.told],
+      [
+        ['a', 'b'],
+        ['a', 'b'],
+      ],
+    );
   });
 
   it('stops pulling during an outage, then catches up with nothing lost', async () => {
@@ -207,6 +233,7 @@ function textSource(table: Table): IngestSource<TextRow> {
     },
     combine: (rows) => rows,
     save: (rows) => table.save(rows),
+    tell: (rows) => table.tell(rows),
     refuse: (row) => rejected(row.message, row.text, 'REFUSED'),
   };
 }

@@ -152,7 +152,7 @@ describe('messages told as events', function () {
     ]);
   });
 
-  it('does not count as stored what could not be told', async () => {
+  it('rejects when one cannot be told, so that all are told again', async () => {
     const message = messageOf(newId('org'), 'hello');
     const subject = ingressSubject.build({ partition: 0, org: message.org, node: sample.NODE_A });
     const pulled = { subject, data: sample.ingressPack([message]), sequence: 1, storedAtUs: 1 };

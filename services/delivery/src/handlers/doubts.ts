@@ -165,12 +165,13 @@ export class Doubts {
   async #believe(doubts: readonly OpenDoubt[]): Promise<void> {
     if (doubts.length === 0) return;
     const { store, contradicted, received } = this.#o;
+    // Told by both, with the same ids; not within the transaction, which must not wait for a stream.
+    await received(doubts.flatMap(settlementRow));
     this.stats.believed += await store.transaction(async (tx) => {
       const taken = await takeDoubts(tx, doubts);
       const mine = doubts.filter((doubt) => taken.has(doubtName(doubt)));
       const rows = combineSettlements(mine.flatMap(settlementRow), contradicted);
       await saveSettlements(tx, rows, contradicted);
-      await received(rows);
       return mine.length;
     });
   }

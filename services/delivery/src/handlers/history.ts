@@ -56,12 +56,12 @@ export function historySource(
     consumer: DELIVERY_HISTORY,
     read: (message) => readHistory(message, wishes),
     combine: (rows) => rows.sort((a, b) => compareText(a.id, b.id) || compareText(a.org, b.org)),
-    save: async (rows) => {
-      if (rows.length === 0) return;
-      await saveMessages(store, rows, first);
-      const told = rows.flatMap((row) => row.told ?? []);
-      if (told.length > 0) await tellMessages(publish, told);
-    },
+    save: (rows) => (rows.length > 0 ? saveMessages(store, rows, first) : Promise.resolve()),
+    tell: (rows) =>
+      tellMessages(
+        publish,
+        rows.flatMap((row) => row.told ?? []),
+      ),
     refuse: (row, why) => ({
       ...rejection(row.message, row.part, row.envelope ?? NOTHING, 'HISTORY_REFUSED', why),
       keep: true,

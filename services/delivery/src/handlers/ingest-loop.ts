@@ -6,7 +6,7 @@
 import type { Broker, PulledBatch, PulledMessage, PullSession } from '@fleetwire/broker';
 import type { ConsumerSpec } from '@fleetwire/contract';
 import type { BackoffPolicy } from '@fleetwire/kernel';
-import { causeChain } from '@fleetwire/kernel';
+import { backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import { Persister } from './persist.ts';
 import type { RejectDesk, Rejected } from './reject-desk.ts';
@@ -26,6 +26,8 @@ export interface IngestSource<Row> {
   combine(rows: Row[]): Row[];
   /** One transaction, all or nothing, safe to repeat. */
   save(rows: readonly Row[]): Promise<void>;
+  /** Tells others of rows that are stored; repeated, with all of them, until it resolves. */
+  tell?(rows: readonly Row[]): Promise<void>;
   /** A row that PostgreSQL refuses, for the dead letters. */
   refuse(row: Row, why: string): Rejected;
 }
@@ -57,6 +59,9 @@ interface Part<Row> {
   readonly rows: Row[];
   readonly rejected: Rejected[];
 }
+
+/** While something cannot be told. */
+const TRIES_PER_LOG_LINE = 10;
 
 export class IngestLoop<Row> {
   readonly name: string;
@@ -170,7 +175,7 @@ export class IngestLoop<Row> {
     const read = part.rows.length;
     const rows = this.#source.combine(part.rows);
     const refused = await this.#persister.write(rows);
-    if (refused === undefined) return false;
+    if (refused === undefined || !(await this.#tell(rows, refused))) return false;
     const rejected = [
       ...part.rejected,
       ...refused.map(({ row, error }) => this.#source.refuse(row, causeChain(error))),
@@ -180,6 +185,25 @@ export class IngestLoop<Row> {
     for (const message of part.messages) message.ack();
     this.#count(part, read, rows.length, rejected.length);
     return true;
+  }
+
+  /** False when stopped before that. Apart from the writing, which is not repeated for it. */
+  async #tell(rows: readonly Row[], refused: readonly { readonly row: Row }[]): Promise<boolean> {
+    if (this.#source.tell === undefined) return true;
+    const unsaid = new Set(refused.map(({ row }) => row));
+    const stored = unsaid.size === 0 ? rows : rows.filter((row) => !unsaid.has(row));
+    const { signal } = this.#stopping;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        await this.#source.tell(stored);
+        return true;
+      } catch (error) {
+        if (attempt % TRIES_PER_LOG_LINE === 0)
+          this.#log.warn({ what: this.name, cause: causeChain(error) }, 'stored, but cannot tell of it yet');
+        await pause(backoffMs(this.#limits.backoff, attempt), signal);
+      }
+    }
+    return false;
   }
 
   #count({ messages }: Part<Row>, read: number, written: number, rejected: number): void {

@@ -55,17 +55,14 @@ export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
     save: async (rows) => {
       const doubts = rows.flatMap(({ doubt }) => doubt ?? []);
       const settled = doubts.length === 0 ? rows : rows.filter(({ doubt }) => doubt === undefined);
-      const merge = () =>
-        store.transaction(async (tx) => {
-          await saveSettlements(tx, settled, contradicted);
-          await saveDoubts(tx, doubts);
-        });
-      if (doubts.length > 0) await merge();
-      else if (rows.length > 0) await first.run(() => insertSettlements(store, rows), merge);
-      await received?.(settled);
+      const merge = () => store.transaction((tx) => saveSettlements(tx, settled, contradicted));
+      if (settled.length > 0) await first.run(() => insertSettlements(store, settled), merge);
+      // By themselves: a forged one must not take the quick way from all others. Both may be repeated.
+      if (doubts.length > 0) await store.transaction((tx) => saveDoubts(tx, doubts));
       const ended = settled.filter(isEndOfFullQueue);
       if (ended.length > 0) stored?.(ended.map(endOf));
     },
+    tell: async (rows) => received?.(rows.filter(({ doubt }) => doubt === undefined)),
     refuse: (row, why) => rejection(row.message, row.part, row.bytes, 'RECEIPT_REFUSED', why),
   };
 }

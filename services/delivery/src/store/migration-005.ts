@@ -113,6 +113,8 @@ const ATTACH = `
       return;
     end if;
     bound := message_id_time((newest / 86400000000 + 1) * 86400000);
+    -- What may have been under way has to end, should nobody say how.
+    update messages_before set deadline_us = ingress_at_us + 3600000000 where ingress_at_us > newest - 7200000000;
     with beyond as (delete from messages_before where id >= bound returning *)
       insert into messages select * from beyond;
     with beyond as (delete from settlements_before where message_id >= bound returning *)
@@ -122,9 +124,10 @@ const ATTACH = `
     execute format('create table message_words_before partition of message_words for values from (minvalue) to (%L)', bound);
     insert into words_queue (from_us, until_us, messages, ids)
       select min(at), max(at), count(*), string_agg(org || ' ' || id, E'\\n')
-      from (select ingress_at_us as at, org, id, (row_number() over (order by ingress_at_us) - 1) / 500 as part
+      from (select ingress_at_us as at, org, id, (row_number() over (order by ingress_at_us, id) - 1) / 500 as part,
+          sum(octet_length(envelope)) over (order by ingress_at_us, id) / 1048576 as mib
         from messages) numbered
-      group by part order by part;
+      group by part, mib order by part, mib;
   end $$`;
 
 export class Partitions extends Migration {

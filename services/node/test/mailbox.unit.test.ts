@@ -5,11 +5,21 @@
  */
 
 import assert from 'node:assert/strict';
+import { Stage } from '@fleetwire/gen/message';
 import type { ReadInboxResponse } from '@fleetwire/gen/node';
 import { newMessageId, pause } from '@fleetwire/kernel';
 import { describe, it } from 'mocha';
 import type { ReadOptions } from '../src/mail/mailbox.ts';
-import { addAgent, entryFor, hold, refusalOf, TestTaker, testEngine } from './engine-fixture.ts';
+import {
+  addAgent,
+  entryFor,
+  hold,
+  OTHER_NODE,
+  receiptsFor,
+  refusalOf,
+  TestTaker,
+  testEngine,
+} from './engine-fixture.ts';
 
 const never = new AbortController().signal;
 const options = { limit: 10, waitMs: 60_000, peek: false, replyTo: '', holdMs: 0, confirm: [] };
@@ -53,6 +63,21 @@ describe('a mailbox', () => {
     assert.deepEqual(idsOf(await read(test, bob, {})), ids.slice(2));
     assert.equal((await read(test, bob, { confirm: [ids[0]!, ids[0]!] })).remaining, 0);
     assert.equal(engine.custody.depth, 0);
+    await test.close();
+  });
+
+  it('shows nothing past its deadline; who means to take ends it', async () => {
+    const test = await testEngine();
+    const bob = await addAgent(test.engine, 'bob', 'mailbox');
+    const [late] = await held(test, bob, 1);
+    test.clock.ahead += 301_000_000;
+    const [inTime] = await held(test, bob, 1);
+    assert.deepEqual(idsOf(await read(test, bob, { peek: true })), [inTime]);
+    assert.deepEqual(receiptsFor(test.engine, OTHER_NODE), [], 'who only looks changes nothing');
+    const shown = await read(test, bob, { peek: true, holdMs: 60_000 });
+    assert.deepEqual([idsOf(shown), shown.remaining], [[inTime], 0]);
+    const ends = receiptsFor(test.engine, OTHER_NODE).map((r) => [r.messageId, r.stage]);
+    assert.deepEqual(ends, [[late, Stage.EXPIRED]]);
     await test.close();
   });
 

@@ -70,6 +70,7 @@ export class Mailbox {
   }
 
   #look(agent: HostedAgent, { replyTo, holdMs }: ReadOptions, limit: number): ReadInboxResponse {
+    if (holdMs > 0) this.#custody.expire(agent);
     const entries = this.#fitting(agent, replyTo, limit);
     if (holdMs > 0) this.#reserved.show(entries, performance.now() + Math.min(holdMs, HOLD_MAX_MS));
     const deliveries = entries.map((entry) => this.#deliveryOf(entry));
@@ -103,15 +104,19 @@ export class Mailbox {
     return deliveryOf(entry, this.#custody.envelopeOf(entry), this.#clock.nowUs());
   }
 
-  /** Those that come next and are no other reader's, as many as fit into one answer; with `replyTo` of those that answer it. */
+  /**
+   * Those that come next, are in time and no other reader's, as many as fit into one answer; with `replyTo` of those that answer
+   * it.
+   */
   #fitting(agent: HostedAgent, replyTo: string, limit: number): Entry[] {
     const next: Entry[] = [];
     const nowMs = performance.now();
+    const nowUs = this.#clock.nowUs();
     const choosy = replyTo !== '' || this.#reserved.isWaiting(agent, nowMs);
     let bytes = 0;
     for (const entry of agent.queue.waiting.ahead()) {
       if (next.length >= limit) break;
-      if (this.#reserved.isShown(entry, nowMs)) continue;
+      if (entry.deadlineUs <= nowUs || this.#reserved.isShown(entry, nowMs)) continue;
       if (choosy && !this.#isFor(agent, replyTo, this.#custody.envelopeOf(entry))) continue;
       bytes += entry.size;
       if (next.length > 0 && bytes > ANSWER_BYTES) break;

@@ -240,6 +240,18 @@ describe('taking a message back', () => {
     ]);
   });
 
+  it('to one, of a message to many, withdraws it from nobody; to many, of a message to one, does', async () => {
+    const { id } = await send('#all');
+    await send('bob', { cancels: id });
+    const one = await send('far');
+    await send('*', { cancels: one.id });
+    const rows = test.engine.outbox.nextPack()!.rows.map((row) => [row.id, row.local]);
+    assert.deepEqual(rows[0], [id, false]);
+    assert.ok(!rows.some(([of, local]) => of === one.id && local === false));
+    assert.ok(!ends(NODE).some(([of]) => of === id));
+    assert.ok(ends(NODE).some(([of, , reason]) => of === one.id && reason === 'CANCELLED'));
+  });
+
   it('is mail to nobody: a mailbox does not show it', async () => {
     const box = await addAgent(test.engine, 'box', 'mailbox');
     const { id } = await send('box', { answerWithinMs: 1000 });

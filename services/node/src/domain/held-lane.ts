@@ -41,9 +41,9 @@ export class HeldLane {
     return this.#waiting.next();
   }
 
-  has(id: string): boolean {
-    for (const row of this.#waiting) if (row.id === id) return true;
-    return false;
+  find(id: string): WaitingRow | undefined {
+    for (const row of this.#waiting) if (row.id === id) return row;
+    return undefined;
   }
 
   /** Takes the head out. */

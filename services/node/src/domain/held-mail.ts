@@ -56,7 +56,7 @@ export class HeldMail {
 
   /** The name of the busy recipient for whom the message waits; undefined: it waits for nobody. */
   recipientOf(id: string): string | undefined {
-    for (const [lane, held] of this.#lanes) if (held.has(id)) return this.#flows.of(lane)?.name;
+    for (const [lane, held] of this.#lanes) if (held.find(id)) return this.#flows.of(lane)?.name;
     return undefined;
   }
 
@@ -128,6 +128,15 @@ export class HeldMail {
     }
     for (const { row } of expired) this.#out(row);
     return expired;
+  }
+
+  /** One that waits; undefined: none of this id does. */
+  find(id: string): WaitingRow | undefined {
+    for (const held of this.#lanes.values()) {
+      const row = held.find(id);
+      if (row !== undefined) return row;
+    }
+    return undefined;
   }
 
   /** Takes one out that waits; undefined: none of this id does. */

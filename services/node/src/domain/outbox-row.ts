@@ -57,8 +57,8 @@ export function laneIn(to: string): Lane {
   return laneOf(addressIn(to));
 }
 
-/** What an earlier version has accepted may be no address to this one. */
-function addressIn(to: string): Address | undefined {
+/** What an earlier version has accepted may be no address to this one: undefined. */
+export function addressIn(to: string): Address | undefined {
   try {
     return parseAddress(to);
   } catch (error) {

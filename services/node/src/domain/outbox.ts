@@ -156,6 +156,14 @@ export class Outbox {
     return expired;
   }
 
+  /** A message that waits or is on its way, unless it is a copy for history; undefined: it is gone. */
+  find(id: string): WaitingRow | undefined {
+    const isIt = (row: WaitingRow) => row.id === id && !row.local;
+    let row = this.#pack?.rows.find(isIt) ?? this.#held.find(id);
+    for (const free of this.#free) row ??= free.find(isIt);
+    return row;
+  }
+
   /** Takes out a message that waits, unless it is a copy for history; undefined: it is on its way, or gone. */
   withdraw(id: string): WaitingRow | undefined {
     const row = this.#held.withdraw(id) ?? this.#withdrawFree(id);

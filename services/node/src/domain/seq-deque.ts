@@ -32,11 +32,15 @@ export class SeqDeque {
     this.#rows.shift();
   }
 
+  find(test: (row: WaitingRow) => boolean): WaitingRow | undefined {
+    if (this.#older.length > 0) this.#putInPlace();
+    for (let i = 0; i < this.#rows.length; i++) if (test(this.#rows.at(i)!)) return this.#rows.at(i);
+    return undefined;
+  }
+
   /** Takes out, in order, what `test` is true for. */
   take(test: (row: WaitingRow) => boolean): WaitingRow[] {
-    if (this.#older.length > 0) this.#putInPlace();
-    for (let i = 0; i < this.#rows.length; i++) if (test(this.#rows.at(i)!)) return this.#rows.take(test);
-    return [];
+    return this.find(test) === undefined ? [] : this.#rows.take(test);
   }
 
   #putInPlace(): void {

@@ -65,9 +65,7 @@ export class Acceptance {
       if (before !== undefined) return again(agent, before, digest);
     }
     const level = priorityLevelOf(message.priority);
-    const way = this.#parts.cancels.withdraws(agent, message, address)
-      ? TOOK_BACK
-      : ways.of(agent, address, level);
+    const way = this.#parts.cancels.withdraws(agent, message) ? TOOK_BACK : ways.of(agent, address, level);
     const size = message.body.length + LIMITS.addressChars;
     if (!way.stays) {
       const refusal = outbox.refusal(agent.num, size, laneOf(address), clock.monotonicMs());

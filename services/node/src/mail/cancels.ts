@@ -3,11 +3,11 @@
 import { encode } from '@fleetwire/gen/encode';
 import { Envelope } from '@fleetwire/gen/message';
 import type { Outgoing } from '@fleetwire/gen/node';
-import { type Address, type Clock, FleetwireError, isToMany } from '@fleetwire/kernel';
+import { type Clock, FleetwireError, isToMany } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Outbox } from '../domain/outbox.ts';
 import { seqRuns } from '../domain/outbox-pack.ts';
-import { waitingRow } from '../domain/outbox-row.ts';
+import { addressIn, waitingRow } from '../domain/outbox-row.ts';
 import { buildReceipt, CANCELLED, confirmed, NOT_ON_ITS_WAY, type Outcome } from '../domain/receipt.ts';
 import type { OutboxTable } from '../store/outbox-table.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
@@ -35,24 +35,27 @@ export class Cancels {
 
   /**
    * Inside a turn: true when the message that `cancel` takes back had not left yet, and has ended by that. Of mail to many some
-   * may have it already, so all of them are told. Throws NOTHING_TO_CANCEL for what this agent has not sent from here.
+   * may have it already, so all whom the cancel is for are told. Throws NOTHING_TO_CANCEL for what this agent has not sent from here.
    */
-  withdraws(agent: HostedAgent, cancel: Outgoing, address: Address): boolean {
+  withdraws(agent: HostedAgent, cancel: Outgoing): boolean {
     const { cancels: id } = cancel;
     if (id === '') return false;
     const { outbox, table } = this.#parts;
     if (table.findSent(id)?.agent !== agent.num) throw nothingToCancel(agent.name, id);
-    const row = isToMany(address) ? undefined : outbox.withdraw(id);
+    const found = outbox.find(id);
+    if (found === undefined) return false;
+    const envelope = { ...Envelope.decode(found.envelope), local: true };
+    const to = addressIn(envelope.to);
+    const row = to === undefined || isToMany(to) ? undefined : outbox.withdraw(id);
     if (row === undefined) return false;
     table.delete(seqRuns([row]));
-    const envelope = { ...Envelope.decode(row.envelope), local: true };
     const encoded = encode(Envelope, envelope);
     // History is to know it with its end; routers pass over what is local.
     const history = outbox.roomForHistory(encoded.length);
     if (history) {
       const copy = { id, agent: row.agent, local: true, envelope: encoded };
       const seq = table.insert(id, row.agent, true, encoded);
-      outbox.push(waitingRow({ ...copy, seq }, address, envelope));
+      outbox.push(waitingRow({ ...copy, seq }, to, envelope));
     }
     this.#end(envelope, CANCELLED, history);
     return true;

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { Envelope, type InboxEntry, Stage } from '@fleetwire/gen/message';
+import { Envelope, type InboxEntry, Priority, Stage } from '@fleetwire/gen/message';
 import { AttachHello, type AttachResponse, type Outgoing } from '@fleetwire/gen/node';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { HostedAgent } from '../src/agents/hosted-agent.ts';
@@ -250,6 +250,30 @@ describe('taking a message back', () => {
     assert.ok(!rows.some(([of, local]) => of === one.id && local === false));
     assert.ok(!ends(NODE).some(([of]) => of === id));
     assert.ok(ends(NODE).some(([of, , reason]) => of === one.id && reason === 'CANCELLED'));
+  });
+
+  it('never overtakes what it takes back: it goes at the priority of that while it is in the outbox', async () => {
+    const low = { priority: Priority.LOW };
+    const { id } = await send('*', low);
+    const cancel = await send('*', { cancels: id });
+    await send('far');
+    const pack = test.engine.outbox.nextPack()!;
+    const order = pack.rows.map((row) => row.id);
+    assert.ok(order.indexOf(id) < order.indexOf(cancel.id));
+    const levelOf = (of: string) =>
+      pack.rows
+        .filter((row) => row.id === of)
+        .map((row) => [row.level, Envelope.decode(row.envelope).priority]);
+    assert.deepEqual(levelOf(cancel.id), levelOf(id));
+    // What is on its way counts too; once it is gone, the cancel goes as its sender says.
+    const onItsWay = await send('*', { cancels: id });
+    test.engine.outbox.settle(pack);
+    const after = await send('*', { cancels: id });
+    const next = test.engine.outbox.nextPack()!.rows.map((row) => [row.id, row.level]);
+    assert.deepEqual(next, [
+      [after.id, 1],
+      [onItsWay.id, 0],
+    ]);
   });
 
   it('is mail to nobody: a mailbox does not show it', async () => {

@@ -30,7 +30,7 @@ export interface AcceptanceParts {
   readonly table: OutboxTable;
   readonly custody: Custody;
   readonly progress: Pick<Progress, 'served'>;
-  readonly cancels: Pick<Cancels, 'withdraws' | 'settle'>;
+  readonly cancels: Pick<Cancels, 'inOrder' | 'withdraws' | 'settle'>;
   readonly asks: Pick<AskWatch, 'asked'>;
   readonly turns: Turns;
   /** There is something for the broker. */
@@ -56,8 +56,9 @@ export class Acceptance {
    * Inside a turn. Throws a FleetwireError, with nothing changed, for what is refused. An id accepted before is
    * answered with the first acceptance and not sent again; with another recipient or body it is refused.
    */
-  accept(agent: HostedAgent, message: Outgoing): Accepted {
-    const address = checkOutgoing(message);
+  accept(agent: HostedAgent, sent: Outgoing): Accepted {
+    const address = checkOutgoing(sent);
+    const message = this.#parts.cancels.inOrder(sent);
     const { table, outbox, turns, ways, clock } = this.#parts;
     const digest = digestOf(message);
     if (message.id !== '') {

@@ -34,8 +34,18 @@ export class Cancels {
   }
 
   /**
+   * As it is to go: what takes back a message that is still in the outbox has the priority of that one, or it might get there
+   * first and find nothing.
+   */
+  inOrder(message: Outgoing): Outgoing {
+    const found = message.cancels === '' ? undefined : this.#parts.outbox.find(message.cancels);
+    return found === undefined ? message : { ...message, priority: Envelope.decode(found.envelope).priority };
+  }
+
+  /**
    * Inside a turn: true when the message that `cancel` takes back had not left yet, and has ended by that. Of mail to many some
-   * may have it already, so all whom the cancel is for are told. Throws NOTHING_TO_CANCEL for what this agent has not sent from here.
+   * may have it already, so all whom the cancel is for are told. Throws NOTHING_TO_CANCEL for what this agent has not sent from
+   * here.
    */
   withdraws(agent: HostedAgent, cancel: Outgoing): boolean {
     const { cancels: id } = cancel;

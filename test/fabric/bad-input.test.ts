@@ -321,44 +321,17 @@ describe('bad input with a fabric', () => {
     assert.deepEqual([code, json.error.reason, json.final], [75, 'NOT_SETTLED_YET', false]);
   });
   it('an unknown agent, message, sender or node', async () => {
+    const of = (line: string, reason: string, code: number, help: RegExp): Case => {
+      return { what: '', args: line.split(' '), reason, code, help };
+    };
     const cases: Case[] = [
-      { what: '', args: ['who', 'nobody'], reason: 'UNKNOWN_AGENT', code: 68, help: /^/ },
-      { what: '', args: ['trace', 'nope'], reason: 'INVALID_ID', code: 64, help: /26 characters/ },
-      {
-        what: '',
-        args: ['trace', '01j00000000000000000000000'],
-        reason: 'MESSAGE_UNKNOWN',
-        code: 68,
-        help: /Check the id/,
-      },
-      {
-        what: '',
-        args: ['send', 'x', 'y', '--from', 'alic'],
-        reason: 'AGENT_NOT_LOCAL',
-        code: 68,
-        help: /alice/,
-      },
-      {
-        what: '',
-        args: ['inbox', '--node', 'moon'],
-        reason: 'NODE_MISSING',
-        code: 68,
-        help: /There is: hub/,
-      },
-      {
-        what: '',
-        args: ['agent', 'run', 'alice', '--', 'cat'],
-        reason: 'AGENT_EXISTS',
-        code: 73,
-        help: /Stop it/,
-      },
-      {
-        what: '',
-        args: ['agent', 'stop', 'nobody'],
-        reason: 'AGENT_NOT_LOCAL',
-        code: 68,
-        help: /agent list/,
-      },
+      of('who nobody', 'UNKNOWN_AGENT', 68, /^/),
+      of('trace nope', 'INVALID_ID', 64, /26 characters/),
+      of('trace 01j00000000000000000000000', 'MESSAGE_UNKNOWN', 68, /Check the id/),
+      of('send x y --from alic', 'AGENT_NOT_LOCAL', 68, /alice/),
+      of('inbox --node moon', 'NODE_MISSING', 68, /There is: hub/),
+      of('agent run alice -- cat', 'AGENT_EXISTS', 73, /Stop it/),
+      of('agent stop nobody', 'AGENT_NOT_LOCAL', 68, /agent list/),
     ];
     for (const each of cases) await check(home, each);
   });

@@ -93,7 +93,7 @@ describe('ingest loop', () => {
     assert.deepEqual(table.committed, ['a', 'b']);
   });
 
-  it('tells of what is stored before it acknowledges, again until it can, and stores it once; of what was refused nothing', async () => {
+  it('tells of what it has stored before it acknowledges, again until it can, and stores it once', async () => {
     table.mute = new Error('away');
     const sequence = put('a', 'poison-1', 'b');
     await eventually(() => table.triedToTell > 3);

@@ -44,6 +44,7 @@ describe('receipts in doubt', function () {
   let doubts: Doubts[];
   let sequence = 0;
   let away: boolean;
+  let awayOrg: string;
   let readUpTo: number;
   let homes: Map<string, HomesOf>;
   const kept: Rejected[] = [];
@@ -61,6 +62,7 @@ describe('receipts in doubt', function () {
   });
   beforeEach(() => {
     away = false;
+    awayOrg = '';
     readUpTo = 0;
     kept.length = denied.length = received.length = 0;
     homes = new Map([
@@ -78,8 +80,8 @@ describe('receipts in doubt', function () {
 
   const parts = (): ConstructorParameters<typeof Doubts>[0] => ({
     store,
-    ask: async (_, agents) => {
-      if (away) throw new FleetwireError('unavailable', 'NOT_CONNECTED', 'away');
+    ask: async (org, agents) => {
+      if (away || org === awayOrg) throw new FleetwireError('unavailable', 'NOT_CONNECTED', 'away');
       return new Map(agents.map((agent) => [agent, homes.get(agent) ?? { current: [], former: [] }]));
     },
     progress: async () => ({ readUpTo, last: INGRESS_LAST }),
@@ -142,6 +144,17 @@ describe('receipts in doubt', function () {
     assert.deepEqual([kept, denied], [[], []]);
     // Of each that is believed, whoever wants to be told is told, by either replica or both.
     assert.deepEqual([...new Set(received)].toSorted(), messages.map(({ id }) => id).toSorted());
+  });
+
+  it('of one org wait alone while the registry cannot be asked for it', async () => {
+    awayOrg = newId('org');
+    const [theirs, ours] = [sample.envelope(), sample.envelope()];
+    const subject = receiptSubject.build({ org: awayOrg, toNode: sample.NODE_A, from: sample.NODE_B });
+    const batch = sample.receiptBatch([sample.receiptFor(theirs, CONFIRMED)]);
+    await ingest(receiptSource({ store, homes: NOBODY }), pulled(subject, batch));
+    await say(sample.NODE_B, sample.receiptFor(ours, CONFIRMED));
+    await until(1);
+    assert.deepEqual(await settled(ours), [CONFIRMED]);
   });
 
   it('are refused of any other node, kept, and told of once, and the true end counts', async () => {

@@ -76,6 +76,7 @@ export class Doubts {
   readonly #stopping = new AbortController();
   #ended: Promise<void> = Promise.resolve();
   #failures = 0;
+  #unasked = 0;
 
   constructor(options: DoubtsOptions) {
     this.#o = options;
@@ -144,8 +145,17 @@ export class Doubts {
     for (const [org, some] of Map.groupBy(due, (doubt) => doubt.org)) {
       const agents = [...new Set(some.map(({ recipient }) => recipient))].filter((agent) => agent !== '');
       for (let i = 0; i < agents.length; i += HOMES_ASKED_MAX) {
-        const found = await this.#o.ask(org, agents.slice(i, i + HOMES_ASKED_MAX));
-        for (const [agent, homes] of found) all.set(`${org} ${agent}`, homes);
+        try {
+          const found = await this.#o.ask(org, agents.slice(i, i + HOMES_ASKED_MAX));
+          for (const [agent, homes] of found) all.set(`${org} ${agent}`, homes);
+        } catch (error) {
+          if (this.#unasked++ % 20 === 0 && !this.#stopping.signal.aborted)
+            this.#o.log.warn(
+              { org, cause: causeChain(error) },
+              'homes cannot be asked for, receipts in doubt wait',
+            );
+          break;
+        }
       }
     }
     return all;

@@ -42,6 +42,8 @@ export interface SweepTaskOptions {
   readonly log: Logger;
 }
 
+/** Runs in a row. */
+const PUT_OFF_MAX = 3;
 const DAY_US = 86_400_000_000;
 /** Statements of one run of the retention: the rest waits for the next run. */
 const DELETES_MAX = 200;
@@ -67,6 +69,7 @@ export class SweepTask {
   #plan: SweepPlan;
   #overdue: OverdueSweep;
   #rewoundAtMs = 0;
+  #putOff = 0;
   #retainedAtMs: number | undefined;
   #reportedAtMs: number | undefined;
   #lease: Lease | undefined;
@@ -100,9 +103,10 @@ export class SweepTask {
       if (signal.aborted) return;
       try {
         if (!(await this.#lead())) continue;
-        await this.#sweep();
+        const expired = await this.#sweep();
         await this.#report();
         await this.#retain();
+        await this.#endOverdue(expired);
         this.stats.runs++;
       } catch (error) {
         if (!signal.aborted) this.#o.log.warn({ cause: causeChain(error) }, 'the sweep failed, trying on');
@@ -122,7 +126,8 @@ export class SweepTask {
     return this.stats.leading;
   }
 
-  async #sweep(): Promise<void> {
+  /** Gives how many messages it has ended. */
+  async #sweep(): Promise<number> {
     const { inbox, publish, receiptIds, clock, instance, limits } = this.#o;
     if (clock.monotonicMs() - this.#rewoundAtMs > limits.rewindMs) {
       this.#plan.rewind();
@@ -133,13 +138,17 @@ export class SweepTask {
     this.stats.read += read;
     this.stats.expired += expired;
     this.stats.watched = this.#plan.watched;
-    if (expired === 0) return this.#endOverdue();
-    this.#o.log.info({ expired }, 'waiting messages have expired');
-    // Their receipts are on the way: only what is known after them counts.
-    this.#overdue = this.#o.overdue();
+    if (expired > 0) this.#o.log.info({ expired }, 'waiting messages have expired');
+    return expired;
   }
 
-  async #endOverdue(): Promise<void> {
+  /**
+   * Last of all, since it may be long. While receipts of what has just expired are on the way it waits, but not for ever: there
+   * may always be some, and a second end with the same stage loses to the first.
+   */
+  async #endOverdue(expired: number): Promise<void> {
+    if (expired > 0 && this.#putOff++ < PUT_OFF_MAX) return;
+    this.#putOff = 0;
     const ended = await this.#overdue.run(this.#plan, () => this.#mayGoOn());
     this.stats.overdue += ended;
     if (ended > 0) this.#o.log.warn({ ended }, 'messages have ended that their nodes said nothing of');

@@ -1,6 +1,9 @@
 /** Messages whose time is over and that have no end for everybody yet, each met once, in the order of their deadlines. */
 
+import { Envelope } from '@fleetwire/gen/message';
+import { slices } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
+import { withoutBody } from '../domain/history-mode.ts';
 
 /** Behind it nothing was looked at. */
 export interface OverduePlace {
@@ -14,7 +17,23 @@ export interface OverduePage {
   readonly last: OverduePlace | undefined;
   readonly looked: number;
   /** Those without an end for all, with the encoded Envelope. */
-  readonly open: readonly { readonly org: string; readonly id: string; readonly envelope: Uint8Array }[];
+  readonly open: readonly OpenMessage[];
+}
+
+interface OpenMessage {
+  readonly org: string;
+  readonly id: string;
+  /** Encoded; without its body where that is long. */
+  readonly envelope: Uint8Array;
+}
+
+const READ = 'select org, id, envelope from messages where org = $1 and id = any ($2)';
+/** Bodies of a mebibyte that are in memory together. */
+const BODIES_AT_ONCE = 16;
+const LONG_BYTES = 4096;
+
+function withoutLong(envelope: Uint8Array): Uint8Array {
+  return envelope.length > LONG_BYTES ? withoutBody(Envelope.decode(envelope)) : envelope;
 }
 
 const PAGE = `
@@ -40,17 +59,14 @@ export async function overduePage(
   limit: number,
 ): Promise<OverduePage> {
   const due = await store.query<Due>(PAGE, [after.deadlineUs, after.id, after.org, untilUs, limit]);
-  const open: { org: string; id: string; envelope: Uint8Array }[] = [];
-  for (const [org, some] of Map.groupBy(
-    due.filter(({ settled }) => !settled),
-    (one) => one.org,
-  ))
-    open.push(
-      ...(await store.query<{ org: string; id: string; envelope: Uint8Array }>(
-        'select org, id, envelope from messages where org = $1 and id = any ($2)',
-        [org, some.map(({ id }) => id)],
-      )),
-    );
+  const open: OpenMessage[] = [];
+  const unsettled = due.filter(({ settled }) => !settled);
+  for (const [org, some] of Map.groupBy(unsettled, (one) => one.org))
+    for (const slice of slices(some, BODIES_AT_ONCE)) {
+      const ids = slice.map(({ id }) => id);
+      const read = await store.query<OpenMessage>(READ, [org, ids]);
+      open.push(...read.map((one) => ({ ...one, envelope: withoutLong(one.envelope) })));
+    }
   return { last: due.at(-1), looked: due.length, open };
 }
 

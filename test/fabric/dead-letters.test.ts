@@ -4,7 +4,6 @@
 
 import { strict as assert } from 'node:assert';
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -13,6 +12,7 @@ import { newMessageId } from '@fleetwire/kernel';
 import { type Agent, connect } from '@fleetwire/sdk';
 import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
+import { fleetwireIn } from './fleetwire-in.ts';
 import { type SeparateFabric, startSeparateFabric } from './separate-processes.ts';
 
 const run = promisify(execFile);
@@ -26,6 +26,7 @@ describe('dead letters', function () {
   this.timeout(180_000);
   let fabric: SeparateFabric;
   let env: Record<string, string>;
+  let fleetwire: Awaited<ReturnType<typeof fleetwireIn>>;
   const open: Agent[] = [];
 
   before(async () => {
@@ -34,30 +35,14 @@ describe('dead letters', function () {
       FLEETWIRE_NODE_BUSY_RETRY_MS: '1000',
     };
     fabric = await startSeparateFabric({ nodes: ['near', 'far'], env: settings });
-    const home = join(fabric.folder, 'home');
-    await mkdir(join(home, 'config', 'contexts'), { recursive: true });
-    const context = {
-      version: 1,
-      name: 'local',
-      org: '',
-      endpoints: fabric.addresses,
-      api_key_file: join(fabric.folder, 'keys', 'first-api-key'),
-    };
-    await writeFile(join(home, 'config', 'contexts', 'local.json'), JSON.stringify(context));
-    await mkdir(join(home, 'data'));
-    await symlink(join(fabric.folder, 'nodes'), join(home, 'data', 'nodes'));
-    env = { FLEETWIRE_HOME: home };
+    fleetwire = await fleetwireIn(fabric);
+    env = { FLEETWIRE_HOME: join(fabric.folder, 'home') };
   });
   afterEach(async function () {
     if (this.currentTest?.state === 'failed') fabric.keep();
     await Promise.all(open.splice(0).map((agent) => agent.close().catch(() => undefined)));
   });
   after(() => fabric[Symbol.asyncDispose]());
-
-  const fleetwire = async (...args: string[]): Promise<Document> => {
-    const { stdout } = await run(process.execPath, [CLI, ...args, '--json'], { env: childEnvironment(env) });
-    return JSON.parse(stdout);
-  };
 
   async function agentOn(place: 'near' | 'far', name: string, more: object = {}): Promise<Agent> {
     const { address, adminToken } = fabric.nodes[place]!;

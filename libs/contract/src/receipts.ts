@@ -1,6 +1,6 @@
 /** What a receipt leaves out because its subject or the receipt itself says it, filled in again. */
 
-import type { Receipt } from '@fleetwire/gen/message';
+import type { Envelope, Hop, InboxEntry, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 
 /**
@@ -14,4 +14,43 @@ export function completeReceipt(receipt: Receipt, publisher: string): Receipt {
     if (hop.instance === '') hop.instance = publisher;
   }
   return receipt;
+}
+
+/** An end that a service puts to a message which no node says anything of. */
+export interface ServiceEnd {
+  readonly recipient: string;
+  /** The name of the service, and its replica. */
+  readonly service: string;
+  readonly instance: string;
+  readonly stage: Stage;
+  readonly reason: string;
+  readonly detail: string;
+  readonly atUs: number;
+  readonly attempt: number;
+  /** The way into the inbox, where it is known. */
+  readonly routed?: Pick<InboxEntry, 'router' | 'routedAtUs'>;
+}
+
+/** The receipt about such an end, for the sender's node. */
+export function endReceipt(envelope: Envelope, end: ServiceEnd): Receipt {
+  const { id: messageId, fromNode, acceptedAtUs, to, fromAgent, correlationId, traceparent } = envelope;
+  const { recipient, service, instance, stage, reason, detail, atUs, attempt, routed } = end;
+  const plain = { reason: '', detail: '' };
+  const hops: Hop[] = [
+    { stage: Stage.ACCEPTED, service: 'node', instance: fromNode, atUs: acceptedAtUs, ...plain, attempt: 0 },
+  ];
+  if (routed !== undefined) {
+    const { router, routedAtUs } = routed;
+    hops.push({
+      stage: Stage.ROUTED,
+      service: 'router',
+      instance: router,
+      atUs: routedAtUs,
+      ...plain,
+      attempt,
+    });
+  }
+  hops.push({ stage, service, instance, atUs, reason, detail, attempt });
+  const about = { messageId, recipient, recipientName: '', to, fromAgent, correlationId, traceparent };
+  return { ...about, stage, final: true, reason, detail, hops, fanOut: 0, attempt, proof: undefined };
 }

@@ -43,6 +43,15 @@ export function isToMany(address: Address): address is ManyAddress {
   return address.kind !== 'agent' && address.kind !== 'capability';
 }
 
+/** Whether text that may be anything is an address of many. */
+export function meansMany(text: string): boolean {
+  try {
+    return isToMany(parseAddress(text));
+  } catch {
+    return false;
+  }
+}
+
 const FORMS =
   'Write the name of an agent, like alice, alice@laptop or project:alice; a channel, like #ops, or a group, like %team; ' +
   '* for all agents, *@laptop for those of a node; or a capability, like ?review.';

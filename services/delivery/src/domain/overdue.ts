@@ -1,7 +1,8 @@
 /** What ends of a message that is late and whose nodes have not said what became of it. */
 
-import { type Envelope, type Hop, type Receipt, Stage } from '@fleetwire/gen/message';
-import { isId, isToMany, parseAddress } from '@fleetwire/kernel';
+import { endReceipt } from '@fleetwire/contract';
+import { type Envelope, Stage } from '@fleetwire/gen/message';
+import { isId, meansMany } from '@fleetwire/kernel';
 import type { AddressedReceipt } from './expiry.ts';
 import { attemptOf, isCount, type Settlement } from './settlement.ts';
 
@@ -59,7 +60,7 @@ function endOf(
   settlement: Settlement | undefined,
   { nowUs, instance, hasNode }: OverdueContext,
 ): AddressedReceipt {
-  const { id: messageId, org, fromNode, to, fromAgent, correlationId, traceparent, acceptedAtUs } = envelope;
+  const { org, fromNode } = envelope;
   const holder = holderOf(settlement) ?? (recipient === '' ? undefined : fromNode);
   const isGone = holder !== undefined && !hasNode(holder);
   const stage = isGone ? Stage.RETURNED : Stage.EXPIRED;
@@ -68,25 +69,8 @@ function endOf(
     ? 'the node that had it was removed'
     : 'its time is over, and its node has not said what became of it';
   const attempt = settlement === undefined ? envelope.attempt : attemptOf(settlement.hops);
-  const plain = { reason: '', detail: '' };
-  const hops: Hop[] = [
-    { stage: Stage.ACCEPTED, service: 'node', instance: fromNode, atUs: acceptedAtUs, ...plain, attempt: 0 },
-    { stage, service: 'delivery', instance, atUs: nowUs, reason, detail, attempt },
-  ];
-  const about = { messageId, recipient, to, fromAgent, correlationId, traceparent };
-  const receipt: Receipt = {
-    ...about,
-    recipientName: settlement?.about.recipientName ?? '',
-    stage,
-    final: true,
-    reason,
-    detail,
-    hops,
-    fanOut: 0,
-    attempt,
-    proof: undefined,
-  };
-  return { org, toNode: fromNode, receipt };
+  const end = { recipient, service: 'delivery', instance, stage, reason, detail, atUs: nowUs, attempt };
+  return { org, toNode: fromNode, receipt: endReceipt(envelope, end) };
 }
 
 /** The node that was the last to have it. */
@@ -107,12 +91,4 @@ export function laterDeadlineUs({ envelope, settlements }: LateMessage): number 
     latest = Math.max(latest ?? 0, begun + envelope.ttlMs * 1000);
   }
   return latest;
-}
-
-function meansMany(address: string): boolean {
-  try {
-    return isToMany(parseAddress(address));
-  } catch {
-    return false;
-  }
 }

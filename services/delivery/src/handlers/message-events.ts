@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Broker } from '@fleetwire/broker';
 import { LIMITS, type MessageTold, messageEvent } from '@fleetwire/contract';
 import { type Envelope, Stage } from '@fleetwire/gen/message';
-import { isToMany, parseAddress, slices } from '@fleetwire/kernel';
+import { meansMany, slices } from '@fleetwire/kernel';
 import { columnText } from '../domain/column-text.ts';
 import { isTextType } from '../domain/history-mode.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
@@ -36,7 +36,7 @@ export function sentEvent(envelope: Envelope, mode: EventMode): MessageTold | un
   if (mode === 'off') return undefined;
   const { org, id, correlationId, acceptedAtUs, fromAgent, fromName, to } = envelope;
   return {
-    name: isForMany(to) ? 'broadcast' : 'messageSent',
+    name: meansMany(to) ? 'broadcast' : 'messageSent',
     org,
     id,
     conversation: columnText(correlationId),
@@ -89,14 +89,6 @@ export async function tellMessages(publish: Broker['store'], all: readonly Messa
         return publish(subject, payload, { msgId });
       }),
     );
-}
-
-function isForMany(to: string): boolean {
-  try {
-    return isToMany(parseAddress(to));
-  } catch {
-    return false;
-  }
 }
 
 function textOf({ body, contentType }: Envelope): string | undefined {

@@ -10,7 +10,7 @@ import {
   standingOf,
 } from '@fleetwire/contract';
 import { type Receipt, ReceiptBatch, Stage } from '@fleetwire/gen/message';
-import { Deque, isToMany, parseAddress } from '@fleetwire/kernel';
+import { Deque, meansMany } from '@fleetwire/kernel';
 
 export interface ProgressBounds {
   readonly messages: number;
@@ -265,14 +265,6 @@ function isOver({ receipts, ended, served, alone }: Told): boolean {
   if (ofAll?.stage === Stage.ROUTED) return ended >= served + ofAll.fanOut;
   if (ofAll !== undefined || served > 0 || ended === 0) return false;
   return !meansMany(receipts.values().next().value!.to);
-}
-
-function meansMany(address: string): boolean {
-  try {
-    return isToMany(parseAddress(address));
-  } catch {
-    return false;
-  }
 }
 
 /** The same for a stage on the way, of each recipient by itself: who has ended before it will not come to it. */

@@ -1,10 +1,9 @@
 /** The rules of moving an agent, and what is said about its mail; pure. */
 
-import { inboxSubject, MANY, receiptSubject } from '@fleetwire/contract';
+import { endReceipt, inboxSubject, MANY, receiptSubject } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import {
   Envelope,
-  type Hop,
   type InboxEntry,
   InboxPack,
   type MoveMark,
@@ -89,43 +88,12 @@ export function returnReceipts(
   nowUs: number,
 ): AddressedReceipt[] {
   const envelope = Envelope.decode(entry.envelope);
-  const { id: messageId, org, fromNode, to, fromAgent, correlationId, traceparent } = envelope;
+  const { org, fromNode, attempt } = envelope;
   const { reason, detail } = RETURNS[why] ?? RETURNS['agent_removed']!;
-  const { attempt } = envelope;
-  const plain = { reason: '', detail: '' };
-  const hops: Hop[] = [
-    {
-      stage: Stage.ACCEPTED,
-      service: 'node',
-      instance: fromNode,
-      atUs: envelope.acceptedAtUs,
-      ...plain,
-      attempt: 0,
-    },
-    {
-      stage: Stage.ROUTED,
-      service: 'router',
-      instance: entry.router,
-      atUs: entry.routedAtUs,
-      ...plain,
-      attempt,
-    },
-    { stage: Stage.RETURNED, service: 'registry', instance, atUs: nowUs, reason, detail, attempt },
-  ];
-  const shared = {
-    messageId,
-    to,
-    fromAgent,
-    correlationId,
-    traceparent,
-    recipientName: '',
-    fanOut: 0,
-    attempt,
-    proof: undefined,
-  };
+  const end = { stage: Stage.RETURNED, reason, detail, attempt, routed: entry };
   return entry.recipients.map((recipient) => ({
     subject: receiptSubject.build({ org, toNode: fromNode, from: 'registry' }),
-    receipt: { ...shared, recipient, stage: Stage.RETURNED, final: true, reason, detail, hops },
+    receipt: endReceipt(envelope, { ...end, service: 'registry', instance, atUs: nowUs, recipient }),
   }));
 }
 

@@ -30,7 +30,7 @@ export interface ServiceDefinition<C extends Sections = Sections> {
   /** The service's own sections. */
   readonly config: C;
   /** Absent: the service has no database. */
-  readonly store?: Pick<StoreOptions, 'entities' | 'migrations' | 'settings'>;
+  readonly store?: Pick<StoreOptions, 'entities' | 'migrations' | 'settings' | 'asks'>;
   /** What must be there before the service starts; `none`: it does not use the fabric's account. */
   readonly broker?: BrokerNeeds | 'none';
   /** `none`: there is no keys folder; the service brings its own `authenticate`. */

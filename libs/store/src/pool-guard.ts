@@ -14,6 +14,9 @@ export interface PooledClient {
 export interface ClientPool {
   connect(): Promise<PooledClient>;
   readonly options: {
+    readonly password?: unknown;
+    /** Settings of the server, as at its command line. */
+    readonly options?: string;
     readonly types?: { setTypeParser(oid: number, parse: (text: string) => unknown): void };
   };
   on(event: 'connect', listener: (client: PooledClient) => void): unknown;

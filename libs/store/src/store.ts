@@ -10,6 +10,7 @@ import { copyRows, type Statement } from './copy.ts';
 import type { CopyColumn } from './copy-format.ts';
 import { type MigrationEntry, migrate, unhurried } from './migrate.ts';
 import { type ClientPool, guardPool } from './pool-guard.ts';
+import { Questions } from './questions.ts';
 import { asStoreError, isStoreAway } from './store-errors.ts';
 
 export interface StoreOptions {
@@ -19,8 +20,10 @@ export interface StoreOptions {
   readonly schema: string;
   readonly entities: NonNullable<Options['entities']>;
   readonly migrations: readonly MigrationEntry[];
-  /** Connections at most, at least 2. */
+  /** Connections at most, at least 2, or 3 with `asks`. */
   readonly poolMax: number;
+  /** Every third connection is for `ask`, for a service that is asked as much as it writes. Default false. */
+  readonly asks?: boolean;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   /** Create the database when the server has none of that name. Default false. */
@@ -52,6 +55,8 @@ export interface Store {
   run<T>(work: (em: EntityManager) => Promise<T>): Promise<T>;
   /** One statement with $1.. parameters, outside any transaction. int8 comes as number, timestamptz as text, bytea as Buffer. */
   query<T extends object>(sql: string, params?: readonly unknown[]): Promise<T[]>;
+  /** The same for questions whose texts are few; with `asks` on connections that keep the plans of what they were asked. */
+  ask<T extends object>(sql: string, params?: readonly unknown[]): Promise<T[]>;
   /**
    * Inserts rows in bulk, all or nothing, and much cheaper than a statement could; the table is of the own schema. What
    * `also` has is done behind them in the same transaction.
@@ -109,7 +114,11 @@ async function openOnce(options: StoreOptions): Promise<Store> {
     throw error;
   }
   invariant(pool !== undefined, 'the driver has made its pool');
-  return storeOn(orm, pool);
+  return storeOn(
+    orm,
+    pool,
+    options.asks === true ? new Questions(pool, connectionsOf(options).asking) : undefined,
+  );
 }
 
 async function drift(orm: MikroORM): Promise<string> {
@@ -128,7 +137,7 @@ async function drift(orm: MikroORM): Promise<string> {
   return statements.filter((s) => s !== '' && !guards.test(s)).join('\n');
 }
 
-function storeOn(orm: MikroORM, pool: ClientPool): Store {
+function storeOn(orm: MikroORM, pool: ClientPool, questions: Questions | undefined): Store {
   const translated = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -136,10 +145,13 @@ function storeOn(orm: MikroORM, pool: ClientPool): Store {
       throw asStoreError(error);
     }
   };
+  const query: Store['query'] = (sql, params) =>
+    translated(() => rawQuery(orm.em.getConnection().getClient(), sql, params));
   return {
     fork: () => orm.em.fork(),
     run: (work) => translated(() => work(orm.em.fork())),
-    query: (sql, params) => translated(() => rawQuery(orm.em.getConnection().getClient(), sql, params)),
+    query,
+    ask: questions === undefined ? query : (sql, params = []) => translated(() => questions.ask(sql, params)),
     copy: (table, columns, rows, also) => translated(() => copyRows(pool, table, columns, rows, also)),
     transaction: (work) =>
       translated(() =>
@@ -150,8 +162,19 @@ function storeOn(orm: MikroORM, pool: ClientPool): Store {
       ),
     drift: () => drift(orm),
     ping: () => translated(async () => void (await rawQuery(orm.em.getConnection().getClient(), 'select 1'))),
-    close: () => orm.close(true),
+    close: async () => {
+      await questions?.close();
+      await orm.close(true);
+    },
   };
+}
+
+function connectionsOf({ poolMax, asks }: StoreOptions): {
+  readonly writing: number;
+  readonly asking: number;
+} {
+  const asking = asks === true ? Math.max(1, Math.floor(poolMax / 3)) : 0;
+  return { writing: Math.max(2, poolMax - asking), asking };
 }
 
 /** A Kysely instance, or a transaction of one. */
@@ -185,7 +208,7 @@ function ormOptions(o: StoreOptions, url: string, created: (pool: ClientPool) =>
       snapshot: false,
       allOrNothing: true,
     },
-    pool: { min: 0, max: Math.max(2, o.poolMax), idleTimeoutMillis: 30_000 },
+    pool: { min: 0, max: connectionsOf(o).writing, idleTimeoutMillis: 30_000 },
     driverOptions: {
       application_name: o.applicationName,
       keepAlive: true,

@@ -59,7 +59,7 @@ const CONSUMERS = [DELIVERY_HISTORY, DELIVERY_RECEIPTS, DELIVERY_DEAD];
 export const delivery = defineService({
   name: 'delivery',
   config,
-  store: { entities, migrations, settings: PLANNER },
+  store: { entities, migrations, settings: PLANNER, asks: true },
   broker: {
     streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
     consumers: CONSUMERS,

@@ -41,7 +41,7 @@ describe('delivery answers', function () {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 3 };
+    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 3, asks: true };
     store = await openStore({ ...options, applicationName: 'answers' });
     answers = messageHandlers({
       store,

@@ -58,7 +58,7 @@ export function lettersWorld() {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 3 };
+    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 3, asks: true };
     store = await openStore({ ...options, applicationName: 'letters' });
     w.store = store;
     const publish = (subject: string, payload: Uint8Array, { msgId }: { msgId?: string }) => {

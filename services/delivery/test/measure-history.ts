@@ -237,6 +237,7 @@ const options = {
   migrations,
   settings: PLANNER,
   poolMax: 6,
+  asks: true,
 };
 const store = await openStore({ ...options, applicationName: 'measure', statementMs: 600_000 });
 const started = performance.now();

@@ -46,7 +46,7 @@ describe('history by what is in it', function () {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 4 };
+    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 4, asks: true };
     store = await openStore({ ...options, applicationName: 'search' });
     await makePartitions(store, now - 20 * DAY_MS, 30);
     await makePartitions(store, now, 30);

@@ -181,7 +181,7 @@ const THREAD: LeadSql = `select id from (
 
 function indexLead(store: Store, sql: LeadSql, keys: readonly unknown[]): Lead {
   return async ({ from, below }, limit) => {
-    const rows = await store.query<{ id: string }>(sql, [...keys, from, below, limit]);
+    const rows = await store.ask<{ id: string }>(sql, [...keys, from, below, limit]);
     const ids = [...new Set(rows.map(({ id }) => id))];
     return { ids, next: rows.length < limit ? undefined : ids.at(-1), walked: rows.length };
   };
@@ -222,6 +222,6 @@ async function readPage(
         select * from messages where org = $1 and id = k.wanted and id between $3 and $4 offset 0) m
       ${where.length === 0 ? '' : `where ${where.join(' and ')}`} order by id desc limit ${param(limit)}) page
     where before < ${param(bytesMax)} order by id desc`;
-  const rows = await store.query<StoredMessage & { found: number }>(sql, params);
+  const rows = await store.ask<StoredMessage & { found: number }>(sql, params);
   return { rows, cut: rows.length < (rows[0]?.found ?? 0) };
 }

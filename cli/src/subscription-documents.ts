@@ -1,4 +1,4 @@
-/** Receipts, events and dead letters as they are shown by `subscribe`: documents with stable fields, and lines for people. */
+/** What `subscribe` shows of receipts, events, messages and dead letters: documents with stable fields, and lines for people. */
 
 import { completeReceipt, nodeDeadSubject, receiptSubject } from '@fleetwire/contract';
 import { Event } from '@fleetwire/gen/event';
@@ -24,7 +24,7 @@ export interface Heard {
 export function shownOf(what: string, heard: Heard): readonly Shown[] {
   try {
     if (what === 'receipts') return receiptsOf(heard);
-    return [what === 'events' ? eventOf(heard) : letterOf(heard)];
+    return [what === 'dead' ? letterOf(heard) : eventOf(heard)];
   } catch {
     const document = { ...headOf(heard), unreadable: true };
     return [{ document, line: `${timeOf(heard)}  ${heard.subject}  cannot be read by this version` }];

@@ -5,6 +5,8 @@ import {
   EVENTS,
   type EventService,
   eventSubject,
+  MESSAGE_EVENTS,
+  messageEventSubject,
   nodeDeadSubject,
   receiptSubject,
   SUBSCRIBED,
@@ -71,6 +73,14 @@ function channels(): Record<string, Channel> {
         messages: ['event'],
         description,
       };
+  for (const [name, description] of Object.entries(MESSAGE_EVENTS))
+    all[`messages.${name}`] = {
+      follows: 'messages',
+      parameters: { org: ORG },
+      subject: messageEventSubject.build({ org: token('org'), name }),
+      messages: ['event'],
+      description: `${description} Only where the org wants it.`,
+    };
   return all;
 }
 
@@ -103,7 +113,7 @@ function shownMessage(name: string, proto: string): object {
 }
 
 const ABOUT = [
-  'Receipts, events and dead letters of an org, to be followed by a durable pull consumer of JetStream: see',
+  'Receipts, events, messages and dead letters of an org, to be followed by a durable pull consumer of JetStream: see',
   'docs/guides/subscribers.md. Payloads are encoded protocol buffers (proto/fleetwire/v1); the schemas show their JSON form.',
   'Receipts leave out what the subject says.',
 ];

@@ -34,8 +34,8 @@ export function importRows(): string[][] {
 
 export const ABOUT_BROKER = [
   'What the NATS servers themselves let each user do; all else they refuse. `o_org` and `n_node` stand for the org and the',
-  'node that the credentials are for, 0 for its partition and shard, `name` for a subscription (here to receipts; to events and',
-  "dead letters likewise). Nodes and subscribers are users of their org's account, services and",
+  'node that the credentials are for, 0 for its partition and shard, `name` for a subscription (here to receipts; to events,',
+  "messages and dead letters likewise). Nodes and subscribers are users of their org's account, services and",
   "`bootstrap` of the fabric's account, which alone has JetStream, `sys` of the system account.",
 ].join(' ');
 

@@ -8,6 +8,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
+import { pause } from '@fleetwire/kernel';
 import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type Home, openHome } from '../fabric/command-line.ts';
@@ -120,6 +121,28 @@ describe('a subscriber', function () {
     const events = await home.run(['subscribe', 'events', '--all', '--service', 'registry', '--count', '1']);
     assert.equal(events.code, 0, events.err);
     assert.match(events.out, /registry\.node_/);
+    await home.ok('org', 'events', 'full');
+    const following = home.start([
+      'subscribe',
+      'messages',
+      '--event',
+      'message_sent',
+      '--count',
+      '1',
+      '--json',
+    ]);
+    await eventually(async () => {
+      const { subscriptions } = await home.ok('subscription', 'list');
+      return subscriptions.some(({ what }: { what: string }) => what === 'messages');
+    });
+    // What the org wants reaches delivery in its own time.
+    await eventually(async () => {
+      await home.ok('send', 'bob', 'told');
+      return Promise.race([following.ended.then(() => true), pause(1000).then(() => false)]);
+    });
+    const { code, json } = await following.ended;
+    assert.equal(code, 0);
+    assert.deepEqual([json.name, json.details.content], ['message_sent', 'told']);
     const wrong = await home.refused(['subscribe', 'ingress']);
     assert.equal(wrong.reason, 'INVALID_OPTION');
     const differs = await home.refused(['subscribe', 'receipts', '--name', 'tail', '--node', 'laptop']);

@@ -11,6 +11,8 @@ import {
   EVENTS,
   eventSubject,
   isSubscribed,
+  MESSAGE_EVENTS,
+  messageEventSubject,
   nodeDeadSubject,
   receiptSubject,
   SUBSCRIBED,
@@ -61,7 +63,8 @@ function wantedKinds(): string[] {
   const events = Object.entries(EVENTS).flatMap(([service, names]) =>
     Object.keys(names).map((name) => `event ${service}.${name}`),
   );
-  return ['receipt', 'dead', 'dead of a node', ...events].sort();
+  const messages = Object.keys(MESSAGE_EVENTS).map((name) => `message ${name}`);
+  return ['receipt', 'dead', 'dead of a node', ...events, ...messages].sort();
 }
 
 /** What a subject of this address is by the contract; undefined: none of it. */
@@ -69,6 +72,8 @@ function kindOf(subject: string): string | undefined {
   if (receiptSubject.parse(subject) !== undefined) return 'receipt';
   if (deadSubject.parse(subject) !== undefined) return 'dead';
   if (nodeDeadSubject.parse(subject) !== undefined) return 'dead of a node';
+  const message = messageEventSubject.parse(subject);
+  if (message !== undefined) return `message ${message.name}`;
   const event = eventSubject.parse(subject);
   return event === undefined ? undefined : `event ${event.service}.${event.name}`;
 }

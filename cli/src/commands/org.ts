@@ -70,9 +70,7 @@ export function addOrgCommands(program: Command, action: Action): void {
     .action(action(choice('history', 'history', HISTORY_LINES)));
   org
     .command('events')
-    .description(
-      'what subscribers to events are told of messages from now on; without a mode: what they are told',
-    )
+    .description('what subscribers to messages are told from now on; without a mode: what they are told')
     .argument('[mode]', 'off, metadata (all but texts) or full', oneOf('mode', Object.keys(EVENT_LINES)))
     .action(action(choice('messageEvents', 'message_events', EVENT_LINES)));
   org

@@ -1,4 +1,4 @@
-/** subscribe: follows receipts, events or dead letters of the org and prints them; goes on where it was the last time. */
+/** subscribe: follows a stream of the org and prints what comes; goes on where it was the last time. */
 
 import { join } from 'node:path';
 import { isSubscribed, SUBSCRIBED, type Subscribed } from '@fleetwire/contract';
@@ -31,7 +31,7 @@ export function withAskOptions(command: Command): Command {
   return command
     .option('--node <name>', 'receipts: only about what agents of this node sent')
     .option('--service <name>', 'events: only of this service')
-    .option('--event <name>', 'events: only of this name')
+    .option('--event <name>', 'events and messages: only of this name')
     .option('--all', 'the first time: begin with all that the stream still has')
     .option('--since <time>', 'the first time: begin at this moment, like 2h', moment('--since'));
 }
@@ -45,7 +45,7 @@ export function askedOf(what: Subscribed, name: string, o: AskOptions): Asked {
 export function addSubscribeCommand(program: Command, action: Action): void {
   const command = program
     .command('subscribe')
-    .description('follow receipts, events or dead letters of the org until Ctrl-C')
+    .description('follow receipts, events, messages or dead letters of the org until Ctrl-C')
     .argument('<what>', WHAT)
     .option('--name <name>', 'of the place where it goes on; without it one of this machine')
     .option('--count <n>', 'end after so many messages of the stream', wholeNumber('--count', 1, 1_000_000));

@@ -21,7 +21,7 @@ describe('streams', () => {
     await assert.rejects(rig.broker.streams.verify(specs), {
       kind: 'failed_precondition',
       reason: 'STREAM_MISSING',
-      message: 'no stream INGRESS, INBOX, RECEIPTS, DEAD, EVENTS',
+      message: 'no stream INGRESS, INBOX, RECEIPTS, DEAD, EVENTS, MESSAGES',
     });
     await rig.broker.streams.ensure(specs, 1);
     await rig.broker.streams.ensure(specs, 1);

@@ -1,5 +1,6 @@
-/** Every event of the fabric, by the service that tells it: what subscribers find under which subject. */
+/** Every event of the fabric: what subscribers find under which subject. */
 
+/** By the service that tells it. */
 export const EVENTS = {
   org: {
     org_created: 'The org is there.',
@@ -56,12 +57,22 @@ export const EVENTS = {
     usage: 'Totals of messages of a day so far.',
     overflow: 'A full queue has returned or ended messages.',
     denied: 'Receipts were refused: their node may not say so.',
-    message_sent: 'An agent has sent a message to one; only where the org wants it.',
-    broadcast: 'An agent has sent a message to many; only where the org wants it.',
-    message_received: 'An agent has a message; only where the org wants it.',
     acted: 'Somebody has acted on dead letters, for the audit.',
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** About single messages, where the org wants it; told by delivery, in a stream of their own. */
+export const MESSAGE_EVENTS = {
+  message_sent: 'An agent has sent a message to one.',
+  broadcast: 'An agent has sent a message to many.',
+  message_received: 'An agent has a message.',
+} as const;
+
+export type MessageEventName = keyof typeof MESSAGE_EVENTS;
+
+export function isMessageEvent(name: string): name is MessageEventName {
+  return Object.hasOwn(MESSAGE_EVENTS, name);
+}
 
 export type EventService = keyof typeof EVENTS;
 /** Names that a service may tell; who publishes goes by this type, so that no event is missing here. */

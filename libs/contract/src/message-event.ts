@@ -2,11 +2,12 @@
 
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
-import { EVENT_NAMES, eventSubject } from './subjects.ts';
+import type { MessageEventName } from './events.ts';
+import { messageEventSubject } from './subjects.ts';
 
 export interface MessageTold {
   /** message_sent to one agent, broadcast to many, message_received by one. */
-  readonly name: 'messageSent' | 'broadcast' | 'messageReceived';
+  readonly name: MessageEventName;
   readonly org: string;
   /** Of the message. */
   readonly id: string;
@@ -27,14 +28,23 @@ export interface MessageTold {
 /** Who tells. */
 const SERVICE = 'delivery';
 
-/** As it goes to EVENTS; told again, it has the same id. */
+/** As it goes to MESSAGES; told again, it has the same id. */
 export function messageEvent(told: MessageTold): {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly msgId: string;
 } {
-  const { org, id: message_id, conversation: correlation_id, from, fromName, to, recipient, content } = told;
-  const name = EVENT_NAMES[told.name];
+  const {
+    name,
+    org,
+    id: message_id,
+    conversation: correlation_id,
+    from,
+    fromName,
+    to,
+    recipient,
+    content,
+  } = told;
   const id = `${SERVICE}-${name}-${org}-${message_id}-${recipient}`;
   const about = {
     message_id,
@@ -49,7 +59,7 @@ export function messageEvent(told: MessageTold): {
   const atMs = Math.floor(told.atUs / 1000);
   const event = { id, org, service: SERVICE, name, atMs, actor: from, target: message_id, details };
   return {
-    subject: eventSubject.build({ org, service: SERVICE, name }),
+    subject: messageEventSubject.build({ org, name }),
     payload: encode(Event, { ...event, usage: undefined }),
     msgId: id,
   };

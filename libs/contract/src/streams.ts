@@ -6,7 +6,7 @@ import { EVENT_NAMES, filters } from './subjects.ts';
 const MiB = 1024 * 1024;
 const SECOND_NS = 1_000_000_000;
 
-export type StreamName = 'INGRESS' | 'INBOX' | 'RECEIPTS' | 'DEAD' | 'EVENTS';
+export type StreamName = 'INGRESS' | 'INBOX' | 'RECEIPTS' | 'DEAD' | 'EVENTS' | 'MESSAGES';
 
 /** Field names and values as in the JetStream API (https://docs.nats.io/nats-concepts/jetstream/streams). */
 export interface StreamSpec {
@@ -36,6 +36,10 @@ export interface StreamSizing {
   readonly receipts_max_bytes: number;
   readonly dead_max_bytes: number;
   readonly events_max_bytes: number;
+  /** Of the events about single messages. */
+  readonly messages_max_bytes: number;
+  /** Events about messages of one org and name, so that a busy org pushes out its own and not those of others. */
+  readonly messages_max_msgs_per_subject: number;
   /** Copies of every stream: 1 on one server, 3 in a cluster. */
   readonly replicas: number;
 }
@@ -47,6 +51,8 @@ export const DEFAULT_SIZING: StreamSizing = {
   receipts_max_bytes: 1024 * MiB,
   dead_max_bytes: 512 * MiB,
   events_max_bytes: 256 * MiB,
+  messages_max_bytes: 512 * MiB,
+  messages_max_msgs_per_subject: 10_000,
   replicas: 1,
 };
 
@@ -109,6 +115,16 @@ export function streamSpecs(sizing: StreamSizing = DEFAULT_SIZING): readonly Str
       retention: 'limits',
       discard: 'old',
       max_bytes: sizing.events_max_bytes,
+      max_age: 24 * 3600 * SECOND_NS,
+    },
+    {
+      ...base,
+      name: 'MESSAGES',
+      subjects: [filters.allMessageEvents],
+      retention: 'limits',
+      discard: 'old',
+      max_msgs_per_subject: sizing.messages_max_msgs_per_subject,
+      max_bytes: sizing.messages_max_bytes,
       max_age: 24 * 3600 * SECOND_NS,
     },
   ];

@@ -50,6 +50,10 @@ export interface EventSubject {
   readonly service: string;
   readonly name: string;
 }
+export interface MessageEventSubject {
+  readonly org: string;
+  readonly name: string;
+}
 export interface HeartbeatSubject {
   readonly org: string;
   readonly node: string;
@@ -155,6 +159,11 @@ export const eventSubject = subjectType<EventSubject>('event', ['org', 'service'
   service: 'token',
   name: 'token',
 });
+/** An event about a single message: not among the others, whose stream would be full of them. */
+export const messageEventSubject = subjectType<MessageEventSubject>('message', ['org', 'name'], {
+  org: 'token',
+  name: 'token',
+});
 /** Core NATS request: answered by a registry. */
 export const heartbeatSubject = subjectType<HeartbeatSubject>('heartbeat', ['org', 'node'], {
   org: 'token',
@@ -186,9 +195,6 @@ export const EVENT_NAMES = {
   acted: 'acted',
   tokensRevoked: 'tokens_revoked',
   overflow: 'overflow',
-  messageSent: 'message_sent',
-  broadcast: 'broadcast',
-  messageReceived: 'message_received',
 } as const;
 
 /** Filters with wildcards, for consumers, subscriptions and permissions. */
@@ -236,6 +242,11 @@ export const filters = {
   },
   /** Of every org and service. */
   eventsNamed: (name: string) => `${ROOT}.event.*.*.${checkToken('name', name, 'token')}`,
+  /** Events about single messages, of every org. */
+  allMessageEvents: `${ROOT}.message.>`,
+  /** Of one name or all. */
+  messageEventsOfOrg: (org: string, name?: string) =>
+    `${ROOT}.message.${checkToken('org', org, 'token')}.${name === undefined ? '*' : checkToken('name', name, 'token')}`,
   /** Control frames to `node`, from whomever. */
   framesToNode: (org: string, node: string) =>
     `${ROOT}.peer.${checkToken('org', org, 'token')}.${checkToken('node', node, 'token')}.*`,

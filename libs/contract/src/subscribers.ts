@@ -6,7 +6,12 @@ import { filters } from './subjects.ts';
 const SECOND_NS = 1_000_000_000;
 
 /** What can be followed, and the stream that it is in. */
-export const SUBSCRIBED = { receipts: 'RECEIPTS', events: 'EVENTS', dead: 'DEAD' } as const;
+export const SUBSCRIBED = {
+  receipts: 'RECEIPTS',
+  events: 'EVENTS',
+  messages: 'MESSAGES',
+  dead: 'DEAD',
+} as const;
 export type Subscribed = keyof typeof SUBSCRIBED;
 
 export function isSubscribed(what: string): what is Subscribed {
@@ -35,7 +40,7 @@ export interface SubscriptionFilter {
   readonly node?: string | undefined;
   /** Events: of this service. */
   readonly service?: string | undefined;
-  /** Events: of this name. */
+  /** Events, and events about messages: of this name. */
   readonly event?: string | undefined;
 }
 
@@ -51,6 +56,7 @@ export interface SubscriptionPlace extends SubscriptionFilter {
 /** Always within the org. */
 export function subscriptionSubject({ org, what, node, service, event }: SubscriptionPlace): string {
   if (what === 'dead') return filters.deadOfOrg(org);
+  if (what === 'messages') return filters.messageEventsOfOrg(org, event);
   if (what === 'events') return filters.eventsOfOrg(org, service, event);
   return node === undefined ? filters.receiptsOfOrg(org) : filters.receiptsToNode(org, node);
 }

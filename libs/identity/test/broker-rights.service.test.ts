@@ -14,6 +14,7 @@ import {
   peerSubject,
   routerConsumer,
   SUBSCRIBED,
+  streamSpecs,
   subscriberConsumer,
 } from '@fleetwire/contract';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -28,7 +29,7 @@ import {
   type UserRights,
 } from '../src/index.ts';
 import type { Place } from './broker-subjects.ts';
-import { covers, filtersToTry, subjectsToTry } from './broker-subjects.ts';
+import { covers, FOLLOWED, filtersToTry, subjectsToTry } from './broker-subjects.ts';
 import type { FabricFixture, NodeClient } from './fabric-fixture.ts';
 import { makeConsumer, makeNodeConsumers, startFabric } from './fabric-fixture.ts';
 
@@ -127,8 +128,9 @@ describe('rights at the broker', function () {
         const calls = mine.filter((subject) => admin.test(subject));
         assert.deepEqual(calls, name === 'registry' ? ['$JS.API.STREAM.PURGE.KV_fw-routes'] : [], name);
       }
-      const spoken = mine.filter((subject) => /^fw\.v1\.(receipt|event|peer)\./.test(subject));
-      const speaker = (s: string) => s.split('.')[s.startsWith('fw.v1.event.') ? 4 : 5];
+      const spoken = mine.filter((subject) => /^fw\.v1\.(receipt|event|message|peer)\./.test(subject));
+      const speaker = (s: string) =>
+        s.startsWith('fw.v1.message.') ? 'delivery' : s.split('.')[s.startsWith('fw.v1.event.') ? 4 : 5];
       for (const subject of spoken) assert.equal(speaker(subject), name);
       const heard = wildcards.filter((f) => rights.subscribe.some((p) => covers(p, f)) && f.startsWith('_'));
       assert.deepEqual(new Set(heard.map((f) => f.split('.')[0])), new Set([`_INBOX_${name}`]));
@@ -149,10 +151,10 @@ describe('rights at the broker', function () {
       shard: 0,
     });
     const manager = await jetstreamManager(all);
-    for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'])
-      await manager.streams.purge(stream);
+    const streams = streamSpecs().map(({ name }) => name);
+    for (const stream of streams) await manager.streams.purge(stream);
     await tryAll(await fabric.node(one, 'n_alice'), rights);
-    for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS']) {
+    for (const stream of streams) {
       const { state } = await manager.streams.info(stream, { subjects_filter: '>' });
       for (const subject of Object.keys(state.subjects ?? {})) assert.ok(may(rights, subject), subject);
       // What may be said is heard, too: across the accounts.
@@ -163,7 +165,7 @@ describe('rights at the broker', function () {
     }
   });
 
-  for (const what of ['receipts', 'events', 'dead'] as const)
+  for (const what of FOLLOWED)
     it(`of a subscriber to ${what} are its one consumer, within its org, and nothing is stored by what it tries`, async () => {
       const [one, two] = fabric.orgs;
       const manager = await jetstreamManager(all);
@@ -181,6 +183,7 @@ describe('rights at the broker', function () {
       const subject = {
         receipts: `fw.v1.receipt.${one}.n_bob.router`,
         events: `fw.v1.event.${one}.org.x`,
+        messages: `fw.v1.message.${one}.message_sent`,
         dead: `fw.v1.dead.${one}.a_x`,
       }[what];
       await jetstream(all).publish(subject, 'mine', { msgID: `${what} mine` });

@@ -15,6 +15,8 @@ import {
   LEASE_KEYS,
   LEASES_BUCKET,
   liveSubject,
+  MESSAGE_EVENTS,
+  messageEventSubject,
   nodeConsumer,
   nodeDeadSubject,
   ORG_DENIED,
@@ -28,6 +30,8 @@ import {
   receiptSubject,
   routeKey,
   routerConsumer,
+  SUBSCRIBED,
+  type Subscribed,
   streamSpecs,
   subscriberConsumerName,
 } from '@fleetwire/contract';
@@ -46,6 +50,8 @@ const STREAMS = [
   `${PROBE_STREAM}x`,
   'NOPE',
 ];
+/** All that can be followed. */
+export const FOLLOWED = Object.keys(SUBSCRIBED) as readonly Subscribed[];
 const OF_STREAM = ['CREATE', 'UPDATE', 'DELETE', 'INFO', 'PURGE', 'SNAPSHOT', 'RESTORE', 'LEADER.STEPDOWN'];
 const OF_CONSUMER = ['INFO', 'DELETE', 'MSG.NEXT', 'PAUSE', 'LEADER.STEPDOWN', 'UNPIN', 'RESET'];
 const OF_ACCOUNT = ['INFO', 'STREAM.NAMES', 'STREAM.LIST', 'META.LEADER.STEPDOWN', 'SERVER.REMOVE'];
@@ -69,6 +75,7 @@ function ofPlace({ org, nodes }: Place): string[] {
   const froms = [...nodes, ...SERVICES];
   return [
     ...[...SERVICES, 'gateway'].map((service) => eventSubject.build({ org, service, name: 'x' })),
+    ...Object.keys(MESSAGE_EVENTS).map((name) => messageEventSubject.build({ org, name })),
     deadSubject.build({ org, agent: 'a_x' }),
     ...froms.map((from) => nodeDeadSubject.build({ org, agent: 'a_x', node: from })),
     liveSubject.build({ org, agent: 'a_x' }),
@@ -143,7 +150,7 @@ function inboxes(places: readonly Place[]): string[] {
   const users = [
     ...places.flatMap((p) => p.nodes.map(nodeInboxPrefix)),
     ...SERVICE_USERS.map(serviceInboxPrefix),
-    ...(['receipts', 'events', 'dead'] as const).map((what) => subscriberInboxPrefix(what, 'tail')),
+    ...FOLLOWED.map((what) => subscriberInboxPrefix(what, 'tail')),
   ];
   return [...users, '_INBOX', '_R_', '_GR_'].map((prefix) => `${prefix}.x`);
 }
@@ -155,6 +162,7 @@ export function filtersToTry(places: readonly Place[], account: string): string[
     ...[...nodes, ...SERVICES].map((from) => filters.receiptsFrom(org, from)),
     ...[...nodes, ...SERVICES].map((from) => filters.framesFrom(org, from)),
     filters.receiptsOfOrg(org),
+    filters.messageEventsOfOrg(org),
     filters.heartbeatsOfOrg(org),
     filters.ingressOfOrg(org),
     ...nodes.flatMap((node) => [
@@ -170,6 +178,7 @@ export function filtersToTry(places: readonly Place[], account: string): string[
     filters.allReceipts,
     filters.allDead,
     filters.allEvents,
+    filters.allMessageEvents,
     filters.allHeartbeats,
     filters.allFlushes,
     filters.allProbes,
@@ -188,8 +197,7 @@ export function filtersToTry(places: readonly Place[], account: string): string[
     `$SYS.ACCOUNT.${account}.>`,
   ];
   const prefixes = [
-    subscriberInboxPrefix('receipts', 'tail'),
-    subscriberInboxPrefix('events', 'tail'),
+    ...FOLLOWED.map((what) => subscriberInboxPrefix(what, 'tail')),
     ...SERVICE_USERS.map(serviceInboxPrefix),
     '_INBOX',
     '_R_',

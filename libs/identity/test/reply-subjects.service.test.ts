@@ -16,6 +16,7 @@ import {
   partitionOf,
   peerSubject,
   receiptSubject,
+  streamSpecs,
 } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
@@ -68,8 +69,7 @@ describe('reply subjects at the broker', () => {
   });
   beforeEach(async () => {
     const manager = await jetstreamManager(all);
-    for (const stream of ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'])
-      await manager.streams.purge(stream);
+    for (const { name: stream } of streamSpecs()) await manager.streams.purge(stream);
     clients = await fabric.three();
   });
   afterEach(async () => {

@@ -60,11 +60,17 @@ export async function bootstrapFabric(o: BootstrapOptions): Promise<FabricRecord
   return waiting(o, 'JetStream', () => withBroker(o, 'bootstrap', (broker) => prepare(broker, o)));
 }
 
-/** What bootstrap decided. Rejects failed_precondition FABRIC_NOT_BOOTSTRAPPED, or BUCKET_MISSING from the broker. */
+/**
+ * What bootstrap decided; where the release of the last one did not have to decide yet, as by default.
+ * Rejects failed_precondition FABRIC_NOT_BOOTSTRAPPED, or BUCKET_MISSING from the broker.
+ */
 export async function readFabricRecord(broker: Broker): Promise<FabricRecord> {
   const bucket = await broker.bucket(FABRIC_BUCKET);
   const entry = await bucket.get(FABRIC_RECORD_KEY);
-  if (entry !== undefined) return JSON.parse(new TextDecoder().decode(entry.value)) as FabricRecord;
+  if (entry !== undefined) {
+    const record = recordIn(entry.value);
+    return { ...record, sizing: { ...DEFAULT_SIZING, ...record.sizing } };
+  }
   throw new FleetwireError(
     'failed_precondition',
     'FABRIC_NOT_BOOTSTRAPPED',
@@ -74,6 +80,11 @@ export async function readFabricRecord(broker: Broker): Promise<FabricRecord> {
     },
   );
 }
+
+const recordIn = (value: Uint8Array) => JSON.parse(new TextDecoder().decode(value)) as WrittenRecord;
+
+/** Of an earlier release: it has no numbers of streams that came later. */
+type WrittenRecord = Omit<FabricRecord, 'sizing'> & { readonly sizing: Partial<StreamSizing> };
 
 async function prepare(broker: Broker, o: BootstrapOptions): Promise<FabricRecord> {
   if (broker.maxPayload < LIMITS.serverMaxPayload) {
@@ -107,18 +118,27 @@ async function keepFound(
   return found;
 }
 
-/** Written before the streams are made: a bootstrap that follows a crash goes on with the same numbers. */
+/**
+ * Written before the streams are made: a bootstrap that follows a crash goes on with the same numbers. Those of streams that
+ * the release before did not have are decided by the first bootstrap that makes them.
+ */
 async function ensureRecord(broker: Broker, o: BootstrapOptions): Promise<FabricRecord> {
   const sizing = { ...DEFAULT_SIZING, ...o.sizing };
   const wanted: FabricRecord = { format: 1, partitions: o.partitions ?? DEFAULT_PARTITIONS, sizing };
   await broker.ensureBucket(FABRIC_BUCKET, sizing.replicas);
   const bucket = await broker.bucket(FABRIC_BUCKET);
-  if ((await bucket.get(FABRIC_RECORD_KEY)) === undefined) {
+  const there = await bucket.get(FABRIC_RECORD_KEY);
+  const held = there && recordIn(there.value);
+  const complete = { ...wanted, ...held, sizing: { ...sizing, ...held?.sizing } };
+  const undecided = Object.keys(sizing).some((key) => !Object.hasOwn(held?.sizing ?? {}, key));
+  if (undecided) {
+    const value = new TextEncoder().encode(JSON.stringify(complete));
     try {
-      await bucket.create(FABRIC_RECORD_KEY, new TextEncoder().encode(JSON.stringify(wanted)));
+      if (there === undefined) await bucket.create(FABRIC_RECORD_KEY, value);
+      else await bucket.update(FABRIC_RECORD_KEY, value, there.revision);
     } catch (error) {
       // Another bootstrap was quicker; what it wrote is compared like any other record.
-      if ((await bucket.get(FABRIC_RECORD_KEY)) === undefined) throw error;
+      if ((await bucket.get(FABRIC_RECORD_KEY))?.revision === there?.revision) throw error;
     }
   }
   const record = await readFabricRecord(broker);

@@ -8,15 +8,19 @@ import { connectBroker } from '@fleetwire/broker';
 import {
   DEFAULT_SIZING,
   DELIVERY_HISTORY,
+  eventSubject,
   FABRIC_BUCKET,
   FABRIC_RECORD_KEY,
   filters,
   ingressSubject,
+  messageEventSubject,
   PROBE_STREAM,
   partitionOf,
   probeSubject,
   routerConsumer,
   type StreamSizing,
+  streamSpecs,
+  subscriberConsumer,
 } from '@fleetwire/contract';
 import type { Trust } from '@fleetwire/identity';
 import { createNodeKey, ensureKeys, loadOrgKeys, mintNodeUser, nodeInboxPrefix } from '@fleetwire/identity';
@@ -34,6 +38,7 @@ const SMALL: StreamSizing = {
   receipts_max_bytes: 64 * MiB,
   dead_max_bytes: 64 * MiB,
   events_max_bytes: 64 * MiB,
+  messages_max_bytes: 64 * MiB,
 };
 const says = (reason: string) => (error: unknown) =>
   error instanceof FleetwireError && error.reason === reason;
@@ -123,14 +128,10 @@ describe('bootstrapFabric', function () {
       name: `${PROBE_STREAM}1-left`,
       subjects: [probeSubject.build({ run: '1-left', side: 'mine' })],
     };
-    const ask = async (call: string, body: object) => {
-      const answer = await broker.request(`$JS.API.STREAM.${call}`, Buffer.from(JSON.stringify(body)), 5000);
-      return JSON.parse(new TextDecoder().decode(answer));
-    };
-    assert.equal((await ask(`CREATE.${left.name}`, left)).error, undefined);
+    assert.equal((await callJetstream(broker, `STREAM.CREATE.${left.name}`, left)).error, undefined);
     assert.deepEqual((await place.bootstrap()).servers, servers);
     assert.deepEqual((await readFabricRecord(broker)).servers, servers);
-    assert.equal((await ask('NAMES', { subject: filters.allProbes })).streams, null);
+    assert.equal((await callJetstream(broker, 'STREAM.NAMES', { subject: filters.allProbes })).streams, null);
   });
 
   it('leaves a partition alone that a router has taken over', async () => {
@@ -155,6 +156,45 @@ describe('bootstrapFabric', function () {
     const names = await broker.consumers.list('INGRESS');
     for (const name of [routerConsumer(1, 0).durable_name, DELIVERY_HISTORY.durable_name])
       assert.ok(names.includes(name), name);
+  });
+
+  it('brings a fabric of the release before on: the stream that came with this one is made, the others stay', async () => {
+    await using place = await emptyServer();
+    await place.bootstrap();
+    const broker = await place.broker();
+    // As the release before left it: without the stream, its numbers, and its ways between the accounts.
+    await callJetstream(broker, 'STREAM.DELETE.MESSAGES', {});
+    const bucket = await broker.bucket(FABRIC_BUCKET);
+    const {
+      sizing: { messages_max_bytes: _, messages_max_msgs_per_subject: __, ...sizing },
+      ...rest
+    } = await readFabricRecord(broker);
+    const written = { ...rest, sizing };
+    await bucket.put(FABRIC_RECORD_KEY, Buffer.from(JSON.stringify(written)));
+    const org = place.trust.orgs[0]!.id;
+    const told = eventSubject.build({ org, service: 'delivery', name: 'message_sent' });
+    await broker.store(told, Buffer.from('told by the release before'), { msgId: 'before' });
+    await broker.consumers.create(subscriberConsumer({ org, what: 'events', name: 'theirs' }));
+    const events = await broker.streams.state('EVENTS');
+
+    const known = await readFabricRecord(broker);
+    assert.equal(known.sizing.messages_max_bytes, DEFAULT_SIZING.messages_max_bytes);
+    const messages = streamSpecs(known.sizing).filter((s) => s.name === 'MESSAGES');
+    await assert.rejects(broker.streams.verify(messages), says('STREAM_MISSING'));
+    const chosen = { messages_max_bytes: 8 * MiB };
+    const record = await place.bootstrap({ sizing: chosen, partitions: undefined });
+    assert.deepEqual(record.sizing, { ...DEFAULT_SIZING, ...sizing, ...chosen });
+    assert.deepEqual(await readFabricRecord(broker), record);
+    await broker.streams.verify(streamSpecs(record.sizing), record.sizing.replicas);
+    assert.equal((await broker.streams.state('MESSAGES'))?.maxBytes, 8 * MiB);
+    assert.deepEqual(await broker.streams.state('EVENTS'), events);
+    assert.equal((await broker.consumers.info('EVENTS', `sub-${org}-theirs`))?.numPending, 1);
+    const stored = { org, name: 'message_sent' };
+    await broker.store(messageEventSubject.build(stored), Buffer.from('now'), { msgId: 'now' });
+    assert.equal((await broker.streams.state('MESSAGES'))?.messages, 1);
+    // Decided by now, like all other numbers.
+    await assert.rejects(place.bootstrap({ sizing: { messages_max_bytes: 9 * MiB } }), says('SIZING_FIXED'));
+    assert.deepEqual(await place.bootstrap({ sizing: undefined }), record);
   });
 
   it('refuses other numbers than those recorded', async () => {
@@ -203,6 +243,11 @@ describe('bootstrapFabric', function () {
     await assert.rejects(none, (e) => e instanceof FleetwireError && e.kind === 'unavailable');
   });
 });
+
+async function callJetstream(broker: Broker, call: string, body: object) {
+  const answer = await broker.request(`$JS.API.${call}`, Buffer.from(JSON.stringify(body)), 5000);
+  return JSON.parse(new TextDecoder().decode(answer));
+}
 
 async function nodeBroker(place: Place, org: string, node: string, partition: number): Promise<Broker> {
   const key = createNodeKey();

@@ -27,7 +27,9 @@ export const fixture = defineService({
   config: { fixture: section },
   identity: 'none',
   ...(settings.store ? { store: { entities: [], migrations: [] } } : {}),
-  broker: settings.broker ? { streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'] } : 'none',
+  broker: settings.broker
+    ? { streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS', 'MESSAGES'] }
+    : 'none',
   wire(context) {
     const { log, config } = context;
     let call: PromiseWithResolvers<void> | undefined;

@@ -32,7 +32,6 @@ import { bootstrapFabric } from '../src/bootstrap.ts';
 import { OrgAccounts } from '../src/org-accounts.ts';
 
 const SERVICES = ['org', 'registry'];
-const SIZING = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024 };
 const notReady = { kind: 'unavailable', reason: 'ACCOUNT_NOT_READY' };
 
 describe('accounts of orgs made at run time', function () {
@@ -208,7 +207,7 @@ describe('accounts of orgs made at run time', function () {
     const nats = await startNats();
     await laterThan(trust.fabric.jwt);
     const { orgs } = await ensureKeys(keysDir, { services: SERVICES });
-    await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SIZING, partitions: 1 });
+    await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SMALL_STREAMS, partitions: 1 });
     const [made, other] = [newOrg(), newOrg()];
     const accounts = replica(nats.url);
     await Promise.all([made, other].map((each) => accounts.ensure(issuer, each)));

@@ -7,4 +7,6 @@ export const SMALL_STREAMS = {
   inbox_max_bytes: MiB,
   receipts_max_bytes: MiB,
   dead_max_bytes: MiB,
+  events_max_bytes: MiB,
+  messages_max_bytes: MiB,
 };

@@ -61,7 +61,7 @@ export const delivery = defineService({
   config,
   store: { entities, migrations, settings: PLANNER, asks: true },
   broker: {
-    streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'],
+    streams: ['INGRESS', 'INBOX', 'RECEIPTS', 'DEAD', 'EVENTS', 'MESSAGES'],
     consumers: CONSUMERS,
     buckets: [LEASES_BUCKET, ROUTES_BUCKET],
   },

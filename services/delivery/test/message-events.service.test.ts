@@ -1,12 +1,21 @@
 /**
  * Goal: an org that wants it is told of every message as events, sent, to many and received, with texts or without, and an
- * org that does not is not; nothing is acknowledged before it is told.
+ * org that does not is not; nothing is acknowledged before it is told; and however many are told, audit and usage stay.
  * Method: a real nats-server and PostgreSQL, the service as it runs, what orgs want in their bucket; then publishing that fails.
  */
 
 import assert from 'node:assert/strict';
 import { type Broker, connectBroker, type PulledMessage } from '@fleetwire/broker';
-import { filters, ingressSubject, ORGS_BUCKET, receiptSubject } from '@fleetwire/contract';
+import {
+  DEFAULT_SIZING,
+  eventSubject,
+  filters,
+  ingressSubject,
+  messageEvent,
+  messageEventSubject,
+  ORGS_BUCKET,
+  receiptSubject,
+} from '@fleetwire/contract';
 import { OrgState } from '@fleetwire/gen/access';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
@@ -14,12 +23,15 @@ import { type Envelope, Stage } from '@fleetwire/gen/message';
 import { ensureKeys } from '@fleetwire/identity';
 import { newId } from '@fleetwire/kernel';
 import { bootstrapFabric } from '@fleetwire/runtime';
-import { eventually, startTestNats, startTestPostgres, tempFolder } from '@fleetwire/testkit';
+import { eventually, SMALL_STREAMS, startTestNats, startTestPostgres, tempFolder } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { type OrgWishes, readHistory } from '../src/handlers/history.ts';
-import { eventMode, tellMessages } from '../src/handlers/message-events.ts';
+import { eventMode, sentEvent, tellMessages } from '../src/handlers/message-events.ts';
 import { start } from '../src/service.ts';
 import * as sample from './sample-traffic.ts';
+
+/** Of one org and name. */
+const KEPT = 20;
 
 describe('messages told as events', function () {
   this.timeout(60_000);
@@ -33,11 +45,16 @@ describe('messages told as events', function () {
     const postgres = stack.use(await startTestPostgres());
     broker = await connectBroker({ urls: [nats.url], name: 'test', waitMs: 5000 });
     stack.defer(() => broker.close());
-    await bootstrapFabric({ natsUrls: [nats.url], singleTenant: true, partitions: 1 });
+    await bootstrapFabric({
+      natsUrls: [nats.url],
+      singleTenant: true,
+      partitions: 1,
+      sizing: { ...SMALL_STREAMS, messages_max_msgs_per_subject: KEPT },
+    });
     await broker.consumers.remove('INGRESS', 'router-p0-e0');
     const keys = stack.use(tempFolder('keys')).path;
     await ensureKeys(keys, { services: ['org', 'registry', 'router', 'delivery'] });
-    broker.subscribe(filters.allEventsOf('delivery'), (m) => void heard.push(Event.decode(m.data)));
+    broker.subscribe(filters.allMessageEvents, (m) => void heard.push(Event.decode(m.data)));
     const service = await start({
       env: {},
       overrides: {
@@ -150,6 +167,38 @@ describe('messages told as events', function () {
       'full',
       'metadata',
     ]);
+  });
+
+  it('has them in a stream of their own, where a busy org pushes out its own alone', async () => {
+    const audited = eventSubject.build({ org: newId('org'), service: 'org', name: 'acted' });
+    await broker.store(audited, Buffer.from('for the audit'), { msgId: 'audited' });
+    const [busy, modest] = [await orgThatWants('full'), await orgThatWants('full')];
+    await untilTold(busy);
+    await untilTold(modest);
+    const before = (await broker.streams.state('EVENTS'))!;
+    const last = messageOf(modest, 'of the modest one');
+    await send(modest, [last]);
+    await eventually(() => about(last).length === 1);
+    const many = Array.from({ length: 2 * KEPT }, (_, i) => messageOf(busy, `flood ${i}`));
+    await send(busy, many);
+    await eventually(() => many.every((message) => about(message).length === 1));
+    const { subjects } = (await broker.streams.countBySubject('MESSAGES', filters.allMessageEvents, 1000))!;
+    const sent = (org: string) => subjects.get(messageEventSubject.build({ org, name: 'message_sent' }))!;
+    assert.equal(sent(busy), KEPT);
+    assert.ok(sent(modest) >= 2, 'those of another org are pushed out');
+    const { firstSequence, messages } = (await broker.streams.state('EVENTS'))!;
+    assert.deepEqual([firstSequence, messages], [before.firstSequence, before.messages]);
+  });
+
+  it('cannot be filled by one org alone, as it is made by default', () => {
+    const address = '#'.repeat(64 * 1024);
+    const text = messageOf(newId('org'), 'x'.repeat(64 * 1024), { to: address, fromName: 'x'.repeat(64) });
+    const { payload, subject } = messageEvent(sentEvent(text, 'full')!);
+    // With what the server stores beside it.
+    const largest = payload.length + subject.length + 512;
+    const { messages_max_bytes, messages_max_msgs_per_subject } = DEFAULT_SIZING;
+    // Two names carry texts; the third is smaller.
+    assert.ok(3 * messages_max_msgs_per_subject * largest < messages_max_bytes, `${largest} bytes each`);
   });
 
   it('rejects when one cannot be told, so that all are told again', async () => {

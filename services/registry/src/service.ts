@@ -29,7 +29,10 @@ export const registry = defineService({
   name: 'registry',
   config,
   store: { entities, migrations },
-  broker: { streams: ['INBOX', 'RECEIPTS', 'DEAD', 'EVENTS'], buckets: [ROUTES_BUCKET, LEASES_BUCKET] },
+  broker: {
+    streams: ['INBOX', 'RECEIPTS', 'DEAD', 'EVENTS', 'MESSAGES'],
+    buckets: [ROUTES_BUCKET, LEASES_BUCKET],
+  },
   async wire(context) {
     const { broker, store, orgs, log } = context;
     const keys = nodeKeys(store);

@@ -34,8 +34,6 @@ import { after, before, describe, it } from 'mocha';
 import { minting } from '../src/handlers/credentials.ts';
 import { forgetReopened } from '../src/handlers/revoke-nodes.ts';
 
-const SIZING = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024 };
-
 describe('credentials of nodes', function () {
   this.timeout(60_000);
   const cleanup = new AsyncDisposableStack();
@@ -46,7 +44,7 @@ describe('credentials of nodes', function () {
     keysDir = join(cleanup.use(tempFolder('credentials')).path, 'keys');
     await ensureKeys(keysDir, { services: ['org', 'registry'] });
     nats = cleanup.use(await startTestNats({ config: operatorMode(keysDir) }));
-    await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SIZING, partitions: 1 });
+    await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SMALL_STREAMS, partitions: 1 });
   });
   after(() => cleanup.disposeAsync());
 

@@ -108,8 +108,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
   const trust = await ensureKeys(keysDir, { orgSlug: 'other', services });
   const orgs = trust.orgs.map((org) => org.id) as [string, string];
   const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
-  const sizing = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024 };
-  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing, partitions: 4 });
+  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SMALL_STREAMS, partitions: 4 });
   const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
   const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
   const standIn = new OrgStandIn(orgs);

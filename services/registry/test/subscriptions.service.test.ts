@@ -5,7 +5,13 @@
 
 import assert from 'node:assert/strict';
 import { type Broker, connectBroker, type PulledMessage } from '@fleetwire/broker';
-import { eventSubject, LEASES_BUCKET, nodeConsumer, receiptSubject } from '@fleetwire/contract';
+import {
+  eventSubject,
+  LEASES_BUCKET,
+  messageEventSubject,
+  nodeConsumer,
+  receiptSubject,
+} from '@fleetwire/contract';
 import type { OpenSubscriptionRequest, OpenSubscriptionResponse } from '@fleetwire/gen/registry';
 import { createNodeKey } from '@fleetwire/identity';
 import type { RunningService } from '@fleetwire/runtime';
@@ -155,6 +161,35 @@ describe('subscriptions', function () {
       listed.subscriptions.map(({ what, name }) => `${what} ${name}`),
       ['events alarms', 'receipts billing'],
     );
+  });
+
+  it('of messages are for admins, have none of the events, and are narrowed by name', async () => {
+    const mine = createNodeKey();
+    const asked = { name: 'said', what: 'messages', from: 'all', publicKey: mine.publicKey };
+    assert.equal(await reasonOf(reader.openSubscription(asked)), 'SCOPE_MISSING');
+    const opened = await admin.openSubscription({ ...asked, event: 'broadcast' });
+    const { stream, filter } = opened.subscription!;
+    assert.deepEqual([stream, filter], ['MESSAGES', `fw.v1.message.${org}.broadcast`]);
+    for (const whose of [world.orgs[1], org])
+      for (const name of ['message_sent', 'broadcast'])
+        await publisher.store(
+          messageEventSubject.build({ org: whose, name }),
+          Buffer.from(`${whose} ${name}`),
+          {
+            msgId: `${whose} ${name}`,
+          },
+        );
+    const broker = await follow(opened, mine.seed);
+    const [first] = await take(broker, opened, 1);
+    assert.deepEqual(texts([first!]), [`${org} broadcast`]);
+    first!.ack();
+    await broker.close();
+    await admin.closeSubscription({ name: 'said', what: 'messages' });
+    const ofService = { ...asked, service: 'delivery' };
+    assert.equal(await reasonOf(admin.openSubscription(ofService)), 'INVALID_SUBSCRIPTION');
+    // Where they once were: nobody is to wait there for what never comes.
+    const once = { ...asked, what: 'events', event: 'message_sent' };
+    assert.equal(await reasonOf(admin.openSubscription(once)), 'INVALID_SUBSCRIPTION');
   });
 
   it('begin at a moment, and are told of as events', async () => {

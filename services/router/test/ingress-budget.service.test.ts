@@ -47,7 +47,7 @@ describe('an org that fills ingress', function () {
     const keysDir = join(building.use(tempFolder('router')).path, 'keys');
     await ensureKeys(keysDir, { orgSlug: 'acme', services: ['org', 'registry', 'router'] });
     const { url } = building.use(await startTestNats({ config: operatorMode(keysDir) }));
-    const sizing = { ...SMALL_STREAMS, ingress_max_bytes: INGRESS_BYTES, events_max_bytes: 1024 * KiB };
+    const sizing = { ...SMALL_STREAMS, ingress_max_bytes: INGRESS_BYTES };
     await bootstrapFabric({ keysDir, natsUrls: [url], sizing, partitions: 2 });
     broker = await connectBroker({ urls: [url], name: 'test', credsFile: await fabricUser(keysDir) });
     building.defer(() => broker.close());

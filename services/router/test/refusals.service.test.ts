@@ -55,7 +55,7 @@ describe('what a router refuses', function () {
     org = trust.orgs[0]!.id;
     const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
     url = nats.url;
-    const sizing = { ...SMALL_STREAMS, events_max_bytes: 1024 * 1024, inbox_max_msgs_per_subject: 1 };
+    const sizing = { ...SMALL_STREAMS, inbox_max_msgs_per_subject: 1 };
     await bootstrapFabric({ keysDir, natsUrls: [url], sizing, partitions: 1 });
     closing = building.move();
     broker = await connect({ credsFile: await fabricUser(keysDir) });

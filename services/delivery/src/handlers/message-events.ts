@@ -36,7 +36,7 @@ export function sentEvent(envelope: Envelope, mode: EventMode): MessageTold | un
   if (mode === 'off') return undefined;
   const { org, id, correlationId, acceptedAtUs, fromAgent, fromName, to } = envelope;
   return {
-    name: meansMany(to) ? 'broadcast' : 'messageSent',
+    name: meansMany(to) ? 'broadcast' : 'message_sent',
     org,
     id,
     conversation: columnText(correlationId),
@@ -57,7 +57,7 @@ function receivedEvent({
   settlement: { about, atUs },
 }: SettlementRow): MessageTold {
   return {
-    name: 'messageReceived',
+    name: 'message_received',
     org,
     id,
     conversation: columnText(about.correlationId === '' ? id : about.correlationId),

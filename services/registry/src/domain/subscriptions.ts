@@ -1,6 +1,7 @@
 /** What a subscription may be, and who may have it: all that is decided before anything is made. */
 
 import {
+  isMessageEvent,
   isSubjectToken,
   isSubscribed,
   isSubscriptionName,
@@ -16,6 +17,7 @@ import { requirePerson } from './agent-callers.ts';
 const SCOPES: Readonly<Record<Subscribed, readonly string[]>> = {
   receipts: ['read', 'admin'],
   events: ['admin'],
+  messages: ['admin'],
   dead: ['admin'],
 };
 
@@ -27,7 +29,7 @@ export const isAdmin = (caller: Caller): boolean => caller.kind === 'user' && ca
 /** Throws INVALID_SUBSCRIPTION. */
 export function checkedWhat(what: string): Subscribed {
   if (isSubscribed(what)) return what;
-  throw invalid(`"${printable(what)}" cannot be followed`, 'Follow receipts, events or dead.');
+  throw invalid(`"${printable(what)}" cannot be followed`, 'Follow receipts, events, messages or dead.');
 }
 
 /** Throws INVALID_SUBSCRIPTION. */
@@ -42,8 +44,15 @@ export function checkName(name: string): string {
 /** What narrows it, as far as it fits to what is followed; throws INVALID_SUBSCRIPTION. */
 export function checkFilter(what: Subscribed, { node, service, event }: OpenSubscriptionRequest) {
   if (node !== '' && what !== 'receipts') throw invalid('only receipts are of a node', 'Leave the node out.');
-  if ((service !== '' || event !== '') && what !== 'events')
-    throw invalid('only events are of a service and have a name', 'Leave service and event out.');
+  if (service !== '' && what !== 'events')
+    throw invalid('only events are of a service', 'Leave the service out.');
+  if (event !== '' && what !== 'events' && what !== 'messages')
+    throw invalid('only events and messages have a name', 'Leave the event out.');
+  if (what === 'events' && isMessageEvent(event))
+    throw invalid(
+      `${event} is told among the messages of the org`,
+      `Follow messages with the event ${event}.`,
+    );
   for (const part of [service, event])
     if (part !== '' && !isSubjectToken(part))
       throw invalid(

@@ -11,7 +11,7 @@ export const protobufPackage = "fleetwire.v1";
 
 export const protobufFileName = "fleetwire/v1/event.proto";
 
-/** What leaves on the stream EVENTS: facts that happened, for services and outside subscribers. */
+/** What leaves on the streams EVENTS and MESSAGES: facts that happened, for services and outside subscribers. */
 
 export interface Event {
   /** Also the dedupe id. */

@@ -19,11 +19,11 @@ export const protobufFileName = "fleetwire/v1/registry.proto";
 export interface OpenSubscriptionRequest {
   /** 1 to 32 lowercase letters, digits and hyphens; one for each place in each stream. */
   name: string;
-  /** receipts, events or dead. */
+  /** receipts, events, messages (events about single messages, where the org wants them) or dead. */
   what: string;
   /** Receipts: only those about what agents of this node sent; id or name. Empty: all. */
   node: string;
-  /** Events: only those of this service, of this name. Empty: all. */
+  /** Events: only those of this service, of this name; messages: of this name. Empty: all. */
   service: string;
   event: string;
   /** Where a new one begins: new (also when empty), all (what the stream still has), or time. One that is there goes on. */
@@ -8403,7 +8403,7 @@ export const RegistryServiceDefinition = {
     },
     /**
      * Makes or finds a place in a stream of the org, and gives a program the right to follow it from there with any NATS client.
-     * Receipts by scope read or admin, events and dead letters by scope admin.
+     * Receipts by scope read or admin, events, messages and dead letters by scope admin.
      */
     openSubscription: {
       name: "OpenSubscription",
@@ -8535,7 +8535,7 @@ export interface RegistryServiceImplementation<CallContextExt = {}> {
   ): Promise<DeepPartial<NodePoliciesResponse>>;
   /**
    * Makes or finds a place in a stream of the org, and gives a program the right to follow it from there with any NATS client.
-   * Receipts by scope read or admin, events and dead letters by scope admin.
+   * Receipts by scope read or admin, events, messages and dead letters by scope admin.
    */
   openSubscription(
     request: OpenSubscriptionRequest,
@@ -8650,7 +8650,7 @@ export interface RegistryServiceClient<CallOptionsExt = {}> {
   ): Promise<NodePoliciesResponse>;
   /**
    * Makes or finds a place in a stream of the org, and gives a program the right to follow it from there with any NATS client.
-   * Receipts by scope read or admin, events and dead letters by scope admin.
+   * Receipts by scope read or admin, events, messages and dead letters by scope admin.
    */
   openSubscription(
     request: DeepPartial<OpenSubscriptionRequest>,

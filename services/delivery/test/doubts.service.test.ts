@@ -28,6 +28,7 @@ import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { receiptSource } from '../src/handlers/receipts.ts';
 import type { Rejected } from '../src/handlers/reject-desk.ts';
 import { entities } from '../src/store/entities.ts';
+import { findMessage } from '../src/store/message-table.ts';
 import { migrations } from '../src/store/migrations.ts';
 import { findSettlements } from '../src/store/settlement-table.ts';
 import * as sample from './sample-traffic.ts';
@@ -202,6 +203,33 @@ describe('receipts in doubt', function () {
     await until(0);
     assert.deepEqual([await settled(early), await settled(late)], [[CONFIRMED], []]);
     assert.deepEqual(denied, [`${sample.NODE_A} RECEIPT_FORGED`]);
+  });
+
+  it('are judged alike where an org keeps no history, of which nothing is shown', async () => {
+    const source = historySource(store, { keep: () => 'off', tell: () => 'off' });
+    const sent = [sample.envelope(), sample.envelope(), sample.envelope()] as const;
+    const [stolen, late, own] = sent;
+    const used = async () =>
+      (
+        await store.query<{ n: number }>('select messages as n from usage_days where org = $1', [sample.ORG])
+      )[0]?.n ?? 0;
+    const before = await used();
+    const pack = pulled(sample.INGRESS_SUBJECT, sample.ingressPack([...sent]));
+    // A repeat is one, by whichever way it is written.
+    for (let i = 0; i < 3; i++) await ingest(source, { ...pack, storedAtUs: 9_000_000 + 61_000_000 });
+    assert.equal(await used(), before + sent.length);
+    const hops = [sample.hop(Stage.ACCEPTED, EVIL, 1), sample.hop(EXPIRED, EVIL, 2)];
+    await say(EVIL, sample.receiptFor(stolen, EXPIRED, { hops }), EVIL);
+    await say(sample.NODE_A, sample.receiptFor(late, CONFIRMED, { recipient: MOVED }), sample.NODE_B);
+    const ownHops = hops.map((hop) => ({ ...hop, instance: sample.NODE_A }));
+    await say(sample.NODE_A, sample.receiptFor(own, EXPIRED, { hops: ownHops }), sample.NODE_A);
+    await until(0);
+    assert.deepEqual(
+      denied.toSorted(),
+      [`${EVIL} RECEIPT_FORGED`, `${sample.NODE_A} RECEIPT_FORGED`].toSorted(),
+    );
+    assert.deepEqual([await settled(stolen), await settled(late), await settled(own)], [[], [], [EXPIRED]]);
+    for (const { id } of sent) assert.equal(await findMessage(store, sample.ORG, id), undefined);
   });
 
   it('in a dead letter of a node leave the letter as it is, and settle nothing', async () => {

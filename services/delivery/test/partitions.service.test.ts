@@ -34,6 +34,8 @@ const ALL: MessageFilter = {
   words: '',
 };
 const BEFORE_PARTITIONS = 4;
+const BEFORE_ORIGINS = 8;
+const TABLES = ['messages', 'settlements', 'message_words', 'origins'];
 
 /** An id that its maker's clock has put there. */
 const idAt = (ms: number) => messageIdTime(ms) + newMessageId().slice(10);
@@ -147,7 +149,7 @@ describe('history in partitions', function () {
     await saveMessages(store, [rowOf(org, later, NOON_MS + DAY_MS)]);
     assert.equal(await count('messages_20260922'), 1);
     assert.equal(await dropPartitions(store, NOON_MS + 29 * DAY_MS, 30), 0);
-    assert.equal(await dropPartitions(store, NOON_MS + 31 * DAY_MS, 30), 3);
+    assert.equal(await dropPartitions(store, NOON_MS + 31 * DAY_MS, 30), 4);
     assert.equal(await findMessage(store, org, ids[0]!), undefined);
     assert.ok(await findMessage(store, org, later));
   });
@@ -157,7 +159,7 @@ describe('history in partitions', function () {
     await Promise.all([makePartitions(store, NOON_MS, 30), makePartitions(replica, NOON_MS, 30)]);
     await replica.close();
     const days = ['20260923', '20260922', '20260921', '20260920'];
-    for (const table of ['messages', 'settlements', 'message_words'])
+    for (const table of TABLES)
       assert.deepEqual(
         await namesOf(table),
         days.map((day) => `${table}_${day}`),
@@ -169,6 +171,26 @@ describe('history in partitions', function () {
     const messages = (await listPartitions(store)).filter(({ table }) => table === 'messages');
     for (const [newer, older] of messages.slice(1).map((older, i) => [messages[i]!, older] as const))
       assert.equal(newer.from, older.to);
+  });
+
+  it('takes a table that is new into the ranges that are there, and into those that another release makes', async () => {
+    await store.query('drop schema delivery cascade');
+    await store.close();
+    store = await open(BEFORE_ORIGINS);
+    const made = ['messages', 'settlements', 'message_words'].map(
+      (table) =>
+        `create table ${table}_20260921 partition of ${table} for values from ('01k5n6h400') to ('01k5qrxg00')`,
+    );
+    for (const sql of made) await store.query(sql);
+    await store.close();
+    store = await open();
+    const boundsOf = async (table: string) =>
+      (await listPartitions(store)).filter((p) => p.table === table).map(({ from, to }) => `${from} ${to}`);
+    assert.deepEqual(await boundsOf('origins'), ['01k5n6h400 01k5qrxg00']);
+    await makePartitions(store, NOON_MS, 30);
+    await store.query('drop table origins_20260923');
+    assert.equal(await makePartitions(store, NOON_MS, 30), 1);
+    assert.deepEqual(await boundsOf('origins'), await boundsOf('messages'));
   });
 
   it('moves in what the default partition holds of a new one, and leaves there what fits in none', async () => {
@@ -200,7 +222,7 @@ describe('history in partitions', function () {
       rowOf(org, wrongNew, late),
     ]);
     const nowMs = NOON_MS + 3 * DAY_MS;
-    assert.equal(await dropPartitions(store, nowMs, 2), 3 * 2);
+    assert.equal(await dropPartitions(store, nowMs, 2), 4 * 2);
     const beforeUs = (nowMs - 2 * DAY_MS) * 1000;
     assert.equal(await deleteOlderThan(store, beforeUs, 100), 1);
     assert.deepEqual((await list()).sort(), [fresh, wrongNew].sort());

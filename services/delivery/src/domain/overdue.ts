@@ -13,7 +13,10 @@ export const NODE_REMOVED = 'NODE_REMOVED';
 
 /** What history has of one message. */
 export interface LateMessage {
+  /** Of an org that keeps nothing it says who sent it and when, and no more. */
   readonly envelope: Envelope;
+  /** As `isAwaited` said of it when it came. */
+  readonly awaited: boolean;
   readonly settlements: readonly { readonly recipient: string; readonly settlement: Settlement }[];
 }
 
@@ -29,20 +32,21 @@ export interface OverdueContext {
  * has ended, or where the sender's node speaks for its own agents and may have had none.
  */
 export function overdueReceipts(
-  { envelope, settlements }: LateMessage,
+  { envelope, awaited, settlements }: LateMessage,
   context: OverdueContext,
 ): AddressedReceipt[] {
   const recipients = settlements.filter(({ recipient }) => recipient !== '');
   const ofAll = settlements.find(({ recipient }) => recipient === '')?.settlement;
   const open = recipients.filter(({ settlement }) => !settlement.final);
   const ends = open.map(({ recipient, settlement }) => endOf(envelope, recipient, settlement, context));
-  if (ofAll?.final !== true && someUnheard(envelope, recipients, ofAll))
+  if (ofAll?.final !== true && someUnheard(envelope, awaited, recipients, ofAll))
     ends.push(endOf(envelope, envelope.localAgent, ofAll, context));
   return ends;
 }
 
 function someUnheard(
-  { to, fromNode, local, localAgent, localServed }: Envelope,
+  { fromNode }: Envelope,
+  awaited: boolean,
   recipients: LateMessage['settlements'],
   ofAll: Settlement | undefined,
 ): boolean {
@@ -50,7 +54,11 @@ function someUnheard(
     const remote = recipients.filter(({ settlement }) => !settlement.publishers.includes(fromNode));
     return remote.length < ofAll.about.fanOut;
   }
-  if (recipients.length > 0) return false;
+  return awaited && recipients.length === 0;
+}
+
+/** Whose receipt has to come is one at least; the sender's node, and who sends to many, may have reached nobody. */
+export function isAwaited({ to, local, localAgent, localServed }: Envelope): boolean {
   return localAgent !== '' || !(local || localServed || meansMany(to));
 }
 

@@ -14,14 +14,8 @@ import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { type Contradicted, settlementOf } from '../domain/settlement.ts';
 import { type HomesOf, judge, type Refusal, type Sent } from '../domain/verdict.ts';
-import {
-  doubtName,
-  dueDoubts,
-  findSenders,
-  type OpenDoubt,
-  putOffDoubts,
-  takeDoubts,
-} from '../store/doubt-table.ts';
+import { doubtName, dueDoubts, type OpenDoubt, putOffDoubts, takeDoubts } from '../store/doubt-table.ts';
+import { findSenders } from '../store/origin-table.ts';
 import { type SettlementRow, saveSettlements } from '../store/settlement-table.ts';
 import type { DeniedReceipts } from './denied-receipts.ts';
 import { type AskHomes, HOMES_ASKED_MAX, NO_HOMES } from './homes-watch.ts';

@@ -20,8 +20,10 @@ import {
   withoutBody,
 } from '../domain/history-mode.ts';
 import { compareText } from '../domain/hops.ts';
+import { isAwaited } from '../domain/overdue.ts';
 import type { MessageRow } from '../store/message-table.ts';
 import { NOTHING_LEFT_OUT, saveMessages } from '../store/message-table.ts';
+import type { Origin } from '../store/origin-table.ts';
 import { PlainFirst } from '../store/plain-first.ts';
 import type { IngestSource, Intake } from './ingest-loop.ts';
 import { type EventMode, type EventModes, sentEvent, TELL_NOTHING, tellMessages } from './message-events.ts';
@@ -134,13 +136,25 @@ function kept(
   envelope: Envelope,
   bytes: Uint8Array,
   mode: HistoryMode,
-): Pick<MessageRow, 'envelope' | 'leftOutBytes' | 'searched'> {
-  if (mode === 'off') return { envelope: undefined, leftOutBytes: NOTHING_LEFT_OUT, searched: false };
+): Pick<MessageRow, 'envelope' | 'origin' | 'leftOutBytes' | 'searched'> {
+  if (mode === 'off')
+    return {
+      envelope: undefined,
+      origin: originOf(envelope),
+      leftOutBytes: NOTHING_LEFT_OUT,
+      searched: false,
+    };
   const { body, contentType } = envelope;
   if (mode === 'metadata')
     return { envelope: withoutBody(envelope), leftOutBytes: body.length, searched: false };
   const searched = body.length > 0 && isTextType(contentType);
   return { envelope: bytes, leftOutBytes: NOTHING_LEFT_OUT, searched };
+}
+
+/** By what is kept of no one's content: `store/origin-table.ts`. */
+function originOf(envelope: Envelope): Origin {
+  const { fromNode, local, localServed, ttlMs } = envelope;
+  return { fromNode, local: local || localServed, awaited: isAwaited(envelope), ttlMs };
 }
 
 function rejection(

@@ -9,18 +9,18 @@
 import type { Broker, DedupeIds } from '@fleetwire/broker';
 import { DELIVERY_RECEIPTS, receiptSubject, TTL_CAP_MS } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
-import { Envelope, ReceiptBatch } from '@fleetwire/gen/message';
+import { ReceiptBatch } from '@fleetwire/gen/message';
 import { type Clock, slices } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { AddressedReceipt } from '../domain/expiry.ts';
 import { type LateMessage, laterDeadlineUs, overdueReceipts } from '../domain/overdue.ts';
 import type { SweepPlan } from '../domain/sweep-plan.ts';
 import { Watermark } from '../domain/watermark.ts';
+import { putOffDeadline } from '../store/origin-table.ts';
 import {
   type OverduePage,
   type OverduePlace,
   overduePage,
-  putOffOverdue,
   readOverduePlace,
   writeOverduePlace,
 } from '../store/overdue-query.ts';
@@ -118,14 +118,11 @@ export class OverdueSweep {
         await findSettlements(store, org, ids, limits.recipientsMax),
         (one) => one.messageId,
       );
-      for (const { id, envelope } of some) {
-        const late: LateMessage = {
-          envelope: Envelope.decode(envelope),
-          settlements: settlements.get(id) ?? [],
-        };
+      for (const { id, envelope, awaited } of some) {
+        const late: LateMessage = { envelope, awaited, settlements: settlements.get(id) ?? [] };
         const laterUs = laterDeadlineUs(late);
         if (laterUs !== undefined && laterUs > clock.nowUs() - limits.silentMs * 1000) {
-          await putOffOverdue(store, org, id, laterUs);
+          await putOffDeadline(store, org, id, laterUs);
           continue;
         }
         const receipts = overdueReceipts(late, { nowUs: clock.nowUs(), instance, hasNode });

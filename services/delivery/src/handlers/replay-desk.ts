@@ -7,8 +7,9 @@ import { Envelope, IngressPack, type Receipt, ReceiptBatch, Stage } from '@fleet
 import { type Clock, hashOf } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { openLetter, replayedEnvelope } from '../domain/replay-plan.ts';
+import { putOffDeadline } from '../store/origin-table.ts';
 import type { OpenReplay } from '../store/replay-table.ts';
-import { putOffDeadline, replayPublished, unpublishedReplays } from '../store/replay-table.ts';
+import { replayPublished, unpublishedReplays } from '../store/replay-table.ts';
 
 export interface ReplayDeskParts {
   readonly store: Store;

@@ -1,9 +1,6 @@
 /** Receipts of which it is not known yet whether their publisher may say so: kept until that is found out. */
 
-import { Envelope } from '@fleetwire/gen/message';
 import type { Store, StoreTransaction } from '@fleetwire/store';
-import { columnText } from '../domain/column-text.ts';
-import type { Sent } from '../domain/verdict.ts';
 import { columnArrays, numberArray, textArray } from './array-literal.ts';
 
 /** Where a receipt was published: names it. */
@@ -117,19 +114,4 @@ function keyArrays(keys: readonly DoubtKey[]): unknown[] {
     numberArray(keys, (key) => key.part),
     numberArray(keys, (key) => key.storedAtUs),
   ];
-}
-
-/** Who sent messages; of those that are not there, nothing. */
-export async function findSenders(
-  store: Pick<Store, 'query'>,
-  org: string,
-  ids: readonly string[],
-): Promise<(Sent & { readonly id: string })[]> {
-  const sql = `select id, ingress_at_us as "ingressAtUs", envelope from messages where org = $1 and id = any ($2)`;
-  const params = [org, textArray(ids, columnText)];
-  const rows = await store.query<{ id: string; ingressAtUs: number; envelope: Uint8Array }>(sql, params);
-  return rows.map(({ id, ingressAtUs, envelope }) => {
-    const { fromNode: node, local, localServed } = Envelope.decode(envelope);
-    return { id, node, local: local || localServed, ingressAtUs };
-  });
 }

@@ -38,6 +38,26 @@ export const MessageEntity = defineEntity({
   },
 });
 
+/** Of an org that keeps no history: all that is known of a message but its settlements. */
+export const OriginEntity = defineEntity({
+  name: 'Origin',
+  tableName: 'origins',
+  indexes: [{ name: 'origins_by_deadline', properties: ['deadlineUs'] }],
+  properties: {
+    org: key().primary(),
+    id: key().primary(),
+    fromNode: p.text().fieldName('from_node'),
+    /** That node delivers it to its own agents itself. */
+    local: p.boolean(),
+    /** Somebody's receipt has to come. */
+    awaited: p.boolean(),
+    acceptedAtUs: p.bigint('number').fieldName('accepted_at_us'),
+    ingressAtUs: p.bigint('number').fieldName('ingress_at_us'),
+    ttlMs: p.bigint('number').fieldName('ttl_ms'),
+    deadlineUs: p.bigint('number').fieldName('deadline_us'),
+  },
+});
+
 /** What became of a message for one recipient; `receipt` is all its receipts merged into one. */
 export const SettlementEntity = defineEntity({
   name: 'Settlement',
@@ -210,6 +230,7 @@ export const SweepPlaceEntity = defineEntity({
 
 export const entities = [
   MessageEntity,
+  OriginEntity,
   SettlementEntity,
   MessageWordsEntity,
   WordsQueueEntity,

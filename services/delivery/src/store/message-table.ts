@@ -1,8 +1,9 @@
 /** History: writes accepted messages in bulk and reads one, always within one org; lists are in message-list.ts. */
 
-import type { CopyColumn, Statement, Store, StoreTransaction } from '@fleetwire/store';
+import type { CopyColumn, Statement, Store } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import { columnArrays } from './array-literal.ts';
+import { ORIGIN_COLUMNS, ORIGINS_CAREFUL, type Origin, type OriginRow } from './origin-table.ts';
 import { PlainFirst } from './plain-first.ts';
 import { accountStatement, usageOf } from './usage-table.ts';
 import { queueRows } from './words-queue.ts';
@@ -19,6 +20,8 @@ export interface MessageRow {
   readonly correlationId: string;
   /** The encoded Envelope as it is kept: byte for byte, or without the body. Undefined: of this org nothing is kept. */
   readonly envelope: Uint8Array | undefined;
+  /** In place of the envelope, of an org of which nothing is kept. */
+  readonly origin?: Origin | undefined;
   /** Bytes of the body that it lacks; NOTHING_LEFT_OUT: it lacks nothing. */
   readonly leftOutBytes: number;
   /** Of the envelope as it came: what the org has used. */
@@ -30,6 +33,7 @@ export interface MessageRow {
 export const NOTHING_LEFT_OUT = -1;
 
 type KeptRow = MessageRow & { readonly envelope: Uint8Array };
+type BareRow = MessageRow & OriginRow;
 
 /** In the order of CAREFUL's parameters. */
 const COLUMNS: readonly CopyColumn<KeptRow>[] = [
@@ -57,8 +61,8 @@ const CAREFUL = `
   returning org, id`;
 
 /**
- * All or nothing, with what the rows add to usage and to what waits to be searchable; a message that is there already
- * stays as it is and adds nothing. Of an org that keeps nothing a repeat cannot be told and counts again.
+ * Writes the rows, with what they add to usage and to what waits to be searchable; a message that is there already
+ * stays as it is and adds nothing. Those of which nothing is kept are a transaction of their own: all may be repeated.
  */
 export async function saveMessages(
   store: Store,
@@ -66,20 +70,38 @@ export async function saveMessages(
   first = new PlainFirst(),
 ): Promise<void> {
   const kept = rows.filter((row): row is KeptRow => row.envelope !== undefined);
-  if (kept.length === 0) return store.transaction((tx) => run(tx, accountOf(rows)));
-  const careful = () => store.transaction((tx) => insertCarefully(tx, rows, kept));
-  await first.run(() => store.copy('messages', COLUMNS, kept, [accountOf(rows)]), careful);
+  const bare = rows.filter((row): row is BareRow => row.origin !== undefined);
+  await saveNew(store, { table: 'messages', columns: COLUMNS, careful: CAREFUL, rows: kept }, first);
+  const origins = { table: 'origins', columns: ORIGIN_COLUMNS, careful: ORIGINS_CAREFUL, rows: bare };
+  await saveNew(store, origins, first);
 }
 
-async function insertCarefully(
-  tx: StoreTransaction,
-  rows: readonly MessageRow[],
-  kept: readonly KeptRow[],
+interface NewRows<Row extends MessageRow> {
+  readonly table: string;
+  readonly columns: readonly CopyColumn<Row>[];
+  /** Gives org and id of those that were not there. */
+  readonly careful: string;
+  readonly rows: readonly Row[];
+}
+
+/** All or nothing. */
+async function saveNew<Row extends MessageRow>(
+  store: Store,
+  { table, columns, careful, rows }: NewRows<Row>,
+  first: PlainFirst,
 ): Promise<void> {
-  const inserted = await tx.query<{ org: string; id: string }>(CAREFUL, columnArrays(COLUMNS, kept));
-  const keys = new Set(inserted.map(({ org, id }) => `${org} ${id}`));
-  const fresh = rows.filter((row) => row.envelope === undefined || keys.delete(`${row.org} ${row.id}`));
-  if (fresh.length > 0) await run(tx, accountOf(fresh));
+  if (rows.length === 0) return;
+  const plainly = () => store.copy(table, columns, rows, [accountOf(rows)]);
+  const carefully = () =>
+    store.transaction(async (tx) => {
+      const inserted = await tx.query<{ org: string; id: string }>(careful, columnArrays(columns, rows));
+      const keys = new Set(inserted.map(({ org, id }) => `${org} ${id}`));
+      const fresh = rows.filter((row) => keys.delete(`${row.org} ${row.id}`));
+      if (fresh.length === 0) return;
+      const { sql, params } = accountOf(fresh);
+      await tx.query(sql, params);
+    });
+  await first.run(plainly, carefully);
 }
 
 /** What goes with rows that are new, as one statement. */
@@ -88,10 +110,6 @@ function accountOf(rows: readonly MessageRow[]): Statement {
     .filter((row) => row.searched)
     .map(({ org, id, ingressAtUs, usedBytes: bytes }) => ({ org, id, ingressAtUs, bytes }));
   return accountStatement(usageOf(rows), queueRows(queued));
-}
-
-async function run(tx: StoreTransaction, { sql, params }: Statement): Promise<void> {
-  await tx.query(sql, params);
 }
 
 /** A message as it is read back. */

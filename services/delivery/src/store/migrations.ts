@@ -4,6 +4,7 @@ import type { MigrationEntry } from '@fleetwire/store';
 import { Migration } from '@fleetwire/store';
 import { Partitions } from './migration-005.ts';
 import { LetterDecisions } from './migration-006.ts';
+import { Origins } from './migration-007.ts';
 
 class InitialTables extends Migration {
   override up(): void {
@@ -150,4 +151,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0006-letter-decisions', class: LetterDecisions },
   { name: '0007-doubts', class: Doubts },
   { name: '0008-overdue', class: OverdueMessages },
+  { name: '0009-origins', class: Origins },
 ];

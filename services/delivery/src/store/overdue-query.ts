@@ -3,7 +3,7 @@
 import { Envelope } from '@fleetwire/gen/message';
 import { slices } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
-import { withoutBody } from '../domain/history-mode.ts';
+import { isAwaited } from '../domain/overdue.ts';
 
 /** Behind it nothing was looked at. */
 export interface OverduePlace {
@@ -16,38 +16,49 @@ export interface OverduePage {
   /** Of the last message that was looked at; undefined: there was none. */
   readonly last: OverduePlace | undefined;
   readonly looked: number;
-  /** Those without an end for all, with the encoded Envelope. */
+  /** Those without an end for all. */
   readonly open: readonly OpenMessage[];
 }
 
-interface OpenMessage {
+export interface OpenMessage {
   readonly org: string;
   readonly id: string;
-  /** Encoded; without its body where that is long. */
+  /** Without its body; of an org that keeps nothing it says who sent it and when. */
+  readonly envelope: Envelope;
+  readonly awaited: boolean;
+}
+
+interface Kept {
+  readonly id: string;
   readonly envelope: Uint8Array;
 }
 
-const READ = 'select org, id, envelope from messages where org = $1 and id = any ($2)';
+const READ = 'select id, envelope from messages where org = $1 and id = any ($2)';
+const READ_BARE = `
+  select id, from_node as "fromNode", local as "localServed", awaited, accepted_at_us as "acceptedAtUs", ttl_ms as "ttlMs"
+  from origins where org = $1 and id = any ($2)`;
 /** Bodies of a mebibyte that are in memory together. */
 const BODIES_AT_ONCE = 16;
-const LONG_BYTES = 4096;
+const NO_BODY = new Uint8Array(0);
 
-function withoutLong(envelope: Uint8Array): Uint8Array {
-  return envelope.length > LONG_BYTES ? withoutBody(Envelope.decode(envelope)) : envelope;
-}
+const LATE = `where deadline_us <= $4 and (deadline_us, id, org) > ($1::bigint, $2 collate "C", $3 collate "C")
+  order by deadline_us, id, org limit $5`;
 
 const PAGE = `
   with due as materialized (
-    select org, id, deadline_us from messages
-    where deadline_us <= $4 and (deadline_us, id, org) > ($1::bigint, $2 collate "C", $3 collate "C")
+    (select org, id, deadline_us, false as bare from messages ${LATE})
+    union all
+    (select org, id, deadline_us, true as bare from origins ${LATE})
     order by deadline_us, id, org limit $5)
-  select d.org, d.id, d.deadline_us as "deadlineUs", s.ends and not s.open as settled
+  select d.org, d.id, d.deadline_us as "deadlineUs", d.bare, s.ends and not s.open as settled
   from due d cross join lateral (
     select coalesce(bool_or(s.final), false) as ends, coalesce(bool_or(not s.final), false) as open
     from settlements s where s.org = d.org and s.message_id = d.id) s
   order by d.deadline_us, d.id, d.org`;
 
 interface Due extends OverduePlace {
+  /** There is no more of it than its origin. */
+  readonly bare: boolean;
   readonly settled: boolean;
 }
 
@@ -61,23 +72,25 @@ export async function overduePage(
   const due = await store.query<Due>(PAGE, [after.deadlineUs, after.id, after.org, untilUs, limit]);
   const open: OpenMessage[] = [];
   const unsettled = due.filter(({ settled }) => !settled);
-  for (const [org, some] of Map.groupBy(unsettled, (one) => one.org))
-    for (const slice of slices(some, BODIES_AT_ONCE)) {
-      const ids = slice.map(({ id }) => id);
-      const read = await store.query<OpenMessage>(READ, [org, ids]);
-      open.push(...read.map((one) => ({ ...one, envelope: withoutLong(one.envelope) })));
-    }
+  for (const [org, some] of Map.groupBy(unsettled, (one) => one.org)) {
+    const idsOf = (bare: boolean) => some.flatMap((one) => (one.bare === bare ? one.id : []));
+    for (const ids of slices(idsOf(false), BODIES_AT_ONCE))
+      for (const { id, envelope } of await store.query<Kept>(READ, [org, ids])) {
+        const read = { ...Envelope.decode(envelope), body: NO_BODY };
+        open.push({ org, id, envelope: read, awaited: isAwaited(read) });
+      }
+    for (const { awaited, ...bare } of await readBare(store, org, idsOf(true)))
+      open.push({ org, id: bare.id, envelope: Envelope.fromPartial({ org, ...bare }), awaited });
+  }
   return { last: due.at(-1), looked: due.length, open };
 }
 
-/** It is met again once that time is over too. */
-export async function putOffOverdue(
-  store: Pick<Store, 'query'>,
-  org: string,
-  id: string,
-  deadlineUs: number,
-): Promise<void> {
-  await store.query('update messages set deadline_us = $3 where org = $1 and id = $2', [org, id, deadlineUs]);
+type Bare = Pick<Envelope, 'id' | 'fromNode' | 'localServed' | 'acceptedAtUs' | 'ttlMs'> & {
+  readonly awaited: boolean;
+};
+
+async function readBare(store: Pick<Store, 'query'>, org: string, ids: readonly string[]): Promise<Bare[]> {
+  return ids.length === 0 ? [] : store.query<Bare>(READ_BARE, [org, ids]);
 }
 
 /** How far the messages were looked at; undefined: they never were. */

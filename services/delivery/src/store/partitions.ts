@@ -9,6 +9,7 @@ const TABLES = [
   { table: 'messages', key: 'id', options: '' },
   { table: 'settlements', key: 'message_id', options: 'with (fillfactor = 90)' },
   { table: 'message_words', key: 'id', options: '' },
+  { table: 'origins', key: 'id', options: '' },
 ] as const;
 
 /** What is not a default one. */
@@ -41,10 +42,21 @@ export async function listPartitions(store: Pick<Store, 'query'>): Promise<Parti
 
 /** Makes what is missing; several replicas may do so at once. Gives how many ranges were made. */
 export async function makePartitions(store: Store, nowMs: number, historyDays: number): Promise<number> {
-  const ends = (await listPartitions(store)).flatMap(({ to }) => timeOfMessageId(to.padEnd(26, '0')) ?? []);
+  const all = await listPartitions(store);
+  const newest = TABLES.flatMap(({ table }) => {
+    const ends = all.filter((one) => one.table === table).flatMap(endMs);
+    return ends.length === 0 ? [] : Math.max(...ends);
+  });
+  // A replica of a release with fewer tables may have made some of a range: the others of it are still missing.
+  const ends = newest.length === 0 ? [] : [Math.min(...newest)];
   const ranges = missingRanges(ends, nowMs, historyDays);
   for (const range of ranges) await makePartition(store, range);
   return ranges.length;
+}
+
+function endMs({ to }: Partition): number[] {
+  const end = timeOfMessageId(to.padEnd(26, '0'));
+  return end === undefined ? [] : [end];
 }
 
 /** Waits for writers of the default partitions only, and not for long: those who write elsewhere go on. */

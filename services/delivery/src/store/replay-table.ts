@@ -211,17 +211,6 @@ export async function replayedBy(
   );
 }
 
-/** The message is under way until then: whoever looks for messages without an end meets it again. */
-export async function putOffDeadline(
-  store: Store,
-  org: string,
-  messageId: string,
-  deadlineUs: number,
-): Promise<void> {
-  const sql = `update messages set deadline_us = greatest(deadline_us, $3) where org = $1 and id = $2`;
-  await store.query(sql, [org, messageId, deadlineUs]);
-}
-
 /** Which of these letters a request has changed. */
 export async function decidedBy(
   store: Store,

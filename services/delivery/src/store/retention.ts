@@ -8,6 +8,7 @@ import { listPartitions } from './partitions.ts';
 
 const ROWS = [
   { table: 'messages', key: 'id', time: 'ingress_at_us' },
+  { table: 'origins', key: 'id', time: 'ingress_at_us' },
   { table: 'settlements', key: 'message_id', time: 'stored_at_us' },
   { table: 'dead_letters', key: '', time: 'stored_at_us' },
   { table: 'replays', key: '', time: 'decided_at_us' },
@@ -31,13 +32,13 @@ export async function deleteOlderThan(store: Store, beforeUs: number, limit: num
 
 async function deletePart(
   store: Store,
-  table: 'messages' | 'settlements',
+  table: 'messages' | 'origins' | 'settlements',
   part: string,
   time: string,
   beforeUs: number,
   limit: number,
 ): Promise<number> {
-  if (table === 'settlements') return deleteRows(store, `${table}_${part}`, time, beforeUs, limit);
+  if (table !== 'messages') return deleteRows(store, `${table}_${part}`, time, beforeUs, limit);
   const words = `, found as (
     delete from message_words_${part} w using gone where w.org = gone.org and w.id = gone.id)`;
   return deleteRows(store, `messages_${part}`, time, beforeUs, limit, 'org, id', words);

@@ -9,6 +9,7 @@ import { AttachHello, type AttachResponse, type Outgoing } from '@fleetwire/gen/
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { HostedAgent } from '../src/agents/hosted-agent.ts';
 import { confirmed } from '../src/domain/receipt.ts';
+import type { ReadOptions } from '../src/mail/mailbox.ts';
 import { Outflow } from '../src/mail/outflow.ts';
 import { sendOnce } from '../src/mail/send-once.ts';
 import { StreamSession } from '../src/mail/stream-session.ts';
@@ -282,7 +283,7 @@ describe('taking a message back', () => {
     const read = () =>
       test.engine.mailbox.read(
         box,
-        { limit: 10, waitMs: 0, peek: false, replyTo: '', holdMs: 0, confirm: [] },
+        { limit: 10, waitMs: 0, peek: false, replyTo: '', holdMs: 0, confirm: [], hold: [] },
         new AbortController().signal,
       );
     const { deliveries } = await read();
@@ -292,6 +293,51 @@ describe('taking a message back', () => {
     );
     await send('box', { cancels: id });
     assert.deepEqual((await read()).deliveries, []);
+  });
+
+  it('ends what a reader is shown only when that is over; who confirms has it and hears of it', async () => {
+    const box = await addAgent(test.engine, 'box', 'mailbox');
+    const options = { limit: 10, waitMs: 0, peek: true, replyTo: '', holdMs: 5000, confirm: [], hold: [] };
+    const read = (more: Partial<ReadOptions> = {}) =>
+      test.engine.mailbox.read(box, { ...options, ...more }, new AbortController().signal);
+    const shown = async () => (await read()).deliveries.map(({ id }) => id);
+    const [first, second, third] = [await send('box'), await send('box'), await send('box')];
+    const ids = [first.id, second.id, third.id];
+    assert.deepEqual(await shown(), ids);
+    for (const { id } of [first, second]) await send('box', { cancels: id });
+    assert.equal(box.queue.depth, 3);
+    const inTime = await read({ confirm: [first.id] });
+    assert.deepEqual([inTime.tooLate, inTime.cancelled], [[], [first.id]]);
+    await read({ hold: [second.id, third.id], holdMs: 0 });
+    assert.equal(box.queue.depth, 1);
+    assert.deepEqual(await shown(), [third.id], 'what was taken back is not shown again');
+    test.clock.later += 5000;
+    await send('box', { cancels: third.id });
+    const late = await read({ confirm: ids });
+    assert.deepEqual([late.tooLate, late.cancelled], [[], ids]);
+    const of = (wanted: string) => ends(NODE).flatMap(([id, stage]) => (id === wanted ? [stage] : []));
+    assert.deepEqual(ids.map(of), [
+      [Stage.CONFIRMED],
+      [Stage.RETURNED, Stage.CONFIRMED],
+      [Stage.RETURNED, Stage.CONFIRMED],
+    ]);
+    assert.deepEqual(
+      test.engine.progress.of(second.id).receipts.map(({ stage }) => stage),
+      [Stage.CONFIRMED],
+    );
+  });
+
+  it('gives a session that takes the mail over nothing that was taken back while a reader was shown it', async () => {
+    const box = await addAgent(test.engine, 'box', 'mailbox');
+    const options = { limit: 1, waitMs: 0, peek: true, replyTo: '', holdMs: 60_000, confirm: [], hold: [] };
+    const { id } = await send('box');
+    await test.engine.mailbox.read(box, options, new AbortController().signal);
+    await send('box', { cancels: id });
+    const taker = new TestTaker();
+    box.taker = taker;
+    await test.engine.turns.run(() => test.engine.custody.touch(box));
+    assert.deepEqual([taker.taken.length, box.queue.depth], [0, 0]);
+    assert.deepEqual(ends(NODE).at(-1), [id, Stage.RETURNED, 'CANCELLED']);
   });
 
   it('must be well formed', async () => {

@@ -19,9 +19,15 @@ export const OTHER_NODE = 'n_0000000000000002';
 export const ORG = 'o_0000000000000001';
 
 export class TestClock extends NodeClock {
+  /** Microseconds of the broker's time. */
   ahead = 0;
+  /** Milliseconds of the monotonic clock. */
+  later = 0;
   override nowUs(): number {
     return super.nowUs() + this.ahead;
+  }
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.later;
   }
 }
 

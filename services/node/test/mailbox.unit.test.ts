@@ -22,7 +22,7 @@ import {
 } from './engine-fixture.ts';
 
 const never = new AbortController().signal;
-const options = { limit: 10, waitMs: 60_000, peek: false, replyTo: '', holdMs: 0, confirm: [] };
+const options = { limit: 10, waitMs: 60_000, peek: false, replyTo: '', holdMs: 0, confirm: [], hold: [] };
 
 describe('a mailbox', () => {
   it('refuses a reader whose mail goes to a session by now; the node and other work of the turn go on', async () => {
@@ -81,6 +81,106 @@ describe('a mailbox', () => {
     await test.close();
   });
 
+  it('ends nothing by time while it is shown; a confirm counts after the end too, and says where it cannot', async () => {
+    const test = await testEngine();
+    const { engine, clock } = test;
+    const bob = await addAgent(engine, 'bob', 'mailbox');
+    const ids = await held(test, bob, 3);
+    await read(test, bob, { peek: true, limit: 2, holdMs: 60_000 });
+    clock.ahead += 301_000_000;
+    await test.engine.turns.run(() => engine.custody.expire(bob));
+    assert.deepEqual(endsOf(test), [[ids[2], Stage.EXPIRED]]);
+    const inTime = await read(test, bob, { confirm: [ids[0]!] });
+    assert.deepEqual([inTime.tooLate, inTime.cancelled], [[], []]);
+    clock.later += 60_001;
+    await test.engine.turns.run(() => engine.custody.expire(bob));
+    assert.deepEqual(endsOf(test).slice(1), [
+      [ids[0], Stage.CONFIRMED],
+      [ids[1], Stage.EXPIRED],
+    ]);
+    // Also the second time, for an answer that did not get to its reader.
+    for (let i = 0; i < 2; i++) {
+      const { tooLate } = await read(test, bob, { confirm: ids });
+      assert.deepEqual(tooLate, [ids[2]], 'nobody was ever shown it');
+    }
+    assert.deepEqual(endsOf(test).slice(3), [[ids[1], Stage.CONFIRMED]]);
+    const hops = receiptsFor(engine, OTHER_NODE)
+      .at(-1)!
+      .hops.map(({ stage }) => stage);
+    assert.deepEqual(hops.slice(-2), [Stage.EXPIRED, Stage.CONFIRMED]);
+    await test.close();
+  });
+
+  it('keeps proof for what was shown over a crash of the node; no session of the agent can give it', async () => {
+    const before = await testEngine();
+    const bob = await addAgent(before.engine, 'bob', 'mailbox');
+    const [id] = await held(before, bob, 1);
+    await read(before, bob, { peek: true, holdMs: 1 });
+    before.clock.later += 2;
+    before.clock.ahead += 301_000_000;
+    await before.engine.turns.run(() => before.engine.custody.expire(bob));
+    const test = await before.crash();
+    const again = test.engine.book.byName('bob')!;
+    assert.equal(again.unproven.size, 0);
+    assert.deepEqual((await read(test, again, { confirm: [id!] })).tooLate, []);
+    assert.deepEqual(endsOf(test).at(-1), [id, Stage.CONFIRMED]);
+    await test.close();
+  });
+
+  it('holds for longer what its reader still writes, a minute in all; what is given back is free at once', async () => {
+    const test = await testEngine();
+    const { clock } = test;
+    const bob = await addAgent(test.engine, 'bob', 'mailbox');
+    const [id] = await held(test, bob, 1);
+    const look = async () => idsOf(await read(test, bob, { peek: true }));
+    const show = () => read(test, bob, { peek: true, holdMs: 5000 });
+    const renew = (holdMs: number) => read(test, bob, { peek: true, hold: [id!], holdMs });
+    await show();
+    for (let at = 4000; at < 60_000; at += 4000) {
+      clock.later += 4000;
+      await renew(5000);
+      assert.deepEqual(await look(), [], `after ${at} ms`);
+    }
+    clock.later += 4001;
+    assert.deepEqual(await look(), [id], 'a minute is over');
+    await renew(5000);
+    assert.deepEqual(await look(), [id], 'what is held no more is not held again');
+    await show();
+    clock.later += 5000;
+    await renew(5000);
+    assert.deepEqual(await look(), [id], 'also within the minute');
+    await show();
+    const other = read(test, bob, { peek: true, waitMs: 60_000 });
+    await renew(0);
+    assert.deepEqual(idsOf(await other), [id]);
+    const many = await refusalOf(() => read(test, bob, { hold: Array(501).fill('x') }));
+    assert.equal(many.reason, 'TOO_MANY_IDS');
+    const taking = await refusalOf(() => read(test, bob, { hold: [id!], holdMs: 1 }));
+    assert.equal(taking.reason, 'HOLD_WITHOUT_PEEK');
+    await test.close();
+  });
+
+  it('wakes who waits when what another one was shown is free again', async () => {
+    const test = await testEngine();
+    const bob = await addAgent(test.engine, 'bob', 'mailbox');
+    const [id] = await held(test, bob, 1);
+    await read(test, bob, { peek: true, holdMs: 30 });
+    assert.deepEqual(idsOf(await read(test, bob, { peek: true, waitMs: 60_000 })), [id]);
+    await test.close();
+  });
+
+  it('makes no room by what it is showing', async () => {
+    const test = await testEngine();
+    const bob = await addAgent(test.engine, 'bob', 'mailbox');
+    bob.queue.bounds = { messages: 2, bytes: 1e6, drop: 'oldest' };
+    const ids = await held(test, bob, 2);
+    await read(test, bob, { peek: true, limit: 1, holdMs: 60_000 });
+    const [newer] = await held(test, bob, 1);
+    assert.deepEqual(endsOf(test), [[ids[1], Stage.DEAD]]);
+    assert.deepEqual((await read(test, bob, { confirm: [ids[0]!, newer!] })).remaining, 0);
+    await test.close();
+  });
+
   it('shows again after a crash what was not confirmed, and not what was', async () => {
     const before = await testEngine();
     const bob = await addAgent(before.engine, 'bob', 'mailbox');
@@ -120,6 +220,9 @@ type Bob = Awaited<ReturnType<typeof addAgent>>;
 
 const read = (test: Held, bob: Bob, more: Partial<ReadOptions>) =>
   test.engine.mailbox.read(bob, { ...options, waitMs: 0, ...more }, never);
+
+const endsOf = ({ engine }: Held) =>
+  receiptsFor(engine, OTHER_NODE).map(({ messageId, stage }) => [messageId, stage]);
 
 const idsOf = ({ deliveries }: ReadInboxResponse) => deliveries.map(({ id }) => id);
 

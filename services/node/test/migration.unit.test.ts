@@ -101,7 +101,7 @@ describe('a folder of before priorities', () => {
       test = await test.crash();
     }
     const bob = bobOf(test);
-    await test.engine.turns.run(() => test.engine.custody.prove(bob, UNPROVEN, UNPROVEN));
+    await test.engine.turns.run(() => test.engine.custody.proof.prove(bob, UNPROVEN, UNPROVEN));
     assert.deepEqual(stages(), [
       [ids[UNPROVEN], Stage.UNCONFIRMED],
       [ids[UNPROVEN], Stage.CONFIRMED],

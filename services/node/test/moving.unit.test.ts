@@ -112,6 +112,23 @@ describe('an agent that leaves', () => {
     assert.equal(bob.queue.depth, 0);
   });
 
+  it('takes along what a reader is shown, but for what was taken back', async () => {
+    test = await testEngine();
+    const registry = new Registry();
+    const bob = await addAgent(test.engine, 'bob', 'mailbox');
+    const entries = ['shown', 'taken back'].map((body) => entryFor(bob.id, test.clock, text(body)));
+    for (const entry of entries) await hold(test, bob, entry);
+    const look = { limit: 9, waitMs: 0, peek: true, replyTo: '', holdMs: 60_000, confirm: [], hold: [] };
+    await test.engine.mailbox.read(bob, look, new AbortController().signal);
+    const cancels = Envelope.decode(entries[1]!.envelope).id;
+    await hold(test, bob, entryFor(bob.id, test.clock, { cancels, ...text('') }));
+    const departures = departuresOf(test, registry);
+    await departures.told([{ agent: bob.id, epoch: 7 }]);
+    await test.engine.turns.run(() => departures.marked(mark(bob, 7, true)));
+    await eventually(() => registry.done);
+    assert.deepEqual(registry.taken, ['shown']);
+  });
+
   it('is handed over in order, with what comes later, without what was attempted', async () => {
     test = await testEngine();
     const registry = new Registry();

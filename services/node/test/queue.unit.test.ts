@@ -10,7 +10,14 @@ import { describe, it } from 'mocha';
 import { AgentQueue, type Entry } from '../src/domain/queue.ts';
 
 function entry(seq: number, deadlineUs = 1): Entry {
-  const state = { deliveredAtUs: 0, announced: false, unconfirmed: false, cancelled: false, ended: false };
+  const state = {
+    deliveredAtUs: 0,
+    announced: false,
+    unconfirmed: false,
+    cancelled: false,
+    shown: undefined,
+    ended: false,
+  };
   const times = { heldAtUs: 0, ingressAtUs: 0, routedAtUs: 0, router: '', deadlineUs, history: true };
   return {
     seq,
@@ -55,7 +62,7 @@ describe('agent queue', () => {
     assert.equal(queue.waiting.next(), second);
     queue.endNext();
     assert.deepEqual(
-      queue.takeExpired(3).map((e) => e.seq),
+      queue.takeExpired(3, 0).map((e) => e.seq),
       [3],
     );
     queue.endNext();

@@ -50,10 +50,14 @@ export class Levels<T extends Leveled> implements Iterable<T> {
 
   /** Takes the oldest of a level out of its turn; throws when it is not that. */
   takeOldest(item: T): void {
-    if (this.#deques[item.level].at(0) !== item)
+    if (!this.isOldest(item))
       throw new Error('what was to be taken out is not at the head of its level any more');
     this.#deques[item.level].shift();
     this.#took(item.level, 1);
+  }
+
+  isOldest(item: T): boolean {
+    return this.#deques[item.level].at(0) === item;
   }
 
   /** The lowest sequence of all that waits; 0: nothing does. */

@@ -5,6 +5,7 @@ import type { PriorityLevel } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { InboxMeta } from '../store/inbox-table.ts';
 import { Levels } from './levels.ts';
+import { isShown, type Shown } from './shown.ts';
 
 /** One message for one agent. */
 export interface Entry extends InboxMeta {
@@ -21,8 +22,10 @@ export interface Entry extends InboxMeta {
   announced: boolean;
   /** The sender has been told that there is no proof yet. */
   unconfirmed: boolean;
-  /** Its sender has taken it back after it was attempted. */
+  /** Its sender has taken it back after it was attempted, or while it was shown. */
   cancelled: boolean;
+  /** To whoever reads the mailbox, at last; undefined: to nobody yet. */
+  shown: Shown | undefined;
   /** Ended; a reference that is still in some queue is to be passed over. */
   ended: boolean;
 }
@@ -41,6 +44,7 @@ export function newEntry(
     announced: false,
     unconfirmed: false,
     cancelled: false,
+    shown: undefined,
     ended: false,
   };
   return {
@@ -120,9 +124,9 @@ export class AgentQueue {
 
   /**
    * Those that wait, the oldest of the lowest level first, without which a message of this size and level would fit. None is of
-   * a higher level; undefined when no such choice makes room.
+   * a higher level, or being shown; undefined when no such choice makes room.
    */
-  inTheWay(size: number, level: PriorityLevel): Entry[] | undefined {
+  inTheWay(size: number, level: PriorityLevel, nowMs: number): Entry[] | undefined {
     const { messages, bytes } = this.bounds;
     if (size > bytes) return undefined;
     const found: Entry[] = [];
@@ -131,6 +135,7 @@ export class AgentQueue {
     const fits = () => depth < messages && used + size <= bytes;
     for (const entry of this.waiting) {
       if (entry.level > level || fits()) break;
+      if (isShown(entry, nowMs)) continue;
       found.push(entry);
       depth--;
       used -= entry.size;
@@ -153,9 +158,14 @@ export class AgentQueue {
     });
   }
 
+  /** Whoever waits for an arrival looks again. */
+  wake(): void {
+    for (const wake of this.#arrivals) wake();
+  }
+
   push(entry: Entry): void {
     this.waiting.push(entry);
-    if (this.#arrivals.size > 0) for (const wake of this.#arrivals) wake();
+    this.wake();
     this.#bytes += entry.size;
     if (entry.deadlineUs < this.#earliestUs) this.#earliestUs = entry.deadlineUs;
   }
@@ -221,19 +231,35 @@ export class AgentQueue {
     if (others.size > 0) this.waiting.take((entry) => others.has(entry));
   }
 
-  /** Takes out one that waits, wherever it stands; undefined: it does not wait. */
-  withdraw(seq: number): Entry | undefined {
-    const [entry] = this.waiting.take((one) => one.seq === seq);
-    if (entry !== undefined) this.#bytes -= entry.size;
-    return entry;
+  /** One that waits, wherever it stands; undefined: it does not wait. */
+  find(seq: number): Entry | undefined {
+    for (const entry of this.waiting) if (entry.seq === seq) return entry;
+    return undefined;
   }
 
-  /** Takes out what waits beyond its deadline. */
-  takeExpired(nowUs: number): Entry[] {
+  /** Takes out one that waits, out of its turn. */
+  withdraw(entry: Entry): void {
+    if (this.waiting.isOldest(entry)) this.waiting.takeOldest(entry);
+    else this.waiting.take((one) => one === entry);
+    this.#bytes -= entry.size;
+  }
+
+  /** One that waits is taken back while it is shown: that ends it once it is not. */
+  cancelShown(entry: Entry): void {
+    entry.cancelled = true;
+    this.#earliestUs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Takes out what waits beyond its deadline, or was taken back, but for what is shown now (monotonic milliseconds). */
+  takeExpired(nowUs: number, nowMs: number): Entry[] {
     if (nowUs < this.#earliestUs) return [];
-    const expired = this.waiting.take((entry) => entry.deadlineUs <= nowUs);
+    const isOver = (entry: Entry) => entry.cancelled || entry.deadlineUs <= nowUs;
+    const expired = this.waiting.take((entry) => isOver(entry) && !isShown(entry, nowMs));
     this.#earliestUs = Number.POSITIVE_INFINITY;
-    for (const entry of this.waiting) this.#earliestUs = Math.min(this.#earliestUs, entry.deadlineUs);
+    for (const entry of this.waiting) {
+      const endUs = entry.cancelled ? Number.NEGATIVE_INFINITY : entry.deadlineUs;
+      this.#earliestUs = Math.min(this.#earliestUs, endUs);
+    }
     for (const entry of expired) this.#bytes -= entry.size;
     return expired;
   }

@@ -74,9 +74,9 @@ export class MessageHandlers {
 
   readInbox(request: ReadInboxRequest, context: NodeContext): Promise<ReadInboxResponse> {
     const agent = this.#callers.actsAs(context, request.agent);
-    const { limit, peek, replyTo, confirm, holdMs } = request;
+    const { limit, peek, replyTo, confirm, hold, holdMs } = request;
     const waitMs = Math.min(request.waitMs, context.deadlineMs ?? request.waitMs);
     const signal = AbortSignal.any([context.signal, context.draining]);
-    return this.#engine.mailbox.read(agent, { limit, waitMs, peek, replyTo, confirm, holdMs }, signal);
+    return this.#engine.mailbox.read(agent, { limit, waitMs, peek, replyTo, confirm, hold, holdMs }, signal);
   }
 }

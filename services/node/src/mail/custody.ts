@@ -1,7 +1,7 @@
 /** Mail in this node's custody: taken in once, handed over in order, ended with a receipt. Everything here is in a turn. */
 
 import { encode } from '@fleetwire/gen/encode';
-import { Envelope, InboxEntry, Receipt, Stage } from '@fleetwire/gen/message';
+import { Envelope, InboxEntry, type Receipt, Stage } from '@fleetwire/gen/message';
 import { type Clock, type PriorityLevel, priorityLevelOf } from '@fleetwire/kernel';
 import type { AgentBook } from '../agents/agent-book.ts';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
@@ -16,12 +16,12 @@ import {
   type Recipient,
   returned,
   SESSION_LOST,
-  upgraded,
 } from '../domain/receipt.ts';
 import type { AgentTable } from '../store/agent-table.ts';
 import type { InboxMeta, InboxTable } from '../store/inbox-table.ts';
 import type { MovingTable } from '../store/moving-table.ts';
 import type { Turns } from '../store/turns.ts';
+import { LateProof } from './late-proof.ts';
 import type { LetterDesk } from './letter-desk.ts';
 import type { Pressure } from './pressure.ts';
 import type { ReceiptDesk } from './receipt-desk.ts';
@@ -51,6 +51,7 @@ export type Coming = 'direct' | 'moved';
 
 export class Custody {
   readonly #parts: CustodyParts;
+  readonly proof: LateProof;
   #memoryUsed = 0;
   #dirty = new Set<HostedAgent>();
   /** Those of whose queues something has gone that somebody waits for. */
@@ -60,6 +61,7 @@ export class Custody {
 
   constructor(parts: CustodyParts) {
     this.#parts = parts;
+    this.proof = new LateProof(parts);
   }
 
   /** Messages in custody, all agents together. */
@@ -83,8 +85,7 @@ export class Custody {
     }
     attempted.sort((a, b) => a.delivery - b.delivery);
     for (const entry of attempted) entry.agent.queue.pushAttempted(entry);
-    for (const { agent, seq, delivery } of this.#parts.inbox.loadUnproven())
-      this.#parts.book.byNum(agent)?.addUnproven(delivery, seq);
+    this.proof.load();
     for (const { agent, count, bytes } of this.#parts.moving.heldBack()) {
       const its = this.#parts.book.byNum(agent);
       if (its === undefined) continue;
@@ -132,9 +133,11 @@ export class Custody {
   /** What came to take mail back while the agent was leaving acts now that it stays: no program is to see it. */
   actOnCancels(agent: HostedAgent): void {
     const cancels = [...agent.queue.waiting].filter((entry) => this.envelopeOf(entry).cancels !== '');
-    for (const entry of cancels)
-      if (agent.queue.withdraw(entry.seq) === entry)
-        this.#end(entry, takeBack(agent, this.envelopeOf(entry), this.#parts, this.#withdrawn));
+    for (const entry of cancels) {
+      if (entry.ended) continue;
+      agent.queue.withdraw(entry);
+      this.#end(entry, takeBack(agent, this.envelopeOf(entry), this.#parts, this.#withdrawn));
+    }
   }
 
   /** All that was held back is in the queue behind what came first, as far as it has room; `all`: however much it is. */
@@ -251,9 +254,10 @@ export class Custody {
     this.returnWaiting(agent, AGENT_REMOVED);
   }
 
-  /** Ends what waited beyond its deadline. */
-  expire(agent: HostedAgent): void {
-    for (const entry of agent.queue.takeExpired(this.#parts.clock.nowUs())) this.#end(entry, expired());
+  /** Ends what waited beyond its deadline or was taken back; `nowMs`: by which it is known what is being shown. */
+  expire(agent: HostedAgent, nowMs = this.#parts.clock.monotonicMs()): void {
+    const over = agent.queue.takeExpired(this.#parts.clock.nowUs(), nowMs);
+    for (const entry of over) this.#end(entry, endOf(entry));
     // There may be room for it now, and it has deadlines too.
     if (agent.heldBack.count > 0) this.#dirty.add(agent);
   }
@@ -277,15 +281,6 @@ export class Custody {
     this.#receipt(entry, outcome);
   }
 
-  /** Proof for a message that had ended unconfirmed; nothing happens when that is not known any more. */
-  prove(agent: HostedAgent, delivery: number, seq: number): void {
-    const { inbox, desk, clock } = this.#parts;
-    agent.unproven.delete(delivery);
-    const row = inbox.takeUnproven(agent.num, seq);
-    if (row === undefined) return;
-    desk.add(row.toNode, upgraded(Receipt.decode(row.receipt), clock.nowUs()), true);
-  }
-
   envelopeOf(entry: Entry): Envelope {
     if (entry.envelope !== undefined) return entry.envelope;
     const bytes = this.#parts.inbox.envelope(entry.agent.num, entry.seq);
@@ -300,8 +295,8 @@ export class Custody {
     let { last } = agent.attempts;
     const upTo = [...agent.attempts.upTo];
     for (let next = queue.waiting.next(); next !== undefined; next = queue.waiting.next()) {
-      if (next.deadlineUs <= nowUs) {
-        this.#end(queue.endNext(), expired());
+      if (next.cancelled || next.deadlineUs <= nowUs) {
+        this.#end(queue.endNext(), endOf(next));
         continue;
       }
       if (!agent.taker!.hasRoom(agent, next)) break;
@@ -317,13 +312,13 @@ export class Custody {
 
   /** By the policy `oldest`, as far as that helps; not of an agent that leaves, whose oldest are being handed over. */
   #makeRoom(agent: HostedAgent, size: number, level: PriorityLevel): boolean {
-    const { letters, inbox } = this.#parts;
+    const { letters, inbox, clock } = this.#parts;
     if (agent.moving.leavingEpoch > 0) return false;
     if (agent.queue.bounds.drop !== 'oldest' || !letters.hasRoom) return false;
-    const inTheWay = agent.queue.inTheWay(size, level);
+    const inTheWay = agent.queue.inTheWay(size, level, clock.monotonicMs());
     for (const entry of inTheWay ?? []) {
       const envelope = inbox.envelope(agent.num, entry.seq)!;
-      agent.queue.endOldest(entry);
+      agent.queue.withdraw(entry);
       const detail = `made room for newer mail: ${agent.queue.depth + 1} messages waited for ${agent.name}`;
       letters.add(envelope, this.#end(entry, overflowed(detail)).body);
     }
@@ -333,12 +328,7 @@ export class Custody {
   /** The entry is out of its queue. */
   #end(entry: Entry, outcome: Outcome): { toNode: string; body: Receipt } {
     const receipt = this.#receipt(entry, outcome);
-    if (outcome.stage === Stage.UNCONFIRMED) {
-      const { seq, delivery, agent } = entry;
-      const row = { seq, delivery, toNode: receipt.toNode, receipt: encode(Receipt, receipt.body) };
-      this.#parts.inbox.insertUnproven(agent.num, row, this.#parts.clock.nowUs());
-      agent.addUnproven(delivery, seq);
-    }
+    this.proof.keep(entry, receipt.toNode, receipt.body);
     this.#parts.inbox.delete(entry.agent.num, entry.seq);
     this.#drop(entry);
     return receipt;
@@ -395,3 +385,6 @@ export class Custody {
     return { ...envelope, body: envelope.body.slice() };
   }
 }
+
+/** Of one whose time is over. */
+const endOf = ({ cancelled }: Entry): Outcome => (cancelled ? CANCELLED : expired());

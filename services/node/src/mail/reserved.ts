@@ -1,22 +1,30 @@
-/** What readers of one mailbox leave to each other: mail that one has been shown, and answers that one waits for. */
+/** What is remembered of the readers of mailboxes: the answers that one waits for, and what was read a moment ago. */
 
 import type { Envelope } from '@fleetwire/gen/message';
 import { keepNewest } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import type { Entry } from '../domain/queue.ts';
 
 /** Answers of one agent that are waited for; beyond them the oldest are anybody's. */
 const AWAITED_MAX = 1000;
 /** Between two calls that wait for the same answer. */
 const AWAITED_MS = 5000;
+/** Messages of one agent that are known to have been read, for calls that confirm once more. */
+const READ_MAX = 1000;
 
 /** Times are monotonic milliseconds; nothing of this outlives the process, for it only spares readers the same mail twice. */
 export class Reserved {
-  readonly #shown = new WeakMap<Entry, number>();
   readonly #awaited = new WeakMap<HostedAgent, Map<string, number>>();
+  readonly #read = new WeakMap<HostedAgent, Set<string>>();
 
-  show(entries: readonly Entry[], untilMs: number): void {
-    for (const entry of entries) this.#shown.set(entry, untilMs);
+  addRead(agent: HostedAgent, ids: readonly string[]): void {
+    const read = this.#read.get(agent) ?? new Set<string>();
+    for (const id of ids) read.add(id);
+    keepNewest(read, READ_MAX);
+    this.#read.set(agent, read);
+  }
+
+  wasRead(agent: HostedAgent, id: string): boolean {
+    return this.#read.get(agent)?.has(id) === true;
   }
 
   /** Somebody waits for what answers message `id`, until then and for a moment longer. */
@@ -26,10 +34,6 @@ export class Reserved {
     awaited.set(id, untilMs + AWAITED_MS);
     keepNewest(awaited, AWAITED_MAX);
     this.#awaited.set(agent, awaited);
-  }
-
-  isShown(entry: Entry, nowMs: number): boolean {
-    return (this.#shown.get(entry) ?? 0) > nowMs;
   }
 
   /** Are answers of this agent waited for by anybody? */

@@ -142,7 +142,7 @@ export class StreamSession implements Taker {
     custody.end(agent.queue.named(resume, agent.attempts.last), confirmed('the client had it'));
     const also = new Set(resume.also);
     for (const [delivery, seq] of agent.unproven)
-      if (delivery <= resume.upTo || also.has(delivery)) custody.prove(agent, delivery, seq);
+      if (delivery <= resume.upTo || also.has(delivery)) custody.proof.prove(agent, delivery, seq);
   }
 }
 

@@ -1,13 +1,16 @@
-/** A sender takes back what it has sent to an agent of this node: withdrawn while it waits, told to a session that has it. */
+/** A sender takes back what it has sent to an agent of this node: withdrawn while it waits, told to who has it. */
 
 import type { Envelope } from '@fleetwire/gen/message';
+import type { Clock } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
 import type { Entry } from '../domain/queue.ts';
 import { confirmed, NOTHING_TO_CANCEL, type Outcome } from '../domain/receipt.ts';
+import { isShown } from '../domain/shown.ts';
 import type { InboxTable } from '../store/inbox-table.ts';
 import type { Turns } from '../store/turns.ts';
 
 export interface TakeBackParts {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly inbox: Pick<InboxTable, 'seqOf'>;
   readonly turns: Turns;
 }
@@ -20,13 +23,20 @@ export interface TakeBackParts {
 export function takeBack(
   agent: HostedAgent,
   { cancels, fromAgent }: Pick<Envelope, 'cancels' | 'fromAgent'>,
-  { inbox, turns }: TakeBackParts,
+  { clock, inbox, turns }: TakeBackParts,
   withdraw: (entry: Entry) => void,
 ): Outcome {
   const seq = inbox.seqOf(cancels, agent.num, fromAgent);
   if (seq === undefined) return NOTHING_TO_CANCEL;
-  const waiting = agent.queue.withdraw(seq);
+  const waiting = agent.queue.find(seq);
+  // A reader has it, or has had it: told so when it confirms.
+  if (waiting?.shown !== undefined) agent.addCancelled(cancels);
+  if (waiting !== undefined && isShown(waiting, clock.monotonicMs())) {
+    agent.queue.cancelShown(waiting);
+    return confirmed('it was being shown to its reader, who is told when it confirms');
+  }
   if (waiting !== undefined) {
+    agent.queue.withdraw(waiting);
     withdraw(waiting);
     return confirmed('it was withdrawn while it waited');
   }

@@ -1,4 +1,4 @@
-/** Tables `seen` (decides "once"), `inbox` (messages in custody) and `unproven` (ended unconfirmed; proof may come). */
+/** Tables `seen` (decides "once"), `inbox` (messages in custody) and `unproven` (ended; proof may come). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Envelope } from '@fleetwire/gen/message';
@@ -60,6 +60,7 @@ export class InboxTable {
   readonly #insertUnproven: StatementSync;
   readonly #takeUnproven: StatementSync;
   readonly #unproven: StatementSync;
+  readonly #unprovenOf: StatementSync;
   readonly #forgetSeen: StatementSync;
   readonly #settled: StatementSync;
   readonly #sweepSeen: StatementSync;
@@ -95,6 +96,10 @@ export class InboxTable {
     );
     this.#unproven = db.prepare(
       'SELECT agent, seq, coalesce(delivery, seq) AS delivery FROM unproven ORDER BY seq',
+    );
+    this.#unprovenOf = db.prepare(
+      `SELECT u.seq, coalesce(u.delivery, u.seq) AS delivery FROM seen s JOIN unproven u ON u.seq = s.seq AND u.agent = s.agent
+         WHERE s.id = ? AND s.agent = ? LIMIT 1`,
     );
     this.#forgetSeen = db.prepare('DELETE FROM seen WHERE seq = ?');
     this.#settled = db.prepare(
@@ -190,6 +195,11 @@ export class InboxTable {
   /** Which messages may still be proved, oldest first. */
   loadUnproven(): { agent: number; seq: number; delivery: number }[] {
     return this.#unproven.all() as unknown as { agent: number; seq: number; delivery: number }[];
+  }
+
+  /** The one that came to this agent under that id, of whichever sender. */
+  unprovenOf(id: string, agent: number): { seq: number; delivery: number } | undefined {
+    return this.#unprovenOf.get(id, agent) as { seq: number; delivery: number } | undefined;
   }
 
   /** Gives and removes the row; undefined when there is none (any more). */

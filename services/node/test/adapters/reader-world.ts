@@ -161,11 +161,15 @@ const startMailbox =
     let reading: Promise<void> = Promise.resolve();
     const read = async () => {
       while (!stop.signal.aborted) {
-        const { deliveries } = await engine.mailbox.read(agent, { ...options, confirm: [] }, stop.signal);
+        const { deliveries } = await engine.mailbox.read(
+          agent,
+          { ...options, confirm: [], hold: [] },
+          stop.signal,
+        );
         for (const delivery of deliveries) take(delivery);
         const confirm = deliveries.map(({ id }) => id);
         if (confirming && confirm.length > 0)
-          await engine.mailbox.read(agent, { ...options, confirm }, stop.signal);
+          await engine.mailbox.read(agent, { ...options, confirm, hold: [] }, stop.signal);
         if (deliveries.length === 0) await pause(1, stop.signal);
       }
     };

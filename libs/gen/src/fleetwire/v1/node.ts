@@ -276,14 +276,30 @@ export interface ReadInboxRequest {
   replyTo: string;
   /** Ids, at most 500: these are taken, and confirmed, wherever they stand; nothing is given, nothing waited for. */
   confirm: string[];
-  /** With peek: for so long no other call is given what this one shows; at most 60000. */
+  /**
+   * With peek: for so long no other call is given what this one shows, and neither its deadline nor its sender ends it; at most
+   * 60000. With hold: the same from now on, but for no longer than 60000 since they were shown.
+   */
   holdMs: number;
+  /**
+   * Ids, at most 500, of what this reader was shown and has not passed on yet: held for hold_ms more, or given back with 0, and
+   * what is held no more stays as it is. Nothing is given, nothing waited for. Needs peek: a node that does not know this field yet
+   * must not take it for reading.
+   */
+  hold: string[];
 }
 
 export interface ReadInboxResponse {
   deliveries: Delivery[];
   /** How many more are waiting. */
   remaining: number;
+  /**
+   * With confirm: those that are not here any more, and for which nobody is told anything now. All others are confirmed, also what
+   * had expired or was taken back since it was shown.
+   */
+  tooLate: string[];
+  /** With confirm: those that their sender has taken back since they were shown. */
+  cancelled: string[];
 }
 
 export interface RunAgentRequest {
@@ -3303,7 +3319,7 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
 };
 
 function createBaseReadInboxRequest(): ReadInboxRequest {
-  return { agent: "", limit: 0, waitMs: 0, peek: false, replyTo: "", confirm: [], holdMs: 0 };
+  return { agent: "", limit: 0, waitMs: 0, peek: false, replyTo: "", confirm: [], holdMs: 0, hold: [] };
 }
 
 export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
@@ -3328,6 +3344,9 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     }
     if (message.holdMs !== 0) {
       writer.uint32(56).uint32(message.holdMs);
+    }
+    for (const v of message.hold) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -3401,6 +3420,14 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
             message.holdMs = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.hold.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3436,6 +3463,9 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
         : isSet(object.hold_ms)
         ? globalThis.Number(object.hold_ms)
         : 0,
+      hold: globalThis.Array.isArray(object?.hold)
+        ? object.hold.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3462,6 +3492,9 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     if (message.holdMs !== 0) {
       obj.holdMs = Math.round(message.holdMs);
     }
+    if (message.hold?.length) {
+      obj.hold = message.hold;
+    }
     return obj;
   },
 
@@ -3477,12 +3510,13 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     message.replyTo = object.replyTo ?? "";
     message.confirm = object.confirm?.map((e) => e) || [];
     message.holdMs = object.holdMs ?? 0;
+    message.hold = object.hold?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseReadInboxResponse(): ReadInboxResponse {
-  return { deliveries: [], remaining: 0 };
+  return { deliveries: [], remaining: 0, tooLate: [], cancelled: [] };
 }
 
 export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
@@ -3492,6 +3526,12 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
     }
     if (message.remaining !== 0) {
       writer.uint32(16).uint32(message.remaining);
+    }
+    for (const v of message.tooLate) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.cancelled) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -3525,6 +3565,22 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
             message.remaining = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tooLate.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cancelled.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3543,6 +3599,14 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
         ? object.deliveries.map((e: any) => Delivery.fromJSON(e))
         : [],
       remaining: isSet(object.remaining) ? globalThis.Number(object.remaining) : 0,
+      tooLate: globalThis.Array.isArray(object?.tooLate)
+        ? object.tooLate.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.too_late)
+        ? object.too_late.map((e: any) => globalThis.String(e))
+        : [],
+      cancelled: globalThis.Array.isArray(object?.cancelled)
+        ? object.cancelled.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3554,6 +3618,12 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
     if (message.remaining !== 0) {
       obj.remaining = Math.round(message.remaining);
     }
+    if (message.tooLate?.length) {
+      obj.tooLate = message.tooLate;
+    }
+    if (message.cancelled?.length) {
+      obj.cancelled = message.cancelled;
+    }
     return obj;
   },
 
@@ -3564,6 +3634,8 @@ export const ReadInboxResponse: MessageFns<ReadInboxResponse> = {
     const message = createBaseReadInboxResponse();
     message.deliveries = object.deliveries?.map((e) => Delivery.fromPartial(e)) || [];
     message.remaining = object.remaining ?? 0;
+    message.tooLate = object.tooLate?.map((e) => e) || [];
+    message.cancelled = object.cancelled?.map((e) => e) || [];
     return message;
   },
 };

@@ -7,6 +7,7 @@ import { Event } from '@fleetwire/gen/event';
 import { asFleetwireError, type Clock, nowMs } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 import type { DoubtRow } from '../store/doubt-table.ts';
+import { type Counted, Tally } from './tally.ts';
 
 export interface DeniedReceiptsParts {
   readonly publish: Broker['store'];
@@ -16,10 +17,9 @@ export interface DeniedReceiptsParts {
   readonly intervalMs: number;
 }
 
-interface Count {
+interface Denied {
   readonly first: DoubtRow;
   readonly reason: string;
-  count: number;
 }
 
 const SERVICE = 'delivery';
@@ -29,43 +29,32 @@ const COUNTS_MAX = 1000;
 export class DeniedReceipts {
   readonly name = 'denied-receipts';
   readonly #parts: DeniedReceiptsParts;
-  #counts = new Map<string, Count>();
-  #timer: NodeJS.Timeout | undefined;
-  #telling: Promise<void> = Promise.resolve();
+  readonly #tally: Tally<Denied>;
 
   constructor(parts: DeniedReceiptsParts) {
     this.#parts = parts;
+    const tell = (denied: readonly Counted<Denied>[]) => this.#tell(denied);
+    this.#tally = new Tally({ intervalMs: parts.intervalMs, max: COUNTS_MAX, tell });
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#next(), this.#parts.intervalMs);
+    this.#tally.start();
   }
 
   /** Tells what was counted last. */
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    this.#next();
-    await this.#telling;
+  stop(): Promise<void> {
+    return this.#tally.stop();
   }
 
   add(doubt: DoubtRow, reason: string): void {
-    const key = `${doubt.org} ${doubt.publisher} ${reason}`;
-    const known = this.#counts.get(key);
-    if (known !== undefined) known.count++;
-    else if (this.#counts.size < COUNTS_MAX) this.#counts.set(key, { first: doubt, reason, count: 1 });
-  }
-
-  #next(): void {
-    if (this.#counts.size === 0) return;
-    const counts = [...this.#counts.values()];
-    this.#counts = new Map();
-    this.#telling = this.#telling.then(() => this.#tell(counts));
+    this.#tally.add(`${doubt.org} ${doubt.publisher} ${reason}`, { first: doubt, reason });
   }
 
   /** Once: the dead letters say the same. */
-  async #tell(counts: readonly Count[]): Promise<void> {
+  async #tell(denied: readonly Counted<Denied>[]): Promise<void> {
     const { publish, clock, log } = this.#parts;
-    for (const { first, reason, count } of counts) {
+    for (const { thing, count } of denied) {
+      const { first, reason } = thing;
       const { org, publisher: actor, recipient: target, messageId: message, stream, sequence, part } = first;
       const event = Event.fromPartial({
         id: `${SERVICE}-denied-${stream}-${sequence}-${part}`,

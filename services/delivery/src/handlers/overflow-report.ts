@@ -4,6 +4,7 @@ import type { Broker } from '@fleetwire/broker';
 import { overflowEvent } from '@fleetwire/contract';
 import { asFleetwireError, type Clock, nowMs, slices } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
+import { type Counted, Tally } from './tally.ts';
 
 export interface OverflowReportParts {
   readonly publish: Broker['store'];
@@ -23,13 +24,6 @@ export interface Ended {
   readonly sequence: number;
 }
 
-interface Count {
-  readonly ended: Ended;
-  /** The lowest of its receipts: the same again when they are stored again. */
-  sequence: number;
-  count: number;
-}
-
 export const FULL_QUEUE_REASONS: ReadonlySet<string> = new Set([
   'QUEUE_FULL',
   'QUEUE_OVERFLOW',
@@ -47,51 +41,36 @@ const AT_ONCE = 16;
 export class OverflowReport {
   readonly name = 'overflow-report';
   readonly #parts: OverflowReportParts;
-  #counts = new Map<string, Count>();
-  #timer: NodeJS.Timeout | undefined;
-  #telling: Promise<void> = Promise.resolve();
+  readonly #tally: Tally<Ended>;
 
   constructor(parts: OverflowReportParts) {
     this.#parts = parts;
+    const tell = (ended: readonly Counted<Ended>[]) => this.#tell(ended);
+    // By the lowest of its receipts it has the same id when they are stored again.
+    const earlier = (one: Ended, other: Ended) => (other.sequence < one.sequence ? other : one);
+    this.#tally = new Tally({ intervalMs: parts.intervalMs, max: COUNTS_MAX, tell, earlier });
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#next(), this.#parts.intervalMs);
+    this.#tally.start();
   }
 
   /** Tells what was counted last. */
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    this.#next();
-    await this.#telling;
+  stop(): Promise<void> {
+    return this.#tally.stop();
   }
 
   /** These receipts have been stored. */
   stored(ended: readonly Ended[]): void {
-    for (const one of ended) {
-      const key = `${one.org} ${one.recipient} ${one.reason}`;
-      const known = this.#counts.get(key);
-      if (known !== undefined) {
-        known.count++;
-        known.sequence = Math.min(known.sequence, one.sequence);
-      } else if (this.#counts.size < COUNTS_MAX)
-        this.#counts.set(key, { ended: one, sequence: one.sequence, count: 1 });
-    }
-  }
-
-  #next(): void {
-    if (this.#counts.size === 0) return;
-    const counts = this.#counts;
-    this.#counts = new Map();
-    this.#telling = this.#telling.then(() => this.#tell([...counts.values()]));
+    for (const one of ended) this.#tally.add(`${one.org} ${one.recipient} ${one.reason}`, one);
   }
 
   /** Once: what cannot be told, since the broker is away, was nowhere else urgent. */
-  async #tell(counts: readonly Count[]): Promise<void> {
+  async #tell(all: readonly Counted<Ended>[]): Promise<void> {
     const { publish, clock, log } = this.#parts;
-    for (const slice of slices(counts, AT_ONCE)) {
-      const told = slice.map(({ ended, sequence, count }) => {
-        const { org, recipient: agent, reason, publisher: node } = ended;
+    for (const slice of slices(all, AT_ONCE)) {
+      const told = slice.map(({ thing, count }) => {
+        const { org, recipient: agent, reason, publisher: node, sequence } = thing;
         const id = `${SERVICE}-overflow-${agent}-${reason}-${sequence}`;
         const about = { agent, node, reason, count };
         const { subject, payload } = overflowEvent({

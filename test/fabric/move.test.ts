@@ -53,8 +53,13 @@ describe('an agent that moves under load', function () {
   async function senders(to: string): Promise<{ accepted: Map<string, string>; stop(): Promise<void> }> {
     const accepted = new Map<string, string>();
     const over = new AbortController();
-    const loops = ['old', 'new', 'third'].map(async (place) => {
-      const agent = await agentOn(fabric.nodes[place]!, `${place}-to-${to}`);
+    const places = ['old', 'new', 'third'];
+    // New agents need the hub: they are all there before anything is killed.
+    const attached = await Promise.all(
+      places.map((place) => agentOn(fabric.nodes[place]!, `${place}-to-${to}`)),
+    );
+    const loops = places.map(async (place, i) => {
+      const agent = attached[i]!;
       for (let n = 0; !over.signal.aborted; n++) {
         const text = `${place} ${n}`;
         // One after the other: what was not accepted is said again, so that the order is that of the numbers.

@@ -275,7 +275,6 @@ async function sweepTask(context: Context, homes: Homes): Promise<SweepTask> {
   const overdueLimits = {
     silentMs: values.sweep_silent_ms,
     lookMax: values.sweep_look_max,
-    recipientsMax: values.recipients_max,
   };
   const hasNode = (node: string) => homes.hasNode(node);
   const overdue = { broker, store, receiptIds, clock, instance, hasNode, limits: overdueLimits };

@@ -17,44 +17,64 @@ export interface LateMessage {
   readonly envelope: Envelope;
   /** As `isAwaited` said of it when it came. */
   readonly awaited: boolean;
-  readonly settlements: readonly { readonly recipient: string; readonly settlement: Settlement }[];
+  /** Without a recipient: of a message to many the count, or an end for all of whom nothing was heard. */
+  readonly ofAll: Settlement | undefined;
+  /** Recipients of whom something was heard; where there is a count, of those that it has. */
+  readonly heard: number;
+}
+
+/** For one recipient it has no end. */
+export interface OpenRecipient {
+  readonly recipient: string;
+  readonly settlement: Settlement;
 }
 
 export interface OverdueContext {
   readonly nowUs: number;
+  /** What was to be there later than this is not late. */
+  readonly lateUs: number;
   readonly instance: string;
   /** Is the node in the routing table? */
   hasNode(node: string): boolean;
 }
 
-/**
- * A receipt for each recipient that has no end; one without a recipient for those of whom nothing was heard. None where all
- * has ended, or where the sender's node speaks for its own agents and may have had none.
- */
-export function overdueReceipts(
-  { envelope, awaited, settlements }: LateMessage,
-  context: OverdueContext,
-): AddressedReceipt[] {
-  const recipients = settlements.filter(({ recipient }) => recipient !== '');
-  const ofAll = settlements.find(({ recipient }) => recipient === '')?.settlement;
-  const open = recipients.filter(({ settlement }) => !settlement.final);
-  const ends = open.map(({ recipient, settlement }) => endOf(envelope, recipient, settlement, context));
-  if (ofAll?.final !== true && someUnheard(envelope, awaited, recipients, ofAll))
-    ends.push(endOf(envelope, envelope.localAgent, ofAll, context));
-  return ends;
+export interface Overdue {
+  readonly receipts: readonly AddressedReceipt[];
+  /** When the last attempt of those that are not late, begun by people, will be; 0: there is none. */
+  readonly laterUs: number;
 }
 
-function someUnheard(
-  { fromNode }: Envelope,
-  awaited: boolean,
-  recipients: LateMessage['settlements'],
-  ofAll: Settlement | undefined,
-): boolean {
-  if (ofAll !== undefined && isCount('', ofAll)) {
-    const remote = recipients.filter(({ settlement }) => !settlement.publishers.includes(fromNode));
-    return remote.length < ofAll.about.fanOut;
+/** A receipt for each that is late; `open`: some or all recipients that have no end. */
+export function endOpen(
+  { envelope }: LateMessage,
+  open: readonly OpenRecipient[],
+  context: OverdueContext,
+): Overdue {
+  const receipts: AddressedReceipt[] = [];
+  let laterUs = 0;
+  for (const { recipient, settlement } of open) {
+    const dueUs = attemptDeadlineUs(envelope, settlement);
+    if (dueUs > context.lateUs) laterUs = Math.max(laterUs, dueUs);
+    else receipts.push(endOf(envelope, recipient, settlement, context));
   }
-  return awaited && recipients.length === 0;
+  return { receipts, laterUs };
+}
+
+/**
+ * One receipt without a recipient for those of whom nothing was heard. None where the sender's node speaks for its own agents
+ * and may have had none.
+ */
+export function endUnheard(late: LateMessage, context: OverdueContext): Overdue {
+  const { envelope, ofAll } = late;
+  if (ofAll?.final === true || !someUnheard(late)) return { receipts: [], laterUs: 0 };
+  const dueUs = ofAll === undefined ? 0 : attemptDeadlineUs(envelope, ofAll);
+  if (dueUs > context.lateUs) return { receipts: [], laterUs: dueUs };
+  return { receipts: [endOf(envelope, envelope.localAgent, ofAll, context)], laterUs: 0 };
+}
+
+function someUnheard({ awaited, ofAll, heard }: LateMessage): boolean {
+  if (ofAll !== undefined && isCount('', ofAll)) return heard < ofAll.about.fanOut;
+  return awaited && heard === 0;
 }
 
 /** Whose receipt has to come is one at least; the sender's node, and who sends to many, may have reached nobody. */
@@ -87,16 +107,10 @@ function holderOf(settlement: Settlement | undefined): string | undefined {
     ?.instance;
 }
 
-/** When a later attempt, begun by people, is late; undefined: there is none. */
-export function laterDeadlineUs({ envelope, settlements }: LateMessage): number | undefined {
-  let latest: number | undefined;
-  for (const { settlement } of settlements) {
-    const attempt = attemptOf(settlement.hops);
-    if (attempt === 0) continue;
-    const begun = Math.min(
-      ...settlement.hops.filter((hop) => hop.attempt === attempt).map((hop) => hop.atUs),
-    );
-    latest = Math.max(latest ?? 0, begun + envelope.ttlMs * 1000);
-  }
-  return latest;
+/** When a later attempt, begun by people, is late; 0: there is none. */
+function attemptDeadlineUs({ ttlMs }: Envelope, { hops }: Settlement): number {
+  const attempt = attemptOf(hops);
+  if (attempt === 0) return 0;
+  const begunUs = Math.min(...hops.filter((hop) => hop.attempt === attempt).map((hop) => hop.atUs));
+  return begunUs + ttlMs * 1000;
 }

@@ -13,25 +13,32 @@ import { ReceiptBatch } from '@fleetwire/gen/message';
 import { type Clock, slices } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { AddressedReceipt } from '../domain/expiry.ts';
-import { type LateMessage, laterDeadlineUs, overdueReceipts } from '../domain/overdue.ts';
+import {
+  endOpen,
+  endUnheard,
+  type LateMessage,
+  type OpenRecipient,
+  type Overdue,
+} from '../domain/overdue.ts';
 import type { SweepPlan } from '../domain/sweep-plan.ts';
 import { Watermark } from '../domain/watermark.ts';
 import { putOffDeadline } from '../store/origin-table.ts';
 import {
+  type OpenMessage,
   type OverduePage,
   type OverduePlace,
+  openRecipients,
   overduePage,
   readOverduePlace,
+  settlementsOfAll,
   writeOverduePlace,
 } from '../store/overdue-query.ts';
-import { findSettlements } from '../store/settlement-table.ts';
 
 export interface OverdueLimits {
   /** How long after its deadline a message is left to a node that may still speak of it. */
   readonly silentMs: number;
   /** Messages that one run looks at. */
   readonly lookMax: number;
-  readonly recipientsMax: number;
 }
 
 export interface OverdueSweepOptions {
@@ -46,6 +53,8 @@ export interface OverdueSweepOptions {
 
 const PAGE_ROWS = 500;
 const RECEIPTS_PER_BATCH = 500;
+/** Of one message, without an end, in memory together. */
+const RECIPIENTS_AT_ONCE = 100;
 
 /** Of one leader: its watermark begins anew with it. */
 export class OverdueSweep {
@@ -108,29 +117,50 @@ export class OverdueSweep {
     return this.#place;
   }
 
+  /** Gives how many of them were ended, for some of their recipients or all. */
   async #end({ open }: OverduePage): Promise<number> {
-    const { store, clock, instance, limits, hasNode } = this.#o;
+    const { store } = this.#o;
     const ends: AddressedReceipt[] = [];
     let ended = 0;
     for (const [org, some] of Map.groupBy(open, (one) => one.org)) {
       const ids = some.map(({ id }) => id);
-      const settlements = Map.groupBy(
-        await findSettlements(store, org, ids, limits.recipientsMax),
-        (one) => one.messageId,
-      );
-      for (const { id, envelope, awaited } of some) {
-        const late: LateMessage = { envelope, awaited, settlements: settlements.get(id) ?? [] };
-        const laterUs = laterDeadlineUs(late);
-        if (laterUs !== undefined && laterUs > clock.nowUs() - limits.silentMs * 1000) {
-          await putOffDeadline(store, org, id, laterUs);
-          continue;
-        }
-        const receipts = overdueReceipts(late, { nowUs: clock.nowUs(), instance, hasNode });
-        if (receipts.length > 0) ended++;
-        ends.push(...receipts);
+      const ofAll = await settlementsOfAll(store, org, ids);
+      const first = await openRecipients(store, org, ids, '', RECIPIENTS_AT_ONCE);
+      for (const message of some) {
+        const late = { ...message, ofAll: ofAll.get(message.id) };
+        if (await this.#endOne(late, first.get(message.id) ?? [], ends)) ended++;
       }
     }
-    await this.#publish(ends);
+    await this.#publish(ends.splice(0));
+    return ended;
+  }
+
+  /** Adds to `ends`, or publishes what is there when that is much. */
+  async #endOne(
+    late: LateMessage & Pick<OpenMessage, 'org' | 'id'>,
+    first: readonly OpenRecipient[],
+    ends: AddressedReceipt[],
+  ): Promise<boolean> {
+    const { store, clock, instance, limits, hasNode } = this.#o;
+    const { org, id } = late;
+    const nowUs = clock.nowUs();
+    const context = { nowUs, lateUs: nowUs - limits.silentMs * 1000, instance, hasNode };
+    let laterUs = 0;
+    let ended = false;
+    const take = async (some: Overdue) => {
+      ended ||= some.receipts.length > 0;
+      laterUs = Math.max(laterUs, some.laterUs);
+      ends.push(...some.receipts);
+      if (ends.length >= RECEIPTS_PER_BATCH) await this.#publish(ends.splice(0));
+    };
+    await take(endUnheard(late, context));
+    for (let open = first; open.length > 0; ) {
+      await take(endOpen(late, open, context));
+      if (open.length < RECIPIENTS_AT_ONCE) break;
+      const next = await openRecipients(store, org, [id], open.at(-1)!.recipient, RECIPIENTS_AT_ONCE);
+      open = next.get(id) ?? [];
+    }
+    if (laterUs > 0) await putOffDeadline(store, org, id, laterUs);
     return ended;
   }
 

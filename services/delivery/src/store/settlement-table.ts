@@ -73,7 +73,7 @@ const LOCK_EARLIER = `
   order by k.position
   for update of s`;
 
-interface KeptSettlement {
+export interface KeptSettlement {
   readonly deliveredEnds: boolean;
   readonly publishers: string;
   readonly receipt: Uint8Array;
@@ -124,7 +124,7 @@ function encodeRow(row: SettlementRow): Uint8Array {
   return encode(Receipt, mergedReceipt(row.messageId, row.recipient, row.settlement));
 }
 
-function restore(kept: KeptSettlement): Settlement {
+export function restore(kept: KeptSettlement): Settlement {
   const publishers = kept.publishers.split(',');
   // What was kept as it came has one publisher; what was merged is complete.
   const receipt = completeReceipt(Receipt.decode(kept.receipt), publishers[0]!);

@@ -10,7 +10,7 @@ import type { ServerContext } from '@modelcontextprotocol/server';
 import { errorDocument } from '../output.ts';
 import { MCP_LIMITS } from './limits.ts';
 import { progressOf } from './progress.ts';
-import type { Call } from './tool.ts';
+import { type Call, once } from './tool.ts';
 
 /** Ours alone: what a client sends by this name is left out. */
 const EXCHANGE = 'x-fleetwire-exchange';
@@ -20,12 +20,12 @@ const REFUSED = -32_000;
 
 export class Exchange {
   readonly id = randomUUID();
-  readonly #told: (() => void)[] = [];
+  readonly #told: ((written: boolean) => void)[] = [];
   readonly #gone = new AbortController();
 
   constructor(response: ServerResponse) {
     response.once('finish', () => {
-      for (const tell of this.#told) tell();
+      for (const tell of this.#told.splice(0)) tell(true);
     });
     response.once('close', () => {
       if (!response.writableFinished) this.#gone.abort();
@@ -38,10 +38,11 @@ export class Exchange {
     return {
       signal,
       ...progressOf(context),
-      afterWritten: (told) => {
-        this.#told.push(() => {
-          if (!signal.aborted) told();
-        });
+      settled: (told) => {
+        if (signal.aborted) return told(false);
+        const tell = once(told);
+        this.#told.push(tell);
+        signal.addEventListener('abort', () => tell(false), { once: true });
       },
     };
   }

@@ -62,7 +62,10 @@ async function resultOf(
   try {
     const { document, text, taken = 0 } = await tool.run(parts, input, call);
     const more = tool.name === 'inbox' ? '' : await hint(parts, taken);
-    return { content: [{ type: 'text', text: `${text}${more}` }], structuredContent: { ...document } };
+    const news = parts.door.takeNews();
+    const told = news.map((line) => `\n(${line})`).join('');
+    const structuredContent = { ...document, ...(news.length === 0 ? {} : { news }) };
+    return { content: [{ type: 'text', text: `${text}${more}${told}` }], structuredContent };
   } catch (thrown) {
     return errorResult(thrown);
   }

@@ -9,7 +9,7 @@ import { watchInbox } from './watch-inbox.ts';
 
 /** Knows when an answer has gone to the client, and when the client has gone. */
 class WatchedStdio extends StdioServerTransport {
-  readonly #told = new Map<RequestId, (() => void)[]>();
+  readonly #told = new Map<RequestId, ((written: boolean) => void)[]>();
   readonly #gone: () => void;
 
   constructor(gone: () => void) {
@@ -19,31 +19,43 @@ class WatchedStdio extends StdioServerTransport {
 
   override async send(message: JSONRPCMessage): Promise<void> {
     const id = 'id' in message && !('method' in message) ? message.id : undefined;
-    const told = id === undefined ? [] : (this.#told.get(id) ?? []);
-    if (id !== undefined) this.#told.delete(id);
-    await super.send(message);
-    for (const tell of told) tell();
+    const settle = (written: boolean) => {
+      if (id !== undefined) this.#settle(id, written);
+    };
+    try {
+      await super.send(message);
+      settle(true);
+    } catch (error) {
+      settle(false);
+      throw error;
+    }
   }
 
   override async close(): Promise<void> {
     await super.close();
+    for (const id of this.#told.keys()) this.#settle(id, false);
     this.#gone();
   }
 
   call(context: ServerContext): Call {
     const { id, signal } = context.mcpReq;
     const { progress } = progressOf(context);
-    const forget = () => this.#told.delete(id);
     return {
       signal,
       progress,
-      afterWritten: (told) => {
-        if (signal.aborted) return;
+      settled: (told) => {
+        if (signal.aborted) return told(false);
         this.#told.set(id, [...(this.#told.get(id) ?? []), told]);
         // Then nothing is answered.
-        signal.addEventListener('abort', forget, { once: true });
+        signal.addEventListener('abort', () => this.#settle(id, false), { once: true });
       },
     };
+  }
+
+  #settle(id: RequestId, written: boolean): void {
+    const told = this.#told.get(id) ?? [];
+    this.#told.delete(id);
+    for (const tell of told) tell(written);
   }
 }
 

@@ -8,8 +8,8 @@ import type { People } from './people.ts';
 export interface Call {
   /** Aborts when the client does not wait any more: then nobody gets the answer. */
   readonly signal: AbortSignal;
-  /** Told once the answer has been written to the client; never when it could not be. */
-  afterWritten(told: () => void): void;
+  /** Told once whether the answer has been written to the client, or cannot be any more. */
+  settled(told: (written: boolean) => void): void;
   /** For clients that have asked for it: how many seconds of how many have gone by. */
   progress(seconds: number, of: number, message: string): Promise<void>;
 }
@@ -47,3 +47,13 @@ export const tool = <S extends z.ZodObject>(made: Tool<S>): Tool => made as unkn
 
 /** `1 message`, `2 messages`. */
 export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** Only the first call counts. */
+export function once(told: (written: boolean) => void): (written: boolean) => void {
+  let tell: typeof told | undefined = told;
+  return (written) => {
+    const first = tell;
+    tell = undefined;
+    first?.(written);
+  };
+}

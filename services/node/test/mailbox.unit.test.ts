@@ -160,6 +160,17 @@ describe('a mailbox', () => {
     await test.close();
   });
 
+  it('neither takes nor holds anything for a reader that is gone', async () => {
+    const test = await testEngine();
+    const bob = await addAgent(test.engine, 'bob', 'mailbox');
+    const ids = await held(test, bob, 1);
+    const gone = AbortSignal.abort();
+    for (const more of [{}, { peek: true, holdMs: 60_000 }])
+      assert.deepEqual(idsOf(await test.engine.mailbox.read(bob, { ...options, ...more }, gone)), []);
+    assert.deepEqual(idsOf(await read(test, bob, {})), ids);
+    await test.close();
+  });
+
   it('wakes who waits when what another one was shown is free again', async () => {
     const test = await testEngine();
     const bob = await addAgent(test.engine, 'bob', 'mailbox');

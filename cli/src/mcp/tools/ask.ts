@@ -11,6 +11,7 @@ import { stageName } from '../../trace-document.ts';
 import type { AgentDoor } from '../agent-door.ts';
 import { MCP_LIMITS } from '../limits.ts';
 import { bodyFor, lineOf, messageDocument } from '../messages.ts';
+import { showing } from '../showing.ts';
 import { type Call, tool } from '../tool.ts';
 import { address, text } from './send.ts';
 
@@ -44,7 +45,7 @@ export const ask = tool({
     await door.look({ limit: 1, replyTo: id, holdMs: MCP_LIMITS.holdMs }, 0, call.signal);
     await door.call((node) => node.send({ message }));
     const answer = await new Asking({ door, id, to, address, seconds: timeout_s, call }).answer();
-    call.afterWritten(() => door.confirm([answer.id]));
+    showing(door, call, [answer.id]);
     const document = messageDocument(answer);
     return { document: { question: id, answer: document }, text: lineOf(document), taken: 1 };
   },

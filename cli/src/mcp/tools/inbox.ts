@@ -3,6 +3,7 @@
 import { z } from '@fleetwire/config';
 import { MCP_LIMITS } from '../limits.ts';
 import { lineOf, messageDocument } from '../messages.ts';
+import { showing } from '../showing.ts';
 import { counted, tool } from '../tool.ts';
 
 const input = z.object({
@@ -29,7 +30,12 @@ export const inbox = tool({
   run: async ({ door }, { limit = MCP_LIMITS.inboxDefault, wait_s = 0, peek = false }, call) => {
     const request = { limit, replyTo: '', holdMs: peek ? 0 : MCP_LIMITS.holdMs };
     const { deliveries, remaining } = await door.look(request, wait_s * 1000, call.signal);
-    if (!peek && deliveries.length > 0) call.afterWritten(() => door.confirm(deliveries.map(({ id }) => id)));
+    if (!peek)
+      showing(
+        door,
+        call,
+        deliveries.map(({ id }) => id),
+      );
     const messages = deliveries.map(messageDocument);
     const head = messages.length === 0 ? 'no mail' : counted(messages.length, 'message');
     const more = remaining === 0 ? '' : `, ${remaining} more waiting`;

@@ -57,7 +57,7 @@ export class Mailbox {
     await this.#arrival(agent, options, signal);
     const limit = Math.min(options.limit || LIMIT_DEFAULT, LIMIT_MAX);
     const answer = await this.#turns.run(() =>
-      options.peek ? this.#look(agent, options, limit) : this.#take(agent, options, limit),
+      options.peek ? this.#look(agent, options, limit, signal) : this.#take(agent, options, limit, signal),
     );
     if (answer instanceof FleetwireError) throw answer;
     return answer;
@@ -86,7 +86,13 @@ export class Mailbox {
     return untilMs;
   }
 
-  #look(agent: HostedAgent, { replyTo, holdMs }: ReadOptions, limit: number): ReadInboxResponse {
+  #look(
+    agent: HostedAgent,
+    { replyTo, holdMs }: ReadOptions,
+    limit: number,
+    signal: AbortSignal,
+  ): ReadInboxResponse {
+    if (holdMs > 0 && signal.aborted) return this.#nothing(agent);
     if (holdMs > 0) this.#custody.expire(agent);
     const entries = this.#fitting(agent, replyTo, limit);
     if (holdMs > 0) for (const entry of entries) entry.shown = shownFor(holdMs, this.#nowMs);
@@ -95,9 +101,15 @@ export class Mailbox {
   }
 
   /** Inside a turn, which a refusal must not undo: somebody may have come to take the mail since the first look. */
-  #take(agent: HostedAgent, { replyTo }: ReadOptions, limit: number): ReadInboxResponse | FleetwireError {
+  #take(
+    agent: HostedAgent,
+    { replyTo }: ReadOptions,
+    limit: number,
+    signal: AbortSignal,
+  ): ReadInboxResponse | FleetwireError {
     const refusal = whoTakes(agent);
     if (refusal !== undefined) return refusal;
+    if (signal.aborted) return this.#nothing(agent);
     this.#custody.expire(agent);
     const entries = this.#fitting(agent, replyTo, limit);
     const deliveries = entries.map((entry) => this.#deliveryOf(entry));
@@ -128,6 +140,11 @@ export class Mailbox {
       if (isShown(entry, nowMs)) entry.shown = renewed(entry.shown!, holdMs, nowMs);
     this.#custody.expire(agent);
     if (holdMs === 0) agent.queue.wake();
+    return this.#nothing(agent);
+  }
+
+  /** For who asks for no mail, or is gone. */
+  #nothing(agent: HostedAgent): ReadInboxResponse {
     return { ...NOTHING_CONFIRMED, deliveries: [], remaining: agent.queue.waiting.length };
   }
 

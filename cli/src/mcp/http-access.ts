@@ -33,7 +33,7 @@ export class HttpAccess {
     const held = this.#held.get(key) ?? this.#hold(key, token);
     try {
       // Known already, or asked of the node.
-      await held.door.self();
+      await held.door.introduced();
     } catch (error) {
       const known = held.door.known !== undefined;
       if (known && (error as FleetwireError).kind === 'unavailable') return this.#used(key, held);
@@ -43,9 +43,10 @@ export class HttpAccess {
     return this.#used(key, held);
   }
 
-  /** Ends what was not used for `idleMs`. */
-  sweep(idleMs: number): void {
-    for (const [key, held] of this.#held) if (performance.now() - held.lastMs > idleMs) this.#drop(key, held);
+  /** Ends what was not used for `idleMs`, and is not used now. */
+  sweep(idleMs: number, isUsed: (door: AgentDoor) => boolean): void {
+    for (const [key, held] of this.#held)
+      if (performance.now() - held.lastMs > idleMs && !isUsed(held.door)) this.#drop(key, held);
   }
 
   async close(): Promise<void> {

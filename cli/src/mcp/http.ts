@@ -62,10 +62,12 @@ function listenerFor(
   serve: (request: IncomingMessage, response: ServerResponse) => void,
 ): Server {
   const timeouts = { requestTimeout: MCP_LIMITS.requestMs, headersTimeout: MCP_LIMITS.requestMs };
+  // Of a client that went without a word nothing else would be heard: its stream would be open for ever.
+  const probed = { ...timeouts, keepAlive: true, keepAliveInitialDelay: MCP_LIMITS.probeMs };
   const server =
     tls === undefined
-      ? createServer(timeouts, serve)
-      : createTlsServer({ ...timeouts, ...secureContext(tls) }, serve);
+      ? createServer(probed, serve)
+      : createTlsServer({ ...probed, ...secureContext(tls) }, serve);
   server.maxConnections = MCP_LIMITS.connections;
   return server;
 }
@@ -140,11 +142,7 @@ class Endpoint {
   ): Promise<Response> {
     const id = request.headers.get('mcp-session-id');
     if (id !== null) {
-      const session = this.#sessions.find(id, door);
-      if (session === undefined)
-        throw new FleetwireError('not_found', 'SESSION_UNKNOWN', 'there is no such session of this agent', {
-          help: 'Initialize again.',
-        });
+      const session = this.#sessions.named(id, door);
       return this.#sessions.handle(session, request, json, written);
     }
     if (json === undefined || !(await isLegacyRequest(request, json)))
@@ -160,7 +158,9 @@ class Endpoint {
 
   async sweep(): Promise<void> {
     await this.#sessions.sweep(MCP_LIMITS.sessionIdleMs);
-    this.#access.sweep(2 * MCP_LIMITS.sessionIdleMs);
+    const atWork = new Set([...this.#exchanges.values()].map(({ door }) => door));
+    const isUsed = (door: AgentDoor) => atWork.has(door) || this.#sessions.isUsed(door);
+    this.#access.sweep(MCP_LIMITS.sessionIdleMs, isUsed);
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,7 @@ import { exchangeKey, getSigningKeys } from './handlers/exchange-key.ts';
 import { createInvite, listInvites, revokeInvite } from './handlers/invites.ts';
 import { listJoinTokens, revokeJoinToken } from './handlers/join-token-list.ts';
 import { createJoinToken, redeemJoinToken } from './handlers/join-tokens.ts';
+import { listUnrevokedKeys } from './handlers/list-unrevoked-keys.ts';
 import { changeRole, leaveOrg, listMembers, removeMember } from './handlers/members.ts';
 import { getOrg, listOrgs, transferOwnership, updateOrg } from './handlers/orgs.ts';
 import type { OrgParts } from './handlers/parts.ts';
@@ -65,6 +66,7 @@ export function bindOrg(parts: OrgParts) {
       createApiKey: (request, call) => createApiKey(parts, request, call),
       listApiKeys: (request, call) => listApiKeys(parts, request, call),
       revokeApiKey: (request, call) => revokeApiKey(parts, request, call),
+      listUnrevokedKeys: (request, call) => listUnrevokedKeys(parts, request, call),
       createJoinToken: (request, call) => createJoinToken(parts, request, call),
       listJoinTokens: (request, call) => listJoinTokens(parts, request, call),
       revokeJoinToken: (request, call) => revokeJoinToken(parts, request, call),

@@ -106,6 +106,44 @@ describe('API keys', function () {
     assert.equal(await reasonOf(world.client(two, () => kept.token).getOrg({})), 'none');
   });
 
+  it('are told one by one to the registry, where all tokens of a user are refused for many keys', async () => {
+    const { id: org, owner: boss } = await fresh('dozens');
+    const bob = await world.join(one, boss.client, 'bob@dozens.test', 'admin');
+    const make = async (scopes = ['read']) => (await bob.client.createApiKey({ name: 'ci', scopes })).key!.id;
+    const made = await Promise.all(Array.from({ length: 21 }, () => make()));
+    const [kept, admin] = [await make(), await make(['admin'])];
+    for (const id of made) await boss.client.revokeApiKey({ id });
+    const state = await eventually(async () => {
+      const found = await world.published(org);
+      return found?.revocations.some(({ kind, subject }) => kind === 'user' && subject === bob.user);
+    });
+    assert.ok(state);
+    const registry = await world.asService(two, 'registry');
+    const asked = { org, keys: [...made, kept, admin, 'k_none'] };
+    const good = async () =>
+      (await registry.listUnrevokedKeys(asked)).keys.map(({ id, user, scopes }) => [id, user, scopes]);
+    assert.deepEqual(
+      new Set((await good()).map((each) => JSON.stringify(each))),
+      new Set(
+        [
+          [kept, bob.user, ['read']],
+          [admin, bob.user, ALL],
+        ].map((each) => JSON.stringify(each)),
+      ),
+    );
+    // By the role of today; nothing once its user has left, and nothing of another org's.
+    const { version } = (await boss.client.listMembers({ role: 'admin' })).members[0]!;
+    await boss.client.changeRole({ user: bob.user, role: 'member', version });
+    assert.deepEqual((await good()).find(([id]) => id === admin)![2], ALL.slice(1));
+    const elsewhere = { org: (await fresh('dozens-else')).id, keys: [kept] };
+    assert.deepEqual((await registry.listUnrevokedKeys(elsewhere)).keys, []);
+    await boss.client.removeMember({ user: bob.user });
+    assert.deepEqual(await good(), []);
+    const many = { org, keys: Array.from({ length: 501 }, () => 'k_none') };
+    assert.equal(await reasonOf(registry.listUnrevokedKeys(many)), 'INVALID_KEYS');
+    assert.equal(await reasonOf(boss.client.listUnrevokedKeys(asked)), 'SERVICE_ONLY');
+  });
+
   it('are shown to their user, and to admins all of the org, but for what opens anything', async () => {
     const { owner: boss } = await fresh('listed');
     const bob = await world.join(one, boss.client, 'bob@listed.test');

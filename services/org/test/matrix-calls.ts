@@ -100,6 +100,7 @@ export const CALLS: { readonly [O in Operation]: MakeRequest<O> } = {
   deleteOrg: ({ id, slug }) => ({ org: id, confirmSlug: slug }),
   restoreOrg: ({ id }) => ({ org: id }),
   confirmCleared: ({ id }) => ({ org: id, deletion: 1 }),
+  listUnrevokedKeys: ({ id }) => ({ org: id, keys: ['k_none'] }),
   listMembers: ({ id }) => ({ org: id }),
   changeRole: async (scene, { user }) => {
     const version = await versionOf(scene, user);

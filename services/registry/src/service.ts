@@ -9,7 +9,6 @@ import { tellPresenceIfPossible } from './handlers/node-news.ts';
 import { Refusals } from './handlers/refusals.ts';
 import { revoking } from './handlers/revoke-nodes.ts';
 import { seenWriter } from './handlers/seen-writer.ts';
-import { SubscriptionWatch } from './handlers/subscriptions/close-subscription.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { nodeKeys } from './store/node-keys.ts';
@@ -52,14 +51,13 @@ export const registry = defineService({
     const duties = { leases, orgRows: orgRows(store), revoke, settling };
     const clearing = clearingOf(context, parts, duties);
     const departures = new Departures(parts, orgs);
-    const subscribers = new SubscriptionWatch(parts, orgs);
-    const upkeep = upkeepOf(context, parts, duties, [departures, subscribers]);
+    const upkeep = upkeepOf(context, parts, duties);
     const seen = seenWriter({ ...parts, cameOnline: (nodes) => tellPresenceIfPossible(parts, nodes) });
     // Last out: what the others have to tell is still told, and what the heartbeats have noted is still written.
     const { announcer, presence, suspensions, view, moving } = parts;
     const work = () => presence.tellLate();
     const telling = new Rounds({ name: 'presence', intervalMs: LATE_MS, log, work });
-    const atWork = [suspensions, heartbeats, departures, subscribers, clearing, upkeep, moving.mover];
+    const atWork = [suspensions, heartbeats, departures, clearing, upkeep, moving.mover];
     const components = [announcer, telling, seen, view, looking, ...atWork];
     const refused = {
       joins: new Refusals({ ...parts, what: 'a join' }),

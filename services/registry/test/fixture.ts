@@ -222,6 +222,11 @@ export class OrgStandIn {
   confirming: () => void = () => undefined;
   /** Whose join tokens they are. */
   owner = 'u_owner';
+  /** What it says of an API key; undefined: revoked. What it throws is the answer. */
+  unrevoked: (key: string) => { user: string; scopes: string[] } | undefined = () => ({
+    user: 'u_test',
+    scopes: ['admin', 'read'],
+  });
   readonly #orgs: string[];
 
   constructor(orgs: readonly string[]) {
@@ -243,6 +248,10 @@ export class OrgStandIn {
       redeemJoinToken: async ({ joinToken }: { joinToken: string }) => {
         if (this.#orgs.includes(joinToken)) return { org: joinToken, user: this.owner };
         throw new FleetwireError('unauthenticated', 'JOIN_TOKEN_INVALID', 'this join token is not known');
+      },
+      listUnrevokedKeys: async ({ keys }: { keys: string[] }) => {
+        const known = keys.map((id) => ({ id, ...this.unrevoked(id) }));
+        return { keys: known.filter(({ user }) => user !== undefined) };
       },
       confirmCleared: async ({ org, deletion }: { org: string; deletion: number }) => {
         this.confirming();

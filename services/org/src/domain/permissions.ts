@@ -80,6 +80,7 @@ export const PERMISSIONS: Readonly<Record<Operation, Permission>> = {
   createApiKey: members('key.create', 'account', ALL),
   listApiKeys: members('key.list', 'account', OWN),
   revokeApiKey: members('key.revoke', 'account', OWN),
+  listUnrevokedKeys: services('key.unrevoked', 'registry'),
   createJoinToken: members('node.token', 'node-join', ALL),
   listJoinTokens: members('node.token.list', 'node-join', OWN),
   revokeJoinToken: members('node.token.revoke', 'node-join', OWN),

@@ -35,6 +35,19 @@ export function apiKeyRows(store: Store) {
       return rows[0];
     },
 
+    /** Of these, those that nobody has revoked and whose user is a member; of an org that is not closed. Also expired ones. */
+    unrevoked: (
+      org: string,
+      ids: readonly string[],
+    ): Promise<{ id: string; user: string; scopes: string[]; role: string }[]> =>
+      store.query(
+        `select k.id, k.user_id as "user", k.scopes, m.role from api_keys k
+         join orgs o on o.id = k.org and o.status = 'active'
+         join memberships m on m.org = k.org and m.user_id = k.user_id
+         where k.org = $1 and k.id = any ($2) and k.revoked_at_ms is null order by k.id`,
+        [org, ids],
+      ),
+
     /** Written only when the last record is older than `intervalMs`. */
     touch: async (id: string, nowMs: number, intervalMs: number): Promise<void> => {
       await store.query(

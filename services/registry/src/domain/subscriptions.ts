@@ -1,5 +1,6 @@
 /** What a subscription may be, and who may have it: all that is decided before anything is made. */
 
+import type { OrgAccess } from '@fleetwire/access';
 import {
   isMessageEvent,
   isSubjectToken,
@@ -12,6 +13,7 @@ import type { OpenSubscriptionRequest } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
 import { FleetwireError, printable } from '@fleetwire/kernel';
 import { requirePerson } from './agent-callers.ts';
+import { isClosed } from './orgs.ts';
 
 /** Receipts tell what messages there are, as the history does; events and letters tell what the audit and bodies do. */
 const SCOPES: Readonly<Record<Subscribed, readonly string[]>> = {
@@ -23,6 +25,32 @@ const SCOPES: Readonly<Record<Subscribed, readonly string[]>> = {
 
 /** Throws NOT_A_PERSON, SCOPE_MISSING. */
 export const requireFollower = (caller: Caller, what: Subscribed) => requirePerson(caller, SCOPES[what]);
+
+export const mayFollow = (scopes: readonly string[], what: string): boolean =>
+  isSubscribed(what) && SCOPES[what].some((scope) => scopes.includes(scope));
+
+/** Of a subscription: who opened it last, and the API key by which. */
+export interface Follower {
+  readonly owner: string;
+  readonly apiKey: string;
+  readonly what: string;
+}
+
+/**
+ * By what every service is told of the org. `unsaid`: all tokens of the person or of the org were refused, also those of keys
+ * that are still good, so nothing is said of one. A revocation counts whenever it was: keys are revoked for good, and a place
+ * may have been made by a token from before.
+ */
+export function standingOf(
+  access: OrgAccess,
+  { owner, apiKey }: Pick<Follower, 'owner' | 'apiKey'>,
+): 'good' | 'out' | 'unsaid' {
+  const { departed, revocations } = access.state;
+  const revoked = (kind: string, subject: string) =>
+    revocations.some((each) => each.kind === kind && each.subject === subject);
+  if (isClosed(access) || departed.some(({ user }) => user === owner) || revoked('key', apiKey)) return 'out';
+  return revoked('user', owner) || revocations.some(({ kind }) => kind === 'org') ? 'unsaid' : 'good';
+}
 
 export const isAdmin = (caller: Caller): boolean => caller.kind === 'user' && caller.scopes.includes('admin');
 
@@ -109,6 +137,17 @@ export const subscriptionTaken = (name: string): FleetwireError =>
   new FleetwireError('already_exists', 'SUBSCRIPTION_TAKEN', `another person has a subscription "${name}"`, {
     help: 'Choose another name; an admin may take that one over.',
   });
+
+/** To whoever was let in by a token that is not good any more, and has to be out again. */
+export const noLongerFollower = (): FleetwireError =>
+  new FleetwireError(
+    'unauthenticated',
+    'TOKEN_REVOKED',
+    'you have left the org, or your API key was revoked, or it may not follow this any more',
+    {
+      help: 'Exchange an API key that is still good for a new token; if you have none, ask an admin of the org.',
+    },
+  );
 
 export const subscriberKeyUsed = (): FleetwireError =>
   new FleetwireError(

@@ -1,76 +1,89 @@
-/** Members who have left an org: what they had brought in is shut out. */
+/** Members who have left an org, and API keys that were revoked: what came in by them is shut out. */
 
 import type { OrgAccess } from '@fleetwire/access';
-import { asFleetwireError, nowMs } from '@fleetwire/kernel';
-import type { OrgDirectory } from '@fleetwire/runtime';
+import { nowMs } from '@fleetwire/kernel';
+import { type OrgDirectory, Rounds } from '@fleetwire/runtime';
+import { isClosed } from '../domain/orgs.ts';
 import { tellOfNode, tellPresenceIfPossible } from './node-news.ts';
 import type { RegistryParts } from './parts.ts';
+import { closeRevoked, type RevokedParts } from './subscriptions/revoked.ts';
 
-type DepartureParts = Pick<
+type NodeParts = Pick<
   RegistryParts,
   'nodeKeys' | 'known' | 'nodeRoutes' | 'announcer' | 'presence' | 'nudge' | 'settleKeys' | 'clock' | 'log'
 >;
 
 /** Credentials that another replica makes at this moment, whose broker time is a little ahead, are refused too. */
 const AHEAD_S = 2;
+const RETRY = { initialMs: 200, maxMs: 10_000 } as const;
+/** While nobody leaves there is nothing to do but wait to be woken. */
+const IDLE_MS = 60_000;
 
 /**
- * At every replica, on each change: one statement decides which of them has shut a node out, and upkeep completes what is cut
- * short. What fails is due again. Goes by users alone: moments are in no order with versions, nor with joins under way.
+ * At every replica, on each change: one statement decides which of them has shut a node out or closed a subscription, and upkeep
+ * completes what is cut short. What fails is tried again, here. Nodes go by users alone: moments are in no order with versions,
+ * nor with joins under way.
  */
 export class Departures {
   readonly name = 'departures';
-  readonly #parts: DepartureParts;
+  readonly #parts: NodeParts & RevokedParts;
   readonly #orgs: Pick<OrgDirectory, 'all' | 'onChange'>;
-  /** Org to the version whose departures were seen to, and who they were. */
-  readonly #done = new Map<string, { version: number; users: ReadonlySet<string> }>();
+  readonly #rounds: Rounds;
+  /** Orgs that are to be seen to, as they were told last. */
+  readonly #due = new Map<string, OrgAccess>();
+  /** Org to those whose nodes were shut out. */
+  readonly #shutOut = new Map<string, ReadonlySet<string>>();
   #unfollow: () => void = () => undefined;
-  #work: Promise<void> = Promise.resolve();
 
-  constructor(parts: DepartureParts, orgs: Pick<OrgDirectory, 'all' | 'onChange'>) {
+  constructor(parts: NodeParts & RevokedParts, orgs: Pick<OrgDirectory, 'all' | 'onChange'>) {
     this.#parts = parts;
     this.#orgs = orgs;
+    const work = (stopping: AbortSignal) => this.#seeToAll(stopping);
+    this.#rounds = new Rounds({ name: this.name, intervalMs: IDLE_MS, log: parts.log, work, retry: RETRY });
   }
 
   start(): void {
-    this.#unfollow = this.#orgs.onChange((org) => this.#soon(org));
-    this.again();
+    this.#unfollow = this.#orgs.onChange((org) => this.#note(org));
+    for (const org of this.#orgs.all()) this.#note(org);
+    this.#rounds.start();
   }
 
   async stop(): Promise<void> {
     this.#unfollow();
-    await this.#work;
+    await this.#rounds.stop();
   }
 
-  /** Looks at every org whose departures were not all seen to. */
-  again(): void {
-    for (const org of this.#orgs.all()) this.#soon(org);
+  #note(access: OrgAccess): void {
+    const { org, departed, revocations } = access.state;
+    if (departed.length === 0 && revocations.length === 0 && !isClosed(access)) return;
+    this.#due.set(org, access);
+    this.#rounds.kick();
   }
 
-  #soon(access: OrgAccess): void {
-    const { org, departed, version } = access.state;
-    if (departed.length === 0 || version <= (this.#done.get(org)?.version ?? -1)) return;
-    this.#work = this.#work.then(() => this.#see(access));
-  }
-
-  async #see({ state: { org, departed, version } }: OrgAccess): Promise<void> {
-    const done = this.#done.get(org);
-    if (done !== undefined && version <= done.version) return;
-    const users = new Set(departed.map(({ user }) => user));
-    try {
-      for (const user of users) if (!done?.users.has(user)) await shutOutNodes(this.#parts, org, user);
-      this.#done.set(org, { version, users });
-    } catch (error) {
-      this.#parts.log.warn(
-        { err: asFleetwireError(error), org },
-        'nodes of departed members are not shut out yet',
-      );
+  /** One org that fails holds up no other. Throws what failed last. */
+  async #seeToAll(stopping: AbortSignal): Promise<void> {
+    let failed: unknown;
+    for (const [org, access] of this.#due) {
+      if (stopping.aborted) return;
+      const done = await Promise.allSettled([this.#shutOutAll(access), closeRevoked(this.#parts, access)]);
+      const refusal = done.find((each) => each.status === 'rejected');
+      if (refusal !== undefined) failed = refusal.reason;
+      // Told anew meanwhile, it stays due.
+      else if (this.#due.get(org) === access) this.#due.delete(org);
     }
+    if (failed !== undefined) throw failed;
+  }
+
+  async #shutOutAll({ state: { org, departed } }: OrgAccess): Promise<void> {
+    const users = new Set(departed.map(({ user }) => user));
+    const before = this.#shutOut.get(org);
+    for (const user of users) if (!before?.has(user)) await shutOutNodes(this.#parts, org, user);
+    if (users.size > 0) this.#shutOut.set(org, users);
   }
 }
 
 /** The nodes that belong to `user`, known to have left. Rejects when the servers cannot be told now: then upkeep does. */
-export async function shutOutNodes(parts: DepartureParts, org: string, user: string): Promise<void> {
+export async function shutOutNodes(parts: NodeParts, org: string, user: string): Promise<void> {
   const { nodeKeys, known, nudge, settleKeys, clock, log } = parts;
   const now = nowMs(clock);
   const untilS = Math.floor(now / 1000) + AHEAD_S;

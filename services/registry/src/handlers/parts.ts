@@ -71,7 +71,10 @@ export interface RegistryParts {
   /** For how long this replica has heard of all nodes. */
   readonly watch: Silence;
   readonly moving: MovingDesk;
-  readonly org: Pick<RpcClient<OrgServiceDefinition>, 'redeemJoinToken' | 'confirmCleared'>;
+  readonly org: Pick<
+    RpcClient<OrgServiceDefinition>,
+    'redeemJoinToken' | 'confirmCleared' | 'listUnrevokedKeys'
+  >;
   readonly orgs: Orgs;
   readonly consumers: Pick<Broker['consumers'], 'recreate' | 'open' | 'info' | 'remove'>;
   readonly subscriptions: SubscriptionRows;

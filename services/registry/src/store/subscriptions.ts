@@ -40,12 +40,20 @@ export function subscriptionRows(store: Store) {
         org,
       ]),
 
-    /** Its key is refused for good from now on, once the servers are told. False: it is gone, or has another key by now. */
-    close: ({ org, what, name, publicKey }: Key & Pick<SubscriptionRow, 'publicKey'>, nowMs: number) =>
+    /**
+     * Its key is refused for good from now on, once the servers are told. False: it is gone, or has another key by now, or was
+     * opened by another API key than `apiKey`, where one is given.
+     */
+    close: (
+      { org, what, name, publicKey }: Key & Pick<SubscriptionRow, 'publicKey'>,
+      nowMs: number,
+      apiKey?: string,
+    ) =>
       store.transaction(async ({ query }): Promise<boolean> => {
         const gone = await query(
-          'delete from subscriptions where org = $1 and what = $2 and name = $3 and public_key = $4 returning name',
-          [org, what, name, publicKey],
+          `delete from subscriptions where org = $1 and what = $2 and name = $3 and public_key = $4
+             and ($5::text is null or api_key = $5) returning name`,
+          [org, what, name, publicKey, apiKey ?? null],
         );
         if (gone.length > 0) await refuse(query, org, what, name, publicKey, nowMs);
         return gone.length > 0;

@@ -51,12 +51,7 @@ const DISMISSED_MS = 30 * 24 * 3_600_000;
 /** Channels whose routes one turn of the upkeep writes. */
 const MENDED_AT_ONCE = 100;
 
-export function upkeepOf(
-  { broker, store }: Context,
-  parts: RegistryParts,
-  duties: Duties,
-  departures: readonly { again(): void }[],
-): Upkeep {
+export function upkeepOf({ broker, store }: Context, parts: RegistryParts, duties: Duties): Upkeep {
   const { agents, channels, clock, config, log, routes } = parts;
   const { settling } = duties;
   const stale = new StaleSweep({ ...parts, sweeps: sweepRows(store) });
@@ -83,7 +78,6 @@ export function upkeepOf(
       return gone.map(({ name }) => name);
     },
     keys: async (over) => {
-      for (const each of departures) each.again();
       await settling.keys.retire(nowMs(clock), SWEEP_ROWS);
       await settleSeldom();
       if (!keysTold) await tellAllKeys(settling, over);

@@ -522,6 +522,25 @@ export interface RevokeJoinTokenRequest {
 export interface RevokeJoinTokenResponse {
 }
 
+export interface ListUnrevokedKeysRequest {
+  org: string;
+  /** Ids, at most 500. */
+  keys: string[];
+}
+
+export interface ListUnrevokedKeysResponse {
+  /** Those that nobody has revoked, expired ones included, of members of an org that is not closed. */
+  keys: UnrevokedKey[];
+}
+
+export interface UnrevokedKey {
+  id: string;
+  /** Id of its user. */
+  user: string;
+  /** What it was made with, as far as the role of its user allows today; admin stands for all. */
+  scopes: string[];
+}
+
 export interface RedeemJoinTokenRequest {
   joinToken: string;
   /** NATS public user key of the machine that joins. */
@@ -8491,6 +8510,261 @@ export const RevokeJoinTokenResponse: MessageFns<RevokeJoinTokenResponse> = {
   },
 };
 
+function createBaseListUnrevokedKeysRequest(): ListUnrevokedKeysRequest {
+  return { org: "", keys: [] };
+}
+
+export const ListUnrevokedKeysRequest: MessageFns<ListUnrevokedKeysRequest> = {
+  encode(message: ListUnrevokedKeysRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.org !== "") {
+      writer.uint32(10).string(message.org);
+    }
+    for (const v of message.keys) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListUnrevokedKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListUnrevokedKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.org = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keys.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListUnrevokedKeysRequest {
+    return {
+      org: isSet(object.org) ? globalThis.String(object.org) : "",
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ListUnrevokedKeysRequest): unknown {
+    const obj: any = {};
+    if (message.org !== "") {
+      obj.org = message.org;
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListUnrevokedKeysRequest>): ListUnrevokedKeysRequest {
+    return ListUnrevokedKeysRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListUnrevokedKeysRequest>): ListUnrevokedKeysRequest {
+    const message = createBaseListUnrevokedKeysRequest();
+    message.org = object.org ?? "";
+    message.keys = object.keys?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListUnrevokedKeysResponse(): ListUnrevokedKeysResponse {
+  return { keys: [] };
+}
+
+export const ListUnrevokedKeysResponse: MessageFns<ListUnrevokedKeysResponse> = {
+  encode(message: ListUnrevokedKeysResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      UnrevokedKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListUnrevokedKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListUnrevokedKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(UnrevokedKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListUnrevokedKeysResponse {
+    return {
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => UnrevokedKey.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListUnrevokedKeysResponse): unknown {
+    const obj: any = {};
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => UnrevokedKey.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListUnrevokedKeysResponse>): ListUnrevokedKeysResponse {
+    return ListUnrevokedKeysResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListUnrevokedKeysResponse>): ListUnrevokedKeysResponse {
+    const message = createBaseListUnrevokedKeysResponse();
+    message.keys = object.keys?.map((e) => UnrevokedKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnrevokedKey(): UnrevokedKey {
+  return { id: "", user: "", scopes: [] };
+}
+
+export const UnrevokedKey: MessageFns<UnrevokedKey> = {
+  encode(message: UnrevokedKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    for (const v of message.scopes) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnrevokedKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnrevokedKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.scopes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnrevokedKey {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      scopes: globalThis.Array.isArray(object?.scopes) ? object.scopes.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: UnrevokedKey): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.scopes?.length) {
+      obj.scopes = message.scopes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnrevokedKey>): UnrevokedKey {
+    return UnrevokedKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnrevokedKey>): UnrevokedKey {
+    const message = createBaseUnrevokedKey();
+    message.id = object.id ?? "";
+    message.user = object.user ?? "";
+    message.scopes = object.scopes?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseRedeemJoinTokenRequest(): RedeemJoinTokenRequest {
   return { joinToken: "", publicKey: "" };
 }
@@ -12160,6 +12434,15 @@ export const OrgServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Of some API keys, those that are still good: a coarse revocation does not say. Registry only. */
+    listUnrevokedKeys: {
+      name: "ListUnrevokedKeys",
+      requestType: ListUnrevokedKeysRequest as typeof ListUnrevokedKeysRequest,
+      requestStream: false,
+      responseType: ListUnrevokedKeysResponse as typeof ListUnrevokedKeysResponse,
+      responseStream: false,
+      options: {},
+    },
     /** Makes a single-use token with which one machine may join. */
     createJoinToken: {
       name: "CreateJoinToken",
@@ -12416,6 +12699,11 @@ export interface OrgServiceImplementation<CallContextExt = {}> {
     request: RevokeApiKeyRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<RevokeApiKeyResponse>>;
+  /** Of some API keys, those that are still good: a coarse revocation does not say. Registry only. */
+  listUnrevokedKeys(
+    request: ListUnrevokedKeysRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListUnrevokedKeysResponse>>;
   /** Makes a single-use token with which one machine may join. */
   createJoinToken(
     request: CreateJoinTokenRequest,
@@ -12592,6 +12880,11 @@ export interface OrgServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<RevokeApiKeyRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<RevokeApiKeyResponse>;
+  /** Of some API keys, those that are still good: a coarse revocation does not say. Registry only. */
+  listUnrevokedKeys(
+    request: DeepPartial<ListUnrevokedKeysRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListUnrevokedKeysResponse>;
   /** Makes a single-use token with which one machine may join. */
   createJoinToken(
     request: DeepPartial<CreateJoinTokenRequest>,

@@ -1,6 +1,5 @@
-/** ListSubscriptions and CloseSubscription, and what closes one without being asked: its person or API key is gone. */
+/** ListSubscriptions and CloseSubscription, and closing what nobody follows any more. */
 
-import type { OrgAccess } from '@fleetwire/access';
 import { SUBSCRIBER_LIMITS } from '@fleetwire/contract';
 import type {
   CloseSubscriptionRequest,
@@ -9,12 +8,11 @@ import type {
   ListSubscriptionsResponse,
 } from '@fleetwire/gen/registry';
 import type { Caller } from '@fleetwire/identity';
-import { asFleetwireError, nowMs } from '@fleetwire/kernel';
-import type { OrgDirectory } from '@fleetwire/runtime';
+import { nowMs } from '@fleetwire/kernel';
 import { requirePerson } from '../../domain/agent-callers.ts';
 import { requireOpen } from '../../domain/orgs.ts';
 import { checkedWhat, isAdmin, subscriptionUnknown } from '../../domain/subscriptions.ts';
-import type { SubscriptionRow } from '../../store/entities.ts';
+import type { Opening } from '../../store/subscriptions.ts';
 import type { RegistryParts } from '../parts.ts';
 import { consumerOf, shownSubscription, tellOfSubscription } from './shown-subscription.ts';
 
@@ -45,15 +43,18 @@ export async function closeSubscription(
   return {};
 }
 
-type CloseParts = Pick<
+export type CloseParts = Pick<
   RegistryParts,
   'subscriptions' | 'consumers' | 'settleKeys' | 'announcer' | 'clock' | 'log'
 >;
 
-/** The servers refuse its key when this resolves; upkeep tells them where they cannot be told now. */
-async function close(parts: CloseParts, row: SubscriptionRow, actor: string): Promise<void> {
+/**
+ * The servers refuse its key when this resolves; upkeep tells them where they cannot be told now. `apiKey`: only while it is
+ * still the one by which it was opened last.
+ */
+export async function close(parts: CloseParts, row: Opening, actor: string, apiKey?: string): Promise<void> {
   const now = nowMs(parts.clock);
-  if (!(await parts.subscriptions.close(row, now))) return;
+  if (!(await parts.subscriptions.close(row, now, apiKey))) return;
   tellOfSubscription(parts, 'subscription_closed', row, actor, now);
   // Should that not be reached, the consumer goes by itself after a day without a pull.
   const { stream, consumer } = consumerOf(row);
@@ -75,59 +76,4 @@ export async function closeLapsed(parts: CloseParts, org: string): Promise<numbe
     closed++;
   }
   return closed;
-}
-
-/** At every replica, on each change of an org: one statement decides which of them has closed a subscription. */
-export class SubscriptionWatch {
-  readonly name = 'subscriptions';
-  readonly #parts: CloseParts;
-  readonly #orgs: Pick<OrgDirectory, 'all' | 'onChange'>;
-  /** Org to the version that was seen to. */
-  readonly #done = new Map<string, number>();
-  #unfollow: () => void = () => undefined;
-  #work: Promise<void> = Promise.resolve();
-
-  constructor(parts: CloseParts, orgs: Pick<OrgDirectory, 'all' | 'onChange'>) {
-    this.#parts = parts;
-    this.#orgs = orgs;
-  }
-
-  start(): void {
-    this.#unfollow = this.#orgs.onChange((org) => this.#soon(org));
-    this.again();
-  }
-
-  async stop(): Promise<void> {
-    this.#unfollow();
-    await this.#work;
-  }
-
-  /** Looks at every org that was not seen to. */
-  again(): void {
-    for (const org of this.#orgs.all()) this.#soon(org);
-  }
-
-  #soon(access: OrgAccess): void {
-    const { org, departed, revocations, version } = access.state;
-    if (departed.length === 0 && revocations.length === 0) return;
-    if (version <= (this.#done.get(org) ?? -1)) return;
-    this.#work = this.#work.then(() => this.#see(access));
-  }
-
-  async #see(access: OrgAccess): Promise<void> {
-    const { org, departed, version } = access.state;
-    if (version <= (this.#done.get(org) ?? -1)) return;
-    const gone = new Set(departed.map(({ user }) => user));
-    try {
-      for (const row of await this.#parts.subscriptions.ofOrg(org)) {
-        const { owner: user, apiKey: key, openedAtMs: issuedAtMs } = row;
-        if (gone.has(user) || access.revoked({ user, key, issuedAtMs }) !== undefined)
-          await close(this.#parts, row, 'registry');
-      }
-      this.#done.set(org, version);
-    } catch (error) {
-      const fields = { err: asFleetwireError(error), org };
-      this.#parts.log.warn(fields, 'subscriptions of members who have left are not closed yet');
-    }
-  }
 }

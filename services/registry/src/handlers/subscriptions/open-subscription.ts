@@ -10,6 +10,7 @@ import {
   checkFilter,
   checkName,
   isAdmin,
+  noLongerFollower,
   requireFollower,
   startOf,
   subscriberKeyUsed,
@@ -18,14 +19,17 @@ import {
   subscriptionTaken,
 } from '../../domain/subscriptions.ts';
 import type { SubscriptionRow } from '../../store/entities.ts';
+import type { Opening } from '../../store/subscriptions.ts';
 import { namedNode } from '../node-admin.ts';
 import type { RegistryParts } from '../parts.ts';
-import { closeLapsed } from './close-subscription.ts';
+import { close, closeLapsed } from './close-subscription.ts';
+import { outOfStanding } from './revoked.ts';
 import { shownSubscription, tellOfSubscription } from './shown-subscription.ts';
 
 /**
  * Idempotent by name, filter and key. What was cut short is completed by the next call: first the row, by which credentials
- * are taken back, then the consumer, then the credentials. Throws INVALID_SUBSCRIPTION, SUBSCRIBER_KEY_INVALID, SUBSCRIPTION_*.
+ * are taken back, then the consumer, then the credentials. Throws INVALID_SUBSCRIPTION, SUBSCRIBER_KEY_INVALID, SUBSCRIPTION_*,
+ * TOKEN_REVOKED.
  */
 export async function openSubscription(
   parts: RegistryParts,
@@ -57,6 +61,7 @@ export async function openSubscription(
   const first = await opening();
   const outcome = first === 'full' && (await closeLapsed(parts, org)) > 0 ? await opening() : first;
   refuse(parts, outcome, org, name, before);
+  await requireStanding(parts, row);
   // Whoever had another key is out before the next one has credentials.
   if (before !== undefined && before.publicKey !== row.publicKey) await parts.settleKeys(org);
   const made = await parts.consumers.open(spec);
@@ -75,6 +80,14 @@ export async function openSubscription(
     resumed: !made,
     jetstreamDomain: user.jwt === '' ? '' : JETSTREAM_DOMAIN,
   };
+}
+
+/** Who leaves now is seen by `Departures`; who left before the row was there, here. Throws TOKEN_REVOKED. */
+async function requireStanding(parts: RegistryParts, row: Opening): Promise<void> {
+  const access = parts.orgs.get(row.org);
+  if (access === undefined || (await outOfStanding(parts, access, [row])).length === 0) return;
+  await close(parts, row, 'registry', row.apiKey);
+  throw noLongerFollower();
 }
 
 async function filterOf(

@@ -37,7 +37,7 @@ export async function shownSubscription(
 export function tellOfSubscription(
   parts: Pick<RegistryParts, 'announcer'>,
   event: 'subscription_opened' | 'subscription_closed',
-  { org, what, name, filter, owner }: SubscriptionRow,
+  { org, what, name, filter, owner }: Pick<SubscriptionRow, 'org' | 'what' | 'name' | 'filter' | 'owner'>,
   actor: string,
   mark: number,
 ): void {

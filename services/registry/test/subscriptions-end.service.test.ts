@@ -1,0 +1,158 @@
+/**
+ * Goal: a subscription ends with the API key, the person and the org that it came from, at once and whenever they go, and with
+ * those of nobody else.
+ * Method: two replicas on a server in operator mode; what org says of orgs and of keys, also late and at a bad moment.
+ */
+
+import assert from 'node:assert/strict';
+import type { Broker } from '@fleetwire/broker';
+import { createNodeKey } from '@fleetwire/identity';
+import { FleetwireError } from '@fleetwire/kernel';
+import type { RunningService } from '@fleetwire/runtime';
+import { eventually } from '@fleetwire/testkit';
+import { after, before, describe, it } from 'mocha';
+import { type RegistryClient, type RegistryWorld, reasonOf, startRegistryWorld } from './fixture.ts';
+import { follow, gone, take, texts, told } from './subscriber-rig.ts';
+
+describe('subscriptions end', function () {
+  this.timeout(90_000);
+  let world: RegistryWorld;
+  let one: RunningService;
+  let two: RunningService;
+  let publisher: Broker;
+  before(async () => {
+    world = await startRegistryWorld();
+    [one, two] = await Promise.all([world.start({ look_ms: 50 }), world.start({ look_ms: 50 })]);
+    publisher = await world.broker();
+  });
+  after(() => world?.[Symbol.asyncDispose]());
+
+  it('not with the keys of others: where all tokens of a person are refused, org says which keys are good', async () => {
+    const own = world.freshOrg();
+    await world.publish({ org: own, version: 1 });
+    const opened = async (name: string, what: string, keyId: string) => {
+      const client = await world.asUser(one, ['admin', 'read'], own, keyId);
+      const { publicKey, seed } = createNodeKey();
+      return { seed, opened: await client.openSubscription({ name, what, publicKey }) };
+    };
+    const kept = await opened('a-kept', 'receipts', 'k_kept');
+    await opened('lost', 'receipts', 'k_lost');
+    await opened('demoted', 'events', 'k_demoted');
+    await opened('still-reads', 'receipts', 'k_demoted');
+    const broker = await follow(kept.opened, kept.seed);
+    let asked = 0;
+    world.org.unrevoked = (id) => {
+      // Org is away at first: nothing is closed on a guess, and what is due is not forgotten.
+      if (asked++ < 4) throw new FleetwireError('unavailable', 'DATABASE_AWAY', 'not now');
+      if (id === 'k_lost') return undefined;
+      return { user: 'u_test', scopes: id === 'k_demoted' ? ['read'] : ['admin', 'read'] };
+    };
+    const names = async () =>
+      (
+        await world.sql<{ name: string }>('select name from subscriptions where org = $1 order by name', [
+          own,
+        ])
+      ).map(({ name }) => name);
+    for (const [version, kind, subject] of [
+      [2, 'user', 'u_test'],
+      [3, 'org', ''],
+    ] as const) {
+      const revocations = [{ kind, subject, issuedUntilMs: Date.now() }];
+      await world.publish({ org: own, version, revocations });
+      await eventually(async () => (await names()).join() === 'a-kept,still-reads');
+    }
+    await told(publisher, own, 'n_1', 'still heard');
+    const [message] = await take(broker, kept.opened, 1);
+    assert.deepEqual(texts([message!]), ['still heard']);
+    await broker.close();
+  });
+
+  it('of somebody who leaves while they are being opened', async () => {
+    const own = world.freshOrg();
+    await world.publish({ org: own, version: 1 });
+    const client = await world.asUser(one, ['read'], own);
+    const other = await world.asUser(two, ['read'], own);
+    const open = (name: string) =>
+      client.openSubscription({ name, what: 'receipts', publicKey: createNodeKey().publicKey });
+    await open('before');
+    const [locked, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    // Whoever opens one has checked the token by then, and waits here for its row.
+    const holding = (await world.store()).transaction(async ({ query }) => {
+      await query('select from orgs where org = $1 for update', [own]);
+      locked.resolve();
+      await release.promise;
+    });
+    await locked.promise;
+    const opening = reasonOf(open('meanwhile'));
+    const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into orgs%'`;
+    await eventually(async () => (await world.sql(waiting)).length > 0);
+    const revocations = [{ kind: 'user', subject: 'u_test', issuedUntilMs: Date.now() + 1000 }];
+    const departed = [{ user: 'u_test', atMs: Date.now() }];
+    await world.publish({ org: own, version: 2, revocations, departed });
+    const left = () => world.sql('select name from subscriptions where org = $1', [own]);
+    const refused = async (who: RegistryClient) => (await reasonOf(who.listSubscriptions({}))) !== 'none';
+    await eventually(
+      async () => (await refused(client)) && (await refused(other)) && (await left()).length === 0,
+    );
+    release.resolve();
+    await holding;
+    assert.equal(await opening, 'TOKEN_REVOKED');
+    assert.deepEqual(await left(), []);
+  });
+
+  it('with the API key, the person and the org that they came from', async () => {
+    const closed = async (name: string) =>
+      eventually(
+        async () =>
+          (
+            await world.sql(
+              `select from subscriptions
+      where org = $1 and name = $2`,
+              [org, name],
+            )
+          ).length === 0,
+      );
+    const [org] = world.orgs;
+    const [reader, admin] = [
+      await world.asUser(one, ['read'], org, 'k_reader'),
+      await world.asUser(two, ['admin']),
+    ];
+    const billing = createNodeKey();
+    const broker = await follow(
+      await reader.openSubscription({ name: 'billing', what: 'receipts', publicKey: billing.publicKey }),
+      billing.seed,
+    );
+    const out = gone(broker);
+    // Of a moment before: a token from then may have opened it later.
+    const revocations = [{ kind: 'key', subject: 'k_reader', issuedUntilMs: 1 }];
+    await world.publish({ org, version: 1, revocations });
+    await out;
+    await broker.close();
+    await closed('billing');
+    const mine = createNodeKey();
+    const opened = await admin.openSubscription({
+      name: 'mine',
+      what: 'receipts',
+      publicKey: mine.publicKey,
+    });
+    const second = await follow(opened, mine.seed);
+    const outToo = gone(second);
+    await world.publish({ org, version: 2, departed: [{ user: 'u_test', atMs: Date.now() }] });
+    await outToo;
+    await second.close();
+    await closed('mine');
+    const doomed = world.freshOrg();
+    await world.publish({ org: doomed, version: 1 });
+    const theirs = await world.asUser(one, ['admin'], doomed);
+    const last = createNodeKey();
+    const its = await theirs.openSubscription({ name: 'x', what: 'dead', publicKey: last.publicKey });
+    const third = await follow(its, last.seed);
+    const outAtLast = gone(third);
+    await world.publish({ org: doomed, version: 2, status: 'deleting', clearing: true, deletion: 1 });
+    await outAtLast;
+    await third.close();
+    await eventually(() => world.org.confirmed.includes(`${doomed} 1`));
+    const { consumer } = its.subscription!;
+    await eventually(async () => (await publisher.consumers.info('DEAD', consumer)) === undefined);
+  });
+});

@@ -13,6 +13,8 @@ export interface StreamState {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly maxBytes: number;
+  /** When it was made, by the broker's clock, RFC 3339: tells it from an earlier one of this name. */
+  readonly created: string;
 }
 
 export interface SubjectCounts extends StreamState {
@@ -108,9 +110,10 @@ export function createStreams(api: JetstreamApi): Streams {
   };
 }
 
-function stateOf({ state, config }: StreamInfo): StreamState {
+function stateOf({ state, config, created }: StreamInfo): StreamState {
   const { messages, bytes, first_seq: firstSequence, last_seq: lastSequence } = state;
-  return { messages, bytes, firstSequence, lastSequence, maxBytes: Number(config['max_bytes'] ?? -1) };
+  const maxBytes = Number(config['max_bytes'] ?? -1);
+  return { messages, bytes, firstSequence, lastSequence, maxBytes, created };
 }
 
 async function countBySubject(

@@ -1,6 +1,7 @@
 /** The configuration of delivery: every limit of its ingest, its answers and its sweep. */
 
 import { defineSection, z } from '@fleetwire/config';
+import { DOUBTS_MAX } from './domain/verdict.ts';
 
 const whole = (min: number, max: number, initial: number) =>
   z.number().int().min(min).max(max).default(initial);
@@ -92,6 +93,9 @@ export const deliveryConfig = defineSection('delivery', {
     'Agents that have moved or gone whose old node is remembered for a moment',
   ),
   doubts_interval_ms: whole(10, 60_000, 250).describe('Milliseconds between two looks at receipts in doubt'),
+  doubts_open_max: whole(100, 1_000_000, DOUBTS_MAX).describe(
+    'Receipts in doubt of one node that are kept; more of them are dead letters, RECEIPT_DOUBTS_FULL',
+  ),
   doubts_max: whole(1, 10_000, 200).describe('Receipts in doubt that one look decides'),
   sweep_rewind_ms: whole(1000, 86_400_000, 3_600_000).describe(
     'Milliseconds until the sweep reads the stream anew',

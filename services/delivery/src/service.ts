@@ -190,6 +190,7 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
   const { overflow, homes, received, desk, contradicted } = parts;
   const { broker, store, log, meter } = context;
   const values = context.config.delivery;
+  const doubtsMax = values.doubts_open_max;
   const limits: IngestLimits = {
     flushMs: values.flush_ms,
     flushBytes: values.flush_bytes,
@@ -203,8 +204,8 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
   const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
   const loops = [
     loop(historySource(store, wishes, storeOf(context))),
-    loop(receiptSource({ store, homes, stored, received, contradicted })),
-    loop(deadLetterSource(store, homes, modesOf(context))),
+    loop(receiptSource({ store, homes, doubtsMax, stored, received, contradicted })),
+    loop(deadLetterSource(store, homes, modesOf(context), doubtsMax)),
   ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
   return loops as unknown as IngestLoop<never>[];

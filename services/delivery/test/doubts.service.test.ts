@@ -27,6 +27,7 @@ import { historySource } from '../src/handlers/history.ts';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { receiptSource } from '../src/handlers/receipts.ts';
 import type { Rejected } from '../src/handlers/reject-desk.ts';
+import { type DueDoubts, dueDoubts, putOffDoubts } from '../src/store/doubt-table.ts';
 import { entities } from '../src/store/entities.ts';
 import { findMessage } from '../src/store/message-table.ts';
 import { migrations } from '../src/store/migrations.ts';
@@ -47,6 +48,7 @@ describe('receipts in doubt', function () {
   let away: boolean;
   let awayOrg: string;
   let readUpTo: number;
+  let ingress: { last: number; made: string };
   let homes: Map<string, HomesOf>;
   const kept: Rejected[] = [];
   const denied: string[] = [];
@@ -65,6 +67,7 @@ describe('receipts in doubt', function () {
     away = false;
     awayOrg = '';
     readUpTo = 0;
+    ingress = { last: INGRESS_LAST, made: 'first' };
     kept.length = denied.length = received.length = 0;
     homes = new Map([
       [sample.BOB, { current: [sample.NODE_B], former: [] }],
@@ -85,7 +88,7 @@ describe('receipts in doubt', function () {
       if (away || org === awayOrg) throw new FleetwireError('unavailable', 'NOT_CONNECTED', 'away');
       return new Map(agents.map((agent) => [agent, homes.get(agent) ?? { current: [], former: [] }]));
     },
-    progress: async () => ({ readUpTo, last: INGRESS_LAST }),
+    progress: async () => ({ readUpTo, ...ingress }),
     desk: { take: async (_, rejected) => kept.push(...rejected) > 0 },
     denied: { add: ({ publisher }, reason) => void denied.push(`${publisher} ${reason}`) },
     contradicted: () => undefined,
@@ -191,6 +194,32 @@ describe('receipts in doubt', function () {
     assert.deepEqual(await settled(own), [EXPIRED]);
   });
 
+  it('wait for all of ingress anew when its stream was made anew, whatever its sequences were', async () => {
+    const [lost, stolen] = [sample.envelope(), sample.envelope()];
+    const expired = (message: Envelope, node: string) => {
+      const hops = [sample.hop(Stage.ACCEPTED, node, 1), sample.hop(EXPIRED, node, 2)];
+      return sample.receiptFor(message, EXPIRED, { hops });
+    };
+    const looks = () => doubts.reduce((sum, { stats }) => sum + stats.put_off, 0);
+    await say(EVIL, expired(stolen, EVIL), EVIL);
+    await eventually(() => looks() >= 1);
+    // Further than where the first one ended, and still not all of the second.
+    readUpTo = INGRESS_LAST + 10;
+    ingress = { last: INGRESS_LAST + 20, made: 'second' };
+    const seen = looks();
+    await eventually(() => looks() > seen);
+    assert.deepEqual(await settled(stolen), []);
+    await arrive(stolen);
+    await eventually(() => denied.length === 1);
+    // Never as far as the second one was.
+    await say(sample.NODE_A, expired(lost, sample.NODE_A), sample.NODE_A);
+    await eventually(() => looks() > seen + 1);
+    readUpTo = 3;
+    ingress = { last: 3, made: 'third' };
+    await until(0);
+    assert.deepEqual([await settled(stolen), await settled(lost)], [[], [EXPIRED]]);
+  });
+
   it('of where the agent lived before count for mail of that time alone', async () => {
     const [early, late] = [sample.envelope(), sample.envelope()];
     await arrive(early);
@@ -230,6 +259,57 @@ describe('receipts in doubt', function () {
     );
     assert.deepEqual([await settled(stolen), await settled(late), await settled(own)], [[], [], [EXPIRED]]);
     for (const { id } of sent) assert.equal(await findMessage(store, sample.ORG, id), undefined);
+  });
+
+  it('of one node leave others their share, and are looked at again each by its own looks', async () => {
+    for (const each of doubts) await each.stop();
+    for (let i = 0; i < 30; i++) await say(EVIL, sample.receiptFor(sample.envelope(), CONFIRMED));
+    const mine = sample.envelope();
+    await say(sample.NODE_B, sample.receiptFor(mine, CONFIRMED));
+    const by = (found: DueDoubts) => found.doubts.map(({ publisher }) => publisher);
+    const first = await dueDoubts(store, 10);
+    assert.deepEqual(
+      [by(first).filter((one) => one === EVIL).length, by(first).length, first.more],
+      [5, 6, true],
+    );
+    assert.ok(first.doubts.some(({ messageId }) => messageId === mine.id));
+    // With more nodes than may be looked at, whoever has waited longest.
+    assert.deepEqual(by(await dueDoubts(store, 1)), [EVIL]);
+    await putOffDoubts(store, first.doubts, { last: 1, made: 'first' });
+    await store.query('update doubts set looks = 4 where looks = 1 and publisher = $1', [EVIL]);
+    await putOffDoubts(store, first.doubts, { last: 1, made: 'first' });
+    const pauses = await store.query<{ ms: number }>(
+      `select distinct (extract(epoch from look_at - min(look_at) filter (where looks > 0) over ()) * 1000)::int as ms
+       from doubts where looks > 0 order by ms`,
+    );
+    assert.deepEqual(
+      pauses.map(({ ms }) => ms),
+      [0, 250 * 2 ** 4 - 250 * 2],
+    );
+    assert.deepEqual(
+      by(await dueDoubts(store, 100)),
+      Array.from({ length: 25 }, () => EVIL),
+    );
+  });
+
+  it('of one node are kept up to a number, and what is beyond is refused with its reason', async () => {
+    for (const each of doubts) await each.stop();
+    const source = receiptSource({ store, homes: NOBODY, doubtsMax: 3 });
+    const receipts = Array.from({ length: 5 }, () => sample.receiptFor(sample.envelope(), CONFIRMED));
+    const subject = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: EVIL });
+    const flood = pulled(subject, sample.receiptBatch(receipts));
+    const save = async (message: PulledMessage) => {
+      const refused: Rejected[] = [];
+      const rows = source.combine([...source.read(message).rows]);
+      await source.save(rows, (row, error) => refused.push(source.refuse(row, error)));
+      return refused.map(({ part, reason, keep }) => [part, reason, keep]);
+    };
+    const beyond = [3, 4].map((part) => [part, 'RECEIPT_DOUBTS_FULL', true]);
+    // Written again, since its acknowledgement was lost, it is the same.
+    assert.deepEqual([await save(flood), await save(flood)], [beyond, beyond]);
+    assert.equal(await open(), 3);
+    const others = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: sample.NODE_B });
+    assert.deepEqual(await save(pulled(others, sample.receiptBatch(receipts.slice(0, 3)))), []);
   });
 
   it('in a dead letter of a node leave the letter as it is, and settle nothing', async () => {

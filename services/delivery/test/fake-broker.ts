@@ -13,6 +13,10 @@ export class FakeBroker {
   readonly published: Published[] = [];
   /** How many batches have been asked for. */
   pulls = 0;
+  /** Publishing takes a turn. */
+  slow = false;
+  togetherMax = 0;
+  #together = 0;
   #sequence = 0;
   #queue: PulledMessage[] = [];
   #wake: () => void = () => undefined;
@@ -38,6 +42,9 @@ export class FakeBroker {
 
   asBroker(): Broker {
     const store: Broker['store'] = async (subject, payload, { msgId }) => {
+      this.togetherMax = Math.max(this.togetherMax, ++this.#together);
+      if (this.slow) await new Promise((resolve) => setImmediate(resolve));
+      this.#together--;
       this.published.push({ subject, payload, msgId });
       return { sequence: this.published.length, duplicate: false };
     };

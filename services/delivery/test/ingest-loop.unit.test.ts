@@ -12,6 +12,7 @@ import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { IngestLoop } from '../src/handlers/ingest-loop.ts';
+import type { RefuseRow } from '../src/handlers/persist.ts';
 import { createRejectDesk } from '../src/handlers/reject-desk.ts';
 import { FakeBroker } from './fake-broker.ts';
 import { ORG, RECEIPT_SUBJECT } from './sample-traffic.ts';
@@ -42,8 +43,10 @@ class Table {
   /** Thrown instead of committing while it is set. */
   fault: Error | undefined;
 
-  async save(rows: readonly TextRow[]): Promise<void> {
+  async save(all: readonly TextRow[], refuse?: RefuseRow<TextRow>): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
+    const rows = all.filter(({ text }) => !text.startsWith('beyond'));
+    for (const row of all) if (!rows.includes(row)) refuse?.(row, new Error('no room'));
     if (this.fault !== undefined) throw this.fault;
     if (rows.some((row) => row.text.startsWith('poison')))
       throw Object.assign(new Error('invalid byte sequence'), { code: '22021' });
@@ -132,6 +135,25 @@ describe('ingest loop', () => {
     assert.deepEqual(kept, ['poison-1', 'poison-2']);
     const subject = deadSubject.build({ org: ORG, agent: UNKNOWN_RECIPIENT });
     assert.ok(broker.published.every((p) => p.subject === subject));
+  });
+
+  it('keeps as a dead letter what the table leaves out, once, and commits its neighbours', async () => {
+    table.fault = new Error('away');
+    put('a', 'beyond-1', 'b');
+    await eventually(() => loop.waiting);
+    table.fault = undefined;
+    await eventually(() => broker.acknowledged.length === 1);
+    assert.deepEqual([table.committed, table.told, counted], [['a', 'b'], ['a', 'b'], ['REFUSED']]);
+    assert.equal(broker.published.length, 1);
+  });
+
+  it('keeps what is rejected some at a time, and all of it before it is acknowledged', async () => {
+    const texts = Array.from({ length: 50 }, () => 'unreadable');
+    broker.slow = true;
+    const sequence = put(...texts);
+    await eventually(() => broker.acknowledged.includes(sequence));
+    assert.equal(broker.published.length, texts.length);
+    assert.ok(broker.togetherMax > 1 && broker.togetherMax < texts.length, `${broker.togetherMax} at once`);
   });
 
   it('never takes a fault of the database for a fault of a row', async () => {
@@ -232,7 +254,7 @@ function textSource(table: Table): IngestSource<TextRow> {
       };
     },
     combine: (rows) => rows,
-    save: (rows) => table.save(rows),
+    save: (rows, refuse) => table.save(rows, refuse),
     tell: (rows) => table.tell(rows),
     refuse: (row) => rejected(row.message, row.text, 'REFUSED'),
   };

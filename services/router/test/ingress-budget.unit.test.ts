@@ -27,7 +27,15 @@ const from = (org: string, node = 'n_1', partition = 0) => ingressSubject.build(
 function streamOf(held: Record<string, readonly [messages: number, bytes: number]>) {
   const subjects = new Map(Object.entries(held).map(([subject, [messages]]) => [subject, messages]));
   const bytes = Object.values(held).reduce((sum, [messages, each]) => sum + messages * (each + 200), 0);
-  return { bytes, maxBytes: 1000 * MiB, subjects, messages: 0, firstSequence: 1, lastSequence: 1 };
+  return {
+    bytes,
+    maxBytes: 1000 * MiB,
+    subjects,
+    messages: 0,
+    firstSequence: 1,
+    lastSequence: 1,
+    created: '',
+  };
 }
 
 function sizesOf(sizes: Record<string, number>, count = SIZES_ENOUGH): SampledSizes {

@@ -34,6 +34,11 @@ export interface Known {
   readonly sent: Sent | 'nothing' | undefined;
 }
 
+/** Refused since of its publisher as many receipts are in doubt as may be. */
+export const DOUBTS_FULL = 'RECEIPT_DOUBTS_FULL';
+/** How many that is, unless configured. */
+export const DOUBTS_MAX = 10_000;
+
 /** A stable reason when it is refused. */
 export type Refusal = 'RECEIPT_FORGED' | ReceiptFault;
 export type Verdict = 'believed' | 'open' | Refusal;

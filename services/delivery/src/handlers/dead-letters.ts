@@ -16,6 +16,7 @@ import { isKeyText } from '../domain/column-text.ts';
 import { type HistoryMode, type HistoryModes, KEEP_ALL, withoutBody } from '../domain/history-mode.ts';
 import type { Homes } from '../domain/homes.ts';
 import { settlementOf } from '../domain/settlement.ts';
+import { DOUBTS_MAX } from '../domain/verdict.ts';
 import type { DeadLetterRow } from '../store/dead-letter-table.ts';
 import { saveDeadLetters } from '../store/dead-letter-table.ts';
 import { type DoubtRow, saveDoubts } from '../store/doubt-table.ts';
@@ -33,11 +34,12 @@ export interface LetterRow extends DeadLetterRow {
   readonly message: PulledMessage;
 }
 
-/** `modes`: of which orgs bodies are kept. */
+/** `modes`: of which orgs bodies are kept. `doubtsMax`: of one node, open. */
 export function deadLetterSource(
   store: Store,
   homes: Pick<Homes, 'isHome'>,
   modes: HistoryModes = KEEP_ALL,
+  doubtsMax = DOUBTS_MAX,
 ): IngestSource<LetterRow> {
   return {
     consumer: DELIVERY_DEAD,
@@ -47,12 +49,14 @@ export function deadLetterSource(
       store.transaction(async (tx) => {
         await saveDeadLetters(tx, rows);
         await saveSettlements(tx, combineSettlements(rows.flatMap((row) => row.settled ?? [])));
+        // Beyond what may be in doubt the letter is kept all the same: it only settles nothing.
         await saveDoubts(
           tx,
           rows.flatMap((row) => row.doubt ?? []),
+          doubtsMax,
         );
       }),
-    refuse: (row, why) => rejection(row.message, 'DEAD_LETTER_REFUSED', why),
+    refuse: (row, error) => rejection(row.message, 'DEAD_LETTER_REFUSED', causeChain(error)),
   };
 }
 

@@ -28,15 +28,17 @@ export interface IngressProgress {
   /** Up to here all is stored as history. */
   readonly readUpTo: number;
   readonly last: number;
+  /** When the stream was made: sequences of an earlier one say nothing of this one. Empty: there is none. */
+  readonly made: string;
 }
 
 export async function ingressProgress({ streams, consumers }: Broker): Promise<IngressProgress> {
   const { stream, durable_name } = DELIVERY_HISTORY;
-  const last = (await streams.state(stream))?.lastSequence ?? 0;
+  const { lastSequence: last = 0, created: made = '' } = (await streams.state(stream)) ?? {};
   const info = await consumers.info(stream, durable_name);
-  if (info === undefined) return { readUpTo: 0, last };
+  if (info === undefined) return { readUpTo: 0, last, made };
   const all = info.numPending === 0 && info.numAckPending === 0;
-  return { readUpTo: all ? Math.max(last, info.ackFloor) : info.ackFloor, last };
+  return { readUpTo: all ? Math.max(last, info.ackFloor) : info.ackFloor, last, made };
 }
 
 export interface DoubtsOptions {
@@ -52,10 +54,6 @@ export interface DoubtsOptions {
   /** Looked at in one go. */
   readonly limit: number;
 }
-
-/** Between two looks at the same one: doubles. */
-const AGAIN_MS = 250;
-const AGAIN_MAX_MS = 30_000;
 
 interface Judged {
   readonly believed: readonly OpenDoubt[];
@@ -88,41 +86,42 @@ export class Doubts {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      let looked = 0;
+      let more = false;
       try {
-        looked = await this.#round();
+        more = await this.#round();
         this.#failures = 0;
       } catch (error) {
         if (this.#failures++ % 20 === 0 && !signal.aborted)
           this.#o.log.warn({ cause: causeChain(error) }, 'receipts in doubt wait, trying on');
       }
-      if (looked < this.#o.limit) await pause(this.#o.intervalMs, signal);
+      if (!more) await pause(this.#o.intervalMs, signal);
     }
   }
 
-  async #round(): Promise<number> {
+  /** True: there may be more to look at now. */
+  async #round(): Promise<boolean> {
     const { store, limit } = this.#o;
-    const due = await dueDoubts(store, limit);
-    if (due.length === 0) return 0;
+    const { doubts: due, more } = await dueDoubts(store, limit);
+    if (due.length === 0) return false;
     const progress = await this.#o.progress();
     const { believed, refused, open } = await this.#judge(due, progress);
     await this.#believe(believed);
     await this.#refuse(refused);
-    const pauseMs = Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** Math.min(10, ...open.map(({ looks }) => looks)));
-    await putOffDoubts(store, open, pauseMs, progress.last);
+    await putOffDoubts(store, open, progress);
     this.stats.put_off += open.length;
-    return due.length;
+    return more;
   }
 
-  async #judge(due: readonly OpenDoubt[], { readUpTo }: IngressProgress): Promise<Judged> {
+  async #judge(due: readonly OpenDoubt[], { readUpTo, made }: IngressProgress): Promise<Judged> {
     const homes = await this.#homesOf(due);
     const senders = await this.#sentOf(due);
     const believed: OpenDoubt[] = [];
     const refused: { doubt: OpenDoubt; reason: Refusal }[] = [];
     const open: OpenDoubt[] = [];
     for (const doubt of due) {
-      const { org, messageId, recipient, publisher, ingressSequence } = doubt;
-      const read = ingressSequence !== null && ingressSequence <= readUpTo;
+      const { org, messageId, recipient, publisher, ingressSequence, ingressMade } = doubt;
+      const sameStream = made !== '' && ingressMade === made;
+      const read = sameStream && ingressSequence !== null && ingressSequence <= readUpTo;
       const sent = senders.get(`${org} ${messageId}`) ?? (read ? ('nothing' as const) : undefined);
       const known = { homes: recipient === '' ? NO_HOMES : homes.get(`${org} ${recipient}`), sent };
       const verdict = judge({ ...doubt, receipt: receiptOf(doubt, publisher) }, known);

@@ -64,8 +64,8 @@ export function historySource(
         publish,
         rows.flatMap((row) => row.told ?? []),
       ),
-    refuse: (row, why) => ({
-      ...rejection(row.message, row.part, row.envelope ?? NOTHING, 'HISTORY_REFUSED', why),
+    refuse: (row, error) => ({
+      ...rejection(row.message, row.part, row.envelope ?? NOTHING, 'HISTORY_REFUSED', causeChain(error)),
       keep: true,
     }),
   };

@@ -8,7 +8,7 @@ import type { ConsumerSpec } from '@fleetwire/contract';
 import type { BackoffPolicy } from '@fleetwire/kernel';
 import { backoffMs, causeChain, pause } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
-import { Persister } from './persist.ts';
+import { Persister, type RefuseRow } from './persist.ts';
 import type { RejectDesk, Rejected } from './reject-desk.ts';
 
 /** What one pulled message holds. */
@@ -24,12 +24,12 @@ export interface IngestSource<Row> {
   read(message: PulledMessage): Intake<Row>;
   /** Makes one row of those with the same key, in the order in which they are to be locked. */
   combine(rows: Row[]): Row[];
-  /** One transaction, all or nothing, safe to repeat. */
-  save(rows: readonly Row[]): Promise<void>;
+  /** One transaction, all or nothing, safe to repeat. `refuse`: a row that it leaves out, and why. */
+  save(rows: readonly Row[], refuse?: RefuseRow<Row>): Promise<void>;
   /** Tells others of rows that are stored; repeated, with all of them, until it resolves. */
   tell?(rows: readonly Row[]): Promise<void>;
-  /** A row that PostgreSQL refuses, for the dead letters. */
-  refuse(row: Row, why: string): Rejected;
+  /** A row that PostgreSQL refuses, or that was left out, for the dead letters. */
+  refuse(row: Row, error: unknown): Rejected;
 }
 
 export interface IngestLimits {
@@ -91,7 +91,7 @@ export class IngestLoop<Row> {
     this.#log = log;
     this.#persister = new Persister({
       what: this.name,
-      save: (rows) => source.save(rows),
+      save: (rows, refuse) => source.save(rows, refuse),
       backoff: limits.backoff,
       log,
       stopping: this.#stopping.signal,
@@ -176,10 +176,7 @@ export class IngestLoop<Row> {
     const rows = this.#source.combine(part.rows);
     const refused = await this.#persister.write(rows);
     if (refused === undefined || !(await this.#tell(rows, refused))) return false;
-    const rejected = [
-      ...part.rejected,
-      ...refused.map(({ row, error }) => this.#source.refuse(row, causeChain(error))),
-    ];
+    const rejected = [...part.rejected, ...refused.map(({ row, error }) => this.#source.refuse(row, error))];
     if (rejected.length > 0 && !(await this.#desk.take(this.name, rejected, this.#stopping.signal)))
       return false;
     for (const message of part.messages) message.ack();

@@ -8,8 +8,8 @@ import { isPoison } from '../domain/poison.ts';
 export interface PersistOptions<Row> {
   /** For the log: what the rows are. */
   readonly what: string;
-  /** One transaction, all or nothing, safe to repeat. */
-  readonly save: (rows: readonly Row[]) => Promise<void>;
+  /** One transaction, all or nothing, safe to repeat. `refuse`: a row that it leaves out, and why. */
+  readonly save: (rows: readonly Row[], refuse: RefuseRow<Row>) => Promise<void>;
   readonly backoff: BackoffPolicy;
   readonly log: Logger;
   readonly stopping: AbortSignal;
@@ -20,6 +20,8 @@ export interface RefusedRow<Row> {
   readonly row: Row;
   readonly error: unknown;
 }
+
+export type RefuseRow<Row> = (row: Row, error: unknown) => void;
 
 /** Every so many failed tries in a row the log says that it is still waiting. */
 const TRIES_PER_LOG_LINE = 10;
@@ -47,21 +49,27 @@ export class Persister<Row> {
     for (let part = open.pop(); part !== undefined; part = open.pop()) {
       const fault = await this.#saveUntilDone(part);
       if (fault === STOPPED) return undefined;
-      if (fault === undefined) continue;
+      if (Array.isArray(fault)) {
+        refused.push(...fault);
+        continue;
+      }
       if (part.length === 1) refused.push({ row: part[0]!, error: fault.error });
       else open.push(part.slice(part.length >> 1), part.slice(0, part.length >> 1));
     }
     return refused;
   }
 
-  /** Undefined when committed, STOPPED, or the fault of one of the rows. */
-  async #saveUntilDone(rows: readonly Row[]): Promise<{ error: unknown } | typeof STOPPED | undefined> {
+  /** What was left out when committed, STOPPED, or the fault of one of the rows. */
+  async #saveUntilDone(
+    rows: readonly Row[],
+  ): Promise<RefusedRow<Row>[] | { error: unknown } | typeof STOPPED> {
     const { save, backoff, stopping } = this.#o;
     for (;;) {
+      const refused: RefusedRow<Row>[] = [];
       try {
-        await save(rows);
+        await save(rows, (row, error) => refused.push({ row, error }));
         this.#recovered();
-        return undefined;
+        return refused;
       } catch (error) {
         if (isPoison(error)) return { error };
         this.#failed(error, rows.length);

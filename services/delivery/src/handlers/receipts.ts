@@ -10,11 +10,12 @@ import {
   speakerOfService,
 } from '@fleetwire/contract';
 import { IngressPack, Receipt } from '@fleetwire/gen/message';
-import { causeChain } from '@fleetwire/kernel';
+import { causeChain, FleetwireError } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isKeyText } from '../domain/column-text.ts';
 import type { Homes } from '../domain/homes.ts';
 import { type Contradicted, mergeSettlements, settlementOf } from '../domain/settlement.ts';
+import { DOUBTS_FULL, DOUBTS_MAX } from '../domain/verdict.ts';
 import { type DoubtRow, saveDoubts } from '../store/doubt-table.ts';
 import { PlainFirst } from '../store/plain-first.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
@@ -37,6 +38,8 @@ export interface ReceiptParts {
   readonly store: Store;
   /** Whose word counts at once. */
   readonly homes: Pick<Homes, 'isHome'>;
+  /** Receipts in doubt of one node that are kept; default: DOUBTS_MAX. */
+  readonly doubtsMax?: number;
   /** Told what full queues have ended, once history has it. */
   readonly stored?: (ended: readonly Ended[]) => void;
   /** Tells what has been received, before it is acknowledged. */
@@ -46,25 +49,38 @@ export interface ReceiptParts {
 }
 
 export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
-  const { store, homes, stored, received, contradicted } = parts;
+  const { store, homes, doubtsMax = DOUBTS_MAX, stored, received, contradicted } = parts;
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_RECEIPTS,
     read: (message) => readReceipts(message, homes),
     combine: (rows) => combineReceipts(rows, contradicted),
-    save: async (rows) => {
+    save: async (rows, refuse) => {
       const doubts = rows.flatMap(({ doubt }) => doubt ?? []);
       const settled = doubts.length === 0 ? rows : rows.filter(({ doubt }) => doubt === undefined);
       const merge = () => store.transaction((tx) => saveSettlements(tx, settled, contradicted));
       if (settled.length > 0) await first.run(() => insertSettlements(store, settled), merge);
       // By themselves: a forged one must not take the quick way from all others. Both may be repeated.
-      if (doubts.length > 0) await store.transaction((tx) => saveDoubts(tx, doubts));
+      if (doubts.length > 0) {
+        const beyond = await store.transaction((tx) => saveDoubts(tx, doubts, doubtsMax));
+        for (const row of rows)
+          if (row.doubt !== undefined && beyond.has(row.doubt)) refuse?.(row, doubtsFull());
+      }
       const ended = settled.filter(isEndOfFullQueue);
       if (ended.length > 0) stored?.(ended.map(endOf));
     },
     tell: async (rows) => received?.(rows.filter(({ doubt }) => doubt === undefined)),
-    refuse: (row, why) => rejection(row.message, row.part, row.bytes, 'RECEIPT_REFUSED', why),
+    refuse: ({ message, part, bytes }, error) => {
+      const isFull = error instanceof FleetwireError && error.reason === DOUBTS_FULL;
+      return rejection(message, part, bytes, isFull ? DOUBTS_FULL : 'RECEIPT_REFUSED', causeChain(error));
+    },
   };
+}
+
+function doubtsFull(): FleetwireError {
+  return new FleetwireError('resource_exhausted', DOUBTS_FULL, 'too many receipts of its node are in doubt', {
+    help: 'See what the node publishes: dead letters with this reason. `doubts_open_max` of delivery is the bound.',
+  });
 }
 
 /** What is in doubt stays by itself, behind the rest. */

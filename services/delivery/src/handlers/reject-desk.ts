@@ -5,7 +5,7 @@ import type { StreamName } from '@fleetwire/contract';
 import { deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { DeadLetter } from '@fleetwire/gen/message';
 import type { BackoffPolicy } from '@fleetwire/kernel';
-import { backoffMs, causeChain, pause } from '@fleetwire/kernel';
+import { backoffMs, causeChain, pause, slices } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 
 export interface Rejected {
@@ -29,6 +29,8 @@ export interface RejectDesk {
 
 /** Bytes of an undecodable thing kept in a dead letter: publishing must stay within the server's bound. */
 const KEPT_BYTES_MAX = 1024 * 1024;
+/** Publishes under way: with what they hold, no more than that many times its bytes. */
+const AT_ONCE = 16;
 const BACKOFF: BackoffPolicy = { initialMs: 100, maxMs: 5000 };
 
 /** `count` is called once for each reason with how many there were. */
@@ -39,7 +41,13 @@ export function createRejectDesk(
 ): RejectDesk {
   return {
     take: async (what, rejected, stopping) => {
-      for (const item of rejected) if (item.keep && !(await keep(broker, log, item, stopping))) return false;
+      for (const some of slices(
+        rejected.filter((item) => item.keep),
+        AT_ONCE,
+      )) {
+        const kept = await Promise.all(some.map((item) => keep(broker, log, item, stopping)));
+        if (kept.includes(false)) return false;
+      }
       const [first] = rejected;
       const { reason, detail, subject, sequence } = first!;
       log.warn({ what, number: rejected.length, reason, detail, subject, sequence }, 'rejected');

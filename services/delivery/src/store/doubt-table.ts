@@ -28,6 +28,8 @@ export interface DoubtRow extends DoubtKey {
 export interface OpenDoubt extends DoubtRow {
   /** Up to here history must have read ingress before it knows of no such message; null: not looked at yet. */
   readonly ingressSequence: number | null;
+  /** Of which stream that is a sequence: when it was made. */
+  readonly ingressMade: string;
   readonly looks: number;
 }
 
@@ -40,10 +42,46 @@ const INSERT = `
     as r (stream, sequence, part, stored, org, message_id, recipient, publisher, to_node, start, size)
   on conflict do nothing`;
 
+/**
+ * Keeps those for which their publisher has room: about `openMax` of each, what other replicas keep meanwhile comes on top.
+ * Gives the others, which are as if they had never come. May be repeated.
+ */
 export async function saveDoubts(
   tx: Pick<StoreTransaction, 'query'>,
   rows: readonly DoubtRow[],
-): Promise<void> {
+  openMax: number,
+): Promise<ReadonlySet<DoubtRow>> {
+  if (rows.length === 0) return new Set();
+  const beyond = new Set<DoubtRow>();
+  for (const some of Map.groupBy(rows, ({ org, publisher }) => `${org} ${publisher}`).values())
+    for (const row of await beyondRoom(tx, some, openMax)) beyond.add(row);
+  await insert(tx, beyond.size === 0 ? rows : rows.filter((row) => !beyond.has(row)));
+  return beyond;
+}
+
+/** `rows`: of one publisher. What is kept of them already needs no room. */
+async function beyondRoom(
+  tx: Pick<StoreTransaction, 'query'>,
+  rows: readonly DoubtRow[],
+  openMax: number,
+): Promise<readonly DoubtRow[]> {
+  const { org, publisher } = rows[0]!;
+  const [open] = await tx.query<{ rows: number }>(
+    `select count(*)::int as rows from (
+       select from doubts where org = $1 and publisher = $2 limit $3) counted`,
+    [org, publisher, openMax],
+  );
+  const room = openMax - open!.rows;
+  if (rows.length <= room) return [];
+  const kept = await tx.query<DoubtKey>(
+    `select d.stream, d.sequence, d.part, d.stored_at_us as "storedAtUs" from doubts d join ${KEYS} on ${SAME}`,
+    keyArrays(rows),
+  );
+  const known = new Set(kept.map(doubtName));
+  return rows.filter((row) => !known.has(doubtName(row))).slice(Math.max(0, room));
+}
+
+async function insert(tx: Pick<StoreTransaction, 'query'>, rows: readonly DoubtRow[]): Promise<void> {
   if (rows.length === 0) return;
   const columns = [
     { name: 'stream', type: 'text', value: (row: DoubtRow) => row.stream },
@@ -60,14 +98,41 @@ export async function saveDoubts(
   await tx.query(INSERT, columnArrays(columns, rows));
 }
 
-/** Those that are due to be looked at, the oldest first. Replicas may look at the same one: `takeDoubts` decides. */
-export function dueDoubts(store: Pick<Store, 'query'>, limit: number): Promise<OpenDoubt[]> {
-  return store.query<OpenDoubt>(
-    `select stream, sequence, part, stored_at_us as "storedAtUs", org, message_id as "messageId", recipient, publisher,
-       to_node as "toNode", receipt, ingress_sequence as "ingressSequence", looks
-     from doubts where look_at <= now() order by look_at limit $1`,
-    [limit],
-  );
+/** From publisher to publisher along the index, however many doubts one of them has. */
+const DUE = `
+  with recursive publishers as (
+    (select org, publisher from doubts order by org, publisher limit 1)
+    union all
+    select n.org, n.publisher from publishers p cross join lateral (
+      select org, publisher from doubts where (org, publisher) > (p.org, p.publisher)
+      order by org, publisher limit 1) n),
+  due as materialized (
+    select org, publisher from publishers p where exists (
+      select from doubts where org = p.org and publisher = p.publisher and look_at <= now())),
+  share as (select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int as rows from due)
+  select d.*, (select rows from share) as share
+  from due cross join lateral (
+    select stream, sequence, part, stored_at_us as "storedAtUs", org, message_id as "messageId", recipient, publisher,
+      to_node as "toNode", receipt, ingress_sequence as "ingressSequence", ingress_made as "ingressMade", looks, look_at
+    from doubts where org = due.org and publisher = due.publisher and look_at <= now()
+    order by look_at limit (select rows from share)) d
+  order by d.look_at limit $1`;
+
+export interface DueDoubts {
+  readonly doubts: readonly OpenDoubt[];
+  /** There may be more of them now. */
+  readonly more: boolean;
+}
+
+/**
+ * Those that are due to be looked at: of each publisher its oldest, so many that all have the same share of `limit`. Replicas
+ * may look at the same one: `takeDoubts` decides.
+ */
+export async function dueDoubts(store: Pick<Store, 'query'>, limit: number): Promise<DueDoubts> {
+  const doubts = await store.query<OpenDoubt & { share: number }>(DUE, [limit]);
+  const each = Map.groupBy(doubts, ({ org, publisher }) => `${org} ${publisher}`);
+  const more = doubts.length === limit || [...each.values()].some((some) => some.length === some[0]!.share);
+  return { doubts, more };
 }
 
 /** Takes them away within `tx`; gives those that were still there, which are the caller's to see to. */
@@ -84,19 +149,24 @@ export async function takeDoubts(
   return new Set(rows.map(doubtName));
 }
 
-/** They are looked at again after `pauseMs`, once history has read ingress up to `ingressSequence`. */
+/** How long until one is looked at again: doubles with each look at it. */
+const AGAIN_MS = 250;
+const AGAIN_MAX_MS = 30_000;
+const DOUBLINGS_MAX = 10;
+
+/** They are looked at again later, each by how often it was, once history has read `ingress` up to its present end. */
 export async function putOffDoubts(
   store: Pick<Store, 'query'>,
   keys: readonly DoubtKey[],
-  pauseMs: number,
-  ingressSequence: number,
+  { last, made }: { readonly last: number; readonly made: string },
 ): Promise<void> {
   if (keys.length === 0) return;
   await store.query(
-    `update doubts d set look_at = now() + $5 * interval '1 millisecond', looks = looks + 1,
-       ingress_sequence = coalesce(d.ingress_sequence, $6)
+    `update doubts d set looks = looks + 1, ingress_made = $6,
+       look_at = now() + least($7, $8 * 2 ^ least(looks, $9)) * interval '1 millisecond',
+       ingress_sequence = case when d.ingress_made = $6 then coalesce(d.ingress_sequence, $5) else $5 end
      from ${KEYS} where ${SAME}`,
-    [...keyArrays(keys), pauseMs, ingressSequence],
+    [...keyArrays(keys), last, made, AGAIN_MAX_MS, AGAIN_MS, DOUBLINGS_MAX],
   );
 }
 

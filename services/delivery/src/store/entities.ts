@@ -198,7 +198,7 @@ export const UsageDayEntity = defineEntity({
 export const DoubtEntity = defineEntity({
   name: 'Doubt',
   tableName: 'doubts',
-  indexes: [{ name: 'doubts_due', properties: ['lookAt'] }],
+  indexes: [{ name: 'doubts_by_publisher', properties: ['org', 'publisher', 'lookAt'] }],
   properties: {
     storedAtUs: p.bigint('number').primary().fieldName('stored_at_us'),
     sequence: p.bigint('number').primary(),
@@ -213,6 +213,8 @@ export const DoubtEntity = defineEntity({
     lookAt: p.datetime().columnType('timestamptz').defaultRaw('now()').fieldName('look_at'),
     looks: p.integer().default(0),
     ingressSequence: p.bigint('number').nullable().fieldName('ingress_sequence'),
+    /** Of which stream that is a sequence: when it was made. */
+    ingressMade: p.text().fieldName('ingress_made').default(''),
   },
 });
 

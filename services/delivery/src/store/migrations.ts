@@ -5,6 +5,7 @@ import { Migration } from '@fleetwire/store';
 import { Partitions } from './migration-005.ts';
 import { LetterDecisions } from './migration-006.ts';
 import { Origins } from './migration-007.ts';
+import { DoubtShares } from './migration-008.ts';
 
 class InitialTables extends Migration {
   override up(): void {
@@ -152,4 +153,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0007-doubts', class: Doubts },
   { name: '0008-overdue', class: OverdueMessages },
   { name: '0009-origins', class: Origins },
+  { name: '0010-doubt-shares', class: DoubtShares },
 ];

@@ -86,6 +86,18 @@ describe('the judgement of one envelope', () => {
     assert.equal(flow.advance()?.sequence, 7);
   });
 
+  it('ends what takes back mail for nobody with a receipt, and keeps no letter: it could do nothing later', () => {
+    const { inbox, receipts, dead } = outcome(
+      packOf([{ to: 'alice@tower', cancels: idOf(2), body: new Uint8Array() }]),
+    );
+    assert.deepEqual([inbox.length, dead.length], [0, 0]);
+    const [receipt] = receipts[0]!.receipts;
+    assert.deepEqual(
+      [receipt?.reason, receipt?.stage, receipt?.final],
+      ['NOTHING_TO_CANCEL', Stage.RETURNED, true],
+    );
+  });
+
   const refused: [string, Partial<Envelope>, string][] = [
     ['without a time to live', { ttlMs: 0 }, 'INVALID_TTL'],
     ['with too long a one', { ttlMs: TTL_CAP_MS + 1 }, 'INVALID_TTL'],

@@ -23,6 +23,8 @@ export interface EnvelopeHeader {
   /** A Priority, or a number that this version does not know. */
   priority: number;
   localServed: boolean;
+  /** The message that this one takes back; empty: none. */
+  cancels: string;
   bodyBytes: number;
 }
 
@@ -124,6 +126,9 @@ function readField(reader: BinaryReader, tag: number, header: EnvelopeHeader): v
     case 18 << 3:
       header.attempt = reader.uint32();
       return;
+    case (19 << 3) | 2:
+      header.cancels = reader.string();
+      return;
     case 0:
       // There the generated decoder ends: what stands behind it would be read here only.
       throw new RangeError('no field has the number 0');
@@ -148,6 +153,7 @@ function emptyHeader(): EnvelopeHeader {
     attempt: 0,
     priority: 0,
     localServed: false,
+    cancels: '',
     bodyBytes: 0,
   };
 }

@@ -14,7 +14,7 @@ import type { InboxItem, Item, Mail, Part, Span, Verdict } from './items.ts';
 import { deadItem, deadLane, fanOutItem, receiptItem, receiptLane, replayedFor } from './items.ts';
 import type { Overrun } from './rate-limits.ts';
 import { listOf } from './recipient-list.ts';
-import { refusal } from './refusal.ts';
+import { type Refusal, refusal } from './refusal.ts';
 import type { Names } from './resolve.ts';
 import { type Resolution, reachable, resolve } from './resolve.ts';
 import type { RouteEntry } from './routing-table.ts';
@@ -88,6 +88,7 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
     return [{ kind: 'mail', item: inboxItem(options, mail, { route: found.route, alone }, nowUs) }];
   }
   if (found.kind === 'many') return toMany(options, mail, found, nowUs);
+  if (mail.header.cancels !== '') return [nothingToCancel(options, mail, found, nowUs)];
   const near = options.suggest.near(mail.slot.org, mail.header.to, nowUs, found.reason);
   const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
   return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), [found.route]);
@@ -145,6 +146,17 @@ function deny(
   to: RouteEntry | undefined,
 ): PushEffect[] {
   return bury(mail, verdict(options, Stage.DEAD, reason, explanation, nowUs), [to]);
+}
+
+/** Of who is not there nothing can be taken back, now or by a replay: its end, and no letter. */
+function nothingToCancel(
+  options: JudgeOptions,
+  mail: Mail,
+  { detail, route: to }: Refusal,
+  nowUs: number,
+): PushEffect {
+  const returned = verdict(options, Stage.RETURNED, 'NOTHING_TO_CANCEL', detail, nowUs);
+  return { kind: 'push', lane: receiptLane(mail), item: receiptItem(mail, returned, to) };
 }
 
 /** More than a limit lets through: back to the sender, who may send it again. */

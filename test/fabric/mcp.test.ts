@@ -5,7 +5,7 @@
 import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
 import { isMessageId } from '@fleetwire/kernel';
@@ -328,6 +328,7 @@ describe('agents by MCP', () => {
       const entry = join(home.path, 'entry.json');
       writeFileSync(entry, entryIn(name));
       const inspector = [
+        process.execPath,
         INSPECTOR,
         '--cli',
         '--config',
@@ -343,7 +344,7 @@ describe('agents by MCP', () => {
     }
     const { code, out, err } = await inShell(home, commandsIn('docs/guides/mcp.md'));
     assert.equal(code, 0, err);
-    assert.match(out, /alice@hub \(you\)/);
+    assert.match(out, /operator@hub/);
     const { messages } = await home.ok('inbox');
     assert.deepEqual(messages.map((m: { body: string }) => m.body).slice(-1), ['hello']);
   });
@@ -367,16 +368,14 @@ const commandsIn = (document: string): string[] =>
     .flatMap(([, block]) => block!.trim().split('\n'))
     .filter((line) => line.startsWith('npx mcp-inspector-cli'));
 
-/** In `cli/src`, without npm's npx and a node on the path that may be another one. */
+/** In the folder `cli`, as people do; npx comes from where Node.js was installed. */
 async function inShell(
   home: Home,
   lines: readonly string[],
 ): Promise<{ code: unknown; out: string; err: string }> {
-  const bin = dirname(process.execPath);
-  const env = childEnvironment({ ...home.env, PATH: `${bin}:${childEnvironment()['PATH']}`, INSPECTOR });
-  const npx = 'npx() { [ "$1" = mcp-inspector-cli ]; shift; node "$INSPECTOR" "$@"; }';
-  const script = ['set -euo pipefail', npx, ...lines.map((line) => line.replace(/^'/, "node '"))].join('\n');
-  const child = spawn('bash', ['-c', script], { cwd: join(ROOT, 'cli/src'), env, timeout: 60_000 });
+  const env = childEnvironment(home.env);
+  const script = ['set -euo pipefail', ...lines].join('\n');
+  const child = spawn('bash', ['-c', script], { cwd: join(ROOT, 'cli'), env, timeout: 60_000 });
   const said = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text));

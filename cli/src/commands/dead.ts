@@ -35,7 +35,7 @@ export function addDeadCommands(program: Command, action: Action): void {
   dead
     .command('show')
     .description('one of them: the message, why it died, and what became of its replays')
-    .argument('<letter>', 'its id')
+    .argument('<letter>', 'its id: the column LETTER of `dead list`')
     .action(action(show));
   deciding(
     dead.command('replay').description('send them again, under their ids, to whom they were for'),
@@ -51,7 +51,7 @@ Interrupted, the same command with --request and the id that it has shown goes o
 
 function deciding(command: Command, action: Action, what: Act): void {
   filtered(command)
-    .argument('[letters...]', 'their ids')
+    .argument('[letters...]', 'their ids: the column LETTER of `dead list`; by that of a message: --message')
     .option('--all', 'all that are open')
     .option('--dry-run', 'only say how many there are')
     .option('--request <id>', 'go on with this request')

@@ -29,7 +29,7 @@ export function readLetterId(id: string): LetterKey {
   const key = parseLetterId(id);
   if (key !== undefined) return key;
   throw new FleetwireError('invalid_argument', 'INVALID_ID', `"${printable(id)}" is no id of a dead letter`, {
-    help: 'See them with: fleetwire dead list',
+    help: 'See them with: fleetwire dead list; by the id of a message: fleetwire dead list --message ID',
   });
 }
 

@@ -106,6 +106,16 @@ export async function readText(file: string, maxBytes: number): Promise<string> 
   }
 }
 
+/** As `readText`; undefined where there is no such file. */
+export async function textIfThere(file: string, maxBytes: number): Promise<string | undefined> {
+  try {
+    return await readText(file, maxBytes);
+  } catch (error) {
+    if (error instanceof FleetwireError && errorCode(error.cause) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 async function boundedText(handle: FileHandle, file: string, maxBytes: number): Promise<string> {
   const bytes = Buffer.alloc(maxBytes + 1);
   for (let size = 0; ; ) {

@@ -1,34 +1,11 @@
 /** Following a stream by the command line: a key of its own for each place, credentials that are renewed, messages one by one. */
 
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Broker, connectBroker, type PulledMessage } from '@fleetwire/broker';
 import type { StreamName } from '@fleetwire/contract';
 import type { OpenSubscriptionRequest, OpenSubscriptionResponse } from '@fleetwire/gen/registry';
-import { createNodeKey, publicNodeKey } from '@fleetwire/identity';
 import { asFleetwireError, FleetwireError, pause } from '@fleetwire/kernel';
 import type { CommandContext } from './command-context.ts';
-import { putFile } from './files.ts';
-
-export interface SubscriberKey {
-  readonly publicKey: string;
-  readonly seed: string;
-}
-
-/** The key of this file, which is made when it is not there: so the next run is the same subscriber. */
-export async function keyIn(folder: string, file: string): Promise<SubscriberKey> {
-  const path = join(folder, file);
-  const seed = await readFile(path, 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  );
-  const publicKey = seed === undefined ? undefined : publicNodeKey(seed);
-  if (seed !== undefined && publicKey !== undefined) return { publicKey, seed };
-  const key = createNodeKey();
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await putFile(path, `${key.seed}\n`);
-  return key;
-}
+import { renewSubscriberKey, type SubscriberKey, subscriberKey } from './subscriber-key.ts';
 
 export type Asked = Omit<OpenSubscriptionRequest, 'publicKey' | 'ttlS'>;
 
@@ -37,8 +14,10 @@ const REOPEN_MS = 2_000;
 const BATCH = 100;
 
 export interface Following {
-  readonly key: SubscriberKey;
-  readonly asked: Asked;
+  /** Where the key of the place is kept. */
+  readonly keyFile: string;
+  /** Of the place that is followed by this key. */
+  asked(key: SubscriberKey): Asked;
   /** Ends it. */
   readonly signal: AbortSignal;
   /** It begins, or goes on. */
@@ -47,12 +26,16 @@ export interface Following {
   take(message: PulledMessage): boolean;
 }
 
-/** Rejects with what the registry refuses, also later: another one has the place, or the person may not any more. */
+/**
+ * Rejects with what the registry refuses, also later: SUBSCRIPTION_CLOSED when the place was closed or another one has it, or the
+ * person may not any more; with what `subscriberKey` rejects.
+ */
 export async function followStream(context: CommandContext, o: Following): Promise<void> {
   const ended = new AbortController();
   const signal = AbortSignal.any([o.signal, ended.signal]);
-  const place = new Place(context, o, (error) => ended.abort(error));
-  const opened = await place.open();
+  const key = await subscriberKey(o.keyFile);
+  const place = new Place(context, o, key, (error) => ended.abort(error));
+  const opened = await place.begin();
   o.opened(opened);
   const broker = await connectBroker({
     urls: opened.natsUrls,
@@ -101,21 +84,39 @@ class Place {
   readonly #context: CommandContext;
   readonly #o: Following;
   readonly #failed: (error: FleetwireError) => void;
+  #key: SubscriberKey;
   readonly #over = new AbortController();
   #renewal: NodeJS.Timeout | undefined;
   #reopening = false;
 
-  constructor(context: CommandContext, o: Following, failed: (error: FleetwireError) => void) {
+  constructor(
+    context: CommandContext,
+    o: Following,
+    key: SubscriberKey,
+    failed: (error: FleetwireError) => void,
+  ) {
     this.#context = context;
     this.#o = o;
+    this.#key = key;
     this.#failed = failed;
   }
 
-  async open(): Promise<OpenSubscriptionResponse> {
-    const { key, asked } = this.#o;
+  /** With a new key where that of the last run was shut out: its place was closed since, or another one has had it. */
+  async begin(): Promise<OpenSubscriptionResponse> {
+    try {
+      return await this.#open();
+    } catch (error) {
+      if (!isShutOut(error)) throw error;
+      this.#key = await renewSubscriberKey(this.#o.keyFile);
+      return this.#open();
+    }
+  }
+
+  async #open(): Promise<OpenSubscriptionResponse> {
+    const { publicKey, seed } = this.#key;
     const { registry } = await this.#context.hub();
-    const opened = await registry.openSubscription({ ...asked, publicKey: key.publicKey });
-    this.credentials = { jwt: opened.userJwt, seed: new TextEncoder().encode(key.seed) };
+    const opened = await registry.openSubscription({ ...this.#o.asked(this.#key), publicKey });
+    this.credentials = { jwt: opened.userJwt, seed: new TextEncoder().encode(seed) };
     clearTimeout(this.#renewal);
     const lifeMs = opened.userJwtExpiresAtMs - Date.now();
     if (opened.userJwt !== '')
@@ -143,16 +144,27 @@ class Place {
       if (this.#over.signal.aborted) return;
       this.#context.renewHub();
       try {
-        const { resumed } = await this.open();
-        if (resumed) return;
-        throw new FleetwireError('aborted', 'SUBSCRIPTION_CLOSED', 'the subscription was closed', {
-          help: 'Begin again: what was said in between is not told.',
-        });
+        const { resumed } = await this.#open();
+        return resumed ? undefined : this.#failed(closed());
       } catch (thrown) {
         const error = asFleetwireError(thrown);
         if (error.kind === 'unavailable' || error.kind === 'deadline_exceeded') continue;
-        return this.#failed(error);
+        return this.#failed(isShutOut(error) ? closed(error) : error);
       }
     }
   }
 }
+
+/** Whoever closes a place, or takes it over, shuts out the key that it had. */
+const isShutOut = (error: unknown): boolean => asFleetwireError(error).reason === 'SUBSCRIBER_KEY_USED';
+
+const closed = (cause?: unknown): FleetwireError =>
+  new FleetwireError(
+    'aborted',
+    'SUBSCRIPTION_CLOSED',
+    'the subscription was closed, or another program has it now',
+    {
+      help: 'Begin again, by another name where others use this one: what was said in between is not told.',
+      cause,
+    },
+  );

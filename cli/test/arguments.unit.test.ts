@@ -14,6 +14,7 @@ import {
   words,
   wordsOrNone,
 } from '../src/arguments.ts';
+import { placeName } from '../src/commands/subscribe.ts';
 import { buildProgram } from '../src/program.ts';
 
 const refuses = (help: RegExp) => (error: unknown) =>
@@ -75,6 +76,27 @@ describe('option values', () => {
     assert.deepEqual(wordsOrNone('lead,qa-*'), ['lead', 'qa-*']);
     assert.deepEqual([wordsOrNone('none'), wordsOrNone('')], [[], []]);
   });
+  it('takes names of places that lead nowhere else', () => {
+    const name = placeName('--name');
+    for (const good of ['billing', 'a', '0-9', 'x'.repeat(32)]) assert.equal(name(good), good);
+    for (const evil of [
+      '../evil',
+      'a/b',
+      '/evil',
+      '..',
+      '.',
+      '',
+      '-x',
+      'Evil',
+      'a b',
+      'a\nb',
+      'a\0',
+      'é',
+      'x'.repeat(33),
+    ])
+      assert.throws(() => name(evil), { kind: 'invalid_argument', reason: 'INVALID_OPTION' }, evil);
+  });
+
   it('shows what was given without its control characters', () => {
     assert.throws(
       () => wholeNumber('--ttl', 1, 2)('\u001b[2J'),

@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
@@ -158,7 +158,38 @@ describe('a subscriber', function () {
     await home.ok('subscription', 'close', 'receipts', 'closed');
     const { code, json } = await following.ended;
     assert.notEqual(code, 0);
-    assert.equal(json.error.reason, 'SUBSCRIBER_KEY_USED');
+    assert.equal(json.error.reason, 'SUBSCRIPTION_CLOSED');
+    // By the same command, with another key in the same file: the one before is refused for good.
+    const keys = join(home.path, 'config', 'subscriptions');
+    const file = join(keys, 'local.receipts.closed.nk');
+    const held = () => readFileSync(file, 'utf8');
+    const before = held();
+    const again = await home.run(['subscribe', 'receipts', '--name', 'closed', '--all', '--count', '1']);
+    assert.equal(again.code, 0, again.err);
+    assert.notEqual(held(), before);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.deepEqual(
+      readdirSync(keys).filter((name) => !name.endsWith('.nk')),
+      [],
+    );
+    await home.ok('subscription', 'close', 'receipts', 'closed');
+  });
+
+  it('has no place by a name that could lead elsewhere, and nothing is written for one', async () => {
+    const written = () =>
+      readdirSync(home.path, { recursive: true })
+        .map(String)
+        .filter((file) => /\.(nk|creds)$/.test(file));
+    const before = written();
+    const evil = '../../../evil';
+    for (const args of [
+      ['subscribe', 'receipts', `--name=${evil}`],
+      ['subscription', 'create', 'receipts', evil],
+    ]) {
+      const { kind, reason, code } = await home.refused(args);
+      assert.deepEqual([kind, reason, code], ['invalid_argument', 'INVALID_OPTION', 64]);
+    }
+    assert.deepEqual(written(), before);
   });
 });
 

@@ -1,14 +1,14 @@
 /** subscribe: follows a stream of the org and prints what comes; goes on where it was the last time. */
 
 import { join } from 'node:path';
-import { isSubscribed, SUBSCRIBED, type Subscribed } from '@fleetwire/contract';
+import { isSubscribed, isSubscriptionName, SUBSCRIBED, type Subscribed } from '@fleetwire/contract';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { moment, unusable, wholeNumber } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
 import { catchSignals } from '../fabric/signals.ts';
 import { processScreen } from '../screen.ts';
-import { type Asked, followStream, keyIn } from '../subscriber.ts';
+import { type Asked, followStream } from '../subscriber.ts';
 import { shownOf } from '../subscription-documents.ts';
 
 export interface AskOptions {
@@ -24,6 +24,14 @@ export const WHAT = Object.keys(SUBSCRIBED).join(', ');
 export function checkWhat(what: string): Subscribed {
   if (isSubscribed(what)) return what;
   throw unusable('what', what, `Give one of: ${WHAT}.`);
+}
+
+/** For an option or argument: it becomes a part of the name of a file here, and of the consumer. */
+export function placeName(option: string): (text: string) => string {
+  return (text) => {
+    if (isSubscriptionName(text)) return text;
+    throw unusable(option, text, 'Use 1 to 32 lowercase letters, digits and hyphens, and no hyphen first.');
+  };
 }
 
 /** What narrows it, and where a new one begins. */
@@ -47,7 +55,11 @@ export function addSubscribeCommand(program: Command, action: Action): void {
     .command('subscribe')
     .description('follow receipts, events, messages or dead letters of the org until Ctrl-C')
     .argument('<what>', WHAT)
-    .option('--name <name>', 'of the place where it goes on; without it one of this machine')
+    .option(
+      '--name <name>',
+      'of the place where it goes on; without it one of this machine',
+      placeName('--name'),
+    )
     .option('--count <n>', 'end after so many messages of the stream', wholeNumber('--count', 1, 1_000_000));
   withAskOptions(command).action(action(subscribe));
 }
@@ -58,22 +70,21 @@ async function subscribe(
   given: string,
 ): Promise<void> {
   const what = checkWhat(given);
-  const folder = join(context.config.folders.config, 'subscriptions');
-  const key = await keyIn(folder, [context.contextName, what, options.name ?? ''].join('.').concat('.nk'));
-  // Of this key, so that two people do not ask for the same place without knowing.
-  const name = options.name ?? `cli-${key.publicKey.slice(-12).toLowerCase()}`;
+  const file = `${context.contextName}.${what}.${options.name ?? ''}.nk`;
   const { output } = context;
   const screen = processScreen();
   const leaving = catchSignals();
   let left = options.count ?? Number.POSITIVE_INFINITY;
   try {
     await followStream(context, {
-      key,
-      asked: askedOf(what, name, options),
+      keyFile: join(context.config.folders.config, 'subscriptions', file),
+      // Without a name of its key, so that two people do not ask for the same place without knowing.
+      asked: ({ publicKey }) =>
+        askedOf(what, options.name ?? `cli-${publicKey.slice(-12).toLowerCase()}`, options),
       signal: leaving.signal,
       opened: ({ subscription, resumed }) => {
         const how = resumed ? `goes on, ${subscription!.pending} waiting` : 'is new';
-        output.progress(`following ${subscription!.filter}; the subscription ${name} ${how}`);
+        output.progress(`following ${subscription!.filter}; the subscription ${subscription!.name} ${how}`);
       },
       take: (message) => {
         for (const { document, line } of shownOf(what, message)) output.part(document, () => line);

@@ -1,17 +1,17 @@
 /** subscription …: places in streams of the org for programs of one's own, with the credentials to follow them. */
 
-import { readFile } from 'node:fs/promises';
 import type { OpenSubscriptionResponse, Subscription } from '@fleetwire/gen/registry';
 import { createNodeKey, credsText, publicNodeKey, seedInCreds } from '@fleetwire/identity';
+import { FleetwireError, printable } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { duration } from '../arguments.ts';
 import type { CommandContext } from '../command-context.ts';
-import { putFile, unwritable } from '../files.ts';
+import { putFile, textIfThere, unwritable } from '../files.ts';
 import { isoOrNull, minute, table } from '../output.ts';
-import type { SubscriberKey } from '../subscriber.ts';
+import type { SubscriberKey } from '../subscriber-key.ts';
 import { subscriptionDocument } from '../subscription-documents.ts';
-import { type AskOptions, askedOf, checkWhat, WHAT, withAskOptions } from './subscribe.ts';
+import { type AskOptions, askedOf, checkWhat, placeName, WHAT, withAskOptions } from './subscribe.ts';
 
 export function addSubscriptionCommands(program: Command, action: Action): void {
   const group = program.command('subscription').description('places in streams that programs follow by NATS');
@@ -19,7 +19,7 @@ export function addSubscriptionCommands(program: Command, action: Action): void 
     .command('create')
     .description('make a place, or renew its credentials, and write them to a .creds file')
     .argument('<what>', WHAT)
-    .argument('<name>', '1 to 32 lowercase letters, digits and hyphens')
+    .argument('<name>', '1 to 32 lowercase letters, digits and hyphens', placeName('name'))
     .option('--out <file>', 'where to; one that is there is renewed (default: WHAT-NAME.creds)')
     .option('--ttl <time>', 'how long the credentials are good, like 12h', duration('--ttl', '60s', '7d'));
   withAskOptions(create).action(action(open));
@@ -79,12 +79,21 @@ function toldOf(opened: OpenSubscriptionResponse, creds: string | null): string[
   ];
 }
 
-/** Of a creds file that is there: it is renewed. */
+const CREDS_BYTES_MAX = 64 * 1024;
+
+/**
+ * Of a creds file that is there: it is renewed. Undefined: there is none. Rejects failed_precondition KEY_FILE_DAMAGED for another
+ * file, which is not to be overwritten, and what `readText` rejects.
+ */
 async function keyOf(file: string): Promise<SubscriberKey | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  const seed = text === undefined ? undefined : await seedInCreds(text);
+  const text = await textIfThere(file, CREDS_BYTES_MAX);
+  if (text === undefined) return undefined;
+  const seed = await seedInCreds(text);
   const publicKey = seed === undefined ? undefined : publicNodeKey(seed);
-  return seed === undefined || publicKey === undefined ? undefined : { seed, publicKey };
+  if (seed !== undefined && publicKey !== undefined) return { seed, publicKey };
+  throw new FleetwireError('failed_precondition', 'KEY_FILE_DAMAGED', `${printable(file)} is no creds file`, {
+    help: 'Name another file with --out, or remove this one.',
+  });
 }
 
 async function list(context: CommandContext): Promise<void> {

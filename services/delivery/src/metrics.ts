@@ -15,7 +15,7 @@ export interface MeasuredLoop {
 export function measureBacklog(
   meter: Meter,
   figures: () => Readonly<Record<string, ProgressFigures>>,
-  search: Readonly<{ indexed: number }>,
+  search: Readonly<{ indexed: number; refused: number }>,
 ): void {
   const gauges = {
     rows: ['fleetwire.delivery.backlog', '{row}', 'messages, receipts or dead letters that wait, about'],
@@ -32,6 +32,11 @@ export function measureBacklog(
   meter
     .createObservableCounter('fleetwire.delivery.search.indexed', { description: 'messages made searchable' })
     .addCallback((result) => result.observe(search.indexed));
+  meter
+    .createObservableCounter('fleetwire.delivery.search.refused', {
+      description: 'messages found by no word, since they cannot be read',
+    })
+    .addCallback((result) => result.observe(search.refused));
 }
 
 export function measureIngest(meter: Meter, loops: readonly MeasuredLoop[]): void {

@@ -135,6 +135,16 @@ describe('history in partitions', function () {
       assert.equal(found?.settlement.stage, Stage.CONFIRMED);
       assert.ok(found.settlement.hops.some((hop) => hop.stage === Stage.HELD));
     }
+    // One of before that still runs can write.
+    const { acceptedAtUs, ingressAtUs, fromAgent, to, envelope: bytes } = rowOf(org, idAt(NOON_MS));
+    const written = idAt(NOON_MS);
+    await store.query(
+      `insert into messages (org, id, accepted_at_us, ingress_at_us, from_agent, to_address, correlation_id, envelope)
+       values ($1, $2, $3, $4, $5, $6, $2, $7)`,
+      [org, written, acceptedAtUs, ingressAtUs, fromAgent, to, bytes],
+    );
+    assert.equal((await findMessage(store, org, written))?.leftOutBytes, -1);
+    await store.query('delete from messages where id = $1', [written]);
     // A repeat of what was there before is known.
     await saveMessages(store, [rowOf(org, ids[0]!), rowOf(org, idAt(NOON_MS))]);
     assert.equal(await count('messages'), ids.length + 1);

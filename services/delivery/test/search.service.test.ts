@@ -12,11 +12,12 @@ import type { Caller } from '@fleetwire/identity';
 import { FleetwireError, messageIdTime, newId, newMessageId, systemClock } from '@fleetwire/kernel';
 import type { RpcContext } from '@fleetwire/rpc';
 import { openStore, type Store } from '@fleetwire/store';
-import { startTestPostgres, type TestPostgres } from '@fleetwire/testkit';
+import { eventually, silentLog, startTestPostgres, type TestPostgres } from '@fleetwire/testkit';
 import { after, before, describe, it } from 'mocha';
 import { historySource } from '../src/handlers/history.ts';
 import { messageHandlers } from '../src/handlers/message-rpc.ts';
 import { receiptSource } from '../src/handlers/receipts.ts';
+import { WordIndexer } from '../src/handlers/word-indexer.ts';
 import { entities } from '../src/store/entities.ts';
 import { migrations } from '../src/store/migrations.ts';
 import { makePartitions, partitionStarts } from '../src/store/partitions.ts';
@@ -33,9 +34,9 @@ describe('history by what is in it', function () {
   let store: Store;
   let answers: ReturnType<typeof handlersWith>;
 
-  const handlersWith = (walkedMax: number) =>
+  const handlersWith = (walkedMax: number, of = store) =>
     messageHandlers({
-      store,
+      store: of,
       clock: systemClock,
       limits: { ...LIMITS, walkedMax },
       modes: () => 'full',
@@ -266,5 +267,58 @@ describe('history by what is in it', function () {
     assert.equal(await refusal(list(org, { stage: 99 as Stage })), 'INVALID_FILTER');
     assert.equal(await refusal(list(org, { fromMs: 2, untilMs: 1 })), 'INVALID_FILTER');
     assert.equal(await refusal(list(org, { fromMs: -5, untilMs: 2 ** 52 })), 'none');
+  });
+
+  it('takes out of the queue what cannot be read, and makes all else searchable', async () => {
+    const org = newId('org');
+    const [broken, near, stuck, last] = ['broken', 'near', 'stuck', 'last'].map((text) => say(org, text));
+    await indexAll();
+    await arrive(broken!, near!);
+    await store.query(`update messages set envelope = '\\xff' where org = $1 and id = $2`, [org, broken!.id]);
+    await arrive(stuck!);
+    await arrive(last!);
+    const tries: unknown[] = [];
+    const query: Store['query'] = (sql, params = []) => {
+      const ids = params[1];
+      if (!Array.isArray(ids) || !ids.includes(stuck!.id)) return store.query(sql, params);
+      tries.push(ids);
+      // Away is no reason to give up.
+      const [reason, code] = tries.length < 20 ? ['DATABASE_AWAY', '57P03'] : ['INVALID_TEXT', '22021'];
+      const cause = Object.assign(new Error('not to be read'), { code });
+      return Promise.reject(new FleetwireError('unavailable', reason!, 'no', { cause }));
+    };
+    const parts = {
+      store: { ...store, query },
+      clock: systemClock,
+      leads: () => true,
+      written: () => 0,
+      log: silentLog,
+    };
+    const indexer = new WordIndexer({ ...parts, limits: { idleMs: 1, busyRows: 1, sharePercent: 100 } });
+    indexer.start();
+    const queued = async () => (await store.query('select from words_queue')).length;
+    await eventually(async () => (await queued()) === 0);
+    await indexer.stop();
+    assert.deepEqual([indexer.stats.indexed, indexer.stats.refused, tries.length], [2, 2, 19 + 5]);
+    assert.deepEqual(await all(org, { text: 'near or stuck or last' }), newestFirst([near!, last!]));
+  });
+
+  it('says of a search that takes longer than allowed that it is too broad', async () => {
+    const org = newId('org');
+    await arrive(say(org, 'slow'));
+    const options = { url: postgres.url, schema: 'delivery', entities, migrations, poolMax: 2, asks: true };
+    const hasty = await openStore({ ...options, applicationName: 'hasty', statementMs: 100 });
+    const answersSoon = handlersWith(LIMITS.walkedMax, hasty);
+    assert.deepEqual((await list(org, { text: 'slow' }, answersSoon)).messages, []);
+    // Whoever asks now waits until it takes too long.
+    await store.transaction(async (tx) => {
+      await tx.query('lock table message_words in access exclusive mode');
+      await assert.rejects(
+        list(org, { text: 'slow' }, answersSoon),
+        (e: unknown) =>
+          e instanceof FleetwireError && e.reason === 'SEARCH_TOO_BROAD' && e.kind === 'deadline_exceeded',
+      );
+    });
+    await hasty.close();
   });
 });

@@ -4,7 +4,15 @@ import type { Clock } from '@fleetwire/kernel';
 import { causeChain, pause } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
-import { indexNext, tidyWords } from '../store/word-table.ts';
+import { isUnreadable } from '../domain/poison.ts';
+import {
+  dropWords,
+  type Indexed,
+  indexWords,
+  nextWords,
+  type QueuedWords,
+  tidyWords,
+} from '../store/word-table.ts';
 
 export interface IndexerLimits {
   /** Wait while there is nothing to do. */
@@ -30,6 +38,7 @@ export interface IndexerOptions {
 const QUIET_SHARE = 70;
 const RATE_MS = 250;
 const PAUSE_MAX_MS = 10_000;
+const TRIES_MAX = 5;
 
 export class WordIndexer {
   readonly name = 'search';
@@ -37,6 +46,9 @@ export class WordIndexer {
   readonly #o: IndexerOptions;
   readonly #stopping = new AbortController();
   #rate = { atMs: 0, written: 0 };
+  /** The row of the queue that failed last, and how often. */
+  #tried = 0;
+  #tries = 0;
   #ended: Promise<void> = Promise.resolve();
 
   constructor(options: IndexerOptions) {
@@ -72,11 +84,32 @@ export class WordIndexer {
   }
 
   async #step(): Promise<number> {
-    const { messages, refused } = await indexNext(this.#o.store);
-    this.stats.indexed += messages;
+    const next = await nextWords(this.#o.store);
+    if (next === undefined) return 0;
+    const { messages, refused } = await this.#index(next);
+    this.stats.indexed += messages - refused;
     this.stats.refused += refused;
-    if (messages > 0) this.stats.runs++;
+    this.stats.runs++;
     return messages;
+  }
+
+  /** What cannot be read, try after try, must not keep all that is behind it from being found. */
+  async #index(next: QueuedWords): Promise<Indexed> {
+    const { store, log } = this.#o;
+    try {
+      return await indexWords(store, next);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.#tries = this.#tried === next.seq ? this.#tries + 1 : 1;
+      this.#tried = next.seq;
+      if (this.#tries < TRIES_MAX) throw error;
+      const messages = await dropWords(store, next);
+      log.error(
+        { messages, cause: causeChain(error) },
+        'messages cannot be made searchable, and never will be',
+      );
+      return { messages, refused: messages };
+    }
   }
 
   #pauseAfter(workedMs: number): number {

@@ -32,9 +32,9 @@ export const MessageEntity = defineEntity({
     /** Without the body where the org keeps metadata only. */
     envelope: p.blob(),
     /** After which it is no longer delivered, broker time; 0: written by a version that did not say. */
-    deadlineUs: p.bigint('number').fieldName('deadline_us'),
+    deadlineUs: p.bigint('number').fieldName('deadline_us').default(0),
     /** Of the body that the envelope lacks; -1: it lacks nothing. */
-    leftOutBytes: p.bigint('number').fieldName('left_out_bytes'),
+    leftOutBytes: p.bigint('number').fieldName('left_out_bytes').default(-1),
   },
 });
 
@@ -144,7 +144,10 @@ export const DeadLetterEntity = defineEntity({
 export const ReplayEntity = defineEntity({
   name: 'Replay',
   tableName: 'replays',
-  indexes: [{ name: 'replays_unpublished', properties: ['decidedAtUs'], where: 'not published' }],
+  indexes: [
+    { name: 'replays_unpublished', properties: ['decidedAtUs'], where: 'not published' },
+    { name: 'replays_by_request', properties: ['requestId', 'storedAtUs', 'sequence'] },
+  ],
   properties: {
     org: p.text().primary(),
     messageId: p.text().primary().fieldName('message_id'),

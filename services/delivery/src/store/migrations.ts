@@ -6,6 +6,7 @@ import { Partitions } from './migration-005.ts';
 import { LetterDecisions } from './migration-006.ts';
 import { Origins } from './migration-007.ts';
 import { DoubtShares } from './migration-008.ts';
+import { LateDefaults } from './migration-009.ts';
 
 class InitialTables extends Migration {
   override up(): void {
@@ -154,4 +155,5 @@ export const migrations: readonly MigrationEntry[] = [
   { name: '0008-overdue', class: OverdueMessages },
   { name: '0009-origins', class: Origins },
   { name: '0010-doubt-shares', class: DoubtShares },
+  { name: '0011-late-defaults', class: LateDefaults },
 ];

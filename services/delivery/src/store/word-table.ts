@@ -36,46 +36,79 @@ const BYTES_A_TURN = 32 * 1024;
 export interface Indexed {
   /** Messages taken off the queue; 0: it is empty. */
   readonly messages: number;
-  /** Of these, found by no word since PostgreSQL refuses theirs. */
+  /** Of these, found by no word: they cannot be read, or PostgreSQL refuses their words. */
   readonly refused: number;
 }
 
+/** A row of the queue. */
+export interface QueuedWords {
+  readonly seq: number;
+  readonly ids: string;
+}
+
+/** The oldest; undefined: there is none. */
+export async function nextWords(store: Pick<Store, 'query'>): Promise<QueuedWords | undefined> {
+  const [next] = await store.query<QueuedWords>(NEXT);
+  return next;
+}
+
+/** As `indexWords`, of the oldest row. */
+export async function indexNext(store: Store): Promise<Indexed> {
+  const next = await nextWords(store);
+  return next === undefined ? { messages: 0, refused: 0 } : indexWords(store, next);
+}
+
 /**
- * Takes one row off the queue and writes the words of its messages, in one transaction; two replicas that take the same one
+ * Takes the row off the queue and writes the words of its messages, in one transaction; two replicas that take the same one
  * do no harm. A message that is gone meanwhile has none.
  */
-export async function indexNext(store: Store): Promise<Indexed> {
-  const [next] = await store.query<{ seq: number; ids: string }>(NEXT);
-  if (next === undefined) return { messages: 0, refused: 0 };
+export async function indexWords(store: Store, next: QueuedWords): Promise<Indexed> {
   const { orgs, ids } = readQueueIds(next.ids);
   const sorted = ids.toSorted();
-  const found = await store.query<{ org: string; id: string; envelope: Uint8Array }>(READ, [
-    orgs,
-    ids,
-    sorted[0],
-    sorted.at(-1),
-  ]);
-  const rows = await wordsRows(found);
+  const found = await store.query<Found>(READ, [orgs, ids, sorted[0], sorted.at(-1)]);
+  const { rows, unreadable } = await wordsRows(found);
   const refused = await save(store, rows, next.seq);
-  return { messages: ids.length, refused };
+  return { messages: ids.length, refused: refused + unreadable };
+}
+
+/** Takes a row off the queue without its words; gives how many messages are found by no word now. */
+export async function dropWords(store: Pick<Store, 'query'>, { seq, ids }: QueuedWords): Promise<number> {
+  await store.query('delete from words_queue where seq = $1', [seq]);
+  return readQueueIds(ids).ids.length;
+}
+
+interface Found {
+  readonly org: string;
+  readonly id: string;
+  readonly envelope: Uint8Array;
 }
 
 async function wordsRows(
-  found: readonly { readonly org: string; readonly id: string; readonly envelope: Uint8Array }[],
-): Promise<WordsRow[]> {
+  found: readonly Found[],
+): Promise<{ readonly rows: readonly WordsRow[]; readonly unreadable: number }> {
   const rows: WordsRow[] = [];
   let bytes = 0;
+  let unreadable = 0;
   for (const { org, id, envelope } of found) {
-    const { body, contentType } = Envelope.decode(envelope);
-    const text = isTextType(contentType) ? searchedText(body) : undefined;
-    if (text === undefined) continue;
-    rows.push({ org, id, words: encodeWords(org, text) });
-    bytes += text.length;
+    const text = textOf(envelope);
+    if (text === undefined) unreadable++;
+    else if (text !== '') rows.push({ org, id, words: encodeWords(org, text) });
+    bytes += text?.length ?? 0;
     if (bytes < BYTES_A_TURN) continue;
     await turn();
     bytes = 0;
   }
-  return rows;
+  return { rows, unreadable };
+}
+
+/** Empty: there is none to be found by; undefined: it cannot be read. */
+function textOf(envelope: Uint8Array): string | undefined {
+  try {
+    const { body, contentType } = Envelope.decode(envelope);
+    return (isTextType(contentType) ? searchedText(body) : undefined) ?? '';
+  } catch {
+    return undefined;
+  }
 }
 
 /** Gives how many rows were refused for what is in them. */

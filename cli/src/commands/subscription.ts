@@ -82,8 +82,8 @@ function toldOf(opened: OpenSubscriptionResponse, creds: string | null): string[
 const CREDS_BYTES_MAX = 64 * 1024;
 
 /**
- * Of a creds file that is there: it is renewed. Undefined: there is none. Rejects failed_precondition KEY_FILE_DAMAGED for another
- * file, which is not to be overwritten, and what `readText` rejects.
+ * Of a creds file that is there: it is renewed. Undefined: there is none. Rejects what `readText` rejects, and
+ * failed_precondition KEY_FILE_DAMAGED for another file, which is not to be overwritten.
  */
 async function keyOf(file: string): Promise<SubscriberKey | undefined> {
   const text = await textIfThere(file, CREDS_BYTES_MAX);

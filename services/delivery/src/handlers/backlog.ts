@@ -4,7 +4,7 @@ import type { Consumers } from '@fleetwire/broker';
 import type { ConsumerSpec } from '@fleetwire/contract';
 import type { ConsumerProgress } from '@fleetwire/gen/delivery';
 import type { Clock } from '@fleetwire/kernel';
-import { causeChain, pause } from '@fleetwire/kernel';
+import { Rounds } from '@fleetwire/runtime';
 import type { Logger } from '@fleetwire/telemetry';
 import { Progress, type ProgressFigures } from '../domain/progress.ts';
 
@@ -35,14 +35,20 @@ export interface BacklogOptions {
 export class Backlog {
   readonly name = 'backlog';
   readonly #o: BacklogOptions;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
   readonly #progress = new Map<string, Progress>();
   readonly #toldAtMs = new Map<string, number>();
-  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: BacklogOptions) {
     this.#o = options;
     for (const { loop } of options.loops) this.#progress.set(loop.name, new Progress());
+    const { intervalMs } = options.limits;
+    this.#rounds = new Rounds({
+      name: this.name,
+      intervalMs,
+      log: options.log,
+      work: () => this.#lookAtAll(),
+    });
   }
 
   /** By consumer, as of the last look. */
@@ -60,23 +66,15 @@ export class Backlog {
   }
 
   start(): void {
-    this.#ended = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#ended;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (; !signal.aborted; await pause(this.#o.limits.intervalMs, signal))
-      try {
-        for (const each of this.#o.loops) await this.#look(each);
-      } catch (error) {
-        if (!signal.aborted)
-          this.#o.log.debug({ cause: causeChain(error) }, 'what waits is not known just now');
-      }
+  async #lookAtAll(): Promise<void> {
+    for (const each of this.#o.loops) await this.#look(each);
   }
 
   async #look({ loop, consumer }: BacklogOptions['loops'][number]): Promise<void> {

@@ -9,7 +9,8 @@
 import type { Broker } from '@fleetwire/broker';
 import { completeReceipt, DELIVERY_HISTORY } from '@fleetwire/contract';
 import { Receipt } from '@fleetwire/gen/message';
-import { causeChain, pause } from '@fleetwire/kernel';
+import { causeChain } from '@fleetwire/kernel';
+import { Rounds } from '@fleetwire/runtime';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { type Contradicted, settlementOf } from '../domain/settlement.ts';
@@ -65,48 +66,35 @@ export class Doubts {
   readonly name = 'doubts';
   readonly stats = { believed: 0, refused: 0, put_off: 0 };
   readonly #o: DoubtsOptions;
-  readonly #stopping = new AbortController();
-  #ended: Promise<void> = Promise.resolve();
-  #failures = 0;
+  readonly #rounds: Rounds;
   #unasked = 0;
 
   constructor(options: DoubtsOptions) {
     this.#o = options;
+    const { intervalMs, log } = options;
+    const work = async (stopping: AbortSignal) => {
+      while (!stopping.aborted && (await this.#round(stopping)));
+    };
+    this.#rounds = new Rounds({ name: this.name, intervalMs, log, work });
   }
 
   start(): void {
-    this.#ended = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#ended;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      let more = false;
-      try {
-        more = await this.#round();
-        this.#failures = 0;
-      } catch (error) {
-        if (this.#failures++ % 20 === 0 && !signal.aborted)
-          this.#o.log.warn({ cause: causeChain(error) }, 'receipts in doubt wait, trying on');
-      }
-      if (!more) await pause(this.#o.intervalMs, signal);
-    }
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** True: there may be more to look at now. */
-  async #round(): Promise<boolean> {
+  async #round(stopping: AbortSignal): Promise<boolean> {
     const { store, limit } = this.#o;
     const { doubts: due, more } = await dueDoubts(store, limit);
     if (due.length === 0) return false;
     const progress = await this.#o.progress();
     const { believed, refused, open } = await this.#judge(due, progress);
     await this.#believe(believed);
-    await this.#refuse(refused);
+    await this.#refuse(refused, stopping);
     await putOffDoubts(store, open, progress);
     this.stats.put_off += open.length;
     return more;
@@ -142,7 +130,7 @@ export class Doubts {
           const found = await this.#o.ask(org, agents.slice(i, i + HOMES_ASKED_MAX));
           for (const [agent, homes] of found) all.set(`${org} ${agent}`, homes);
         } catch (error) {
-          if (this.#unasked++ % 20 === 0 && !this.#stopping.signal.aborted)
+          if (this.#unasked++ % 20 === 0)
             this.#o.log.warn(
               { org, cause: causeChain(error) },
               'homes cannot be asked for, receipts in doubt wait',
@@ -180,11 +168,11 @@ export class Doubts {
   }
 
   /** Kept as a dead letter before it is taken away: a crash in between repeats that under the same id. */
-  async #refuse(refused: Judged['refused']): Promise<void> {
+  async #refuse(refused: Judged['refused'], stopping: AbortSignal): Promise<void> {
     if (refused.length === 0) return;
     const { store, desk, denied } = this.#o;
     const rejected = refused.filter(({ doubt }) => doubt.stream === 'RECEIPTS').map(rejection);
-    if (rejected.length > 0 && !(await desk.take(this.name, rejected, this.#stopping.signal))) return;
+    if (rejected.length > 0 && !(await desk.take(this.name, rejected, stopping))) return;
     const taken = await store.transaction((tx) =>
       takeDoubts(
         tx,

@@ -2,6 +2,7 @@
 
 import type { Clock } from '@fleetwire/kernel';
 import { causeChain, pause } from '@fleetwire/kernel';
+import { Rounds } from '@fleetwire/runtime';
 import type { Store } from '@fleetwire/store';
 import type { Logger } from '@fleetwire/telemetry';
 import { isUnreadable } from '../domain/poison.ts';
@@ -44,42 +45,38 @@ export class WordIndexer {
   readonly name = 'search';
   readonly stats = { indexed: 0, refused: 0, runs: 0, busy: false };
   readonly #o: IndexerOptions;
-  readonly #stopping = new AbortController();
+  readonly #rounds: Rounds;
+  #tidy = true;
   #rate = { atMs: 0, written: 0 };
   /** The row of the queue that failed last, and how often. */
   #tried = 0;
   #tries = 0;
-  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: IndexerOptions) {
     this.#o = options;
+    const work = (stopping: AbortSignal) => this.#work(stopping);
+    this.#rounds = new Rounds({ name: this.name, intervalMs: options.limits.idleMs, log: options.log, work });
   }
 
   start(): void {
-    this.#ended = this.#run();
+    this.#rounds.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#ended;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    let tidy = true;
-    for (let wait = 0; !signal.aborted; await pause(wait, signal)) {
-      wait = this.#o.limits.idleMs;
-      if (!this.#o.leads()) continue;
-      try {
-        const started = performance.now();
-        const messages = await this.#step();
-        if (messages > 0) wait = this.#pauseAfter(performance.now() - started);
-        else if (!tidy) await tidyWords(this.#o.store);
-        tidy = messages === 0;
-      } catch (error) {
-        if (!signal.aborted)
-          this.#o.log.warn({ cause: causeChain(error) }, 'messages are not searchable yet, trying on');
+  /** Until nothing waits; then what was written is tidied, once. */
+  async #work(stopping: AbortSignal): Promise<void> {
+    while (!stopping.aborted && this.#o.leads()) {
+      const started = performance.now();
+      if ((await this.#step()) === 0) {
+        if (!this.#tidy) await tidyWords(this.#o.store);
+        this.#tidy = true;
+        return;
       }
+      this.#tidy = false;
+      await pause(this.#pauseAfter(performance.now() - started), stopping);
     }
   }
 

@@ -11,6 +11,8 @@ export type Asked = Omit<OpenSubscriptionRequest, 'publicKey' | 'ttlS'>;
 
 const RENEW_MIN_MS = 10_000;
 const REOPEN_MS = 2_000;
+/** A server without accounts drops nobody whose place is closed: so often it is looked whether it is there. */
+const LOOK_MS = 5_000;
 const BATCH = 100;
 
 export interface Following {
@@ -119,8 +121,8 @@ class Place {
     this.credentials = { jwt: opened.userJwt, seed: new TextEncoder().encode(seed) };
     clearTimeout(this.#renewal);
     const lifeMs = opened.userJwtExpiresAtMs - Date.now();
-    if (opened.userJwt !== '')
-      this.#renewal = setTimeout(() => this.reopenSoon(), Math.max(RENEW_MIN_MS, lifeMs / 2)).unref();
+    const againMs = opened.userJwt === '' ? LOOK_MS : Math.max(RENEW_MIN_MS, lifeMs / 2);
+    this.#renewal = setTimeout(() => this.reopenSoon(), againMs).unref();
     return opened;
   }
 

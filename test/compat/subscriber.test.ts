@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
 import { pause } from '@fleetwire/kernel';
-import { eventually } from '@fleetwire/testkit';
+import { eventually, startTestNats } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type Home, openHome } from '../fabric/command-line.ts';
 
@@ -190,6 +190,30 @@ describe('a subscriber', function () {
       assert.deepEqual([kind, reason, code], ['invalid_argument', 'INVALID_OPTION', 64]);
     }
     assert.deepEqual(written(), before);
+  });
+});
+
+describe('a subscriber of a server without accounts', function () {
+  this.timeout(180_000);
+
+  it('follows without credentials, goes on where it was, and is told when its place is closed', async () => {
+    await using home = openHome();
+    await using nats = await startTestNats();
+    const env = { FLEETWIRE_NATS_URL: nats.url, FLEETWIRE_NATS_SINGLE_TENANT: 'true' };
+    const up = await home.run(['up', '--detach'], { env });
+    assert.equal(up.code, 0, up.err);
+    const created = await home.ok('subscription', 'create', 'receipts', 'plain', '--all');
+    assert.deepEqual([created.creds, created.jetstream_domain, created.expires_at], [null, '', null]);
+    const tail = ['subscribe', 'events', '--all', '--name', 'tail', '--json'];
+    const first = await home.run([...tail, '--count', '1']);
+    assert.equal(first.code, 0, first.err);
+    const following = home.start(tail);
+    await eventually(() => following.out() !== '');
+    assert.ok(JSON.parse(following.out().split('\n')[0]!).sequence > first.json.sequence);
+    await home.ok('subscription', 'close', 'events', 'tail');
+    const { code, out } = await following.ended;
+    assert.notEqual(code, 0);
+    assert.match(out, /"reason": "SUBSCRIPTION_CLOSED"/);
   });
 });
 

@@ -100,15 +100,28 @@ export interface RegistryWorld extends AsyncDisposable {
   nodeBroker(node: TestNode, jwt?: string, waitMs?: number): Promise<Broker>;
 }
 
-export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Promise<RegistryWorld> {
+export interface RegistryWorldOptions {
+  readonly ownPostgres?: boolean;
+  /** A server without accounts. */
+  readonly singleTenant?: boolean;
+}
+
+export async function startRegistryWorld(o: RegistryWorldOptions = {}): Promise<RegistryWorld> {
+  const { singleTenant = false } = o;
   await using building = new AsyncDisposableStack();
   const keysDir = join(building.use(tempFolder('registry')).path, 'keys');
   const services = ['org', 'registry', 'router'];
   await ensureKeys(keysDir, { orgSlug: 'acme', services });
   const trust = await ensureKeys(keysDir, { orgSlug: 'other', services });
   const orgs = trust.orgs.map((org) => org.id) as [string, string];
-  const nats = building.use(await startTestNats({ config: operatorMode(keysDir) }));
-  await bootstrapFabric({ keysDir, natsUrls: [nats.url], sizing: SMALL_STREAMS, partitions: 4 });
+  const nats = building.use(await startTestNats(singleTenant ? {} : { config: operatorMode(keysDir) }));
+  await bootstrapFabric({
+    keysDir,
+    singleTenant,
+    natsUrls: [nats.url],
+    sizing: SMALL_STREAMS,
+    partitions: 4,
+  });
   const postgres = o.ownPostgres ? building.use(await startOwnPostgres(DURABLE)) : undefined;
   const databaseUrl = postgres?.url ?? building.use(await startTestPostgres()).url;
   const standIn = new OrgStandIn(orgs);
@@ -141,7 +154,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     closing.defer(() => broker.close());
     return broker;
   };
-  const broker = async () => connect({ credsFile: await fabricUser(keysDir) });
+  const broker = async () => connect(singleTenant ? {} : { credsFile: await fabricUser(keysDir) });
   const entryOf = async <T>(type: { decode(bytes: Uint8Array): T }, org: string, id: string) => {
     reader ??= broker();
     const entry = await (await (await reader).bucket(ROUTES_BUCKET)).get(routeKey(org, id));
@@ -159,7 +172,7 @@ export async function startRegistryWorld(o: { ownPostgres?: boolean } = {}): Pro
     start: async (settings = {}) => {
       const overrides: Overrides = {
         keys: { dir: keysDir },
-        nats: { url: nats.url },
+        nats: { url: nats.url, single_tenant: singleTenant },
         database: { url: databaseUrl, pool_max: 6 },
         common: { log_level: 'silent' },
         registry: { org_address: org.address, sweep_ms: 200, flush_ms: 100, ...settings },

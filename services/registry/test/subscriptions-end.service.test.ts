@@ -1,7 +1,8 @@
 /**
  * Goal: a subscription ends with the API key, the person and the org that it came from, at once and whenever they go, and with
  * those of nobody else.
- * Method: two replicas on a server in operator mode; what org says of orgs and of keys, also late and at a bad moment.
+ * Method: two replicas on a server in operator mode; what org says of orgs and of keys, also late and at a bad
+ * moment. Then a server without accounts, where the place is all that can be taken away.
  */
 
 import assert from 'node:assert/strict';
@@ -154,5 +155,66 @@ describe('subscriptions end', function () {
     await eventually(() => world.org.confirmed.includes(`${doomed} 1`));
     const { consumer } = its.subscription!;
     await eventually(async () => (await publisher.consumers.info('DEAD', consumer)) === undefined);
+  });
+});
+
+describe('subscriptions at a server without accounts', function () {
+  this.timeout(90_000);
+  let world: RegistryWorld;
+  let service: RunningService;
+  let publisher: Broker;
+  before(async () => {
+    world = await startRegistryWorld({ singleTenant: true });
+    service = await world.start({ look_ms: 50 });
+    publisher = await world.broker();
+  });
+  after(() => world?.[Symbol.asyncDispose]());
+
+  it('are places that work without credentials, narrowed to the org, and go on where they were', async () => {
+    const [org, other] = world.orgs;
+    const reader = await world.asUser(service, ['read']);
+    const { publicKey, seed } = createNodeKey();
+    const open = () => reader.openSubscription({ name: 'plain', what: 'receipts', from: 'all', publicKey });
+    await told(publisher, other, 'n_1', 'not yours');
+    await told(publisher, org, 'n_1', 'first');
+    const opened = await open();
+    const { userJwt, userJwtExpiresAtMs, jetstreamDomain, resumed } = opened;
+    assert.deepEqual([userJwt, userJwtExpiresAtMs, jetstreamDomain, resumed], ['', 0, '', false]);
+    const broker = await follow(opened, seed);
+    const [first] = await take(broker, opened, 1);
+    assert.deepEqual(texts([first!]), ['first']);
+    first!.ack();
+    await eventually(async () => (await reader.listSubscriptions({})).subscriptions[0]!.ackPending === 0);
+    await told(publisher, org, 'n_1', 'second');
+    const again = await open();
+    assert.deepEqual([again.resumed, again.subscription!.pending], [true, 1]);
+    assert.deepEqual(texts(await take(broker, again, 1)), ['second']);
+    await broker.close();
+  });
+
+  it('end by taking the place away: closed, by another key, or with the API key and the person', async () => {
+    const [org] = world.orgs;
+    const there = async (name: string) =>
+      (await publisher.consumers.info('RECEIPTS', `sub-${org}-${name}`)) !== undefined;
+    const client = (key: string) => world.asUser(service, ['read'], org, key);
+    const open = async (name: string, key: string, { publicKey } = createNodeKey()) =>
+      (await client(key)).openSubscription({ name, what: 'receipts', publicKey });
+    const mine = createNodeKey();
+    await open('closed', 'k_stays', mine);
+    await (await client('k_stays')).closeSubscription({ name: 'closed', what: 'receipts' });
+    assert.equal(await there('closed'), false);
+    assert.equal(await reasonOf(open('closed', 'k_stays', mine)), 'SUBSCRIBER_KEY_USED');
+    assert.equal((await open('closed', 'k_stays')).resumed, false);
+    const before = createNodeKey();
+    await open('rekeyed', 'k_stays', before);
+    assert.equal((await open('rekeyed', 'k_stays')).resumed, true);
+    assert.equal(await reasonOf(open('rekeyed', 'k_stays', before)), 'SUBSCRIBER_KEY_USED');
+    await open('lost', 'k_lost');
+    const revocations = [{ kind: 'key', subject: 'k_lost', issuedUntilMs: 1 }];
+    await world.publish({ org, version: 1, revocations });
+    await eventually(async () => !(await there('lost')));
+    assert.ok((await there('rekeyed')) && (await there('closed')));
+    await world.publish({ org, version: 2, departed: [{ user: 'u_test', atMs: Date.now() }] });
+    await eventually(async () => !(await there('rekeyed')) && !(await there('closed')));
   });
 });

@@ -82,11 +82,19 @@ export interface RawClient extends AsyncDisposable {
   err(): string;
 }
 
-/** A client of one process that stays, initialized as of 2025-11-25. */
+/** What a client of 2026-07-28 sends with each request, in place of being initialized. */
+export const MODERN = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+/** A client of one process that stays, initialized as of 2025-11-25 unless that is left to the test. */
 export async function openRaw(
   home: Home,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  initialized = true,
 ): Promise<RawClient> {
   const child = spawn(process.execPath, [CLI, 'mcp', ...args], {
     env: childEnvironment({ ...home.env, ...env }),
@@ -135,6 +143,7 @@ export async function openRaw(
       clearTimeout(late);
     },
   };
+  if (!initialized) return client;
   const clientInfo = { name: 'test', version: '1' };
   await request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo });
   notify('notifications/initialized', {});

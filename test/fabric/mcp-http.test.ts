@@ -11,13 +11,19 @@ import { join } from 'node:path';
 import { eventually } from '@fleetwire/testkit';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { type Home, openHome, type Started } from './command-line.ts';
-import { inspect, inspectTool, type Target, type ToolResult } from './mcp-client.ts';
+import { inspect, inspectTool, MODERN, type Target, type ToolResult } from './mcp-client.ts';
 
 const SLOW = { timeoutMs: 30_000, everyMs: 100 };
 const INITIALIZE = {
   protocolVersion: '2025-11-25',
   capabilities: {},
   clientInfo: { name: 'test', version: '1' },
+};
+
+const MODERN_HEADERS = {
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+  'mcp-protocol-version': '2026-07-28',
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: documents differ by method and tool, and the tests look into them
@@ -175,6 +181,31 @@ describe('agents by MCP over HTTP', () => {
     assert.deepEqual(got, ['still there']);
   });
 
+  it('tells who listens without a session of new mail of its own, and of nobody else', async () => {
+    const said: Record<string, string> = { ann: '', ben: '' };
+    const leaving = new AbortController();
+    for (const name of ['ann', 'ben']) {
+      await post(call('inbox', { limit: 50 }), await session(name));
+      const notifications = { resourceSubscriptions: ['fleetwire://inbox'] };
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { ...MODERN_HEADERS, ...bearer(name), 'mcp-method': 'subscriptions/listen' },
+        body: JSON.stringify(rpc('subscriptions/listen', { notifications, _meta: MODERN })),
+        signal: leaving.signal,
+      });
+      const listen = async () => {
+        for await (const part of response.body!.pipeThrough(new TextDecoderStream())) said[name] += part;
+      };
+      void listen().catch(() => undefined);
+      await eventually(() => said[name]!.includes('subscriptions/acknowledged'), SLOW);
+    }
+    await home.ok('send', 'ben', 'for ben');
+    await eventually(() => said['ben']!.includes('resources/updated'), SLOW);
+    assert.doesNotMatch(said['ann']!, /resources\/updated/);
+    leaving.abort();
+    await post(call('inbox', { limit: 50 }), await session('ben'));
+  });
+
   it('shuts an agent out when it is removed, and goes on for the others', async () => {
     await home.ok('agent', 'run', 'cas');
     tokens['cas'] = (await home.ok('agent', 'token', 'cas')).token;
@@ -219,20 +250,8 @@ describe('agents by MCP over HTTP', () => {
     const secure = home.start(['mcp', '--http', '0.0.0.0:0', '--tls-cert', cert, '--tls-key', key, '--json']);
     await eventually(() => secure.out().endsWith('}\n'), SLOW);
     const { port } = new URL(JSON.parse(secure.out()).url);
-    const meta = {
-      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-      'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
-      'io.modelcontextprotocol/clientCapabilities': {},
-    };
-    const body = JSON.stringify(rpc('tools/call', { name: 'who', arguments: {}, _meta: meta }));
-    const headers = {
-      ...bearer('ann'),
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': 'tools/call',
-      'mcp-name': 'who',
-    };
+    const body = JSON.stringify(rpc('tools/call', { name: 'who', arguments: {}, _meta: MODERN }));
+    const headers = { ...MODERN_HEADERS, ...bearer('ann'), 'mcp-method': 'tools/call', 'mcp-name': 'who' };
     const text = await new Promise<string>((resolve, reject) => {
       const options = { method: 'POST', headers, ca: readFileSync(cert) };
       httpsRequest(`https://127.0.0.1:${port}/mcp`, options, (response) => {

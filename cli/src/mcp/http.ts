@@ -6,7 +6,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { asFleetwireError, FleetwireError } from '@fleetwire/kernel';
-import { createMcpHandler, isLegacyRequest, type McpServer } from '@modelcontextprotocol/server';
+import {
+  createMcpHandler,
+  isLegacyRequest,
+  type McpHttpHandler,
+  type McpServer,
+} from '@modelcontextprotocol/server';
 import type { AgentDoor, Introduced } from './agent-door.ts';
 import { checkOrigin, HttpAccess, isLoopback } from './http-access.ts';
 import { Exchange, exchangeIdOf, jsonBody, refuse, writeResponse } from './http-exchange.ts';
@@ -14,7 +19,7 @@ import { HttpSessions } from './http-sessions.ts';
 import { MCP_LIMITS } from './limits.ts';
 import type { People } from './people.ts';
 import { serverFor } from './server.ts';
-import { watchInbox } from './watch-inbox.ts';
+import { InboxBus, offerNews, watchInbox } from './watch-inbox.ts';
 
 export interface HttpOptions {
   /** host:port; port 0: a free one. */
@@ -94,16 +99,8 @@ class Endpoint {
   readonly #sessions: HttpSessions;
   /** Requests under way, by the id that they carry. */
   readonly #exchanges = new Map<string, { readonly exchange: Exchange; readonly door: AgentDoor }>();
-  /** For clients that need no session. */
-  readonly #modern = createMcpHandler(
-    ({ requestInfo }) => this.#serverOf(this.#exchanges.get(exchangeIdOf(requestInfo))!.door),
-    {
-      legacy: 'reject',
-      maxRequestBodySize: MCP_LIMITS.bodyBytes,
-      maxSubscriptions: MCP_LIMITS.sessions,
-      onerror: (error) => this.#options.warn(error),
-    },
-  );
+  /** For clients that need no session: for each agent its own, with its share of what may be listened to. */
+  readonly #modern = new Map<AgentDoor, McpHttpHandler>();
 
   constructor(options: HttpOptions) {
     this.#options = options;
@@ -146,8 +143,32 @@ class Endpoint {
       return this.#sessions.handle(session, request, json, written);
     }
     if (json === undefined || !(await isLegacyRequest(request, json)))
-      return this.#modern.fetch(request, { parsedBody: json });
+      return this.#modernOf(door).fetch(request, { parsedBody: json });
     return this.#sessions.initialize(door, request, json);
+  }
+
+  #modernOf(door: AgentDoor): McpHttpHandler {
+    const known = this.#modern.get(door);
+    if (known !== undefined) return known;
+    const serve = () => {
+      const server = this.#serverOf(door);
+      offerNews(server);
+      return server;
+    };
+    const handler = createMcpHandler(serve, {
+      legacy: 'reject',
+      bus: new InboxBus(door),
+      maxRequestBodySize: MCP_LIMITS.bodyBytes,
+      maxSubscriptions: MCP_LIMITS.sessionsOfAgent,
+      onerror: (error) => this.#options.warn(error),
+    });
+    this.#modern.set(door, handler);
+    const forget = () => {
+      this.#modern.delete(door);
+      void handler.close();
+    };
+    door.closed.addEventListener('abort', forget, { once: true });
+    return handler;
   }
 
   #serverOf(door: AgentDoor): McpServer {
@@ -164,7 +185,7 @@ class Endpoint {
   }
 
   async close(): Promise<void> {
-    await this.#modern.close();
+    await Promise.all([...this.#modern.values()].map((handler) => handler.close()));
     await this.#sessions.close();
     await this.#access.close();
   }

@@ -68,9 +68,9 @@ export async function serveOnStdio(
   await new Promise<void>((resolve) => {
     const transport = new WatchedStdio(resolve);
     const handle = serveStdio(
-      () => {
+      ({ era }) => {
         const server = serverFor(parts, (context) => transport.call(context));
-        watchInbox(server, parts.door);
+        watchInbox(server, parts.door, era);
         return server;
       },
       { transport, onerror: warn },

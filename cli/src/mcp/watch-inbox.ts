@@ -1,7 +1,12 @@
-/** Tells a client that there is new mail, where the client wants to be told. */
+/** Tells clients that there is new mail, where they want to be told. */
 
 import { backoffMs, pause } from '@fleetwire/kernel';
-import type { McpServer } from '@modelcontextprotocol/server';
+import {
+  InMemoryServerEventBus,
+  type McpRequestContext,
+  type McpServer,
+  type ServerEvent,
+} from '@modelcontextprotocol/server';
 import type { AgentDoor } from './agent-door.ts';
 import { MCP_LIMITS } from './limits.ts';
 import { INBOX_URI } from './server.ts';
@@ -9,15 +14,30 @@ import { INBOX_URI } from './server.ts';
 /** Between two looks while mail waits unread. */
 const LOOK_MS = 2000;
 
-/** From the first subscription on, until the server or the door closes. */
-export function watchInbox(server: McpServer, door: AgentDoor): void {
+/** Says of itself that a client may want to be told. */
+export function offerNews(server: McpServer): void {
+  server.server.registerCapabilities({ resources: { subscribe: true } });
+}
+
+/**
+ * Until the server or the door closes. One that was initialized is told from its first subscription on; of `modern` ones the
+ * package knows who listens, and tells nobody else.
+ */
+export function watchInbox(
+  server: McpServer,
+  door: AgentDoor,
+  era: McpRequestContext['era'] = 'legacy',
+): void {
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, door.closed]);
   let watching = false;
-  server.server.registerCapabilities({ resources: { subscribe: true } });
+  const begin = () => {
+    if (!watching) void watch(door, signal, () => server.server.sendResourceUpdated({ uri: INBOX_URI }));
+    watching = true;
+  };
+  offerNews(server);
   server.server.setRequestHandler('resources/subscribe', ({ params }) => {
-    if (!watching && params.uri === INBOX_URI) void watch(server, door, signal);
-    watching ||= params.uri === INBOX_URI;
+    if (params.uri === INBOX_URI) begin();
     return {};
   });
   server.server.setRequestHandler('resources/unsubscribe', () => ({}));
@@ -26,9 +46,39 @@ export function watchInbox(server: McpServer, door: AgentDoor): void {
     over.abort();
     closed?.();
   };
+  if (era === 'modern') begin();
 }
 
-async function watch(server: McpServer, door: AgentDoor, signal: AbortSignal): Promise<void> {
+/** What clients of one agent that need no session listen to; watched as long as anybody does. */
+export class InboxBus extends InMemoryServerEventBus {
+  readonly #door: AgentDoor;
+  #watching: AbortController | undefined;
+
+  constructor(door: AgentDoor) {
+    super();
+    this.#door = door;
+  }
+
+  override subscribe(listener: (event: ServerEvent) => void): () => void {
+    const leave = super.subscribe(listener);
+    this.#watching ??= this.#watch();
+    return () => {
+      leave();
+      if (this.listenerCount > 0) return;
+      this.#watching?.abort();
+      this.#watching = undefined;
+    };
+  }
+
+  #watch(): AbortController {
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.#door.closed]);
+    void watch(this.#door, signal, async () => this.publish({ kind: 'resource_updated', uri: INBOX_URI }));
+    return over;
+  }
+}
+
+async function watch(door: AgentDoor, signal: AbortSignal, tell: () => Promise<void>): Promise<void> {
   let before = 0;
   for (let attempt = 0; !signal.aborted; ) {
     try {
@@ -36,7 +86,7 @@ async function watch(server: McpServer, door: AgentDoor, signal: AbortSignal): P
       const { deliveries, remaining } = await door.look(look, MCP_LIMITS.pollMs, signal);
       const count = deliveries.length + remaining;
       attempt = 0;
-      if (count > before) await server.server.sendResourceUpdated({ uri: INBOX_URI });
+      if (count > before) await tell();
       before = count;
       if (count > 0) await pause(LOOK_MS, signal);
     } catch {

@@ -190,7 +190,7 @@ describe('the waterfall', () => {
     const shown = (detail: string) => {
       const hop = { stage: Stage.CONFIRMED, atUs: 30_000, detail };
       const [only] = trace([hop]).hops;
-      return waterfall({ ...trace([]), hops: [{ ...only!, proof: { ...proof, place } }] }).at(-1);
+      return waterfall({ ...trace([]), hops: [{ ...only!, proof: { ...proof, place, attempt: 0 } }] }).at(-1);
     };
     const seen = '    seen by tmux in pane %3, process 77 25.94 ms after it was handed over';
     assert.equal(shown('bob> \u001b[2Jx'), seen);

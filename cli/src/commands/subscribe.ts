@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { isSubscribed, isSubscriptionName, SUBSCRIBED, type Subscribed } from '@fleetwire/contract';
+import { hashOf } from '@fleetwire/kernel';
 import type { Command } from 'commander';
 import type { Action } from '../action.ts';
 import { moment, unusable, wholeNumber } from '../arguments.ts';
@@ -57,11 +58,17 @@ export function addSubscribeCommand(program: Command, action: Action): void {
     .argument('<what>', WHAT)
     .option(
       '--name <name>',
-      'of the place where it goes on; without it one of this machine',
+      'of the place where it goes on; without it one of this machine and filter',
       placeName('--name'),
     )
     .option('--count <n>', 'end after so many messages of the stream', wholeNumber('--count', 1, 1_000_000));
   withAskOptions(command).action(action(subscribe));
+}
+
+/** One place for each filter, so that a second filter does not ask for the place of the first. */
+function unnamed({ node = '', service = '', event = '' }: AskOptions): string {
+  const filter = [node, service, event];
+  return filter.every((part) => part === '') ? '' : `~${hashOf(filter.join(' ')).toString(36)}`;
 }
 
 async function subscribe(
@@ -70,7 +77,7 @@ async function subscribe(
   given: string,
 ): Promise<void> {
   const what = checkWhat(given);
-  const file = `${context.contextName}.${what}.${options.name ?? ''}.nk`;
+  const file = `${context.contextName}.${what}.${options.name ?? unnamed(options)}.nk`;
   const { output } = context;
   const screen = processScreen();
   const leaving = catchSignals();

@@ -105,7 +105,14 @@ describe('delivery answers', function () {
   it('shows a message with its body, its settlement and its trace', async () => {
     const message = sample.envelope({ body: new TextEncoder().encode('hello \0 there') });
     await arrive(message);
-    const proof = { source: 'tmux', matched: 'seen', injectedAtUs: 7, detectedAtUs: 9, place: 'pane %1' };
+    const proof = {
+      source: 'tmux',
+      matched: 'seen',
+      injectedAtUs: 7,
+      detectedAtUs: 9,
+      place: 'p',
+      attempt: 0,
+    };
     await settle([sample.receiptFor(message, Stage.DELIVERED)]);
     await settle([sample.receiptFor(message, Stage.CONFIRMED, { proof })]);
     const found = await get(message.id);

@@ -51,7 +51,14 @@ describe('trace', () => {
   });
 
   it('shows at the hop that confirms what it goes by', () => {
-    const proof = { source: 'tmux', matched: 'seen', injectedAtUs: 15, detectedAtUs: 19, place: 'pane %1' };
+    const proof = {
+      source: 'tmux',
+      matched: 'seen',
+      injectedAtUs: 15,
+      detectedAtUs: 19,
+      place: 'p',
+      attempt: 0,
+    };
     const hops = [hop(Stage.DELIVERED, NODE_B, 15), hop(Stage.CONFIRMED, NODE_B, 20)];
     const trace = assembleTrace(undefined, [{ recipient: 'a_1', hops, proof }]);
     assert.deepEqual(

@@ -21,6 +21,7 @@ import { HOPS_MAX, isUnited, uniteHops } from '../src/domain/hops.ts';
 import type { Settlement } from '../src/domain/settlement.ts';
 import {
   attemptOf,
+  attemptSettlement,
   contradicts,
   mergedReceipt,
   mergeSettlements,
@@ -280,7 +281,14 @@ describe('settlement: the rule case by case', () => {
   });
 
   it('keeps the first proof, and with it nothing of another', () => {
-    const proof = { source: 'tmux', matched: 'seen', injectedAtUs: 3, detectedAtUs: 5, place: 'pane %1' };
+    const proof = {
+      source: 'tmux',
+      matched: 'seen',
+      injectedAtUs: 3,
+      detectedAtUs: 5,
+      place: 'p',
+      attempt: 0,
+    };
     const at = (atUs: number, more?: Partial<Proof>) =>
       settlementOf(
         receipt(Stage.CONFIRMED, [hop(Stage.CONFIRMED, atUs)], { proof: more && { ...proof, ...more } }),
@@ -291,6 +299,28 @@ describe('settlement: the rule case by case', () => {
     assert.deepEqual([both.stage, both.atUs, both.proof], [Stage.CONFIRMED, 5, proof]);
     assert.deepEqual(merge(settle(Stage.UNCONFIRMED, 2, true), at(5, {})).proof, proof);
     assert.equal(merge(settle(Stage.UNCONFIRMED, 2, true), at(5)).proof, undefined);
+  });
+
+  it('keeps the proof of the latest attempt, and shows none with another', () => {
+    const proof = {
+      source: 'tmux',
+      matched: 'seen',
+      injectedAtUs: 3,
+      detectedAtUs: 5,
+      place: 'p',
+      attempt: 0,
+    };
+    const at = (attempt: number, detectedAtUs: number) => {
+      const hops = [hop(Stage.CONFIRMED, detectedAtUs, { attempt })];
+      const told = receipt(Stage.CONFIRMED, hops, { attempt, proof: { ...proof, detectedAtUs } });
+      return settlementOf(told, 'n_b', 999)!;
+    };
+    const both = merge(at(0, 5), at(1, 9));
+    assert.deepEqual(both.proof, { ...proof, attempt: 1, detectedAtUs: 9 });
+    assert.deepEqual(attemptSettlement(both, 1)?.proof, both.proof);
+    assert.equal(attemptSettlement(both, 0)?.proof, undefined);
+    const kept = restoreSettlement(mergedReceipt('m', 'a_1', both), false, ['n_b']);
+    assert.deepEqual(merge(kept, at(0, 5)).proof, both.proof);
   });
 
   it('delivered is an end only where the receipt says so', () => {

@@ -20,6 +20,7 @@ describe('words', () => {
     assert.deepEqual(wordsOf('ＡＢＣ Straße ΑΘΉΝΑ привет'), ['abc', 'straße', 'αθήνα', 'привет']);
     assert.deepEqual(wordsOf('接続が拒否 ok'), ['接', '続', 'が', '拒', '否', 'ok']);
     assert.deepEqual(wordsOf(' \n…'), []);
+    assert.deepEqual(wordsOf('\u{16fe2}接\u{16fe2}'), ['接'], 'a sign of a script that is no letter');
   });
 
   it('are bounded, each and together', () => {

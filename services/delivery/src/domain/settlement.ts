@@ -18,7 +18,7 @@ import {
 import type { Hop, Proof, Receipt } from '@fleetwire/gen/message';
 import { Stage } from '@fleetwire/gen/message';
 import { compareHops, compareText, isUnited, uniteHops } from './hops.ts';
-import { firstProof } from './proof.ts';
+import { latestProof } from './proof.ts';
 
 export interface Settlement {
   readonly stage: KnownStage;
@@ -34,7 +34,7 @@ export interface Settlement {
   /** Who published the receipts: node ids and service names, sorted. */
   readonly publishers: readonly string[];
   readonly about: SettlementSubject;
-  /** What showed that it was taken up; of several the first. It may wait here for the hop that it belongs to. */
+  /** What showed that it was taken up, of its latest attempt the first. It may wait here for the hop that it belongs to. */
   readonly proof: Proof | undefined;
 }
 
@@ -75,7 +75,11 @@ export function settlementOf(
     complete && isUnited(receipt.hops)
       ? receipt.hops
       : uniteHops(receipt.hops, [ownHop(receipt, own, publisher, storedAtUs)]);
-  return decide(hops, stage === Stage.DELIVERED && receipt.final, [publisher], about, receipt.proof);
+  return decide(hops, stage === Stage.DELIVERED && receipt.final, [publisher], about, proofOf(receipt));
+}
+
+function proofOf({ proof, attempt }: Receipt): Proof | undefined {
+  return proof === undefined ? undefined : { ...proof, attempt };
 }
 
 function subjectOf({
@@ -142,7 +146,7 @@ export function mergeSettlements(a: Settlement, b: Settlement): Settlement {
     recipientName: firstText(a.about.recipientName, b.about.recipientName),
     fanOut: Math.max(a.about.fanOut, b.about.fanOut),
   };
-  const proof = firstProof(a.proof, b.proof);
+  const proof = latestProof(a.proof, b.proof);
   return decide(hops, a.deliveredEnds || b.deliveredEnds, publishers, about, proof);
 }
 
@@ -193,7 +197,8 @@ function decide(
 export function attemptSettlement(settlement: Settlement, attempt: number): Settlement | undefined {
   const { deliveredEnds, publishers, about, proof } = settlement;
   const hops = settlement.hops.filter((hop) => hop.attempt === attempt && isKnownStage(hop.stage));
-  return hops.length === 0 ? undefined : decide(hops, deliveredEnds, publishers, about, proof);
+  const shownBy = proof?.attempt === attempt ? proof : undefined;
+  return hops.length === 0 ? undefined : decide(hops, deliveredEnds, publishers, about, shownBy);
 }
 
 /**

@@ -39,7 +39,8 @@ export function assembleTrace(acceptance: Acceptance | undefined, ways: readonly
     let reachedUs = accept?.atUs;
     for (const hop of way.hops) {
       if (hop.stage === Stage.ACCEPTED && hop.attempt === 0) continue;
-      add(way.recipient, hop, reachedUs, hop.stage === Stage.CONFIRMED ? way.proof : undefined);
+      const shows = hop.stage === Stage.CONFIRMED && hop.attempt === way.proof?.attempt;
+      add(way.recipient, hop, reachedUs, shows ? way.proof : undefined);
       reachedUs = Math.max(reachedUs ?? hop.atUs, hop.atUs);
     }
   }

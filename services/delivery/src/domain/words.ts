@@ -15,7 +15,9 @@ export const TEXT_BYTES_MAX = 32 * 1024;
 
 const UNSPACED =
   '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}';
-const WORD = new RegExp(`[${UNSPACED}]\\p{M}*|(?:(?![${UNSPACED}])[\\p{L}\\p{N}\\p{M}])+`, 'gu');
+const SIGN = '[\\p{L}\\p{N}\\p{M}]';
+/** A script has signs too that are no letters, such as its own punctuation. */
+const WORD = new RegExp(`(?=[${UNSPACED}])${SIGN}\\p{M}*|(?:(?![${UNSPACED}])${SIGN})+`, 'gu');
 
 /** In their order. */
 export function wordsOf(text: string): string[] {

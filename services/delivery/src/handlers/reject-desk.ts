@@ -5,7 +5,7 @@ import type { StreamName } from '@fleetwire/contract';
 import { deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
 import { DeadLetter } from '@fleetwire/gen/message';
 import type { BackoffPolicy } from '@fleetwire/kernel';
-import { backoffMs, causeChain, pause, slices } from '@fleetwire/kernel';
+import { backoffMs, causeChain, hashOf, pause, slices } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
 
 export interface Rejected {
@@ -69,7 +69,8 @@ async function keep(broker: Broker, log: Logger, item: Rejected, stopping: Abort
     hops: [],
   }).finish();
   const subject = deadSubject.build({ org: item.org, agent: UNKNOWN_RECIPIENT });
-  const msgId = `delivery-${item.stream}-${item.sequence}-${item.part}`;
+  // A stream that was made anew has the same sequences again.
+  const msgId = `delivery-${item.stream}-${item.sequence}-${item.part}-${hashOf(Buffer.from(item.bytes).toString('latin1'))}`;
   for (let attempt = 0; !stopping.aborted; attempt++) {
     try {
       await broker.store(subject, letter, { msgId });

@@ -136,6 +136,7 @@ export class ProgramRunner implements Taker {
       detectedAtUs: this.#parts.clock.nowUs(),
       // The pane's socket is nobody else's business.
       place: [pane && `pane ${pane.split(' ')[0]}`, pid && `process ${pid}`].filter(Boolean).join(', '),
+      attempt: 0,
     };
     return confirmed(proof.evidence, seen);
   }

@@ -122,7 +122,7 @@ export const subscriptionDiffers = (name: string, filter: string): FleetwireErro
     'SUBSCRIPTION_DIFFERS',
     `there is a subscription "${name}" with another filter: ${filter}`,
     {
-      help: 'Choose another name, or close that one first: its place is forgotten then.',
+      help: 'Choose another name (--name), or close that one first (fleetwire subscription close): its place is forgotten then.',
       details: { filter },
     },
   );

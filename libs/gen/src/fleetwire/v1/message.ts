@@ -326,6 +326,8 @@ export interface Proof {
   detectedAtUs: number;
   /** Where it was seen: the pane and its process. */
   place: string;
+  /** Of the message's attempts the one that it belongs to: that of the receipt, which leaves it out. */
+  attempt: number;
 }
 
 export interface ReceiptBatch {
@@ -1997,7 +1999,7 @@ export const Receipt: MessageFns<Receipt> = {
 };
 
 function createBaseProof(): Proof {
-  return { source: "", matched: "", injectedAtUs: 0, detectedAtUs: 0, place: "" };
+  return { source: "", matched: "", injectedAtUs: 0, detectedAtUs: 0, place: "", attempt: 0 };
 }
 
 export const Proof: MessageFns<Proof> = {
@@ -2016,6 +2018,9 @@ export const Proof: MessageFns<Proof> = {
     }
     if (message.place !== "") {
       writer.uint32(42).string(message.place);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(48).uint32(message.attempt);
     }
     return writer;
   },
@@ -2073,6 +2078,14 @@ export const Proof: MessageFns<Proof> = {
             message.place = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2100,6 +2113,7 @@ export const Proof: MessageFns<Proof> = {
         ? globalThis.Number(object.detected_at_us)
         : 0,
       place: isSet(object.place) ? globalThis.String(object.place) : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
     };
   },
 
@@ -2120,6 +2134,9 @@ export const Proof: MessageFns<Proof> = {
     if (message.place !== "") {
       obj.place = message.place;
     }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
     return obj;
   },
 
@@ -2133,6 +2150,7 @@ export const Proof: MessageFns<Proof> = {
     message.injectedAtUs = object.injectedAtUs ?? 0;
     message.detectedAtUs = object.detectedAtUs ?? 0;
     message.place = object.place ?? "";
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };

@@ -114,7 +114,7 @@ describe('program runner', () => {
     await eventually(() => stages().length === 1);
     const [{ proof, hops }] = receiptsFor(test.engine, OTHER_NODE) as [Receipt];
     const { injectedAtUs, detectedAtUs, ...said } = proof!;
-    assert.deepEqual(said, { source: 'tmux', matched: 'the line', place: 'pane %3, process 77' });
+    assert.deepEqual(said, { source: 'tmux', matched: 'the line', place: 'pane %3, process 77', attempt: 0 });
     assert.equal(injectedAtUs, hops.find((hop) => hop.stage === Stage.DELIVERED)?.atUs);
     assert.ok(detectedAtUs >= injectedAtUs);
     assert.ok(detectedAtUs <= hops.at(-1)!.atUs);

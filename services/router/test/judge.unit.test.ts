@@ -87,15 +87,18 @@ describe('the judgement of one envelope', () => {
   });
 
   it('ends what takes back mail for nobody with a receipt, and keeps no letter: it could do nothing later', () => {
-    const { inbox, receipts, dead } = outcome(
-      packOf([{ to: 'alice@tower', cancels: idOf(2), body: new Uint8Array() }]),
-    );
-    assert.deepEqual([inbox.length, dead.length], [0, 0]);
-    const [receipt] = receipts[0]!.receipts;
-    assert.deepEqual(
-      [receipt?.reason, receipt?.stage, receipt?.final],
-      ['NOTHING_TO_CANCEL', Stage.RETURNED, true],
-    );
+    for (const [to, reason] of [
+      ['alice@tower', 'NOTHING_TO_CANCEL'],
+      // Somebody may have it all the same.
+      ['?nobody-can', 'NO_CAPABLE_AGENT'],
+    ]) {
+      const { inbox, receipts, dead } = outcome(
+        packOf([{ to: to!, cancels: idOf(2), body: new Uint8Array() }]),
+      );
+      assert.deepEqual([inbox.length, dead.length], [0, 0]);
+      const [receipt] = receipts[0]!.receipts;
+      assert.deepEqual([receipt?.reason, receipt?.stage, receipt?.final], [reason, Stage.RETURNED, true]);
+    }
   });
 
   const refused: [string, Partial<Envelope>, string][] = [

@@ -88,7 +88,7 @@ export function route(options: JudgeOptions, mail: Mail, names: Names, nowUs: nu
     return [{ kind: 'mail', item: inboxItem(options, mail, { route: found.route, alone }, nowUs) }];
   }
   if (found.kind === 'many') return toMany(options, mail, found, nowUs);
-  if (mail.header.cancels !== '') return [nothingToCancel(options, mail, found, nowUs)];
+  if (mail.header.cancels !== '') return [turnBack(options, mail, found, nowUs)];
   const near = options.suggest.near(mail.slot.org, mail.header.to, nowUs, found.reason);
   const detail = near.length === 0 ? found.detail : `${found.detail}; did you mean ${near.join(', ')}?`;
   return bury(mail, verdict(options, Stage.DEAD, found.reason, detail, nowUs), [found.route]);
@@ -148,14 +148,17 @@ function deny(
   return bury(mail, verdict(options, Stage.DEAD, reason, explanation, nowUs), [to]);
 }
 
-/** Of who is not there nothing can be taken back, now or by a replay: its end, and no letter. */
-function nothingToCancel(
+/**
+ * It comes too late by a replay, so it is no letter. Who is not known has nothing to take back; who cannot be reached may have it.
+ */
+function turnBack(
   options: JudgeOptions,
   mail: Mail,
-  { detail, route: to }: Refusal,
+  { reason, detail, route: to }: Refusal,
   nowUs: number,
 ): PushEffect {
-  const returned = verdict(options, Stage.RETURNED, 'NOTHING_TO_CANCEL', detail, nowUs);
+  const why = reason === 'UNKNOWN_AGENT' ? 'NOTHING_TO_CANCEL' : reason;
+  const returned = verdict(options, Stage.RETURNED, why, detail, nowUs);
   return { kind: 'push', lane: receiptLane(mail), item: receiptItem(mail, returned, to) };
 }
 

@@ -37,7 +37,13 @@ const database = defineSection('database', {
     .min(1)
     .default('postgres://127.0.0.1:5432/fleetwire')
     .describe('PostgreSQL, with user and password'),
-  pool_max: z.number().int().min(1).max(200).default(8).describe('Connections of one service at most'),
+  pool_max: z
+    .number()
+    .int()
+    .min(1)
+    .max(200)
+    .default(8)
+    .describe('Connections of one service at most; any has 2, delivery 4'),
 });
 
 const rpc = defineSection('rpc', {

@@ -19,6 +19,8 @@ export function completeReceipt(receipt: Receipt, publisher: string): Receipt {
 /** An end that a service puts to a message which no node says anything of. */
 export interface ServiceEnd {
   readonly recipient: string;
+  /** Where it is known. */
+  readonly recipientName?: string;
   /** The name of the service, and its replica. */
   readonly service: string;
   readonly instance: string;
@@ -51,6 +53,7 @@ export function endReceipt(envelope: Envelope, end: ServiceEnd): Receipt {
     });
   }
   hops.push({ stage, service, instance, atUs, reason, detail, attempt });
-  const about = { messageId, recipient, recipientName: '', to, fromAgent, correlationId, traceparent };
+  const { recipientName = '' } = end;
+  const about = { messageId, recipient, recipientName, to, fromAgent, correlationId, traceparent };
   return { ...about, stage, final: true, reason, detail, hops, fanOut: 0, attempt, proof: undefined };
 }

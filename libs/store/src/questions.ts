@@ -6,9 +6,13 @@
 
 import { invariant } from '@fleetwire/kernel';
 import { Pool } from 'pg';
+import { FairTurns } from './fair-turns.ts';
 import type { ClientPool } from './pool-guard.ts';
 import { isStoreAway } from './store-errors.ts';
 
+/** Questions of one asker that wait, and for how long. */
+const WAITING_EACH = 100;
+const WAIT_MS = 10_000;
 /** Plans that a connection keeps, each some hundred KiB over many partitions. */
 const TEXTS_MAX = 200;
 
@@ -16,6 +20,7 @@ export class Questions {
   readonly #pool: Pool;
   /** By the text: the server knows a statement by its name. */
   readonly #names = new Map<string, string>();
+  readonly #turns: FairTurns;
 
   /** Like the pool that writes, with at most `max` connections. */
   constructor({ options }: ClientPool, max: number) {
@@ -27,13 +32,18 @@ export class Questions {
       max,
       options: `${options.options} -c plan_cache_mode=force_generic_plan`,
     });
+    this.#turns = new FairTurns({ turns: max, waitingEach: WAITING_EACH, waitMs: WAIT_MS });
     // One that dies is replaced when the next question comes; who waits for its answer is told by that.
     this.#pool.on('error', () => undefined);
     this.#pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
-  /** Rejects with what the driver gives. */
-  async ask<T>(sql: string, params: readonly unknown[]): Promise<T[]> {
+  /** Rejects with resource_exhausted STORE_BUSY, or with what the driver gives. */
+  ask<T>(who: string, sql: string, params: readonly unknown[]): Promise<T[]> {
+    return this.#turns.run(who, () => this.#askNow<T>(sql, params));
+  }
+
+  async #askNow<T>(sql: string, params: readonly unknown[]): Promise<T[]> {
     const name = this.#nameOf(sql);
     const client = await this.#pool.connect();
     let lost = false;

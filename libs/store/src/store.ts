@@ -20,9 +20,9 @@ export interface StoreOptions {
   readonly schema: string;
   readonly entities: NonNullable<Options['entities']>;
   readonly migrations: readonly MigrationEntry[];
-  /** Connections at most, at least 2, or 3 with `asks`. */
+  /** Connections at most, at least 2, or 4 with `asks`. */
   readonly poolMax: number;
-  /** Every third connection is for `ask`, for a service that is asked as much as it writes. Default false. */
+  /** Three of eight connections are for `ask`, for a service that is asked as much as it writes. Default false. */
   readonly asks?: boolean;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
@@ -55,8 +55,11 @@ export interface Store {
   run<T>(work: (em: EntityManager) => Promise<T>): Promise<T>;
   /** One statement with $1.. parameters, outside any transaction. int8 comes as number, timestamptz as text, bytea as Buffer. */
   query<T extends object>(sql: string, params?: readonly unknown[]): Promise<T[]>;
-  /** The same for questions whose texts are few; with `asks` on connections that keep the plans of what they were asked. */
-  ask<T extends object>(sql: string, params?: readonly unknown[]): Promise<T[]>;
+  /**
+   * The same for questions whose texts are few; with `asks` on connections that keep the plans of what they were asked, of
+   * which one asker (an org) never has the last. Rejects with resource_exhausted STORE_BUSY when too many of one wait.
+   */
+  ask<T extends object>(who: string, sql: string, params?: readonly unknown[]): Promise<T[]>;
   /**
    * Inserts rows in bulk, all or nothing, and much cheaper than a statement could; the table is of the own schema. What
    * `also` has is done behind them in the same transaction.
@@ -151,7 +154,8 @@ function storeOn(orm: MikroORM, pool: ClientPool, questions: Questions | undefin
     fork: () => orm.em.fork(),
     run: (work) => translated(() => work(orm.em.fork())),
     query,
-    ask: questions === undefined ? query : (sql, params = []) => translated(() => questions.ask(sql, params)),
+    ask: (who, sql, params = []) =>
+      questions === undefined ? query(sql, params) : translated(() => questions.ask(who, sql, params)),
     copy: (table, columns, rows, also) => translated(() => copyRows(pool, table, columns, rows, also)),
     transaction: (work) =>
       translated(() =>
@@ -173,7 +177,7 @@ function connectionsOf({ poolMax, asks }: StoreOptions): {
   readonly writing: number;
   readonly asking: number;
 } {
-  const asking = asks === true ? Math.max(1, Math.floor(poolMax / 3)) : 0;
+  const asking = asks === true ? Math.max(2, Math.floor((poolMax * 3) / 8)) : 0;
   return { writing: Math.max(2, poolMax - asking), asking };
 }
 

@@ -115,19 +115,19 @@ describe('a store', () => {
   });
 
   it('answers questions on connections of their own, planned once, while all others are taken', async () => {
-    const store = await opened({ schema: 'asked', poolMax: 3, asks: true });
+    const store = await opened({ schema: 'asked', poolMax: 4, asks: true });
     await store.query('insert into things (id, count) values ($1, $2)', ['a', 1_700_000_000_000_000]);
     const question = 'select * from things where id = $1';
     const release = Promise.withResolvers<void>();
     const taken = [1, 2].map(() => store.transaction(() => release.promise));
     for (const id of ['a', 'a', 'b'])
       assert.deepEqual(
-        await store.ask(question, [id]),
+        await store.ask('org', question, [id]),
         id === 'a' ? [{ id, count: 1_700_000_000_000_000 }] : [],
       );
     const plans = 'select statement, generic_plans from pg_prepared_statements where statement = $1';
-    assert.deepEqual(await store.ask(plans, [question]), [{ statement: question, generic_plans: 3 }]);
-    await assert.rejects(store.ask('select no_such_column from things'), /no_such_column/);
+    assert.deepEqual(await store.ask('org', plans, [question]), [{ statement: question, generic_plans: 3 }]);
+    await assert.rejects(store.ask('org', 'select no_such_column from things'), /no_such_column/);
     release.resolve();
     await Promise.all(taken);
   });
@@ -135,14 +135,14 @@ describe('a store', () => {
   it('survives a kill of PostgreSQL in the middle of questions', async () => {
     await using own = await startOwnPostgres();
     const store = await openStore({ ...base, url: own.url, schema: 'things', asks: true });
-    const during = store.ask('select pg_sleep(60)');
+    const during = store.ask('org', 'select pg_sleep(60)');
     const asked = `select from pg_stat_activity where query = 'select pg_sleep(60)'`;
     await eventually(async () => (await store.query(asked)).length === 1);
     await own.kill();
     assert.equal(await reasonOf(during), 'DATABASE_AWAY');
-    assert.equal(await reasonOf(store.ask('select 1 as one')), 'DATABASE_AWAY');
+    assert.equal(await reasonOf(store.ask('org', 'select 1 as one')), 'DATABASE_AWAY');
     await own.restart();
-    for (let i = 0; i < 3; i++) assert.deepEqual(await store.ask('select 1 as one'), [{ one: 1 }]);
+    for (let i = 0; i < 3; i++) assert.deepEqual(await store.ask('org', 'select 1 as one'), [{ one: 1 }]);
     await store.close();
   });
 

@@ -102,6 +102,11 @@ describe('what is past its time', function () {
       await say(sample.NODE_B, [sample.receiptFor(held, HELD), sample.receiptFor(done, CONFIRMED)]);
       const ends = await sweep();
       assert.deepEqual(shown(ends.get(held.id)), [silent(sample.BOB)], mode);
+      const [{ to: address, fromAgent, recipientName, correlationId }] = ends.get(held.id) as [Receipt];
+      assert.deepEqual(
+        [address, fromAgent, recipientName, correlationId],
+        [held.to, held.fromAgent, 'bob', held.correlationId],
+      );
       assert.deepEqual(shown(ends.get(unheard.id)), [silent('')], mode);
       assert.deepEqual([ends.get(done.id), ends.get(toMany.id)], [undefined, undefined], mode);
       assert.equal((await sweep()).size, 0);

@@ -97,8 +97,24 @@ function endOf(
     ? 'the node that had it was removed'
     : 'its time is over, and its node has not said what became of it';
   const attempt = settlement === undefined ? envelope.attempt : attemptOf(settlement.hops);
-  const end = { recipient, service: 'delivery', instance, stage, reason, detail, atUs: nowUs, attempt };
-  return { org, toNode: fromNode, receipt: endReceipt(envelope, end) };
+  const recipientName = settlement?.about.recipientName ?? '';
+  const whom = { recipient, recipientName };
+  const end = { ...whom, service: 'delivery', instance, stage, reason, detail, atUs: nowUs, attempt };
+  return { org, toNode: fromNode, receipt: endReceipt(wholeEnvelope(envelope, settlement), end) };
+}
+
+/** Of an org that keeps nothing the receipts before this one tell who wrote to whom. */
+function wholeEnvelope(envelope: Envelope, settlement: Settlement | undefined): Envelope {
+  if (settlement === undefined) return envelope;
+  const { to, fromAgent, correlationId, traceparent } = envelope;
+  const { about } = settlement;
+  return {
+    ...envelope,
+    to: to || about.to,
+    fromAgent: fromAgent || about.fromAgent,
+    correlationId: correlationId || about.correlationId,
+    traceparent: traceparent || about.traceparent,
+  };
 }
 
 /** The node that was the last to have it. */

@@ -29,5 +29,5 @@ export async function listConversation(
           select * from messages where org = $1 and id = $2 and correlation_id = $2 and id > $3) thread
         order by id limit $4) page) summed
     where before < $5 order by id`;
-  return await store.ask<StoredMessage>(sql, [org, columnText(correlationId), after, limit, bytesMax]);
+  return await store.ask<StoredMessage>(org, sql, [org, columnText(correlationId), after, limit, bytesMax]);
 }

@@ -145,7 +145,7 @@ function leadOf(store: Store, org: string, filter: MessageFilter): Leading {
   const { words, correlationId, stage, recipient, fromAgent, to } = filter;
   const given = [words, correlationId, stage, recipient, fromAgent, to].filter((f) => f !== '' && f !== 0);
   const others = given.length > 1;
-  const index = (sql: string, ...keys: unknown[]): Lead => indexLead(store, sql, [org, ...keys]);
+  const index = (sql: string, ...keys: unknown[]): Lead => indexLead(store, org, sql, keys);
   if (words !== '') {
     const search = new WordSearch(store, org, words);
     return { lead: (window, limit) => search.next(window, limit), left: others, search };
@@ -179,9 +179,9 @@ const THREAD: LeadSql = `select id from (
     select id from messages where org = $1 and id = $2 and correlation_id = $2 and id >= $3 and id < $4) thread
   order by id desc limit $5`;
 
-function indexLead(store: Store, sql: LeadSql, keys: readonly unknown[]): Lead {
+function indexLead(store: Store, org: string, sql: LeadSql, keys: readonly unknown[]): Lead {
   return async ({ from, below }, limit) => {
-    const rows = await store.ask<{ id: string }>(sql, [...keys, from, below, limit]);
+    const rows = await store.ask<{ id: string }>(org, sql, [org, ...keys, from, below, limit]);
     const ids = [...new Set(rows.map(({ id }) => id))];
     return { ids, next: rows.length < limit ? undefined : ids.at(-1), walked: rows.length };
   };
@@ -222,6 +222,6 @@ async function readPage(
         select * from messages where org = $1 and id = k.wanted and id between $3 and $4 offset 0) m
       ${where.length === 0 ? '' : `where ${where.join(' and ')}`} order by id desc limit ${param(limit)}) page
     where before < ${param(bytesMax)} order by id desc`;
-  const rows = await store.ask<StoredMessage & { found: number }>(sql, params);
+  const rows = await store.ask<StoredMessage & { found: number }>(org, sql, params);
   return { rows, cut: rows.length < (rows[0]?.found ?? 0) };
 }

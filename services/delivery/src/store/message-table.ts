@@ -126,6 +126,6 @@ export const READ = `id, accepted_at_us as "acceptedAtUs", ingress_at_us as "ing
 
 export async function findMessage(store: Store, org: string, id: string): Promise<StoredMessage | undefined> {
   const sql = `select ${READ} from messages where org = $1 and id = $2`;
-  const [row] = await store.ask<StoredMessage>(sql, [org, columnText(id)]);
+  const [row] = await store.ask<StoredMessage>(org, sql, [org, columnText(id)]);
   return row;
 }

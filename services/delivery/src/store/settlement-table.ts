@@ -172,7 +172,7 @@ export async function findSettlements(
     from unnest($2::text[]) as k (id)
     cross join lateral (select * from settlements
       where org = $1 and message_id = k.id and message_id between $4 and $5 order by recipient limit $3) s`;
-  const rows = await store.ask<KeptSettlement & { messageId: string; recipient: string }>(sql, [
+  const rows = await store.ask<KeptSettlement & { messageId: string; recipient: string }>(org, sql, [
     org,
     textArray(messageIds, columnText),
     limitEach,

@@ -64,7 +64,7 @@ export class WordSearch {
 
   async #walk({ from, below }: IdWindow, rows: number): Promise<LeadIds> {
     const params = [this.#org, this.#words, from, below, rows];
-    const [walked] = await this.#store.ask<Walked>(WALK, params);
+    const [walked] = await this.#store.ask<Walked>(this.#org, WALK, params);
     this.queuedFromUs ??= walked!.queued ?? undefined;
     const ids = walked!.ids ?? [];
     this.#rows += walked!.rows;
@@ -74,7 +74,7 @@ export class WordSearch {
 
   async #byIndex({ from, below }: IdWindow, limit: number): Promise<LeadIds> {
     const params = [this.#org, this.#words, from, below, limit];
-    const found = await this.#store.ask<{ id: string }>(BY_INDEX, params);
+    const found = await this.#store.ask<{ id: string }>(this.#org, BY_INDEX, params);
     const ids = found.map(({ id }) => id);
     return { ids, next: ids.length < limit ? undefined : ids.at(-1), walked: ids.length };
   }

@@ -149,7 +149,7 @@ function deny(
 }
 
 /**
- * It comes too late by a replay, so it is no letter. Who is not known has nothing to take back; who cannot be reached may have it.
+ * It comes too late by a replay, so it is no letter. Who is unknown has nothing to take back; who is out of reach may have it.
  */
 function turnBack(
   options: JudgeOptions,

@@ -93,10 +93,10 @@ export const deliveryConfig = defineSection('delivery', {
     'Agents that have moved or gone whose old node is remembered for a moment',
   ),
   doubts_interval_ms: whole(10, 60_000, 250).describe('Milliseconds between two looks at receipts in doubt'),
-  doubts_open_max: whole(100, 1_000_000, DOUBTS_MAX).describe(
-    'Receipts in doubt of one node that are kept; more of them are dead letters, RECEIPT_DOUBTS_FULL',
+  doubts_open_max: whole(100, 5_000_000, DOUBTS_MAX).describe(
+    'Receipts in doubt of one node that are kept, each KiB of one counts as another; more are refused, RECEIPT_DOUBTS_FULL',
   ),
-  doubts_max: whole(1, 10_000, 200).describe('Receipts in doubt that one look decides'),
+  doubts_max: whole(1, 10_000, 1000).describe('Receipts in doubt that one look decides'),
   sweep_rewind_ms: whole(1000, 86_400_000, 3_600_000).describe(
     'Milliseconds until the sweep reads the stream anew',
   ),

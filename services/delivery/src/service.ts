@@ -45,6 +45,7 @@ import { rosterOf } from './handlers/roster.ts';
 import { SweepTask } from './handlers/sweep-task.ts';
 import { WordIndexer } from './handlers/word-indexer.ts';
 import { measureBacklog, measureIngest } from './metrics.ts';
+import { DoubtRoom } from './store/doubt-room.ts';
 import { entities } from './store/entities.ts';
 import { migrations } from './store/migrations.ts';
 import { makePartitions, partitionStarts } from './store/partitions.ts';
@@ -190,7 +191,7 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
   const { overflow, homes, received, desk, contradicted } = parts;
   const { broker, store, log, meter } = context;
   const values = context.config.delivery;
-  const doubtsMax = values.doubts_open_max;
+  const room = new DoubtRoom(values.doubts_open_max);
   const limits: IngestLimits = {
     flushMs: values.flush_ms,
     flushBytes: values.flush_bytes,
@@ -204,8 +205,8 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
   const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
   const loops = [
     loop(historySource(store, wishes, storeOf(context))),
-    loop(receiptSource({ store, homes, doubtsMax, stored, received, contradicted })),
-    loop(deadLetterSource(store, homes, modesOf(context), doubtsMax)),
+    loop(receiptSource({ store, homes, room, stored, received, contradicted })),
+    loop(deadLetterSource(store, homes, modesOf(context), room)),
   ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);
   return loops as unknown as IngestLoop<never>[];

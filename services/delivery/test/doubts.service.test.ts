@@ -27,7 +27,8 @@ import { historySource } from '../src/handlers/history.ts';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { receiptSource } from '../src/handlers/receipts.ts';
 import type { Rejected } from '../src/handlers/reject-desk.ts';
-import { type DueDoubts, dueDoubts, putOffDoubts } from '../src/store/doubt-table.ts';
+import { DoubtRoom } from '../src/store/doubt-room.ts';
+import { type DueDoubts, dueDoubts, putOffDoubts, saveDoubts } from '../src/store/doubt-table.ts';
 import { entities } from '../src/store/entities.ts';
 import { findMessage } from '../src/store/message-table.ts';
 import { migrations } from '../src/store/migrations.ts';
@@ -95,7 +96,7 @@ describe('receipts in doubt', function () {
     received: async (rows) => void received.push(...rows.map((row) => row.messageId)),
     log: silentLog,
     intervalMs: 10,
-    limit: 100,
+    limit: 1000,
   });
 
   function pulled(subject: string, data: Uint8Array): PulledMessage {
@@ -294,7 +295,7 @@ describe('receipts in doubt', function () {
 
   it('of one node are kept up to a number, and what is beyond is refused with its reason', async () => {
     for (const each of doubts) await each.stop();
-    const source = receiptSource({ store, homes: NOBODY, doubtsMax: 3 });
+    const source = receiptSource({ store, homes: NOBODY, room: new DoubtRoom(3) });
     const receipts = Array.from({ length: 5 }, () => sample.receiptFor(sample.envelope(), CONFIRMED));
     const subject = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: EVIL });
     const flood = pulled(subject, sample.receiptBatch(receipts));
@@ -310,6 +311,44 @@ describe('receipts in doubt', function () {
     assert.equal(await open(), 3);
     const others = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: sample.NODE_B });
     assert.deepEqual(await save(pulled(others, sample.receiptBatch(receipts.slice(0, 3)))), []);
+    // Large ones are as many.
+    const detail = 'x'.repeat(1100);
+    const large = receipts.map((receipt) => ({ ...receipt, detail, to: '' })).slice(0, 2);
+    const elsewhere = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: newId('node') });
+    const second = [[1, 'RECEIPT_DOUBTS_FULL', true]];
+    assert.deepEqual(await save(pulled(elsewhere, sample.receiptBatch(large))), second);
+    // What has been decided meanwhile has left its room.
+    await store.query('delete from doubts');
+    await eventually(async () => (await save(pulled(subject, sample.receiptBatch(receipts)))).length === 2);
+  });
+
+  it('of a busy node are all kept while the registry is away, and settle when it is back', async () => {
+    away = true;
+    const source = receiptSource({ store, homes: NOBODY });
+    const subject = receiptSubject.build({ org: sample.ORG, toNode: sample.NODE_A, from: sample.NODE_B });
+    const refused: unknown[] = [];
+    for (let i = 0; i < 12; i++) {
+      const receipts = Array.from({ length: 1000 }, () => sample.receiptFor(sample.envelope(), CONFIRMED));
+      const { rows } = source.read(pulled(subject, sample.receiptBatch(receipts)));
+      await source.save(source.combine([...rows]), (_, error) => refused.push(error));
+    }
+    assert.deepEqual([refused.length, await open()], [0, 12_000]);
+    away = false;
+    await until(0);
+    await eventually(() => doubts[0]!.stats.believed + doubts[1]!.stats.believed === 12_000);
+  });
+
+  it('that are large are looked at some at a time, and leave others their share', async () => {
+    for (const each of doubts) await each.stop();
+    const receipt = new Uint8Array(6 * 1024 * 1024);
+    const row = { stream: 'RECEIPTS', part: 0, storedAtUs: 1, org: sample.ORG, messageId: 'm' } as const;
+    const word = { recipient: sample.BOB, toNode: sample.NODE_A };
+    const ofEvil = [1, 2, 3].map((n) => ({ ...row, ...word, sequence: n, publisher: EVIL, receipt }));
+    const other = { ...row, ...word, sequence: 4, publisher: sample.NODE_B, receipt: new Uint8Array(1) };
+    await store.transaction((tx) => saveDoubts(tx, [...ofEvil, other], new DoubtRoom(1_000_000)));
+    const due = await dueDoubts(store, 100);
+    const found = due.doubts.map(({ publisher }) => publisher);
+    assert.deepEqual(found.toSorted(), [EVIL, EVIL, sample.NODE_B].toSorted());
   });
 
   it('in a dead letter of a node leave the letter as it is, and settle nothing', async () => {

@@ -36,8 +36,8 @@ export interface Known {
 
 /** Refused since of its publisher as many receipts are in doubt as may be. */
 export const DOUBTS_FULL = 'RECEIPT_DOUBTS_FULL';
-/** How many that is, unless configured. */
-export const DOUBTS_MAX = 10_000;
+/** How many that is, unless configured: so many that a busy node comes through a restart or two of those who know. */
+export const DOUBTS_MAX = 500_000;
 
 /** A stable reason when it is refused. */
 export type Refusal = 'RECEIPT_FORGED' | ReceiptFault;

@@ -19,6 +19,7 @@ import { settlementOf } from '../domain/settlement.ts';
 import { DOUBTS_MAX } from '../domain/verdict.ts';
 import type { DeadLetterRow } from '../store/dead-letter-table.ts';
 import { saveDeadLetters } from '../store/dead-letter-table.ts';
+import { DoubtRoom } from '../store/doubt-room.ts';
 import { type DoubtRow, saveDoubts } from '../store/doubt-table.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
 import { saveSettlements } from '../store/settlement-table.ts';
@@ -34,12 +35,12 @@ export interface LetterRow extends DeadLetterRow {
   readonly message: PulledMessage;
 }
 
-/** `modes`: of which orgs bodies are kept. `doubtsMax`: of one node, open. */
+/** `modes`: of which orgs bodies are kept. `room`: for what is in doubt. */
 export function deadLetterSource(
   store: Store,
   homes: Pick<Homes, 'isHome'>,
   modes: HistoryModes = KEEP_ALL,
-  doubtsMax = DOUBTS_MAX,
+  room = new DoubtRoom(DOUBTS_MAX),
 ): IngestSource<LetterRow> {
   return {
     consumer: DELIVERY_DEAD,
@@ -53,7 +54,7 @@ export function deadLetterSource(
         await saveDoubts(
           tx,
           rows.flatMap((row) => row.doubt ?? []),
-          doubtsMax,
+          room,
         );
       }),
     refuse: (row, error) => rejection(row.message, 'DEAD_LETTER_REFUSED', causeChain(error)),

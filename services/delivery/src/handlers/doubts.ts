@@ -97,7 +97,8 @@ export class Doubts {
     await this.#refuse(refused, stopping);
     await putOffDoubts(store, open, progress);
     this.stats.put_off += open.length;
-    return more;
+    // While nothing can be decided, whoever is asked is not asked without a pause.
+    return more && open.length < due.length;
   }
 
   async #judge(due: readonly OpenDoubt[], { readUpTo, made }: IngressProgress): Promise<Judged> {

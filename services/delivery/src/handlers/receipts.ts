@@ -16,6 +16,7 @@ import { isKeyText } from '../domain/column-text.ts';
 import type { Homes } from '../domain/homes.ts';
 import { type Contradicted, mergeSettlements, settlementOf } from '../domain/settlement.ts';
 import { DOUBTS_FULL, DOUBTS_MAX } from '../domain/verdict.ts';
+import { DoubtRoom } from '../store/doubt-room.ts';
 import { type DoubtRow, saveDoubts } from '../store/doubt-table.ts';
 import { PlainFirst } from '../store/plain-first.ts';
 import type { SettlementRow } from '../store/settlement-table.ts';
@@ -38,8 +39,8 @@ export interface ReceiptParts {
   readonly store: Store;
   /** Whose word counts at once. */
   readonly homes: Pick<Homes, 'isHome'>;
-  /** Receipts in doubt of one node that are kept; default: DOUBTS_MAX. */
-  readonly doubtsMax?: number;
+  /** For receipts in doubt; default: DOUBTS_MAX of each publisher. */
+  readonly room?: DoubtRoom;
   /** Told what full queues have ended, once history has it. */
   readonly stored?: (ended: readonly Ended[]) => void;
   /** Tells what has been received, before it is acknowledged. */
@@ -49,7 +50,7 @@ export interface ReceiptParts {
 }
 
 export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
-  const { store, homes, doubtsMax = DOUBTS_MAX, stored, received, contradicted } = parts;
+  const { store, homes, room = new DoubtRoom(DOUBTS_MAX), stored, received, contradicted } = parts;
   const first = new PlainFirst();
   return {
     consumer: DELIVERY_RECEIPTS,
@@ -62,7 +63,7 @@ export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
       if (settled.length > 0) await first.run(() => insertSettlements(store, settled), merge);
       // By themselves: a forged one must not take the quick way from all others. Both may be repeated.
       if (doubts.length > 0) {
-        const beyond = await store.transaction((tx) => saveDoubts(tx, doubts, doubtsMax));
+        const beyond = await store.transaction((tx) => saveDoubts(tx, doubts, room));
         for (const row of rows)
           if (row.doubt !== undefined && beyond.has(row.doubt)) refuse?.(row, doubtsFull());
       }

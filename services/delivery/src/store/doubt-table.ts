@@ -2,6 +2,7 @@
 
 import type { Store, StoreTransaction } from '@fleetwire/store';
 import { columnArrays, numberArray, textArray } from './array-literal.ts';
+import { type DoubtRoom, weightOf } from './doubt-room.ts';
 
 /** Where a receipt was published: names it. */
 export interface DoubtKey {
@@ -42,19 +43,16 @@ const INSERT = `
     as r (stream, sequence, part, stored, org, message_id, recipient, publisher, to_node, start, size)
   on conflict do nothing`;
 
-/**
- * Keeps those for which their publisher has room: about `openMax` of each, what other replicas keep meanwhile comes on top.
- * Gives the others, which are as if they had never come. May be repeated.
- */
+/** Keeps those for which their publisher has room. Gives the others, which are as if they had never come. May be repeated. */
 export async function saveDoubts(
   tx: Pick<StoreTransaction, 'query'>,
   rows: readonly DoubtRow[],
-  openMax: number,
+  room: DoubtRoom,
 ): Promise<ReadonlySet<DoubtRow>> {
   if (rows.length === 0) return new Set();
   const beyond = new Set<DoubtRow>();
   for (const some of Map.groupBy(rows, ({ org, publisher }) => `${org} ${publisher}`).values())
-    for (const row of await beyondRoom(tx, some, openMax)) beyond.add(row);
+    for (const row of await beyondRoom(tx, some, room)) beyond.add(row);
   await insert(tx, beyond.size === 0 ? rows : rows.filter((row) => !beyond.has(row)));
   return beyond;
 }
@@ -63,22 +61,21 @@ export async function saveDoubts(
 async function beyondRoom(
   tx: Pick<StoreTransaction, 'query'>,
   rows: readonly DoubtRow[],
-  openMax: number,
+  room: DoubtRoom,
 ): Promise<readonly DoubtRow[]> {
-  const { org, publisher } = rows[0]!;
-  const [open] = await tx.query<{ rows: number }>(
-    `select count(*)::int as rows from (
-       select from doubts where org = $1 and publisher = $2 limit $3) counted`,
-    [org, publisher, openMax],
-  );
-  const room = openMax - open!.rows;
-  if (rows.length <= room) return [];
+  const wanted = rows.reduce((sum, row) => sum + weightOf(row), 0);
+  let left = await room.take(tx, rows[0]!, wanted);
+  if (left === wanted) return [];
   const kept = await tx.query<DoubtKey>(
     `select d.stream, d.sequence, d.part, d.stored_at_us as "storedAtUs" from doubts d join ${KEYS} on ${SAME}`,
     keyArrays(rows),
   );
   const known = new Set(kept.map(doubtName));
-  return rows.filter((row) => !known.has(doubtName(row))).slice(Math.max(0, room));
+  return rows.filter((row) => {
+    if (known.has(doubtName(row))) return false;
+    left -= weightOf(row);
+    return left < 0;
+  });
 }
 
 async function insert(tx: Pick<StoreTransaction, 'query'>, rows: readonly DoubtRow[]): Promise<void> {
@@ -109,14 +106,21 @@ const DUE = `
   due as materialized (
     select org, publisher from publishers p where exists (
       select from doubts where org = p.org and publisher = p.publisher and look_at <= now())),
-  share as (select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int as rows from due)
+  share as (
+    select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int as rows, $2 / greatest(1, count(*)) as bytes from due)
   select d.*, (select rows from share) as share
   from due cross join lateral (
-    select stream, sequence, part, stored_at_us as "storedAtUs", org, message_id as "messageId", recipient, publisher,
-      to_node as "toNode", receipt, ingress_sequence as "ingressSequence", ingress_made as "ingressMade", looks, look_at
-    from doubts where org = due.org and publisher = due.publisher and look_at <= now()
-    order by look_at limit (select rows from share)) d
+    select * from (
+      select stream, sequence, part, stored_at_us as "storedAtUs", org, message_id as "messageId", recipient, publisher,
+        to_node as "toNode", receipt, ingress_sequence as "ingressSequence", ingress_made as "ingressMade", looks, look_at,
+        sum(octet_length(receipt)) over (order by look_at rows between unbounded preceding and 1 preceding) as ahead
+      from (select * from doubts where org = due.org and publisher = due.publisher and look_at <= now()
+        order by look_at limit (select rows from share)) oldest) weighed
+    where ahead is null or ahead < (select bytes from share)) d
   order by d.look_at limit $1`;
+
+/** Of receipts that are in memory together, but for the last one of each publisher. */
+const LOOK_BYTES = 16 * 1024 * 1024;
 
 export interface DueDoubts {
   readonly doubts: readonly OpenDoubt[];
@@ -129,7 +133,7 @@ export interface DueDoubts {
  * may look at the same one: `takeDoubts` decides.
  */
 export async function dueDoubts(store: Pick<Store, 'query'>, limit: number): Promise<DueDoubts> {
-  const doubts = await store.query<OpenDoubt & { share: number }>(DUE, [limit]);
+  const doubts = await store.query<OpenDoubt & { share: number }>(DUE, [limit, LOOK_BYTES]);
   const each = Map.groupBy(doubts, ({ org, publisher }) => `${org} ${publisher}`);
   const more = doubts.length === limit || [...each.values()].some((some) => some.length === some[0]!.share);
   return { doubts, more };

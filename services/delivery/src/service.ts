@@ -79,7 +79,7 @@ export const delivery = defineService({
     const desk = rejectDesk(context);
     const contradicted = contradictionCounter(context);
     const received = tellReceived(storeOf(context), eventsOf(context));
-    const loops = ingestLoops(context, { overflow, homes, received, desk, contradicted });
+    const loops = ingestLoops(context, { overflow, homes, received, desk, denied, contradicted });
     const doubts = await doubtsOf(context, { received, desk, denied, contradicted });
     const sweep = await sweepTask(context, homes);
     const indexer = wordIndexer(context, loops[0]!, sweep);
@@ -144,9 +144,9 @@ async function homesWatch({ broker, clock, log }: Context, homes: Homes): Promis
   return new HomesWatch({ bucket: await broker.bucket(ROUTES_BUCKET), homes, clock, log });
 }
 
-function rejectDesk({ broker, log, meter }: Context): RejectDesk {
+function rejectDesk({ broker, log, meter, clock }: Context): RejectDesk {
   const rejected = meter.createCounter('fleetwire.delivery.rejected');
-  return createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }));
+  return createRejectDesk(broker, log, (reason, number) => rejected.add(number, { reason }), clock);
 }
 
 function contradictionCounter({ meter }: Context): Contradicted {
@@ -184,11 +184,12 @@ interface IngestParts {
   readonly homes: Homes;
   readonly received: TellReceived;
   readonly desk: RejectDesk;
+  readonly denied: DeniedReceipts;
   readonly contradicted: Contradicted;
 }
 
 function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] {
-  const { overflow, homes, received, desk, contradicted } = parts;
+  const { overflow, homes, received, desk, denied, contradicted } = parts;
   const { broker, store, log, meter } = context;
   const values = context.config.delivery;
   const room = new DoubtRoom(values.doubts_open_max);
@@ -202,10 +203,10 @@ function ingestLoops(context: Context, parts: IngestParts): IngestLoop<never>[] 
   };
   const wishes = { keep: modesOf(context), tell: eventsOf(context) };
   const stored = (ended: readonly Ended[]) => overflow.stored(ended);
-  const loop = <Row>(source: IngestSource<Row>) => new IngestLoop(broker, source, limits, desk, log);
+  const loop = <Row>(source: IngestSource<Row>, at = desk) => new IngestLoop(broker, source, limits, at, log);
   const loops = [
     loop(historySource(store, wishes, storeOf(context))),
-    loop(receiptSource({ store, homes, room, stored, received, contradicted })),
+    loop(receiptSource({ store, homes, room, stored, received, contradicted }), denied.tellOf(desk)),
     loop(deadLetterSource(store, homes, modesOf(context), room)),
   ];
   measureIngest(meter, loops as IngestLoop<unknown>[]);

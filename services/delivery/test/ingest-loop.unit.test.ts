@@ -6,16 +6,29 @@
 
 import assert from 'node:assert/strict';
 import type { PulledMessage } from '@fleetwire/broker';
-import { DELIVERY_RECEIPTS, deadSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
-import { DeadLetter } from '@fleetwire/gen/message';
+import { DELIVERY_RECEIPTS, deadSubject, receiptSubject, UNKNOWN_RECIPIENT } from '@fleetwire/contract';
+import { Event } from '@fleetwire/gen/event';
+import { DeadLetter, type Receipt, Stage } from '@fleetwire/gen/message';
+import { newId, systemClock } from '@fleetwire/kernel';
 import { eventually, silentLog as log } from '@fleetwire/testkit';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { DeniedReceipts } from '../src/handlers/denied-receipts.ts';
 import type { IngestSource } from '../src/handlers/ingest-loop.ts';
 import { IngestLoop } from '../src/handlers/ingest-loop.ts';
 import type { RefuseRow } from '../src/handlers/persist.ts';
-import { createRejectDesk } from '../src/handlers/reject-desk.ts';
+import { readReceipts } from '../src/handlers/receipts.ts';
+import { createRejectDesk, type Rejected } from '../src/handlers/reject-desk.ts';
 import { FakeBroker } from './fake-broker.ts';
-import { ORG, RECEIPT_SUBJECT } from './sample-traffic.ts';
+import {
+  BOB,
+  envelope,
+  NODE_B,
+  ORG,
+  pulled,
+  RECEIPT_SUBJECT,
+  receiptBatch,
+  receiptFor,
+} from './sample-traffic.ts';
 
 interface TextRow {
   readonly text: string;
@@ -61,6 +74,9 @@ class Table {
   }
 }
 
+/** Set by tests. */
+const clock = { ms: 0, monotonicMs: () => clock.ms };
+
 describe('ingest loop', () => {
   let broker: FakeBroker;
   let table: Table;
@@ -77,7 +93,7 @@ describe('ingest loop', () => {
   afterEach(() => loop.stop());
 
   async function start(how: typeof limits): Promise<void> {
-    const desk = createRejectDesk(broker.asBroker(), log, (reason) => counted.push(reason));
+    const desk = createRejectDesk(broker.asBroker(), log, (reason) => counted.push(reason), clock);
     loop = new IngestLoop(broker.asBroker(), textSource(table), how, desk, log);
     await loop.start();
   }
@@ -225,6 +241,63 @@ describe('ingest loop', () => {
     await eventually(() => loop.waiting);
     await loop.stop();
     assert.deepEqual(broker.acknowledged, []);
+  });
+});
+
+describe('what nodes have said and is rejected', () => {
+  const EVIL = newId('node');
+  const NOBODY = { isHome: () => false };
+  const said = (from: string, receipts: readonly Receipt[]) =>
+    readReceipts(
+      pulled(receiptSubject.build({ org: ORG, toNode: from, from }), receiptBatch(receipts), 1),
+      NOBODY,
+    ).rejected;
+  const flood = (from: string, number: number) =>
+    said(
+      from,
+      Array.from({ length: number }, () => receiptFor(envelope(), Stage.ROUTED)),
+    );
+  const signal = new AbortController().signal;
+
+  it('is kept up to a number of letters a minute of each node, and counted all', async () => {
+    const broker = new FakeBroker();
+    let counted = 0;
+    const desk = createRejectDesk(broker.asBroker(), log, (_, number) => (counted += number), clock);
+    const take = async (rejected: readonly Rejected[]) => {
+      const before = broker.published.length;
+      assert.ok(await desk.take('test', rejected, signal));
+      return broker.published.length - before;
+    };
+    assert.deepEqual([await take(flood(EVIL, 250)), counted], [100, 250]);
+    assert.deepEqual([await take(flood(EVIL, 10)), await take(flood(NODE_B, 10))], [0, 10]);
+    // Not of what a node has said: all.
+    const unsaid = flood(EVIL, 150).map((item) => ({ ...item, word: undefined }));
+    assert.equal(await take(unsaid), 150);
+    clock.ms += 60_000;
+    assert.equal(await take(flood(EVIL, 250)), 100);
+  });
+
+  it('is told to the audit once it is recorded, in one event for each node and reason', async () => {
+    const broker = new FakeBroker();
+    const publish = broker.asBroker().store;
+    const denied = new DeniedReceipts({ publish, clock: systemClock, log, intervalMs: 3_600_000 });
+    const [mine] = flood(EVIL, 1);
+    let recorded = false;
+    const desk = denied.tellOf({ take: async () => recorded });
+    assert.equal(await desk.take('test', [mine!], signal), false);
+    recorded = true;
+    const service = { ...mine!, word: undefined };
+    const unreadable = readReceipts(pulled(RECEIPT_SUBJECT, new Uint8Array([255]), 2), NOBODY).rejected;
+    assert.ok(await desk.take('test', [mine!, ...flood(EVIL, 4), service, ...unreadable], signal));
+    await denied.stop();
+    const events = broker.published.map(({ payload }) => Event.decode(payload));
+    assert.deepEqual(
+      events.map(({ actor, target, details }) => [actor, target, details['reason'], details['count']]),
+      [
+        [EVIL, BOB, 'RECEIPT_NOT_ITS_WORD', '5'],
+        [NODE_B, '', 'RECEIPTS_UNDECODABLE', '1'],
+      ],
+    );
   });
 });
 

@@ -1,12 +1,12 @@
 /** Tells the audit of receipts that were refused: event `denied`, counted for each node and reason over about a second. */
 
 import type { Broker } from '@fleetwire/broker';
-import { EVENT_NAMES, eventSubject } from '@fleetwire/contract';
+import { EVENT_NAMES, eventSubject, type StreamName } from '@fleetwire/contract';
 import { encode } from '@fleetwire/gen/encode';
 import { Event } from '@fleetwire/gen/event';
 import { asFleetwireError, type Clock, nowMs } from '@fleetwire/kernel';
 import type { Logger } from '@fleetwire/telemetry';
-import type { DoubtRow } from '../store/doubt-table.ts';
+import type { NodeWord, RejectDesk } from './reject-desk.ts';
 import { type Counted, Tally } from './tally.ts';
 
 export interface DeniedReceiptsParts {
@@ -17,13 +17,21 @@ export interface DeniedReceiptsParts {
   readonly intervalMs: number;
 }
 
+/** With the place that names it. */
+export interface DeniedWord extends NodeWord {
+  readonly org: string;
+  readonly stream: StreamName;
+  readonly sequence: number;
+  readonly part: number;
+}
+
 interface Denied {
-  readonly first: DoubtRow;
+  readonly first: DeniedWord;
   readonly reason: string;
 }
 
 const SERVICE = 'delivery';
-/** Counted at once; what is beyond is in the dead letters alone. */
+/** Counted at once; what is beyond is in the metrics and dead letters alone. */
 const COUNTS_MAX = 1000;
 
 export class DeniedReceipts {
@@ -46,11 +54,23 @@ export class DeniedReceipts {
     return this.#tally.stop();
   }
 
-  add(doubt: DoubtRow, reason: string): void {
-    this.#tally.add(`${doubt.org} ${doubt.publisher} ${reason}`, { first: doubt, reason });
+  add(word: DeniedWord, reason: string): void {
+    this.#tally.add(`${word.org} ${word.publisher} ${reason}`, { first: word, reason });
   }
 
-  /** Once: the dead letters say the same. */
+  /** As `desk`; what of it nodes have said is told of once it is recorded. */
+  tellOf(desk: RejectDesk): RejectDesk {
+    return {
+      take: async (what, rejected, stopping) => {
+        if (!(await desk.take(what, rejected, stopping))) return false;
+        for (const { org, stream, sequence, part, reason, word } of rejected)
+          if (word !== undefined) this.add({ org, stream, sequence, part, ...word }, reason);
+        return true;
+      },
+    };
+  }
+
+  /** Once: metrics and the log say the same. */
   async #tell(denied: readonly Counted<Denied>[]): Promise<void> {
     const { publish, clock, log } = this.#parts;
     for (const { thing, count } of denied) {

@@ -168,7 +168,7 @@ export class Doubts {
     });
   }
 
-  /** Kept as a dead letter before it is taken away: a crash in between repeats that under the same id. */
+  /** Given to the desk before it is taken away: a crash in between repeats its letters under the same ids. */
   async #refuse(refused: Judged['refused'], stopping: AbortSignal): Promise<void> {
     if (refused.length === 0) return;
     const { store, desk, denied } = this.#o;
@@ -207,5 +207,6 @@ function rejection({ doubt, reason }: Judged['refused'][number]): Rejected {
     reason === 'RECEIPT_FORGED'
       ? `${publisher} speaks of message ${messageId} for ${recipient || 'nobody'}, which never came to it`
       : `${publisher} speaks of message ${messageId} beyond its own part`;
-  return { org, reason, detail, stream: 'RECEIPTS', sequence, part, subject: '', bytes, keep: true };
+  const word = { publisher, recipient, messageId };
+  return { org, reason, detail, stream: 'RECEIPTS', sequence, part, subject: '', bytes, keep: true, word };
 }

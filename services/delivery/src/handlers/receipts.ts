@@ -71,16 +71,17 @@ export function receiptSource(parts: ReceiptParts): IngestSource<ReceiptRow> {
       if (ended.length > 0) stored?.(ended.map(endOf));
     },
     tell: async (rows) => received?.(rows.filter(({ doubt }) => doubt === undefined)),
-    refuse: ({ message, part, bytes }, error) => {
+    refuse: (row, error) => {
       const isFull = error instanceof FleetwireError && error.reason === DOUBTS_FULL;
-      return rejection(message, part, bytes, isFull ? DOUBTS_FULL : 'RECEIPT_REFUSED', causeChain(error));
+      const reason = isFull ? DOUBTS_FULL : 'RECEIPT_REFUSED';
+      return rejection(row.message, row.part, row.bytes, reason, causeChain(error), row);
     },
   };
 }
 
 function doubtsFull(): FleetwireError {
   return new FleetwireError('resource_exhausted', DOUBTS_FULL, 'too many receipts of its node are in doubt', {
-    help: 'See what the node publishes: dead letters with this reason. `doubts_open_max` of delivery is the bound.',
+    help: 'See what the node publishes: some is in dead letters of this reason. `doubts_open_max` of delivery is the bound.',
   });
 }
 
@@ -166,9 +167,9 @@ function readReceipt(
   const certain = service !== undefined || homes.isHome(org, recipient, publisher, storedAtUs);
   // Of one in doubt it is said later; whoever it is, some things nobody says.
   const fault = receiptFault(receipt, service ?? 'recipient');
-  if (fault !== undefined) return rejection(message, part, bytes, fault, '');
+  if (fault !== undefined) return rejection(message, part, bytes, fault, '', receipt);
   const settlement = settlementOf(receipt, publisher, storedAtUs);
-  if (settlement === undefined) return rejection(message, part, bytes, 'RECEIPT_STAGE_UNKNOWN', '');
+  if (settlement === undefined) return rejection(message, part, bytes, 'RECEIPT_STAGE_UNKNOWN', '', receipt);
   const encoded = settlement.hops === receipt.hops ? bytes : undefined;
   const place = { stream: 'RECEIPTS', sequence, part, storedAtUs } as const;
   const doubt = certain
@@ -187,8 +188,13 @@ function rejection(
   bytes: Uint8Array,
   reason: string,
   detail: string,
+  { recipient, messageId }: Pick<ReceiptRow, 'recipient' | 'messageId'> = NOT_READ,
 ): Rejected {
-  const org = receiptSubject.parse(message.subject)?.org ?? '';
+  const { org = '', from: publisher = '' } = receiptSubject.parse(message.subject) ?? {};
   const { subject, sequence } = message;
-  return { org, reason, detail, stream: 'RECEIPTS', sequence, part, subject, bytes, keep: org !== '' };
+  const isNode = publisher !== '' && speakerOfService(publisher) === undefined;
+  const word = isNode ? { publisher, recipient, messageId } : undefined;
+  return { org, reason, detail, stream: 'RECEIPTS', sequence, part, subject, bytes, keep: org !== '', word };
 }
+
+const NOT_READ = { recipient: '', messageId: '' };

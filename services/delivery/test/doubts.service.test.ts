@@ -30,8 +30,10 @@ import type { Rejected } from '../src/handlers/reject-desk.ts';
 import { DoubtRoom } from '../src/store/doubt-room.ts';
 import { type DueDoubts, dueDoubts, putOffDoubts, saveDoubts } from '../src/store/doubt-table.ts';
 import { entities } from '../src/store/entities.ts';
+import { BODIES_AT_ONCE } from '../src/store/envelopes.ts';
 import { findMessage } from '../src/store/message-table.ts';
 import { migrations } from '../src/store/migrations.ts';
+import { findSenders } from '../src/store/origin-table.ts';
 import { findSettlements } from '../src/store/settlement-table.ts';
 import * as sample from './sample-traffic.ts';
 
@@ -349,6 +351,23 @@ describe('receipts in doubt', function () {
     const due = await dueDoubts(store, 100);
     const found = due.doubts.map(({ publisher }) => publisher);
     assert.deepEqual(found.toSorted(), [EVIL, EVIL, sample.NODE_B].toSorted());
+  });
+
+  it('are judged by messages of which only some are in memory together', async () => {
+    const messages = Array.from({ length: 40 }, () => sample.envelope());
+    const pack = pulled(sample.INGRESS_SUBJECT, sample.ingressPack(messages));
+    await ingest(historySource(store), pack);
+    const sizes: number[] = [];
+    const query: Store['query'] = async (...asked) => {
+      const rows = await store.query<never>(...asked);
+      sizes.push(rows.length);
+      return rows;
+    };
+    const ids = messages.map(({ id }) => id);
+    const found = await findSenders({ query }, sample.ORG, ids);
+    assert.deepEqual(found.map(({ id }) => id).toSorted(), ids.toSorted());
+    assert.ok(found.every(({ node }) => node === sample.NODE_A));
+    assert.equal(Math.max(...sizes), BODIES_AT_ONCE);
   });
 
   it('in a dead letter of a node leave the letter as it is, and settle nothing', async () => {

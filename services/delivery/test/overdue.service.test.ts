@@ -171,4 +171,12 @@ describe('what is past its time', function () {
     const first = [await sweep(), await sweep()].map((ends) => shown(ends.get(message.id)));
     assert.deepEqual(first, [[silent(sample.BOB)], [silent(sample.CAROL)]]);
   });
+
+  it('is late however far ahead a node says that a later attempt began', async () => {
+    const message = sample.envelope();
+    await send([message]);
+    const hops = [sample.hop(HELD, sample.NODE_B, 9e15, { attempt: 1 })];
+    await say(sample.NODE_B, [sample.receiptFor(message, HELD, { attempt: 1, hops })]);
+    assert.deepEqual(shown((await sweep()).get(message.id)), [silent(sample.BOB)]);
+  });
 });

@@ -53,7 +53,7 @@ export function endOpen(
   const receipts: AddressedReceipt[] = [];
   let laterUs = 0;
   for (const { recipient, settlement } of open) {
-    const dueUs = attemptDeadlineUs(envelope, settlement);
+    const dueUs = attemptDeadlineUs(envelope, settlement, context);
     if (dueUs > context.lateUs) laterUs = Math.max(laterUs, dueUs);
     else receipts.push(endOf(envelope, recipient, settlement, context));
   }
@@ -67,7 +67,7 @@ export function endOpen(
 export function endUnheard(late: LateMessage, context: OverdueContext): Overdue {
   const { envelope, ofAll } = late;
   if (ofAll?.final === true || !someUnheard(late)) return { receipts: [], laterUs: 0 };
-  const dueUs = ofAll === undefined ? 0 : attemptDeadlineUs(envelope, ofAll);
+  const dueUs = ofAll === undefined ? 0 : attemptDeadlineUs(envelope, ofAll, context);
   if (dueUs > context.lateUs) return { receipts: [], laterUs: dueUs };
   return { receipts: [endOf(envelope, envelope.localAgent, ofAll, context)], laterUs: 0 };
 }
@@ -123,10 +123,18 @@ function holderOf(settlement: Settlement | undefined): string | undefined {
     ?.instance;
 }
 
-/** When a later attempt, begun by people, is late; 0: there is none. */
-function attemptDeadlineUs({ ttlMs }: Envelope, { hops }: Settlement): number {
+/**
+ * When a later attempt, begun by people, is late; 0: there is none. Nodes say when they had it: what lies further ahead than a
+ * time to live is no clock that is fast, and would never be late.
+ */
+function attemptDeadlineUs(
+  { ttlMs }: Envelope,
+  { hops }: Settlement,
+  { nowUs }: Pick<OverdueContext, 'nowUs'>,
+): number {
   const attempt = attemptOf(hops);
   if (attempt === 0) return 0;
+  const ttlUs = ttlMs * 1000;
   const begunUs = Math.min(...hops.filter((hop) => hop.attempt === attempt).map((hop) => hop.atUs));
-  return begunUs + ttlMs * 1000;
+  return begunUs > nowUs + ttlUs ? 0 : begunUs + ttlUs;
 }

@@ -4,11 +4,11 @@
  * reads it.
  */
 
-import { Envelope } from '@fleetwire/gen/message';
 import type { CopyColumn, Store } from '@fleetwire/store';
 import { columnText } from '../domain/column-text.ts';
 import type { Sent } from '../domain/verdict.ts';
 import { textArray } from './array-literal.ts';
+import { readEnvelopes } from './envelopes.ts';
 
 export interface Origin {
   readonly fromNode: string;
@@ -59,19 +59,18 @@ export async function findSenders(
   org: string,
   ids: readonly string[],
 ): Promise<SentMessage[]> {
-  const params = [org, textArray(ids, columnText)];
+  const texts = ids.map(columnText);
   const bare = await store.query<SentMessage>(
     `select id, from_node as node, local, ingress_at_us as "ingressAtUs" from origins where org = $1 and id = any ($2)`,
-    params,
+    [org, textArray(texts, (id) => id)],
   );
-  const kept = await store.query<{ id: string; ingressAtUs: number; envelope: Uint8Array }>(
-    `select id, ingress_at_us as "ingressAtUs", envelope from messages where org = $1 and id = any ($2)`,
-    params,
-  );
-  const known = kept.map(({ id, ingressAtUs, envelope }) => {
-    const { fromNode: node, local, localServed } = Envelope.decode(envelope);
-    return { id, node, local: local || localServed, ingressAtUs };
-  });
+  const kept = await readEnvelopes(store, org, texts);
+  const known = kept.map(({ id, ingressAtUs, envelope: { fromNode: node, local, localServed } }) => ({
+    id,
+    node,
+    local: local || localServed,
+    ingressAtUs,
+  }));
   return [...bare, ...known];
 }
 

@@ -1,10 +1,10 @@
 /** Messages whose time is over and that have no end for everybody yet, each met once, in the order of their deadlines. */
 
 import { Envelope, Stage } from '@fleetwire/gen/message';
-import { slices } from '@fleetwire/kernel';
 import type { Store } from '@fleetwire/store';
 import { isAwaited, type OpenRecipient } from '../domain/overdue.ts';
 import type { Settlement } from '../domain/settlement.ts';
+import { readEnvelopes } from './envelopes.ts';
 import { type KeptSettlement, restore } from './settlement-table.ts';
 
 /** Behind it nothing was looked at. */
@@ -32,18 +32,9 @@ export interface OpenMessage {
   readonly heard: number;
 }
 
-interface Kept {
-  readonly id: string;
-  readonly envelope: Uint8Array;
-}
-
-const READ = 'select id, envelope from messages where org = $1 and id = any ($2)';
 const READ_BARE = `
   select id, from_node as "fromNode", local as "localServed", awaited, accepted_at_us as "acceptedAtUs", ttl_ms as "ttlMs"
   from origins where org = $1 and id = any ($2)`;
-/** Bodies of a mebibyte that are in memory together. */
-const BODIES_AT_ONCE = 16;
-const NO_BODY = new Uint8Array(0);
 
 const LATE = `where deadline_us <= $4 and (deadline_us, id, org) > ($1::bigint, $2 collate "C", $3 collate "C")
   order by deadline_us, id, org limit $5`;
@@ -98,11 +89,8 @@ type Read = Omit<OpenMessage, 'heard'>;
 async function readOpen(store: Pick<Store, 'query'>, org: string, some: readonly Due[]): Promise<Read[]> {
   const idsOf = (bare: boolean) => some.flatMap((one) => (one.bare === bare ? one.id : []));
   const read: Read[] = [];
-  for (const ids of slices(idsOf(false), BODIES_AT_ONCE))
-    for (const { id, envelope: bytes } of await store.query<Kept>(READ, [org, ids])) {
-      const envelope = { ...Envelope.decode(bytes), body: NO_BODY };
-      read.push({ org, id, envelope, awaited: isAwaited(envelope) });
-    }
+  for (const { id, envelope } of await readEnvelopes(store, org, idsOf(false)))
+    read.push({ org, id, envelope, awaited: isAwaited(envelope) });
   for (const { awaited, ...bare } of await readBare(store, org, idsOf(true)))
     read.push({ org, id: bare.id, envelope: Envelope.fromPartial({ org, ...bare }), awaited });
   return read;

@@ -19,7 +19,7 @@ const PACE = { holdMs: 5000, renewMs: 2, showMs: 60_000 };
 class Box {
   mail: string[] = ['a', 'b', 'c', 'd', 'e'];
   readonly cancelled: string[] = [];
-  /** `holdMs` of each call that held something, and what that was. */
+  /** `renewMs` of each call that held something, and what that was. */
   readonly held: number[] = [];
   readonly heldIds: string[] = [];
   readonly calls: string[] = [];
@@ -28,11 +28,11 @@ class Box {
   away = false;
 
   async readInbox(partial: Partial<ReadInboxRequest>): Promise<ReadInboxResponse> {
-    const { confirm, hold, holdMs, limit } = ReadInboxRequest.fromPartial(partial);
+    const { confirm, hold, renewMs, limit } = ReadInboxRequest.fromPartial(partial);
     this.calls.push(confirm.length > 0 ? 'confirm' : hold.length > 0 ? 'hold' : 'look');
     if (hold.length > 0) await pause(1);
     if (this.away || this.#closed) throw new FleetwireError('unavailable', 'NODE_DOWN', 'away');
-    if (hold.length > 0) this.held.push(holdMs);
+    if (hold.length > 0) this.held.push(renewMs);
     this.heldIds.push(...hold);
     const tooLate = confirm.filter((id) => !this.mail.includes(id));
     const cancelled = confirm.filter((id) => this.cancelled.includes(id));

@@ -31,7 +31,7 @@ const LOST: readonly string[] = ['PEER_UNREACHABLE', 'TOKEN_INVALID'];
 const TAKEN_BACK = (id: string) =>
   `${id}, which you have read, was taken back by its sender: nobody waits for an answer`;
 const TOO_LATE = (id: string) =>
-  `${id}, which you have read, had ended before that was told: another reader may have it too; its sender does not know of you`;
+  `${id}, which you have read, had its end before: its sender may not know of you, and another reader may have it too`;
 
 export class AgentDoor {
   readonly #introduce: () => Promise<Introduced>;
@@ -115,7 +115,7 @@ export class AgentDoor {
   /** Of what was shown, for `holdMs` from now on. What fails is tried again by the next one, or the hold ends by itself. */
   async hold(ids: readonly string[], holdMs: number, signal?: AbortSignal): Promise<void> {
     const options = { deadlineMs: MCP_LIMITS.callMs, ...(signal === undefined ? {} : { signal }) };
-    const request = { hold: [...ids], holdMs, peek: true, limit: 1 };
+    const request = { hold: [...ids], renewMs: holdMs, peek: true, limit: 1 };
     await this.call((node) => node.readInbox(request, options)).catch(() => undefined);
   }
 

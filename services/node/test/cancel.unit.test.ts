@@ -17,6 +17,7 @@ import {
   addAgent,
   entryFor,
   hold,
+  LOOK,
   NODE,
   OTHER_NODE,
   outgoing,
@@ -280,12 +281,7 @@ describe('taking a message back', () => {
   it('is mail to nobody: a mailbox does not show it', async () => {
     const box = await addAgent(test.engine, 'box', 'mailbox');
     const { id } = await send('box', { answerWithinMs: 1000 });
-    const read = () =>
-      test.engine.mailbox.read(
-        box,
-        { limit: 10, waitMs: 0, peek: false, replyTo: '', holdMs: 0, confirm: [], hold: [] },
-        new AbortController().signal,
-      );
+    const read = () => test.engine.mailbox.read(box, { ...LOOK, peek: false }, new AbortController().signal);
     const { deliveries } = await read();
     assert.deepEqual(
       deliveries.map((d) => [d.id, d.answerByUs > 0, d.answerLeftMs > 0 && d.answerLeftMs <= 1000]),
@@ -297,7 +293,7 @@ describe('taking a message back', () => {
 
   it('ends what a reader is shown only when that is over; who confirms has it and hears of it', async () => {
     const box = await addAgent(test.engine, 'box', 'mailbox');
-    const options = { limit: 10, waitMs: 0, peek: true, replyTo: '', holdMs: 5000, confirm: [], hold: [] };
+    const options = { ...LOOK, holdMs: 5000 };
     const read = (more: Partial<ReadOptions> = {}) =>
       test.engine.mailbox.read(box, { ...options, ...more }, new AbortController().signal);
     const shown = async () => (await read()).deliveries.map(({ id }) => id);
@@ -308,7 +304,7 @@ describe('taking a message back', () => {
     assert.equal(box.queue.depth, 3);
     const inTime = await read({ confirm: [first.id] });
     assert.deepEqual([inTime.tooLate, inTime.cancelled], [[], [first.id]]);
-    await read({ hold: [second.id, third.id], holdMs: 0 });
+    await read({ hold: [second.id, third.id], renewMs: 0 });
     assert.equal(box.queue.depth, 1);
     assert.deepEqual(await shown(), [third.id], 'what was taken back is not shown again');
     test.clock.later += 5000;
@@ -329,13 +325,16 @@ describe('taking a message back', () => {
 
   it('gives a session that takes the mail over nothing that was taken back while a reader was shown it', async () => {
     const box = await addAgent(test.engine, 'box', 'mailbox');
-    const options = { limit: 1, waitMs: 0, peek: true, replyTo: '', holdMs: 60_000, confirm: [], hold: [] };
+    const options = { ...LOOK, holdMs: 60_000 };
     const { id } = await send('box');
     await test.engine.mailbox.read(box, options, new AbortController().signal);
     await send('box', { cancels: id });
     const taker = new TestTaker();
     box.taker = taker;
     await test.engine.turns.run(() => test.engine.custody.touch(box));
+    assert.deepEqual([taker.taken.length, box.queue.depth], [0, 1]);
+    test.clock.later += 60_000;
+    await test.engine.turns.run(() => test.engine.custody.expire(box));
     assert.deepEqual([taker.taken.length, box.queue.depth], [0, 0]);
     assert.deepEqual(ends(NODE).at(-1), [id, Stage.RETURNED, 'CANCELLED']);
   });

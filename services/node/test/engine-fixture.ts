@@ -11,6 +11,7 @@ import { type NodeConfig, nodeSection } from '../src/config.ts';
 import type { Entry } from '../src/domain/queue.ts';
 import { createEngine, type Engine, loadEngine } from '../src/engine.ts';
 import { NodeClock } from '../src/hub/node-clock.ts';
+import type { ReadOptions } from '../src/mail/mailbox.ts';
 import type { AdapterKind } from '../src/store/agent-table.ts';
 import { openDatabase } from '../src/store/database.ts';
 
@@ -183,3 +184,15 @@ export async function refusalOf(work: () => Promise<unknown>): Promise<Fleetwire
   }
   throw new Error('it was not refused');
 }
+
+/** A look at a mailbox that holds nothing, waits for nothing. */
+export const LOOK: ReadOptions = {
+  limit: 10,
+  waitMs: 0,
+  peek: true,
+  replyTo: '',
+  holdMs: 0,
+  confirm: [],
+  hold: [],
+  renewMs: 0,
+};

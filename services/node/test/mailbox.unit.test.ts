@@ -14,6 +14,7 @@ import {
   addAgent,
   entryFor,
   hold,
+  LOOK,
   OTHER_NODE,
   receiptsFor,
   refusalOf,
@@ -22,7 +23,7 @@ import {
 } from './engine-fixture.ts';
 
 const never = new AbortController().signal;
-const options = { limit: 10, waitMs: 60_000, peek: false, replyTo: '', holdMs: 0, confirm: [], hold: [] };
+const options = { ...LOOK, waitMs: 60_000, peek: false };
 
 describe('a mailbox', () => {
   it('refuses a reader whose mail goes to a session by now; the node and other work of the turn go on', async () => {
@@ -134,7 +135,7 @@ describe('a mailbox', () => {
     const [id] = await held(test, bob, 1);
     const look = async () => idsOf(await read(test, bob, { peek: true }));
     const show = () => read(test, bob, { peek: true, holdMs: 5000 });
-    const renew = (holdMs: number) => read(test, bob, { peek: true, hold: [id!], holdMs });
+    const renew = (renewMs: number) => read(test, bob, { peek: true, hold: [id!], renewMs });
     await show();
     for (let at = 4000; at < 60_000; at += 4000) {
       clock.later += 4000;
@@ -155,7 +156,7 @@ describe('a mailbox', () => {
     assert.deepEqual(idsOf(await other), [id]);
     const many = await refusalOf(() => read(test, bob, { hold: Array(501).fill('x') }));
     assert.equal(many.reason, 'TOO_MANY_IDS');
-    const taking = await refusalOf(() => read(test, bob, { hold: [id!], holdMs: 1 }));
+    const taking = await refusalOf(() => read(test, bob, { hold: [id!], renewMs: 1 }));
     assert.equal(taking.reason, 'HOLD_WITHOUT_PEEK');
     await test.close();
   });

@@ -17,6 +17,7 @@ import {
   addAgent,
   entryFor,
   hold,
+  LOOK,
   NODE,
   OTHER_NODE,
   outgoing,
@@ -118,7 +119,7 @@ describe('an agent that leaves', () => {
     const bob = await addAgent(test.engine, 'bob', 'mailbox');
     const entries = ['shown', 'taken back'].map((body) => entryFor(bob.id, test.clock, text(body)));
     for (const entry of entries) await hold(test, bob, entry);
-    const look = { limit: 9, waitMs: 0, peek: true, replyTo: '', holdMs: 60_000, confirm: [], hold: [] };
+    const look = { ...LOOK, holdMs: 60_000 };
     await test.engine.mailbox.read(bob, look, new AbortController().signal);
     const cancels = Envelope.decode(entries[1]!.envelope).id;
     await hold(test, bob, entryFor(bob.id, test.clock, { cancels, ...text('') }));

@@ -30,6 +30,9 @@ export interface Entry extends InboxMeta {
   ended: boolean;
 }
 
+/** Kept as its deadline of one that was taken back while it was shown: also after a restart it is shown to nobody again. */
+export const TAKEN_BACK_US = 1;
+
 /** One that waits, as yet untold. */
 export function newEntry(
   agent: HostedAgent,
@@ -43,7 +46,7 @@ export function newEntry(
     deliveredAtUs: 0,
     announced: false,
     unconfirmed: false,
-    cancelled: false,
+    cancelled: deadlineUs === TAKEN_BACK_US,
     shown: undefined,
     ended: false,
   };
@@ -82,6 +85,7 @@ export class AgentQueue {
   #attemptedBytes = 0;
   /** No entry that waits has an earlier deadline than this. */
   #earliestUs = Number.POSITIVE_INFINITY;
+  #heldUp = false;
 
   constructor(bounds: QueueBounds) {
     this.bounds = bounds;
@@ -177,6 +181,21 @@ export class AgentQueue {
     this.#attemptedBytes += entry.size;
   }
 
+  /** The one that comes next. Undefined: there is none, or a reader is being shown it; those behind it keep their order. */
+  nextFree(nowMs: number): Entry | undefined {
+    const next = this.waiting.next();
+    if (next === undefined || !isShown(next, nowMs)) return next;
+    this.#heldUp = true;
+    return undefined;
+  }
+
+  /** Since it was asked the last time: by a reader that was shown what came next. */
+  wasHeldUp(): boolean {
+    const was = this.#heldUp;
+    this.#heldUp = false;
+    return was;
+  }
+
   /**
    * Takes the next one over to the attempted ones. `last`: the highest number of a delivery so far. Its own is the lowest
    * sequence that waits, or else follows the last: so numbers ascend, no sequence is ever behind them once all is handed over,
@@ -212,12 +231,6 @@ export class AgentQueue {
     const entry = this.waiting.shift()!;
     this.#bytes -= entry.size;
     return entry;
-  }
-
-  /** Takes out one that ends without an attempt, out of its turn; it must be the oldest of its level. */
-  endOldest(entry: Entry): void {
-    this.waiting.takeOldest(entry);
-    this.#bytes -= entry.size;
   }
 
   /** Takes out some that wait, and end without an attempt: those in turn by turn, others wherever they stand. */

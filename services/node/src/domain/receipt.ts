@@ -46,6 +46,9 @@ export const SESSION_LOST = unconfirmed(
 );
 export const AGENT_REMOVED = returned('AGENT_REMOVED', 'the agent was removed');
 export const CANCELLED = returned('CANCELLED', 'its sender took it back while it waited');
+/** Of one that waits no longer: its time is over, or it was taken back while a reader was shown it. */
+export const overdue = ({ cancelled }: { readonly cancelled: boolean }): Outcome =>
+  cancelled ? CANCELLED : expired();
 /** Of what was to take back a message that its sender never sent to this agent. */
 export const NOTHING_TO_CANCEL = returned(
   'NOTHING_TO_CANCEL',

@@ -74,9 +74,10 @@ export class MessageHandlers {
 
   readInbox(request: ReadInboxRequest, context: NodeContext): Promise<ReadInboxResponse> {
     const agent = this.#callers.actsAs(context, request.agent);
-    const { limit, peek, replyTo, confirm, hold, holdMs } = request;
+    const { limit, peek, replyTo, confirm, hold, holdMs, renewMs } = request;
     const waitMs = Math.min(request.waitMs, context.deadlineMs ?? request.waitMs);
     const signal = AbortSignal.any([context.signal, context.draining]);
-    return this.#engine.mailbox.read(agent, { limit, waitMs, peek, replyTo, confirm, hold, holdMs }, signal);
+    const options = { limit, waitMs, peek, replyTo, confirm, hold, holdMs, renewMs };
+    return this.#engine.mailbox.read(agent, options, signal);
   }
 }

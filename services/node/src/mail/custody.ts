@@ -12,6 +12,7 @@ import {
   CANCELLED,
   expired,
   type Outcome,
+  overdue,
   overflowed,
   type Recipient,
   returned,
@@ -166,7 +167,9 @@ export class Custody {
   /** Another node has them now: the next ones of the queue leave it without an end here, and may come again. */
   giveAway(agent: HostedAgent, entries: readonly Entry[]): void {
     for (const entry of entries) {
-      agent.queue.endOldest(entry);
+      // It may have had its end while it was being handed over: what repeats it there has no effect.
+      if (entry.ended) continue;
+      agent.queue.withdraw(entry);
       this.#parts.inbox.delete(agent.num, entry.seq);
       this.#parts.inbox.forgetSeen(entry.seq);
       this.#drop(entry);
@@ -184,6 +187,11 @@ export class Custody {
     const { clock, desk } = this.#parts;
     const receipt = buildReceipt(envelope, recipient, times, outcome, clock.nowUs());
     desk.add(envelope.fromNode, receipt, arrival.history);
+  }
+
+  /** A reader is shown something no longer: what waited behind that may be handed over. */
+  freed(agent: HostedAgent): void {
+    if (agent.queue.wasHeldUp()) this.#dirty.add(agent);
   }
 
   /** There may be something to hand over to this agent. */
@@ -229,6 +237,7 @@ export class Custody {
       entry.deliveredAtUs = nowUs;
       this.#end(entry, outcome);
     }
+    this.freed(agent);
     if (agent.heldBack.count > 0) this.#dirty.add(agent);
   }
 
@@ -256,8 +265,9 @@ export class Custody {
 
   /** Ends what waited beyond its deadline or was taken back; `nowMs`: by which it is known what is being shown. */
   expire(agent: HostedAgent, nowMs = this.#parts.clock.monotonicMs()): void {
+    this.freed(agent);
     const over = agent.queue.takeExpired(this.#parts.clock.nowUs(), nowMs);
-    for (const entry of over) this.#end(entry, endOf(entry));
+    for (const entry of over) this.#end(entry, overdue(entry));
     // There may be room for it now, and it has deadlines too.
     if (agent.heldBack.count > 0) this.#dirty.add(agent);
   }
@@ -294,9 +304,10 @@ export class Custody {
     const entries: Entry[] = [];
     let { last } = agent.attempts;
     const upTo = [...agent.attempts.upTo];
-    for (let next = queue.waiting.next(); next !== undefined; next = queue.waiting.next()) {
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (let next = queue.nextFree(nowMs); next !== undefined; next = queue.nextFree(nowMs)) {
       if (next.cancelled || next.deadlineUs <= nowUs) {
-        this.#end(queue.endNext(), endOf(next));
+        this.#end(queue.endNext(), overdue(next));
         continue;
       }
       if (!agent.taker!.hasRoom(agent, next)) break;
@@ -315,6 +326,7 @@ export class Custody {
     const { letters, inbox, clock } = this.#parts;
     if (agent.moving.leavingEpoch > 0) return false;
     if (agent.queue.bounds.drop !== 'oldest' || !letters.hasRoom) return false;
+    this.expire(agent);
     const inTheWay = agent.queue.inTheWay(size, level, clock.monotonicMs());
     for (const entry of inTheWay ?? []) {
       const envelope = inbox.envelope(agent.num, entry.seq)!;
@@ -385,6 +397,3 @@ export class Custody {
     return { ...envelope, body: envelope.body.slice() };
   }
 }
-
-/** Of one whose time is over. */
-const endOf = ({ cancelled }: Entry): Outcome => (cancelled ? CANCELLED : expired());

@@ -30,8 +30,9 @@ export interface ReadOptions {
   readonly holdMs: number;
   /** Ids of messages to take and confirm, in place of reading; none: read. */
   readonly confirm: readonly string[];
-  /** With peek: ids of messages that this reader has been shown, to be its for `holdMs` more, in place of looking; none: look. */
+  /** With peek, in place of looking: ids that this reader has been shown, to have for `renewMs` from now on; none: look. */
   readonly hold: readonly string[];
+  readonly renewMs: number;
 }
 
 export class Mailbox {
@@ -68,7 +69,7 @@ export class Mailbox {
     const until = this.#nowMs + Math.min(waitMs, WAIT_MAX_MS);
     if (replyTo !== '') this.#reserved.await(agent, replyTo, until);
     for (let nowMs = this.#nowMs; this.#fitting(agent, replyTo, 1, nowMs).length === 0; nowMs = this.#nowMs) {
-      if (until <= nowMs || signal.aborted) break;
+      if (until <= nowMs || signal.aborted || whoTakes(agent) !== undefined) break;
       await agent.queue.arrival(Math.min(until, this.#nextFreeMs(agent, nowMs)) - nowMs, signal);
     }
     if (replyTo !== '') this.#reserved.await(agent, replyTo, this.#nowMs);
@@ -91,9 +92,13 @@ export class Mailbox {
     { replyTo, holdMs }: ReadOptions,
     limit: number,
     signal: AbortSignal,
-  ): ReadInboxResponse {
-    if (holdMs > 0 && signal.aborted) return this.#nothing(agent);
-    if (holdMs > 0) this.#custody.expire(agent);
+  ): ReadInboxResponse | FleetwireError {
+    if (holdMs > 0) {
+      const refusal = whoTakes(agent);
+      if (refusal !== undefined) return refusal;
+      if (signal.aborted) return this.#nothing(agent);
+      this.#custody.expire(agent);
+    }
     const entries = this.#fitting(agent, replyTo, limit);
     if (holdMs > 0) for (const entry of entries) entry.shown = shownFor(holdMs, this.#nowMs);
     const deliveries = entries.map((entry) => this.#deliveryOf(entry));
@@ -119,7 +124,7 @@ export class Mailbox {
 
   /** Inside a turn: what is not there any more has had its end, which this may still change. */
   #confirm(agent: HostedAgent, ids: readonly string[]): ReadInboxResponse {
-    const { found, others } = this.#waiting(agent, ids);
+    const { found, others } = this.#named(agent, ids);
     this.#custody.endRead(agent, found, READ);
     const isLate = (id: string) =>
       !this.#reserved.wasRead(agent, id) && !this.#custody.proof.proveRead(agent, id);
@@ -134,12 +139,12 @@ export class Mailbox {
   }
 
   /** Inside a turn: for longer, or, with no time, for others again at once. */
-  #hold(agent: HostedAgent, { hold, holdMs }: ReadOptions): ReadInboxResponse {
+  #hold(agent: HostedAgent, { hold, renewMs }: ReadOptions): ReadInboxResponse {
     const nowMs = this.#nowMs;
-    for (const entry of this.#waiting(agent, hold).found)
-      if (isShown(entry, nowMs)) entry.shown = renewed(entry.shown!, holdMs, nowMs);
+    for (const entry of this.#named(agent, hold).found)
+      if (isShown(entry, nowMs)) entry.shown = renewed(entry.shown!, renewMs, nowMs);
     this.#custody.expire(agent);
-    if (holdMs === 0) agent.queue.wake();
+    if (renewMs === 0) agent.queue.wake();
     return this.#nothing(agent);
   }
 
@@ -148,14 +153,23 @@ export class Mailbox {
     return { ...NOTHING_CONFIRMED, deliveries: [], remaining: agent.queue.waiting.length };
   }
 
-  /** Those that wait, and the ids of the others. */
-  #waiting(agent: HostedAgent, ids: readonly string[]): { found: Entry[]; others: string[] } {
+  /**
+   * Those that wait, and the ids of the others. Two senders may use the same id: what a reader names it has been shown, and
+   * where none of that id was, it has looked without a hold, and not read it before.
+   */
+  #named(agent: HostedAgent, ids: readonly string[]): { found: Entry[]; others: string[] } {
     const wanted = new Set(ids);
     const found: Entry[] = [];
+    const bare: { readonly id: string; readonly entry: Entry }[] = [];
     for (const entry of agent.queue.waiting) {
-      if (wanted.delete(this.#custody.envelopeOf(entry).id)) found.push(entry);
       if (wanted.size === 0) break;
+      const { id } = this.#custody.envelopeOf(entry);
+      if (!wanted.has(id)) continue;
+      if (entry.shown === undefined) bare.push({ id, entry });
+      else if (wanted.delete(id)) found.push(entry);
     }
+    for (const { id, entry } of bare)
+      if (!this.#reserved.wasRead(agent, id) && wanted.delete(id)) found.push(entry);
     return { found, others: [...wanted] };
   }
 
@@ -201,6 +215,10 @@ const tooMany = () =>
 
 /** The error for a reader when the mail goes elsewhere. */
 function whoTakes(agent: HostedAgent): FleetwireError | undefined {
+  if (agent.removed || agent.moving.leavingEpoch > 0)
+    return new FleetwireError('failed_precondition', 'AGENT_MOVED', `${agent.name} is not here any more`, {
+      help: 'Read its mail on the node where it lives now: fleetwire who.',
+    });
   if (agent.taker === undefined) return undefined;
   const how = agent.taker instanceof StreamSession ? 'a session' : 'its program';
   return new FleetwireError(
@@ -208,7 +226,7 @@ function whoTakes(agent: HostedAgent): FleetwireError | undefined {
     'MAIL_GOES_ELSEWHERE',
     `${agent.name} gets its mail by ${how}`,
     {
-      help: 'Look without taking (peek), or end the session first.',
+      help: 'Look without taking (peek), end what takes it, or choose another name that is yours alone.',
     },
   );
 }

@@ -62,7 +62,10 @@ export class StreamSession implements Taker {
     if (hello.resuming && hello.resume !== undefined) this.#resume(hello.resume);
     else {
       custody.endLostSession(agent);
+      // But for what a reader is being shown, who is told when it confirms.
+      const shown = [...agent.queue.waiting].filter((entry) => entry.cancelled);
       agent.cancelled.clear();
+      for (const entry of shown) agent.addCancelled(custody.envelopeOf(entry).id);
     }
     if (agent.resuming !== hello.resuming) {
       agent.resuming = hello.resuming;

@@ -3,7 +3,7 @@
 import type { Envelope } from '@fleetwire/gen/message';
 import type { Clock } from '@fleetwire/kernel';
 import type { HostedAgent } from '../agents/hosted-agent.ts';
-import type { Entry } from '../domain/queue.ts';
+import { type Entry, TAKEN_BACK_US } from '../domain/queue.ts';
 import { confirmed, NOTHING_TO_CANCEL, type Outcome } from '../domain/receipt.ts';
 import { isShown } from '../domain/shown.ts';
 import type { InboxTable } from '../store/inbox-table.ts';
@@ -11,7 +11,7 @@ import type { Turns } from '../store/turns.ts';
 
 export interface TakeBackParts {
   readonly clock: Pick<Clock, 'monotonicMs'>;
-  readonly inbox: Pick<InboxTable, 'seqOf'>;
+  readonly inbox: Pick<InboxTable, 'seqOf' | 'setDeadline'>;
   readonly turns: Turns;
 }
 
@@ -33,6 +33,7 @@ export function takeBack(
   if (waiting?.shown !== undefined) agent.addCancelled(cancels);
   if (waiting !== undefined && isShown(waiting, clock.monotonicMs())) {
     agent.queue.cancelShown(waiting);
+    inbox.setDeadline(agent.num, seq, TAKEN_BACK_US);
     return confirmed('it was being shown to its reader, who is told when it confirms');
   }
   if (waiting !== undefined) {

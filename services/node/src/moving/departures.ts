@@ -183,6 +183,8 @@ export class Departures {
     await endProgram(agent);
     await turns.run(() => {
       agent.taker = LEAVING;
+      // Who still waits for its mail hears of it.
+      agent.queue.wake();
       // Also what a reader is being shown: where the agent goes it is shown again, but for what was taken back.
       custody.expire(agent, Number.POSITIVE_INFINITY);
       custody.end([...agent.queue.attempted.values()], UNSETTLED);

@@ -55,6 +55,7 @@ export class InboxTable {
   readonly #insert: StatementSync;
   readonly #envelope: StatementSync;
   readonly #setDelivery: StatementSync;
+  readonly #setDeadline: StatementSync;
   readonly #delete: StatementSync;
   readonly #all: StatementSync;
   readonly #insertUnproven: StatementSync;
@@ -83,6 +84,7 @@ export class InboxTable {
     this.#insert = db.prepare('INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)');
     this.#envelope = db.prepare('SELECT envelope FROM inbox WHERE agent = ? AND seq = ?');
     this.#setDelivery = db.prepare('UPDATE inbox SET delivery = ? WHERE agent = ? AND seq = ?');
+    this.#setDeadline = db.prepare('UPDATE inbox SET deadline_us = ? WHERE agent = ? AND seq = ?');
     this.#delete = db.prepare('DELETE FROM inbox WHERE agent = ? AND seq = ?');
     this.#all = db.prepare(
       `SELECT agent, seq, length(envelope) AS size, held_at_us AS heldAtUs, ingress_at_us AS ingressAtUs,
@@ -158,6 +160,10 @@ export class InboxTable {
   /** The number of a delivery, where it is not the sequence; undefined: it is, or waits again. */
   setDelivery(agent: number, seq: number, delivery: number | undefined): void {
     this.#setDelivery.run(delivery ?? null, agent, seq);
+  }
+
+  setDeadline(agent: number, seq: number, deadlineUs: number): void {
+    this.#setDeadline.run(deadlineUs, agent, seq);
   }
 
   /** The encoded envelope of a message in custody. */

@@ -163,13 +163,13 @@ const startMailbox =
       while (!stop.signal.aborted) {
         const { deliveries } = await engine.mailbox.read(
           agent,
-          { ...options, confirm: [], hold: [] },
+          { ...options, confirm: [], hold: [], renewMs: 0 },
           stop.signal,
         );
         for (const delivery of deliveries) take(delivery);
         const confirm = deliveries.map(({ id }) => id);
         if (confirming && confirm.length > 0)
-          await engine.mailbox.read(agent, { ...options, confirm, hold: [] }, stop.signal);
+          await engine.mailbox.read(agent, { ...options, confirm, hold: [], renewMs: 0 }, stop.signal);
         if (deliveries.length === 0) await pause(1, stop.signal);
       }
     };

@@ -278,15 +278,17 @@ export interface ReadInboxRequest {
   confirm: string[];
   /**
    * With peek: for so long no other call is given what this one shows, and neither its deadline nor its sender ends it; at most
-   * 60000. With hold: the same from now on, but for no longer than 60000 since they were shown.
+   * 60000.
    */
   holdMs: number;
   /**
-   * Ids, at most 500, of what this reader was shown and has not passed on yet: held for hold_ms more, or given back with 0, and
+   * Ids, at most 500, of what this reader was shown and has not passed on yet: held for renew_ms from now on, or given back with 0, and
    * what is held no more stays as it is. Nothing is given, nothing waited for. Needs peek: a node that does not know this field yet
    * must not take it for reading.
    */
   hold: string[];
+  /** With hold; no longer than 60000 since they were shown. Apart from hold_ms, so that such a node holds nothing else for it. */
+  renewMs: number;
 }
 
 export interface ReadInboxResponse {
@@ -3319,7 +3321,7 @@ export const WaitMessageResponse: MessageFns<WaitMessageResponse> = {
 };
 
 function createBaseReadInboxRequest(): ReadInboxRequest {
-  return { agent: "", limit: 0, waitMs: 0, peek: false, replyTo: "", confirm: [], holdMs: 0, hold: [] };
+  return { agent: "", limit: 0, waitMs: 0, peek: false, replyTo: "", confirm: [], holdMs: 0, hold: [], renewMs: 0 };
 }
 
 export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
@@ -3347,6 +3349,9 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     }
     for (const v of message.hold) {
       writer.uint32(66).string(v!);
+    }
+    if (message.renewMs !== 0) {
+      writer.uint32(72).uint32(message.renewMs);
     }
     return writer;
   },
@@ -3428,6 +3433,14 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
             message.hold.push(reader.string());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.renewMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3466,6 +3479,11 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
       hold: globalThis.Array.isArray(object?.hold)
         ? object.hold.map((e: any) => globalThis.String(e))
         : [],
+      renewMs: isSet(object.renewMs)
+        ? globalThis.Number(object.renewMs)
+        : isSet(object.renew_ms)
+        ? globalThis.Number(object.renew_ms)
+        : 0,
     };
   },
 
@@ -3495,6 +3513,9 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     if (message.hold?.length) {
       obj.hold = message.hold;
     }
+    if (message.renewMs !== 0) {
+      obj.renewMs = Math.round(message.renewMs);
+    }
     return obj;
   },
 
@@ -3511,6 +3532,7 @@ export const ReadInboxRequest: MessageFns<ReadInboxRequest> = {
     message.confirm = object.confirm?.map((e) => e) || [];
     message.holdMs = object.holdMs ?? 0;
     message.hold = object.hold?.map((e) => e) || [];
+    message.renewMs = object.renewMs ?? 0;
     return message;
   },
 };

@@ -202,7 +202,7 @@ describe('delivery service', function () {
     assert.equal(listed.messages.length, 5);
   });
 
-  it('tells of full queues, each message in one event', async () => {
+  it('tells of full queues, each message in one event, and of receipts that it refuses', async () => {
     const told: Event[] = [];
     broker.subscribe(
       filters.eventsOf(sample.ORG, 'delivery'),
@@ -216,6 +216,8 @@ describe('delivery service', function () {
     const overflows = () => told.filter(({ name }) => name === 'overflow');
     const count = () => overflows().reduce((sum, { details }) => sum + Number(details['count']), 0);
     await eventually(() => count() === receipts.length, { timeoutMs: 20_000 });
+    await put(sample.RECEIPT_SUBJECT, new Uint8Array([0x0a, 0x7f, 3]));
+    await eventually(() => told.some(({ details }) => details['reason'] === 'RECEIPTS_UNDECODABLE'));
     for (const { target, details } of overflows())
       assert.deepEqual(
         [target, details['reason'], details['node']],

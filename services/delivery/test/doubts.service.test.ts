@@ -340,6 +340,14 @@ describe('receipts in doubt', function () {
     await eventually(() => doubts[0]!.stats.believed + doubts[1]!.stats.believed === 12_000);
   });
 
+  it('are looked at again at once while some can be decided', async () => {
+    for (const each of doubts) await each.stop();
+    for (let i = 0; i < 30; i++) await say(sample.NODE_B, sample.receiptFor(sample.envelope(), CONFIRMED));
+    doubts = [new Doubts({ ...parts(), intervalMs: 3_600_000, limit: 10 })];
+    doubts[0]!.start();
+    await until(0);
+  });
+
   it('that are large are looked at some at a time, and leave others their share', async () => {
     for (const each of doubts) await each.stop();
     const receipt = new Uint8Array(6 * 1024 * 1024);

@@ -4,17 +4,16 @@
 import { strict as assert } from 'node:assert';
 import type { IncomingMessage } from 'node:http';
 import type { FleetwireError } from '@fleetwire/kernel';
+import { eventually } from '@fleetwire/testkit';
 import { McpServer } from '@modelcontextprotocol/server';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { AgentDoor } from '../src/mcp/agent-door.ts';
 import { HttpAccess } from '../src/mcp/http-access.ts';
 import { HttpSessions } from '../src/mcp/http-sessions.ts';
 
-const [ann, ben, cas] = ['ann', 'ben', 'cas'].map((name) => ({ name }) as unknown as AgentDoor) as [
-  AgentDoor,
-  AgentDoor,
-  AgentDoor,
-];
+const [ann, ben, cas] = ['ann', 'ben', 'cas'].map(
+  (name) => ({ name, closed: new AbortController().signal }) as unknown as AgentDoor,
+) as [AgentDoor, AgentDoor, AgentDoor];
 const INITIALIZE = {
   jsonrpc: '2.0',
   id: 1,
@@ -104,12 +103,40 @@ describe('sessions of MCP over HTTP', () => {
   it('lose none to a request that begins none', async () => {
     const ids = await openAll(ann, 3);
     const list = { jsonrpc: '2.0', id: 2, method: 'tools/list' };
-    const { status } = await sessions.initialize(ann, post(list), list);
-    assert.equal(status, 400);
+    for (const body of [list, [list]]) {
+      const { status } = await sessions.initialize(ann, post(body), body);
+      assert.equal(status, 400);
+    }
     assert.deepEqual(
       ids.map((id) => stateOf(id, ann)),
       ['open', 'open', 'open'],
     );
+  });
+
+  it('end with the door of their agent, listened to or not, and none is left at one that has closed', async () => {
+    const over = new AbortController();
+    const door = { closed: over.signal } as unknown as AgentDoor;
+    const [idle, listening] = await openAll(door, 2);
+    const other = await open(ben);
+    listen(listening!, door);
+    const stream = await sessions.named(listening!, door).transport.handleRequest(
+      new Request('http://localhost/mcp', {
+        headers: {
+          accept: 'text/event-stream',
+          'mcp-session-id': listening!,
+          'mcp-protocol-version': '2025-11-25',
+        },
+      }),
+    );
+    assert.equal(stream.status, 200);
+    const ended = stream.text();
+    over.abort();
+    await ended;
+    await eventually(() => !sessions.isUsed(door));
+    const late = await open(door);
+    const states = [idle, listening, late].map((id) => stateOf(id!, door));
+    assert.deepEqual(states, ['SESSION_UNKNOWN', 'SESSION_UNKNOWN', 'SESSION_UNKNOWN']);
+    assert.equal(stateOf(other, ben), 'open');
   });
 
   it('are not swept while somebody listens, and keep the door of their agent', async () => {

@@ -25,6 +25,8 @@ export class HttpSessions {
   /** Of those that have no id yet. */
   readonly #opening = new Set<{ readonly door: AgentDoor }>();
   readonly #displaced = new Map<string, AgentDoor>();
+  /** Those whose end is listened for. */
+  readonly #watched = new WeakSet<AgentDoor>();
   readonly #serverOf: (door: AgentDoor) => McpServer;
   readonly #limits: Limits;
 
@@ -68,6 +70,7 @@ export class HttpSessions {
       onsessioninitialized: (id) => {
         this.#opening.delete(place);
         this.#sessions.set(id, { door, server, transport, open: 0, lastMs: performance.now() });
+        this.#watch(door);
       },
       onsessionclosed: (id) => void this.#sessions.delete(id),
     });
@@ -78,6 +81,7 @@ export class HttpSessions {
     } finally {
       this.#opening.delete(place);
       if (transport.sessionId === undefined) await server.close();
+      if (door.closed.aborted) await this.#endOf(door);
     }
   }
 
@@ -100,6 +104,21 @@ export class HttpSessions {
   async sweep(idleMs: number): Promise<void> {
     for (const [id, session] of this.#sessions) {
       if (session.open > 0 || performance.now() - session.lastMs < idleMs) continue;
+      this.#sessions.delete(id);
+      await session.server.close();
+    }
+  }
+
+  /** What would listen at a door that is closed would hear nothing for ever: its streams end, and clients begin anew. */
+  #watch(door: AgentDoor): void {
+    if (this.#watched.has(door)) return;
+    this.#watched.add(door);
+    door.closed.addEventListener('abort', () => void this.#endOf(door), { once: true });
+  }
+
+  async #endOf(door: AgentDoor): Promise<void> {
+    for (const [id, session] of this.#sessions) {
+      if (session.door !== door) continue;
       this.#sessions.delete(id);
       await session.server.close();
     }
@@ -152,4 +171,4 @@ export class HttpSessions {
 
 /** What begins nothing needs no room. */
 const mayBegin = (body: unknown): boolean =>
-  Array.isArray(body) || (body as { method?: unknown } | undefined)?.method === 'initialize';
+  [body].flat().some((one) => (one as { method?: unknown } | null | undefined)?.method === 'initialize');

@@ -162,6 +162,8 @@ class Endpoint {
       maxSubscriptions: MCP_LIMITS.sessionsOfAgent,
       onerror: (error) => this.#options.warn(error),
     });
+    // Nothing would forget it again.
+    if (door.closed.aborted) return handler;
     this.#modern.set(door, handler);
     const forget = () => {
       this.#modern.delete(door);

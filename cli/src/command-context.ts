@@ -140,6 +140,11 @@ export class CommandContext {
     return [first, ...running.filter((node) => node.name !== first.name)];
   }
 
+  /** Names of the nodes of this machine, of the org in use, that do not run. */
+  async awayNodes(): Promise<readonly string[]> {
+    return (await this.#nodes()).away();
+  }
+
   /** A node of this machine that can say what it knows of the org; within an agent's program the agent's own. */
   async anyNode(): Promise<NodeClient> {
     const own = this.#ownNode;

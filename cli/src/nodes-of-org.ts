@@ -26,6 +26,15 @@ export class NodesOfOrg {
     return own;
   }
 
+  /** Names of those that have joined and do not run, or do not yet say where they answer. */
+  async away(): Promise<string[]> {
+    const running = (await runningNodes(this.#data)).map(({ name }) => name);
+    const others = (await nodeNames(this.#data)).filter((name) => !running.includes(name));
+    const orgs = await Promise.all(others.map((name) => nodeOrg(nodeFolder(this.#data, name))));
+    const isOurs = (org: string) => (this.#org === undefined ? org !== '' : org === this.#org.id);
+    return others.filter((_, i) => isOurs(orgs[i]!));
+  }
+
   /** The one called `name`, else the default one. Rejects as `running`, and NODE_MISSING, NODE_DOWN, NODE_AMBIGUOUS. */
   async find(name: string | undefined): Promise<LocalNode> {
     if (name === undefined) return defaultNode(await this.running());

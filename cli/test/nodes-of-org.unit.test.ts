@@ -82,6 +82,18 @@ describe('nodes of the org in use', () => {
     await assert.rejects(acme.hub(), refusal('NO_OPERATOR_MAILBOX', /o_2/, /--from AGENT/, /org use local/));
     assert.equal((await (await nodes('local')).hub()).name, 'hub');
   });
+  it('are away when they have joined it and do not run', async () => {
+    for (const [name, org] of [
+      ['hub', 'o_1'],
+      ['laptop', 'o_1'],
+      ['north', 'o_2'],
+      ['new', ''],
+    ] as const)
+      await runs(name, org);
+    for (const lock of locks.splice(1)) await lock.release();
+    assert.deepEqual(await (await nodes('local')).away(), ['laptop']);
+    assert.deepEqual(await (await nodes('empty')).away(), ['laptop', 'north']);
+  });
   it('are not those whose folder does not say whose they are', async () => {
     await runs('hub', '');
     const local = await nodes('local');

@@ -21,25 +21,52 @@ export function byToken(address: () => Promise<string>, token: string): () => Pr
   };
 }
 
-/** By the token of an agent of any node of this machine, or of the one that is named or was told to this program. */
+/**
+ * By the token of an agent of any node of this machine, or of the one that is named or was told to this program. Only the node
+ * that knew the token can call it invalid while others are away: rejects unavailable NODE_DOWN until they are back.
+ */
 export function byTokenHere(
-  context: CommandContext,
+  context: Pick<CommandContext, 'config' | 'localNodes' | 'awayNodes'>,
   node: string | undefined,
+  introduce = byToken,
 ): (token: string) => () => Promise<Introduced> {
-  return (token) => async () => {
-    if (context.config.ambient.node_address !== undefined) return byToken(() => ownAddress(context), token)();
-    let fault: unknown;
-    for (const { address } of await context.localNodes(node)) {
-      try {
-        return await byToken(() => Promise.resolve(address), token)();
-      } catch (error) {
-        // One that cannot say weighs more than one that does not know it.
-        if (fault === undefined || (error as FleetwireError).kind === 'unavailable') fault = error;
+  return (token) => {
+    /** Name of the node that knew it last. */
+    let home: string | undefined;
+    return async () => {
+      if (context.config.ambient.node_address !== undefined)
+        return introduce(() => ownAddress(context), token)();
+      let fault: unknown;
+      const running = await context.localNodes(node);
+      for (const { name, address } of running) {
+        try {
+          const introduced = await introduce(() => Promise.resolve(address), token)();
+          home = name;
+          return introduced;
+        } catch (error) {
+          // One that cannot say weighs more than one that does not know it.
+          if (fault === undefined || (error as FleetwireError).kind === 'unavailable') fault = error;
+        }
       }
-    }
-    throw fault;
+      const isAtHome = running.some(({ name }) => name === node || name === home);
+      const away = isAtHome ? [] : await context.awayNodes();
+      if ((fault as FleetwireError).reason !== 'TOKEN_INVALID' || away.length === 0) throw fault;
+      throw cannotSay(away, fault);
+    };
   };
 }
+
+const cannotSay = (away: readonly string[], cause: unknown) =>
+  new FleetwireError(
+    'unavailable',
+    'NODE_DOWN',
+    'the nodes that run do not know this token; others do not run',
+    {
+      help: `If its agent lives on one of them, start it, or wait until it is back: ${away.join(', ')}`,
+      retryAfterMs: 2_000,
+      cause,
+    },
+  );
 
 export interface Named {
   readonly name: string;
@@ -95,7 +122,7 @@ async function using<T>(client: NodeClient, work: (client: NodeClient) => Promis
 }
 
 /** Where the node of a program answers: what it wrote at its last start, else as the program was told. */
-export async function ownAddress(context: CommandContext): Promise<string> {
+export async function ownAddress(context: Pick<CommandContext, 'config'>): Promise<string> {
   const { node_address: told, node_file: file } = context.config.ambient;
   const text = file === undefined ? '' : await readFile(file, 'utf8').catch(() => '');
   try {

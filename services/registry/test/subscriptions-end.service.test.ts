@@ -101,6 +101,32 @@ describe('subscriptions end', function () {
     assert.deepEqual(await left(), []);
   });
 
+  it('not by who would take one over and is out already', async () => {
+    const own = world.freshOrg();
+    await world.publish({ org: own, version: 1 });
+    const open = async (keyId: string, name = 'theirs') => {
+      const client = await world.asUser(one, ['admin', 'read'], own, keyId);
+      return client.openSubscription({
+        name,
+        what: 'receipts',
+        publicKey: createNodeKey().publicKey,
+      });
+    };
+    await open('k_good');
+    const places = () =>
+      world.sql('select public_key, api_key from subscriptions where org = $1 and name = $2', [
+        own,
+        'theirs',
+      ]);
+    const before = await places();
+    // Of a moment before, so that the token itself is still taken.
+    const revocations = [{ kind: 'key', subject: 'k_out', issuedUntilMs: 1 }];
+    await world.publish({ org: own, version: 2, revocations });
+    await eventually(async () => (await reasonOf(open('k_out', 'probe'))) === 'TOKEN_REVOKED');
+    assert.equal(await reasonOf(open('k_out')), 'TOKEN_REVOKED');
+    assert.deepEqual(await places(), before);
+  });
+
   it('with the API key, the person and the org that they came from', async () => {
     const closed = async (name: string) =>
       eventually(

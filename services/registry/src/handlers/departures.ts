@@ -60,18 +60,22 @@ export class Departures {
     this.#rounds.kick();
   }
 
-  /** One org that fails holds up no other. Throws what failed last. */
+  /** One org that fails holds up no other, and no node stays in while org is asked about subscriptions. Throws what failed last. */
   async #seeToAll(stopping: AbortSignal): Promise<void> {
-    let failed: unknown;
-    for (const [org, access] of this.#due) {
-      if (stopping.aborted) return;
-      const done = await Promise.allSettled([this.#shutOutAll(access), closeRevoked(this.#parts, access)]);
-      const refusal = done.find((each) => each.status === 'rejected');
-      if (refusal !== undefined) failed = refusal.reason;
-      // Told anew meanwhile, it stays due.
-      else if (this.#due.get(org) === access) this.#due.delete(org);
-    }
-    if (failed !== undefined) throw failed;
+    const due = [...this.#due];
+    const failures = new Map<string, unknown>();
+    for (const see of [
+      (access: OrgAccess) => this.#shutOutAll(access),
+      (access: OrgAccess) => closeRevoked(this.#parts, access),
+    ])
+      for (const [org, access] of due) {
+        if (stopping.aborted) return;
+        await see(access).catch((error: unknown) => failures.set(org, error));
+      }
+    // Told anew meanwhile, it stays due.
+    for (const [org, access] of due)
+      if (!failures.has(org) && this.#due.get(org) === access) this.#due.delete(org);
+    for (const failed of failures.values()) throw failed;
   }
 
   async #shutOutAll({ state: { org, departed } }: OrgAccess): Promise<void> {

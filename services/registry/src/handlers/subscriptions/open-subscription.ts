@@ -57,11 +57,13 @@ export async function openSubscription(
     openedAtMs,
     deletion: access?.state.deletion ?? 0,
   };
+  // Before anything is changed: the place may be another person's.
+  if (await isOutOfStanding(parts, row)) throw noLongerFollower();
   const opening = () => parts.subscriptions.open(row, parts.config.subscriptions_max, isAdmin(caller));
   const first = await opening();
   const outcome = first === 'full' && (await closeLapsed(parts, org)) > 0 ? await opening() : first;
   refuse(parts, outcome, org, name, before);
-  await requireStanding(parts, row);
+  await closeUnlessStanding(parts, row);
   // Whoever had another key is out before the next one has credentials.
   if (before !== undefined && before.publicKey !== row.publicKey) await parts.settleKeys(org);
   const made = await parts.consumers.open(spec);
@@ -83,11 +85,15 @@ export async function openSubscription(
 }
 
 /** Who leaves now is seen by `Departures`; who left before the row was there, here. Throws TOKEN_REVOKED. */
-async function requireStanding(parts: RegistryParts, row: Opening): Promise<void> {
-  const access = parts.orgs.get(row.org);
-  if (access === undefined || (await outOfStanding(parts, access, [row])).length === 0) return;
+async function closeUnlessStanding(parts: RegistryParts, row: Opening): Promise<void> {
+  if (!(await isOutOfStanding(parts, row))) return;
   await close(parts, row, 'registry', row.apiKey);
   throw noLongerFollower();
+}
+
+async function isOutOfStanding(parts: RegistryParts, row: Opening): Promise<boolean> {
+  const access = parts.orgs.get(row.org);
+  return access !== undefined && (await outOfStanding(parts, access, [row])).length > 0;
 }
 
 async function filterOf(

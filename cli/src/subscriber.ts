@@ -103,15 +103,27 @@ class Place {
     this.#failed = failed;
   }
 
-  /** With a new key where that of the last run was shut out: its place was closed since, or another one has had it. */
+  /**
+   * With a new key where that of the last run was shut out and its place was closed since. One that another key follows stays with
+   * that: two programs that start again and again would take it from each other for ever.
+   */
   async begin(): Promise<OpenSubscriptionResponse> {
     try {
       return await this.#open();
     } catch (error) {
       if (!isShutOut(error)) throw error;
+      await this.#requireFree();
       this.#key = await renewSubscriberKey(this.#o.keyFile);
       return this.#open();
     }
+  }
+
+  async #requireFree(): Promise<void> {
+    const { registry } = await this.#context.hub();
+    const { what, name } = this.#o.asked(this.#key);
+    const { subscriptions } = await registry.listSubscriptions({});
+    if (subscriptions.some((one) => one.what === what && one.name === name && !one.lapsed))
+      throw followed(what, name);
   }
 
   async #open(): Promise<OpenSubscriptionResponse> {
@@ -159,6 +171,16 @@ class Place {
 
 /** Whoever closes a place, or takes it over, shuts out the key that it had. */
 const isShutOut = (error: unknown): boolean => asFleetwireError(error).reason === 'SUBSCRIBER_KEY_USED';
+
+const followed = (what: string, name: string): FleetwireError =>
+  new FleetwireError(
+    'already_exists',
+    'SUBSCRIPTION_FOLLOWED',
+    `another program, or another machine, follows ${what} as "${name}" by now`,
+    {
+      help: `Choose another --name, or end that one first: fleetwire subscription close ${what} ${name}`,
+    },
+  );
 
 const closed = (cause?: unknown): FleetwireError =>
   new FleetwireError(

@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '@fleetwire/config';
@@ -172,6 +172,13 @@ describe('a subscriber', function () {
       readdirSync(keys).filter((name) => !name.endsWith('.nk')),
       [],
     );
+    // Another program's by now: it is left to that.
+    const creds = join(home.path, 'taken.creds');
+    await home.ok('subscription', 'create', 'receipts', 'closed', '--out', creds);
+    const mine = held();
+    const taken = await home.refused(['subscribe', 'receipts', '--name', 'closed', '--count', '1']);
+    assert.deepEqual([taken.reason, held()], ['SUBSCRIPTION_FOLLOWED', mine]);
+    rmSync(creds);
     await home.ok('subscription', 'close', 'receipts', 'closed');
   });
 

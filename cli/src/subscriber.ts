@@ -104,8 +104,8 @@ class Place {
   }
 
   /**
-   * With a new key where that of the last run was shut out and its place was closed since. One that another key follows stays with
-   * that: two programs that start again and again would take it from each other for ever.
+   * With a new key where that of the last run was shut out and its place was closed since. One that another key follows is left
+   * to that: two programs that start again and again would take it from each other for ever.
    */
   async begin(): Promise<OpenSubscriptionResponse> {
     try {

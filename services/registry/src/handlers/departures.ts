@@ -60,7 +60,7 @@ export class Departures {
     this.#rounds.kick();
   }
 
-  /** One org that fails holds up no other, and no node stays in while org is asked about subscriptions. Throws what failed last. */
+  /** One org that fails holds up no other, nor does org, who is asked about subscriptions, the nodes. Throws a failure. */
   async #seeToAll(stopping: AbortSignal): Promise<void> {
     const due = [...this.#due];
     const failures = new Map<string, unknown>();
